@@ -1,0 +1,8 @@
+"""The shortest route."""
+
+from nitro_py import Event, define_handler
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, str]:
+    return {"message": "hello"}

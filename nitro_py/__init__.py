@@ -1,0 +1,74 @@
+"""Write HTTP, WebSocket and event-stream handlers once; build them for where they run."""
+
+from __future__ import annotations
+
+from nitro_py.errors import (
+    BackplaneError,
+    BuildError,
+    ConfigError,
+    HTTPError,
+    MessageTooLargeError,
+    MessageValidationError,
+    NitroError,
+    PeerClosedError,
+    UnsupportedError,
+    UsageError,
+)
+from nitro_py.event import Event
+from nitro_py.handler import Handler, define_event_handler, define_handler
+from nitro_py.headers import Headers, Query
+from nitro_py.message import Message
+from nitro_py.middleware import Next, define_middleware
+from nitro_py.mount import mount_asgi
+from nitro_py.peer import Peer, ReadyState
+from nitro_py.plugins import define_plugin
+from nitro_py.request import Request
+from nitro_py.response import Response
+from nitro_py.sse import EventStream, EventStreamMessage, create_event_stream, event_stream_last_id
+from nitro_py.topics import get_peer, peers, publish, runtime_config
+from nitro_py.validation import get_validated_query, read_validated_body
+from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler, define_websocket_handler
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackplaneError",
+    "BuildError",
+    "CloseDetails",
+    "ConfigError",
+    "Event",
+    "EventStream",
+    "EventStreamMessage",
+    "HTTPError",
+    "Handler",
+    "Headers",
+    "Message",
+    "MessageTooLargeError",
+    "MessageValidationError",
+    "Next",
+    "NitroError",
+    "Peer",
+    "PeerClosedError",
+    "Query",
+    "ReadyState",
+    "Request",
+    "Response",
+    "UnsupportedError",
+    "Upgrade",
+    "UsageError",
+    "WebSocketHandler",
+    "create_event_stream",
+    "define_event_handler",
+    "define_handler",
+    "define_middleware",
+    "define_plugin",
+    "define_websocket_handler",
+    "event_stream_last_id",
+    "get_peer",
+    "get_validated_query",
+    "mount_asgi",
+    "peers",
+    "publish",
+    "read_validated_body",
+    "runtime_config",
+]

@@ -1,0 +1,1 @@
+"""The build side: from handler files to a bundle. Never ships."""

@@ -1,0 +1,142 @@
+"""The rules that one setting sets for another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from nitro_py.build.config_errors import value_problem
+from nitro_py.build.config_layers import Place, find_place
+from nitro_py.build.settings import NitroConfig
+from nitro_py.build.toml_lines import KeyPath
+from nitro_py.errors import ConfigError
+
+_SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
+_HIGHEST_PORT = 65535
+_FOLDERS = ("handlers_dir", "output_dir", "public_dir")
+
+Places = Mapping[KeyPath, Place]
+
+
+def check_settings(config: NitroConfig, places: Places, root: Path) -> list[ConfigError]:
+    """Finds settings that don't go together, or don't fit the project.
+
+    Args:
+        config: The settings, each valid by itself.
+        places: Where they stand.
+        root: The project's folder.
+
+    Returns:
+        The problems, none if all is well.
+    """
+    return [
+        *_check_folders(config, places, root),
+        *_check_ports(config, places),
+        *_check_secrets(config.runtime_config, places, ("runtime_config",)),
+    ]
+
+
+def check_served(config: NitroConfig, places: Places, serves: Callable[[str], str | None]) -> list[ConfigError]:
+    """Finds a route that the live-reload socket would hide.
+
+    Args:
+        config: The settings.
+        places: Where they stand.
+        serves: Gives the file of the route that answers a URL path, None if none does.
+
+    Returns:
+        The problem, or nothing.
+    """
+    path = config.dev.hmr.path
+    if path is None or not _shares_port(config):
+        return []
+    file = serves(path)
+    if file is None:
+        return []
+    return [
+        value_problem(
+            "dev.hmr.path",
+            find_place(places, ("dev", "hmr", "path")),
+            expected=f"a path that no route serves, since `dev.hmr.port` is `dev.port` ({config.dev.port}) "
+            f"and `{file}` serves this one",
+            got=path,
+            hint="Choose another `dev.hmr.path`, or another `dev.hmr.port`.",
+        )
+    ]
+
+
+def _check_folders(config: NitroConfig, places: Places, root: Path) -> Iterator[ConfigError]:
+    root = root.resolve()
+    folders: dict[str, str] = {name: getattr(config, name) for name in _FOLDERS}
+    for name, folder in folders.items():
+        resolved = (root / folder).resolve()
+        if root not in resolved.parents:
+            yield value_problem(
+                name,
+                find_place(places, (name,)),
+                expected="a folder inside the project, symbolic links followed",
+                got=folder,
+                hint=f"It leads to `{resolved}`: replace the link by a folder.",
+            )
+    for (one, first), (two, second) in combinations(folders.items(), 2):
+        as_written = _nested(root / first, root / second)
+        if not as_written and not _nested((root / first).resolve(), (root / second).resolve()):
+            continue
+        # The one that somebody wrote is the one to change.
+        name, other = (two, one) if find_place(places, (two,)).source else (one, two)
+        yield value_problem(
+            name,
+            find_place(places, (name,)),
+            expected=f"a folder apart from `{other}` (`{folders[other]}`)",
+            got=folders[name],
+            hint=f"Choose a folder that is neither inside `{folders[other]}` nor around it.",
+        )
+
+
+def _nested(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+def _shares_port(config: NitroConfig) -> bool:
+    return config.dev.port != 0 and config.dev.hmr_port == config.dev.port
+
+
+def _check_ports(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    if config.dev.hmr_port > _HIGHEST_PORT:
+        yield value_problem(
+            "dev.port",
+            find_place(places, ("dev", "port")),
+            expected=f"at most {_HIGHEST_PORT - 2}, so that live reload can use `dev.port` + 2",
+            got=config.dev.port,
+            hint="Choose a lower `dev.port`, or set `dev.hmr.port`.",
+        )
+    if _shares_port(config) and config.dev.hmr.path is None:
+        yield value_problem(
+            "dev.hmr.port",
+            find_place(places, ("dev", "hmr", "port")),
+            expected="another port than `dev.port`, as long as `dev.hmr.path` is not set",
+            got=config.dev.hmr_port,
+            hint='Leave `dev.hmr.port` out, or set `dev.hmr.path = "/_nitro/hmr"`.',
+        )
+
+
+def _check_secrets(values: Mapping[str, JsonValue], places: Places, parent: KeyPath) -> Iterator[ConfigError]:
+    for name, value in values.items():
+        path = (*parent, name)
+        if isinstance(value, dict):
+            yield from _check_secrets(value, places, path)
+        elif isinstance(value, str) and value and _SECRET.search(re.sub(r"[-_]", "", name.lower())):
+            yield _secret_problem(path, find_place(places, path))
+
+
+def _secret_problem(path: KeyPath, place: Place) -> ConfigError:
+    key = ".".join(map(str, path))
+    variable = "NITRO_" + "__".join(map(str, path)).upper()
+    # The value itself is left out: error messages end up in logs.
+    message = f'`{key}` looks like a secret, and bundles hold none: expected `""`, got a value.'
+    hint = f'Leave it `""`, and set `{variable}=...` where the bundle runs.'
+    return ConfigError(message, file=place.file, line=place.line, hint=hint)

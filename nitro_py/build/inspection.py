@@ -1,0 +1,143 @@
+"""Runs in the build's child process: imports handler files and says what each of them defines."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nitro_py.errors import NitroError
+from nitro_py.handler import Handler
+from nitro_py.middleware import Middleware
+from nitro_py.mount import MountedApp
+from nitro_py.plugins import Plugin
+from nitro_py.runtime.modules import find_exports, find_handlers, load_file
+from nitro_py.websocket import WebSocketHandler
+
+Findings = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    """Reads a request from standard input and writes the findings to the file named by the first argument."""
+    request = json.load(sys.stdin)
+    root = Path(request["root"])
+    findings: Findings = {}
+    for file in request["middleware"]:
+        findings[file] = inspect_file(root, file, lambda f: _expect_one(root, f, Middleware, "middleware"))
+    for file in request["plugins"]:
+        findings[file] = inspect_file(root, file, lambda f: _expect_one(root, f, Plugin, "plugin"))
+    for file in request["routes"]:
+        findings[file] = inspect_file(root, file, lambda f: describe_handler(_expect_handler(root, f)))
+    Path(sys.argv[1]).write_text(json.dumps(findings), encoding="utf-8")
+
+
+def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str, Any]:
+    """Looks at one file: gives what was found, or the error with its place."""
+    try:
+        return {"found": look(file)}
+    except NitroError as error:
+        return _problem(error.message, error.file or file, error.line, error.hint)
+    except SyntaxError as error:
+        place = _relative(root, error.filename) or file
+        text = (error.text or "").strip()
+        return _problem(
+            f"`{place}` is not valid Python: {error.msg}.", place, error.lineno, text and f"Look at: {text}"
+        )
+    except ImportError as error:
+        place, line = _last_place(root, file, error)
+        hint = f"Install `{error.name.partition('.')[0]}`, or correct the import." if error.name else None
+        return _problem(f"`{file}` cannot be imported: {error}.", place, line, hint)
+    except BaseException as error:  # whatever a handler's top level raises, SystemExit included
+        place, line = _last_place(root, file, error)
+        message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
+        return _problem(message, place, line, "Route files must import without side effects that can fail.")
+
+
+def describe_handler(handler: Handler | WebSocketHandler | MountedApp) -> dict[str, Any]:
+    """Describes a handler in the manifest's words."""
+    if isinstance(handler, WebSocketHandler):
+        return {"kind": "websocket", "hooks": handler.hooks, "requires": ("websocket",), "mounted": False}
+    if isinstance(handler, MountedApp):
+        return {"kind": "http", "hooks": (), "requires": ("http",), "mounted": True}
+    requires = (
+        "http",
+        *(("streaming",) if handler.streams else ()),
+        *(("topics.sse",) if handler.topics else ()),
+    )
+    return {"kind": "sse" if handler.streams else "http", "hooks": (), "requires": requires, "mounted": False}
+
+
+def _expect_handler(root: Path, file: str) -> Handler | WebSocketHandler | MountedApp:
+    found = find_handlers(load_file(root, file))
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise NitroError(
+            f"`{file}` has no handler: expected exactly one.",
+            file=file,
+            line=1,
+            hint="Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
+            "a helper's file name starts with `_`.",
+        )
+    names = ", ".join(f"`{name}`" for name in found)
+    raise NitroError(
+        f"`{file}` has {len(found)} handlers: expected exactly one, got {names}.",
+        file=file,
+        line=_line_of(root, file, list(found)[1]),
+        hint="Move each handler into a file of its own.",
+    )
+
+
+def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
+    found = find_exports(load_file(root, file), kind)
+    if len(found) != 1:
+        line = _line_of(root, file, list(found)[1]) if found else 1
+        raise NitroError(
+            f"`{file}` has {len(found) or 'no'} {noun}: expected exactly one.",
+            file=file,
+            line=line,
+            hint=f"Decorate one function with `@define_{noun}`.",
+        )
+
+
+def _line_of(root: Path, file: str, name: str) -> int:
+    """Finds the line that binds a name at the top level of a file."""
+    for node in ast.parse((root / file).read_bytes()).body:
+        bound: set[str] = set()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound = {node.name}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound = {alias.asname or alias.name for alias in node.names}
+        else:
+            bound = {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+        if name in bound:
+            return node.lineno
+    return 1
+
+
+def _last_place(root: Path, file: str, error: BaseException) -> tuple[str, int | None]:
+    """Finds the innermost line of the project that an exception passed through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        place = _relative(root, frame.filename)
+        if place is not None:
+            return place, frame.lineno
+    return file, None
+
+
+def _relative(root: Path, filename: str | None) -> str | None:
+    if filename is None or "site-packages" in filename:
+        return None
+    path = Path(filename)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def _problem(message: str, file: str, line: int | None, hint: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "file": file, "line": line, "hint": hint or None}}
+
+
+if __name__ == "__main__":
+    main()

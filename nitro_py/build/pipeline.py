@@ -1,0 +1,171 @@
+"""The build, from files to a bundle: scan, load, validate, emit, write."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nitro_py import __version__
+from nitro_py.build.config import LoadedConfig
+from nitro_py.build.dependencies import vendor
+from nitro_py.build.load import load_routes
+from nitro_py.build.preset import BuildInput, Bundle
+from nitro_py.build.public import collect_public
+from nitro_py.build.registry import Choice, choose_preset
+from nitro_py.build.scan import scan_handlers
+from nitro_py.build.settings import runtime_settings
+from nitro_py.build.sources import collect_sources
+from nitro_py.build.validate import validate
+from nitro_py.build.write import write_bundle
+from nitro_py.runtime.manifest import Manifest
+
+INFO_NAME = "nitro.json"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Is a build that was checked and could be written.
+
+    Args:
+        loaded: The configuration.
+        choice: The preset, and why.
+        manifest: What the bundle serves.
+        bundle: What the preset emitted, with `nitro.json`.
+    """
+
+    loaded: LoadedConfig
+    choice: Choice
+    manifest: Manifest
+    bundle: Bundle
+
+    @property
+    def output(self) -> Path:
+        """The folder that the bundle is written to."""
+        return self.loaded.root / self.loaded.config.output_dir
+
+
+def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: None) -> Manifest:
+    """Scans and loads a project's handlers.
+
+    Args:
+        loaded: The configuration.
+        progress: Is told what is being done.
+
+    Raises:
+        BuildError: The handlers cannot be built.
+    """
+    config = loaded.config
+    progress("Scanning handlers")
+    scan = scan_handlers(loaded.root, config.handlers_dir, config.ignore, loaded.mode)
+    progress(f"Loading {len(scan.routes)} routes")
+    return Manifest(
+        mode=loaded.mode,
+        routes=load_routes(loaded.root, scan),
+        middleware=scan.middleware,
+        plugins=scan.plugins,
+        public=tuple(f"/{path}" for path in collect_public(loaded.root, config.public_dir)),
+        settings=runtime_settings(config),
+    )
+
+
+def plan_build(
+    loaded: LoadedConfig,
+    environ: Mapping[str, str],
+    *,
+    vendored: bool = False,
+    progress: Progress = lambda stage: None,
+) -> Plan:
+    """Does everything of a build but the writing.
+
+    Args:
+        loaded: The configuration.
+        environ: The environment, which may show the platform.
+        vendored: Whether dependencies go into the bundle.
+        progress: Is told what is being done.
+
+    Raises:
+        NitroError: The project cannot be built.
+    """
+    choice = choose_preset(loaded, environ)
+    manifest = make_manifest(loaded, progress=progress)
+    progress("Validating")
+    validate(manifest, loaded, choice.preset)
+    config = loaded.config
+    progress("Collecting sources")
+    sources = collect_sources(
+        loaded.root,
+        config.handlers_dir,
+        include=config.include,
+        output_dir=config.output_dir,
+        public_dir=config.public_dir,
+    )
+    progress(f"Emitting `{choice.preset.name}`")
+    bundle = choice.preset.emit(
+        BuildInput(
+            config=config,
+            manifest=manifest,
+            sources=sources.files,
+            public=collect_public(loaded.root, config.public_dir),
+            imports=sources.imports,
+            vendor=vendored,
+        )
+    )
+    return Plan(loaded, choice, manifest, bundle)
+
+
+def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:
+    """Writes a bundle, all or nothing: whatever fails leaves the last good output as it was.
+
+    Returns:
+        Path relative to the output folder → size in bytes.
+
+    Raises:
+        BuildError: The output cannot be written, or a dependency cannot be installed.
+    """
+    files = {**plan.bundle.files, INFO_NAME: describe_bundle(plan).encode()}
+    with tempfile.TemporaryDirectory() as folder:
+        trees = {}
+        wanted = plan.bundle.vendor
+        if wanted is not None:
+            progress(f"Installing {len(wanted.requirements)} dependencies")
+            trees[wanted.folder] = Path(folder)
+            vendor(
+                wanted.requirements,
+                Path(folder),
+                python_version=wanted.python_version,
+                platform=wanted.platform,
+            )
+        progress("Writing")
+        write_bundle(plan.output, files, trees=trees)
+    return measure(plan.output)
+
+
+def describe_bundle(plan: Plan) -> str:
+    """Writes `nitro.json`: what the bundle is and how it is run."""
+    bundle = plan.bundle
+    info = {
+        "preset": plan.choice.preset.name,
+        "versions": {"nitro-py": __version__, "python": ".".join(platform.python_version_tuple()[:2])},
+        "mode": plan.manifest.mode,
+        "entry": bundle.entry,
+        "app": bundle.app,
+        "manifest": bundle.manifest,
+        "commands": {
+            "preview": " ".join(bundle.preview),
+            "deploy": " ".join(bundle.deploy) if bundle.deploy else None,
+        },
+        **bundle.extra,
+    }
+    return json.dumps(info, indent=2) + "\n"
+
+
+def measure(output: Path) -> dict[str, int]:
+    """Lists what a folder holds: path → size in bytes, sorted."""
+    paths = sorted(path for path in output.rglob("*") if path.is_file())
+    return {path.relative_to(output).as_posix(): path.stat().st_size for path in paths}

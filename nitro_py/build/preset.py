@@ -1,0 +1,139 @@
+"""What a preset implements: a short description, and an emission that only computes bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Protocol, runtime_checkable
+
+from nitro_py.build.settings import NitroConfig
+from nitro_py.capabilities import Capability
+from nitro_py.runtime.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInput:
+    """Is all that an emission may depend on.
+
+    Args:
+        config: The configuration.
+        manifest: What the bundle serves.
+        sources: The project's files that travel: path in the bundle → bytes.
+        public: The files of `public/`: path below it → bytes.
+        imports: The third-party modules that the sources import.
+        vendor: Whether dependencies shall be installed into the bundle.
+    """
+
+    config: NitroConfig
+    manifest: Manifest
+    sources: Mapping[str, bytes]
+    public: Mapping[str, bytes]
+    imports: frozenset[str]
+    vendor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Asks for dependencies to be installed into a folder of the bundle.
+
+    Args:
+        folder: The folder, relative to the output folder.
+        requirements: Pinned requirements.
+        python_version: The target's Python, such as `3.13`; by default the build's.
+        platform: The target's platform in uv's words; by default the build's.
+    """
+
+    folder: str
+    requirements: tuple[str, ...]
+    python_version: str | None = None
+    platform: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Is what a preset emits.
+
+    Args:
+        files: Path relative to the output folder → bytes.
+        entry: The file that starts the bundle.
+        app: How other servers import the application, where there is one: `module:attribute`.
+        manifest: The path of the manifest.
+        preview: The command that runs the bundle on this machine, relative to the project; its first word
+            `python` stands for the interpreter in use.
+        deploy: The command that deploys it, where there is one.
+        vendor: Dependencies to install into it.
+        extra: What else `nitro.json` shall say.
+    """
+
+    files: Mapping[str, bytes]
+    entry: str
+    manifest: str
+    preview: tuple[str, ...]
+    app: str | None = None
+    deploy: tuple[str, ...] | None = None
+    vendor: Vendor | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Preset(Protocol):
+    """Turns a manifest into a deployment bundle.
+
+    A preset is found through the entry-point group `nitro_py.presets`, or as a folder of the project with a
+    `preset.py` that has an object `preset`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name after `--preset`."""
+
+    @property
+    def summary(self) -> str:
+        """One line for lists."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the target can do; routes that need more are refused at build."""
+
+    def detect(self, environ: Mapping[str, str]) -> str | None:
+        """Names the environment variable that shows this platform; `None` where nothing does."""
+
+    def emit(self, build: BuildInput) -> Bundle:
+        """Computes the bundle; MUST be pure: the same input gives the same bytes, nothing is written."""
+
+
+def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Reads the files of an installed package that ship: path below the import root → bytes.
+
+    Args:
+        package: The package's name, such as `nitro_py`.
+        only: Its entries to take, files or folders; none takes all.
+    """
+    root = files(package)
+    prefix = package.replace(".", "/")
+    found: dict[str, bytes] = {}
+    for entry in sorted(root.iterdir(), key=lambda item: item.name):
+        if not only or entry.name in only:
+            _collect(entry, prefix, found)
+    return found
+
+
+def hash_files(contents: Mapping[str, bytes]) -> str:
+    """Gives one SHA-256 over paths and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(contents):
+        digest.update(f"{path}\0{len(contents[path])}\0".encode() + contents[path])
+    return digest.hexdigest()
+
+
+def _collect(entry: Traversable, prefix: str, found: dict[str, bytes]) -> None:
+    path = f"{prefix}/{entry.name}"
+    if entry.is_dir():
+        if entry.name != "__pycache__":
+            for child in sorted(entry.iterdir(), key=lambda item: item.name):
+                _collect(child, path, found)
+    elif not entry.name.endswith(".pyc"):
+        found[path] = entry.read_bytes()

@@ -1,0 +1,177 @@
+"""Finding the route files, middleware and plugins of a project by their names; nothing is imported."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from nitro_py.build.tree import match_globs, walk_files
+from nitro_py.capabilities import Mode, RouteMode
+from nitro_py.errors import BuildError
+
+_STEM = re.compile(
+    r"(?P<name>.+?)(\.(?P<method>get|post|put|patch|delete|head|options))?(\.(?P<mode>dev|prod))?", re.DOTALL
+)
+_PARAMETER = re.compile(r"\[(\.\.\.)?(.*)\]", re.DOTALL)
+_GROUP = re.compile(r"\([^()]+\)")
+_MODES: dict[str | None, RouteMode] = {None: "all", "dev": "development", "prod": "production"}
+_ROLES = ("middleware", "plugins")
+_NAME_HINT = "Write `[id]` for one segment, `[...slug]` or `[...]` for the rest of the path."
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFile:
+    """Says which route a file serves, as its name has it.
+
+    Args:
+        file: The file, relative to the project, with slashes.
+        path: The path in the syntax of file names: `/api/users/[id]`.
+        methods: The methods that it serves; none means every method.
+        mode: The mode that it is for.
+    """
+
+    file: str
+    path: str
+    methods: tuple[str, ...]
+    mode: RouteMode
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Holds the files that a build is made of.
+
+    Args:
+        routes: The route files of the build's mode, sorted by path and file.
+        middleware: Middleware files, in the order in which they run.
+        plugins: Plugin files, in the order in which they start.
+    """
+
+    routes: tuple[RouteFile, ...]
+    middleware: tuple[str, ...]
+    plugins: tuple[str, ...]
+
+
+def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mode) -> Scan:
+    """Finds the files that a build is made of.
+
+    Args:
+        root: The project's folder.
+        handlers_dir: The folder of the route files, relative to it.
+        ignore: Globs of files that are left out, relative to `handlers_dir`.
+        mode: What the build is for; files of another mode are left out.
+
+    Returns:
+        The files, in an order that depends on their names only.
+
+    Raises:
+        BuildError: The folder is missing, a name is wrong, two files are the same route, or a link leaves
+            the project.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> root = Path(mkdtemp())
+        >>> (root / "handlers").mkdir()
+        >>> (root / "handlers/hello.get.py").touch()
+        >>> scan_handlers(root, "handlers", (), "production").routes[0].path
+        '/hello'
+    """
+    folder = PurePosixPath(handlers_dir)
+    if not (root / folder).is_dir():
+        raise BuildError(
+            f"There is no folder `{folder}`.",
+            file=str(folder),
+            hint="Run `nitropy init DIR` for a new app, or set `handlers_dir` to the folder of the route files.",
+        )
+
+    def keep(path: PurePosixPath) -> bool:
+        return not path.name.startswith(("_", ".")) and not match_globs(path.relative_to(folder), ignore)
+
+    files = [path for path in walk_files(root, folder, keep=keep) if path.suffix == ".py"]
+    roles = {role: [path for path in files if path.is_relative_to(folder / role)] for role in _ROLES}
+    taken = {path for paths in roles.values() for path in paths}
+    routes = [_read_name(path, path.relative_to(folder)) for path in files if path not in taken]
+    _check_duplicates(routes)
+    return Scan(
+        routes=tuple(sorted(_pick_mode(routes, mode), key=lambda route: (route.path, route.file))),
+        middleware=_direct(roles["middleware"], folder / "middleware"),
+        plugins=_direct(roles["plugins"], folder / "plugins"),
+    )
+
+
+def _direct(paths: Iterable[PurePosixPath], folder: PurePosixPath) -> tuple[str, ...]:
+    """Leaves out what lies deeper: a helper's folder beside middleware is not middleware."""
+    return tuple(str(path) for path in paths if path.parent == folder)
+
+
+def _read_name(file: PurePosixPath, relative: PurePosixPath) -> RouteFile:
+    found = _STEM.fullmatch(relative.stem)
+    # The name may be any text but none, and a file without a name is hidden.
+    assert found is not None
+    folders = [part for part in relative.parent.parts if _GROUP.fullmatch(part) is None]
+    last = [] if found["name"] == "index" else [found["name"]]
+    segments = [_read_segment(part, file) for part in [*folders, *last]]
+    for segment in segments[: len(folders)]:
+        if segment.startswith("[..."):
+            message = f"`{segment}` takes the rest of the path, and `{file}` puts more behind it."
+            raise BuildError(message, file=str(file), hint=f"Make it a file: `{segment}.py`.")
+    _check_parameters(segments, file)
+    return RouteFile(
+        file=str(file),
+        path="/" + "/".join(segments),
+        methods=(found["method"].upper(),) if found["method"] else (),
+        mode=_MODES[found["mode"]],
+    )
+
+
+def _read_segment(name: str, file: PurePosixPath) -> str:
+    if "[" in name or "]" in name:
+        found = _PARAMETER.fullmatch(name)
+        if found is None or not (found[2].isidentifier() or (found[1] and not found[2])):
+            message = f"`{name}` in `{file}` is not a parameter: expected an identifier in brackets."
+            raise BuildError(message, file=str(file), hint=_NAME_HINT)
+        return name
+    # Some file systems take accents apart; clients send them as one character.
+    text = unicodedata.normalize("NFC", unquote(name))
+    if any(character in text for character in "/[]\ufffd") or text in (".", ".."):
+        message = f"`{name}` in `{file}` does not decode to one segment of a path."
+        raise BuildError(message, file=str(file), hint="Write the name without percent signs.")
+    return text
+
+
+def _check_parameters(segments: Sequence[str], file: PurePosixPath) -> None:
+    names = [segment[1:-1].removeprefix("...") or "_" for segment in segments if segment.startswith("[")]
+    for name in names:
+        if names.count(name) > 1:
+            message = f"The parameter `{name}` stands twice in the path of `{file}`."
+            raise BuildError(message, file=str(file), hint="Give each parameter its own name.")
+
+
+def _shape(path: str) -> str:
+    """Gives the path without the names of its parameters: what the router tells apart."""
+    return re.sub(r"\[(\.\.\.)?\w*\]", r"[\1]", path)
+
+
+def _check_duplicates(routes: Iterable[RouteFile]) -> None:
+    first: dict[tuple[str, tuple[str, ...], RouteMode], RouteFile] = {}
+    for route in routes:
+        other = first.setdefault((_shape(route.path), route.methods, route.mode), route)
+        if other is not route:
+            name = " ".join([*(route.methods or ("every method of",)), f"`{route.path}`"])
+            mode = "" if route.mode == "all" else f" in {route.mode}"
+            message = f"`{other.file}` and `{route.file}` both serve {name}{mode}."
+            hint = "Delete one of them, or give it another name or method."
+            raise BuildError(message, file=route.file, hint=hint)
+
+
+def _pick_mode(routes: Sequence[RouteFile], mode: Mode) -> list[RouteFile]:
+    """Picks the files for a mode; where one is for that mode only, it replaces the one for all."""
+    special = {(_shape(route.path), route.methods) for route in routes if route.mode == mode}
+    return [
+        route
+        for route in routes
+        if route.mode == mode or (route.mode == "all" and (_shape(route.path), route.methods) not in special)
+    ]

@@ -1,0 +1,216 @@
+"""The settings of a project, as pydantic models; their descriptions are what editors show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{_HOST}|\*")
+_HIGHEST_PORT = 65535
+
+
+# What a validator raises is the phrase that follows "expected" in the error.
+def _check_folder(value: str) -> str:
+    path = PurePosixPath(value)
+    outside = PureWindowsPath(value).anchor or "\\" in value or ".." in path.parts
+    if outside or path == PurePosixPath("."):
+        raise ValueError("a folder inside the project, relative to its root and not the root itself")
+    return str(path)
+
+
+def _check_glob(value: str) -> str:
+    if not value or PureWindowsPath(value).anchor or "\\" in value or ".." in PurePosixPath(value).parts:
+        raise ValueError("a relative glob with `/` between folders and without `..`")
+    return value
+
+
+def _check_origin(value: str) -> str:
+    origin = value.lower()
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ValueError("`scheme://host[:port]`, a host pattern such as `*.example.com`, or `*`")
+    return origin
+
+
+def _check_url_path(value: str) -> str:
+    if re.fullmatch(r"/[^\s?#]*", value) is None:
+        raise ValueError("a path that starts with `/`, without query or fragment")
+    return value
+
+
+# TOML knows lists only, which strict validation refuses for a tuple.
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
+Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
+Folder = Annotated[str, AfterValidator(_check_folder)]
+Port = Annotated[int, Field(ge=0, le=_HIGHEST_PORT)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FeatureSettings(_Settings):
+    """Turns parts of nitro-py on."""
+
+    websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
+
+
+class HmrSettings(_Settings):
+    """Places the live-reload socket of `nitropy dev`."""
+
+    port: Port | None = Field(
+        default=None,
+        description="Port of the live-reload socket, 0 for any free one; by default `dev.port` + 2.",
+        examples=[3002],
+    )
+    path: Annotated[str, AfterValidator(_check_url_path)] | None = Field(
+        default=None,
+        description="Path of the live-reload socket; needed if it shares its port with the app.",
+        examples=["/_nitro/hmr"],
+    )
+
+
+class DevSettings(_Settings):
+    """Sets what `nitropy dev` listens on."""
+
+    host: Annotated[str, Field(min_length=1)] = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=3000, description="Port to listen on; 0 takes any free one.")
+    hmr: HmrSettings = Field(default=HmrSettings(), description="The live-reload socket.")
+
+    @property
+    def hmr_port(self) -> int:
+        """Gives the port of the live-reload socket, 0 for any free one.
+
+        Example:
+            >>> DevSettings(port=4000).hmr_port
+            4002
+        """
+        if self.hmr.port is not None:
+            return self.hmr.port
+        return self.port + 2 if self.port else 0
+
+
+class WebSocketSettings(_Settings):
+    """Sets who may open a WebSocket and how much it may hold."""
+
+    allowed_origins: Origins = Field(
+        default=(),
+        description="Origins that may connect besides the app's own host: `scheme://host[:port]`, "
+        "`*.example.com` for every subdomain, or `*` for all.",
+        examples=[["https://example.com", "*.example.com"]],
+    )
+    max_message: Count = Field(default=1024 * 1024, description="Largest message a peer may send, in bytes.")
+    max_queue: Count = Field(
+        default=64, description="Unread messages of a peer past which reading from it pauses."
+    )
+    idle_timeout: Seconds = Field(
+        default=30.0,
+        description="Seconds of silence before a peer is pinged, and closed if no answer comes; 0 = never.",
+    )
+    buffer_limit: Count = Field(
+        default=4 * 1024 * 1024, description="Unsent bytes past which a slow subscriber is closed with 1013."
+    )
+    compression: bool = Field(default=False, description="Offers permessage-deflate to clients.")
+
+
+class SseSettings(_Settings):
+    """Sets how event streams are kept open."""
+
+    heartbeat: Seconds = Field(
+        default=15.0, description="Seconds between comments that keep a stream open; 0 = none."
+    )
+
+
+class HttpSettings(_Settings):
+    """Limits what HTTP clients may send."""
+
+    max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
+
+
+class NitroConfig(_Settings):
+    """Holds every setting of a project, checked.
+
+    Example:
+        >>> NitroConfig.model_validate({"features": {"websocket": True}}).websocket_enabled
+        True
+    """
+
+    preset: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Preset to build with: a name, or a folder of the project; by default it is detected.",
+        examples=["asgi"],
+    )
+    handlers_dir: Folder = Field(default="handlers", description="Folder of the route files.")
+    ignore: Globs = Field(
+        default=(),
+        description="Globs of files that are not routes, relative to `handlers_dir`.",
+        examples=[["**/*_test.py"]],
+    )
+    public_dir: Folder = Field(default="public", description="Folder of the files served as they are.")
+    output_dir: Folder = Field(default=".output", description="Folder that a build writes.")
+    include: Globs = Field(
+        default=(),
+        description="Globs of further project files that travel in the bundle, relative to the project.",
+        examples=[["templates/**"]],
+    )
+    runtime_config: dict[str, JsonValue] = Field(
+        default={},
+        description="The app's own values; `NITRO_RUNTIME_CONFIG__KEY` overrides one when the bundle runs. "
+        "Never a secret: leave it empty here.",
+    )
+    experimental: FeatureSettings = Field(default=FeatureSettings(), description="Features that may still change.")
+    features: FeatureSettings = Field(
+        default=FeatureSettings(), description="The same switches as `experimental`."
+    )
+    dev: DevSettings = Field(default=DevSettings(), description="The development server.")
+    websocket: WebSocketSettings = Field(default=WebSocketSettings(), description="WebSocket connections.")
+    sse: SseSettings = Field(default=SseSettings(), description="Server-sent events.")
+    http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
+
+    @property
+    def websocket_enabled(self) -> bool:
+        """Tells whether WebSocket handlers are turned on, under either name."""
+        return self.experimental.websocket or self.features.websocket
+
+
+class ConfigFile(NitroConfig):
+    """Holds what a configuration file may say: the settings, and what each mode changes."""
+
+    production: NitroConfig | None = Field(
+        default=None, description="Settings that hold for `nitropy build` only."
+    )
+    development: NitroConfig | None = Field(default=None, description="Settings that hold for `nitropy dev` only.")
+
+
+def config_schema() -> dict[str, Any]:
+    """Gives the JSON Schema of `nitro.toml` and of `[tool.nitropy]`.
+
+    Returns:
+        A schema of draft 2020-12.
+
+    Example:
+        >>> config_schema()["properties"]["handlers_dir"]["default"]
+        'handlers'
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigFile.model_json_schema()}
+
+
+def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
+    """Picks the settings that ship in the manifest.
+
+    Args:
+        config: The settings of the build.
+
+    Returns:
+        The tables `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
+
+    Example:
+        >>> runtime_settings(NitroConfig())["sse"]
+        {'heartbeat': 15.0}
+    """
+    return config.model_dump(mode="json", include={"http", "runtime_config", "sse", "websocket"})

@@ -1,0 +1,65 @@
+"""Comparing what a manifest asks for with the configuration and with what the target can do."""
+
+from __future__ import annotations
+
+from nitro_py.build.config import LoadedConfig, check_config
+from nitro_py.build.load import raise_all
+from nitro_py.build.preset import Preset
+from nitro_py.errors import BuildError
+from nitro_py.runtime.manifest import Manifest
+from nitro_py.runtime.router import Router
+
+
+def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
+    """Refuses what cannot work, before anything is written.
+
+    Args:
+        manifest: What the bundle would serve.
+        loaded: The configuration.
+        preset: The target.
+
+    Raises:
+        BuildError: A WebSocket route without the flag, or a route that needs what the target cannot do.
+        ConfigError: Live reload would meet one of the app's routes.
+    """
+    raise_all([*_check_flag(manifest, loaded), *_check_capabilities(manifest, preset)])
+    router = Router(manifest.routes)
+
+    def serves(path: str) -> str | None:
+        route = router.serves(path)
+        return route.file if route else None
+
+    check_config(loaded, serves)
+
+
+def _check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
+    if loaded.config.websocket_enabled:
+        return []
+    source = loaded.source or "nitro.toml"
+    table = "[tool.nitropy.experimental]" if source == "pyproject.toml" else "[experimental]"
+    return [
+        BuildError(
+            f"`{route.file}` is a WebSocket route, and WebSocket is off.",
+            file=route.file,
+            hint=f"Add these two lines to `{source}`:\n    {table}\n    websocket = true",
+        )
+        for route in manifest.routes
+        if route.kind == "websocket"
+    ]
+
+
+def _check_capabilities(manifest: Manifest, preset: Preset) -> list[BuildError]:
+    problems = []
+    for route in manifest.routes:
+        lacking = sorted(set(route.requires) - preset.capabilities)
+        if lacking:
+            names = ", ".join(f"`{name}`" for name in lacking)
+            can = ", ".join(f"`{name}`" for name in sorted(preset.capabilities))
+            problems.append(
+                BuildError(
+                    f"The route `{route.path}` needs {names}, which the preset `{preset.name}` cannot do.",
+                    file=route.file,
+                    hint=f"`{preset.name}` can do: {can}.",
+                )
+            )
+    return problems

@@ -1,0 +1,141 @@
+"""Writing a bundle: all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from nitro_py.build.tree import walk_files
+from nitro_py.errors import BuildError
+
+# Every bundle has this file, and only a folder that has it is replaced.
+MARKER = "nitro.json"
+_FILE_MODE = 0o644
+_PROGRAM_MODE = 0o755
+_FOLDER_MODE = 0o755
+
+
+def write_bundle(output: Path, files: Mapping[str, bytes], *, trees: Mapping[str, Path] | None = None) -> None:
+    """Writes a bundle beside the last one and swaps the two; whatever fails leaves the last one as it was.
+
+    Args:
+        output: The folder to write; if it is there, it must be empty or hold a bundle.
+        files: Path in the bundle, with slashes → bytes; `nitro.json` among them marks the folder as a bundle.
+        trees: Path in the bundle → a folder that is copied there.
+
+    Raises:
+        BuildError: A path leaves the bundle, two files are in each other's way, the output is something other
+            than a bundle, or it cannot be written.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> output = Path(mkdtemp()) / "output"
+        >>> write_bundle(output, {"nitro.json": b"{}", "server/app.py": b""})
+        >>> (output / "nitro.json").read_text()
+        '{}'
+    """
+    check_output(output)
+    with _explain(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the output, so that both are on one file system and a rename is enough.
+        stage = Path(tempfile.mkdtemp(prefix=f".{output.name.lstrip('.')}-", dir=output.parent))
+        bundle, last = stage / "new", stage / "old"
+        try:
+            bundle.mkdir()
+            _fill(bundle, files, trees or {})
+            _swap(output, bundle, last)
+        finally:
+            # The last good output is in there only if it could not be put back.
+            if output.exists() or not last.exists():
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def check_output(output: Path) -> None:
+    """Checks that a folder may be replaced by a bundle.
+
+    Args:
+        output: The folder, which need not exist.
+
+    Raises:
+        BuildError: It is a link, a file, or a folder with something other than a bundle in it.
+    """
+    hint = "Move it away, or set `output_dir` to another folder."
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        kind = "a link" if output.is_symlink() else "a file"
+        message = f"The output folder `{output.name}` is {kind}."
+        raise BuildError(message, file=str(output), hint=hint)
+    with _explain(output):
+        if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
+            message = f"The output folder `{output.name}` holds files that no build wrote: it has no `{MARKER}`."
+            raise BuildError(message, file=str(output), hint=hint)
+
+
+@contextmanager
+def _explain(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"The output folder `{output.name}` cannot be written: {error.strerror or error}.",
+            file=str(error.filename or output),
+            hint="Make it a folder that you may write, or set `output_dir` to another one.",
+        ) from error
+
+
+def _fill(bundle: Path, files: Mapping[str, bytes], trees: Mapping[str, Path]) -> None:
+    taken: set[PurePosixPath] = set()
+    for name, content in sorted(files.items()):
+        path = _check_path(name)
+        target = _make_room(bundle, path, taken)
+        target.write_bytes(content)
+        target.chmod(_FILE_MODE)
+    for name, tree in sorted(trees.items()):
+        folder = _check_path(name)
+        for relative in walk_files(tree, PurePosixPath("."), keep=lambda path: True):
+            source = tree / relative
+            target = _make_room(bundle, folder / relative, taken)
+            shutil.copyfile(source, target)
+            runs = source.stat().st_mode & stat.S_IXUSR
+            target.chmod(_PROGRAM_MODE if runs else _FILE_MODE)
+    for place, _, _ in os.walk(bundle):
+        Path(place).chmod(_FOLDER_MODE)
+
+
+def _check_path(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if str(path) != name or path.is_absolute() or ".." in path.parts or name == "." or set(name) & set("\\\0"):
+        message = f"`{name}` is not a path in the bundle: expected a plain relative path with slashes."
+        raise BuildError(message, file=name)
+    return path
+
+
+def _make_room(bundle: Path, path: PurePosixPath, taken: set[PurePosixPath]) -> Path:
+    """Makes the folders above a new file."""
+    for other in (path, *path.parents):
+        if other in taken:
+            message = f"Two files are in each other's way in the bundle: `{other}` and `{path}`."
+            raise BuildError(message, file=str(path), hint="Give the project's file another name.")
+    target = bundle / path
+    if target.exists():
+        message = f"`{path}` is both a file and a folder in the bundle."
+        raise BuildError(message, file=str(path), hint="Give the project's file another name.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    taken.add(path)
+    return target
+
+
+def _swap(output: Path, bundle: Path, aside: Path) -> None:
+    if not output.exists():
+        bundle.rename(output)
+        return
+    output.rename(aside)
+    try:
+        bundle.rename(output)
+    except BaseException:
+        aside.rename(output)
+        raise

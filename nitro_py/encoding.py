@@ -1,0 +1,72 @@
+"""How values become JSON text and WebSocket frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
+
+Frame = str | bytes
+
+
+def to_json(value: object) -> str:
+    """Writes a value as compact JSON text.
+
+    Args:
+        value: Anything JSON can hold, and dataclasses, pydantic models, dates, UUIDs, decimals, enums and sets.
+
+    Raises:
+        TypeError: The value has no JSON form.
+        ValueError: The value holds a number that JSON cannot hold (NaN, infinity).
+
+    Example:
+        >>> to_json({"user": "ada", "tags": {1}})
+        '{"user":"ada","tags":[1]}'
+    """
+    return _encode(value)
+
+
+def encode_frame(data: object) -> Frame:
+    """Turns what a handler sends into a text or binary frame.
+
+    Text and bytes go as they are, `None` as empty text, everything else as JSON text.
+
+    Example:
+        >>> encode_frame([1, True]), encode_frame(b"x"), encode_frame(None)
+        ('[1,true]', b'x', '')
+    """
+    if isinstance(data, str):
+        return data
+    if isinstance(data, bytes):
+        return data
+    if data is None:
+        return ""
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    return to_json(data)
+
+
+def _simplify(value: object) -> object:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"A `{type(value).__name__}` cannot be written as JSON.")
+
+
+_encode: Callable[[object], str] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_simplify
+).encode

@@ -1,0 +1,207 @@
+"""The event: one HTTP request on its way through middleware and handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from nitro_py.errors import HTTPError
+from nitro_py.headers import Headers, Query
+from nitro_py.request import parse_cookies
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as StarletteRequest
+
+Scope = MutableMapping[str, Any]
+ASGIMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[ASGIMessage]]
+Send = Callable[[ASGIMessage], Awaitable[None]]
+
+
+class EventResponse:
+    """Holds the status and header fields that a handler wants beside the value that it returns."""
+
+    __slots__ = ("headers", "status")
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers = Headers()
+
+
+class Event:
+    """Is one HTTP request: what came, what handlers keep about it, and how the answer shall look.
+
+    Args:
+        scope: The ASGI scope.
+        receive: The ASGI receive callable.
+        params: The route's path parameters.
+        wait_until: What takes work that goes on after the answer.
+        max_body: The largest body that `body()` reads, in bytes.
+        declared: What the route's definition promised: `streaming`, `topics.sse`.
+
+    Example:
+        @define_handler
+        async def handler(event: Event) -> dict[str, str]:
+            event.response.headers["cache-control"] = "no-store"
+            return {"id": event.params["id"]}
+    """
+
+    __slots__ = (
+        "_body",
+        "_headers",
+        "_max_body",
+        "_query",
+        "_receive",
+        "_replayed",
+        "_request",
+        "_wait_until",
+        "context",
+        "declared",
+        "params",
+        "response",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        *,
+        params: Mapping[str, str],
+        wait_until: Callable[[Awaitable[object]], None],
+        max_body: int,
+        declared: frozenset[str] = frozenset(),
+    ) -> None:
+        self.scope = scope
+        self.params = params
+        self.context: dict[str, Any] = {}
+        self.response = EventResponse()
+        self.declared = declared
+        self._receive = receive
+        self._wait_until = wait_until
+        self._max_body = max_body
+        self._headers: Headers | None = None
+        self._query: Query | None = None
+        self._body: bytes | None = None
+        self._replayed = False
+        self._request: StarletteRequest | None = None
+
+    @property
+    def method(self) -> str:
+        """The request's method, in upper case."""
+        return str(self.scope.get("method", "GET"))
+
+    @property
+    def path(self) -> str:
+        """The URL's path, percent-decoded."""
+        return str(self.scope["path"])
+
+    @property
+    def url(self) -> str:
+        """The whole URL of the request."""
+        return url_of(self.scope, self.headers)
+
+    @property
+    def headers(self) -> Headers:
+        """The request's header fields; the answer's are `event.response.headers`."""
+        if self._headers is None:
+            self._headers = Headers.from_raw(self.scope["headers"])
+        return self._headers
+
+    @property
+    def query(self) -> Query:
+        """The URL's query parameters."""
+        if self._query is None:
+            self._query = Query(self.scope["query_string"].decode("latin-1"))
+        return self._query
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies that the client sent."""
+        return parse_cookies(self.headers)
+
+    @property
+    def remote_address(self) -> str | None:
+        """The client's IP address, where the target knows it."""
+        return remote_address_of(self.scope)
+
+    @property
+    def request(self) -> StarletteRequest:
+        """Starlette's request, made on first access."""
+        if self._request is None:
+            from starlette.requests import Request as StarletteRequest
+
+            self._request = StarletteRequest(self.scope, self.receive)
+        return self._request
+
+    async def body(self) -> bytes:
+        """Reads the whole body, once; later calls give the same bytes.
+
+        Raises:
+            HTTPError: 413, the body is larger than `http.max_body`.
+        """
+        if self._body is None:
+            self._body = await self._read_body()
+        return self._body
+
+    def wait_until(self, work: Coroutine[Any, Any, object] | Awaitable[object]) -> None:
+        """Lets work go on after the answer; targets that freeze finish it first."""
+        self._wait_until(work)
+
+    async def _read_body(self) -> bytes:
+        if self._request is not None:
+            return await self._request.body()
+        announced = self.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_body:
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise HTTPError(400, "The client left before its request was complete.")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._max_body:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_large(self) -> HTTPError:
+        return HTTPError(413, f"The body is too large: expected at most {self._max_body} bytes.")
+
+    async def receive(self) -> ASGIMessage:
+        """Is the ASGI receive callable for whoever comes next: a body that was read comes once more."""
+        if self._body is None or self._replayed:
+            return await self._receive()
+        self._replayed = True
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+    def __repr__(self) -> str:
+        return f"Event({self.method} {self.path})"
+
+
+def url_of(scope: Scope, headers: Headers) -> str:
+    """Puts an ASGI scope's URL together, with the host that the client named."""
+    scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
+    server = scope.get("server")
+    host = headers.get("host")
+    if host is None:
+        host = "localhost" if not server else server[0] + (f":{server[1]}" if server[1] else "")
+    query = scope["query_string"].decode("latin-1")
+    return f"{scheme}://{host}{raw_path_of(scope)}" + (f"?{query}" if query else "")
+
+
+def raw_path_of(scope: Scope) -> str:
+    """Gives the path as the client wrote it, percent-encoded, without the query."""
+    raw: bytes | None = scope.get("raw_path")
+    # Some servers leave the query in `raw_path`, and the specification lets them leave it out altogether.
+    path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe="/:@!$&'()*+,;=~")
+    return path or "/"
+
+
+def remote_address_of(scope: Scope) -> str | None:
+    """Gives the client's IP address, if the server knows it."""
+    client = scope.get("client")
+    return str(client[0]) if client else None

@@ -1,0 +1,83 @@
+"""Defining HTTP and event-stream routes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, overload
+
+from nitro_py.event import Event
+
+HandlerFunction = Callable[[Event], Any]
+
+# Names that, in a return annotation, say that the handler answers piece by piece.
+STREAM_TYPES = frozenset(
+    {"AsyncGenerator", "AsyncIterable", "AsyncIterator", "EventStream", "Generator", "Iterator"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Holds an HTTP route's function and what it promised; made by `define_handler`."""
+
+    function: HandlerFunction
+    streams: bool = False
+    topics: bool = False
+
+    async def __call__(self, event: Event) -> Any:
+        """Calls the function, as a test of a handler would."""
+        result = self.function(event)
+        return await result if inspect.isawaitable(result) else result
+
+
+@overload
+def define_handler(function: HandlerFunction, /) -> Handler: ...
+@overload
+def define_handler(*, streams: bool = False, topics: bool = False) -> Callable[[HandlerFunction], Handler]: ...
+def define_handler(
+    function: HandlerFunction | None = None, /, *, streams: bool = False, topics: bool = False
+) -> Handler | Callable[[HandlerFunction], Handler]:
+    """Makes a function an HTTP route.
+
+    Args:
+        function: `async def handler(event)`; what it returns is the answer. A plain `def` runs in a thread.
+        streams: Says that the answer is a stream; a return annotation (`EventStream`, `AsyncIterator[str]`)
+            says it too.
+        topics: Says that the stream is fed by a topic: `create_event_stream(event, subscribe=…)`.
+
+    Raises:
+        TypeError: What is decorated is not a function.
+
+    Example:
+        @define_handler
+        async def handler(event: Event) -> dict[str, str]:
+            return {"message": "hello"}
+    """
+
+    def decorate(function: HandlerFunction) -> Handler:
+        if not callable(function):
+            raise TypeError(f"`define_handler` takes a function, got {type(function).__name__}.")
+        return Handler(function, streams or topics or declares_stream(function), topics)
+
+    return decorate if function is None else decorate(function)
+
+
+define_event_handler = define_handler
+
+
+def declares_stream(function: Callable[..., Any]) -> bool:
+    """Says whether a function's return annotation, or its being a generator, promises a stream."""
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        return True
+    # It is looked at as it is written: evaluating it could need names that exist for type checkers only.
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    if annotation is None:
+        return False
+    text = annotation if isinstance(annotation, str) else _name_of(annotation)
+    words = text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()
+    return any(word.rpartition(".")[2] in STREAM_TYPES for word in words)
+
+
+def _name_of(annotation: object) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,116 @@
+"""Header fields and query parameters: names that may stand more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from urllib.parse import parse_qsl
+
+
+class Headers(MutableMapping[str, str]):
+    """Holds header fields: names in any case, a name more than once.
+
+    Reading gives a name's first value, assigning replaces all of them.
+    Follows RFC 9110, section 5.
+
+    Args:
+        items: Pairs of name and value, or a mapping.
+
+    Example:
+        >>> headers = Headers({"Content-Type": "text/plain"})
+        >>> headers.append("set-cookie", "a=1")
+        >>> headers["content-type"], headers.getlist("Set-Cookie")
+        ('text/plain', ['a=1'])
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
+        pairs = items.items() if isinstance(items, Mapping) else items
+        self._items = [(name.lower(), value) for name, value in pairs]
+
+    @classmethod
+    def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """Decodes the header list of an ASGI scope."""
+        headers = cls()
+        headers._items = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+        return headers
+
+    def to_raw(self) -> list[tuple[bytes, bytes]]:
+        """Encodes the fields as ASGI wants them."""
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._items]
+
+    def append(self, name: str, value: str) -> None:
+        """Adds a value beside those that the name already has."""
+        self._items.append((name.lower(), value))
+
+    def getlist(self, name: str) -> list[str]:
+        """Gives every value of a name, in order."""
+        name = name.lower()
+        return [value for key, value in self._items if key == name]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Gives every field as a pair, in order."""
+        return list(self._items)
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower()
+        for key, value in self._items:
+            if key == wanted:
+                return value
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        name = name.lower()
+        self._items = [item for item in self._items if item[0] != name]
+        self._items.append((name, value))
+
+    def __delitem__(self, name: str) -> None:
+        name = name.lower()
+        kept = [item for item in self._items if item[0] != name]
+        if len(kept) == len(self._items):
+            raise KeyError(name)
+        self._items = kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key for key, _ in self._items))
+
+    def __len__(self) -> int:
+        return len({key for key, _ in self._items})
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+
+class Query(Mapping[str, str]):
+    """Holds the parameters of a query string; a name's last value wins.
+
+    Args:
+        text: The query string, without its question mark.
+
+    Example:
+        >>> query = Query("a=1&b=2&b=3")
+        >>> query["b"], query.getlist("b")
+        ('3', ['2', '3'])
+    """
+
+    __slots__ = ("_items", "_last")
+
+    def __init__(self, text: str) -> None:
+        self._items = parse_qsl(text, keep_blank_values=True)
+        self._last = dict(self._items)
+
+    def getlist(self, name: str) -> list[str]:
+        """Gives every value of a name, in order."""
+        return [value for key, value in self._items if key == name]
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def __repr__(self) -> str:
+        return f"Query({self._items!r})"

@@ -1,0 +1,75 @@
+"""One WebSocket message, as it came."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import MessageValidationError
+
+if TYPE_CHECKING:
+    from nitro_py.peer import Peer
+
+
+class Message:
+    """Is one message of a peer, text or binary.
+
+    Args:
+        data: The message as it came: `str` from a text frame, `bytes` from a binary one.
+        peer: Who sent it.
+        id: The message's id, where the target names one; otherwise made on first use.
+
+    Example:
+        >>> Message('{"a": 1}').json()
+        {'a': 1}
+    """
+
+    __slots__ = ("_id", "data", "peer")
+
+    def __init__(self, data: Frame, peer: Peer | None = None, id: str | None = None) -> None:
+        self.data = data
+        self.peer = peer
+        self._id = id
+
+    @property
+    def id(self) -> str:
+        """The message's id, unique."""
+        if self._id is None:
+            self._id = str(uuid.uuid4())
+        return self._id
+
+    def text(self) -> str:
+        """Gives the message as text; bytes are read as UTF-8.
+
+        Raises:
+            MessageValidationError: The bytes are not UTF-8.
+        """
+        if isinstance(self.data, str):
+            return self.data
+        try:
+            return self.data.decode()
+        except UnicodeDecodeError as error:
+            raise MessageValidationError(f"The message is not UTF-8 text: {error.reason}.") from None
+
+    def bytes(self) -> bytes:
+        """Gives the message as bytes; text is written as UTF-8."""
+        return self.data.encode() if isinstance(self.data, str) else self.data
+
+    def json(self) -> Any:
+        """Reads the message as JSON.
+
+        Raises:
+            MessageValidationError: The message is not JSON; the connection stays open.
+        """
+        try:
+            return json.loads(self.data)
+        except ValueError as error:
+            raise MessageValidationError(f"The message is not JSON: {error}.") from None
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"Message({self.data!r})"

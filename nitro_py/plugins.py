@@ -1,0 +1,38 @@
+"""Defining plugins."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+PluginFunction = Callable[[], AsyncIterator[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """Holds a plugin's generator function; made by `define_plugin`."""
+
+    function: PluginFunction
+
+
+def define_plugin(function: PluginFunction) -> Plugin:
+    """Makes an async generator run once per process: before its `yield` at start, after it at stop.
+
+    Args:
+        function: An async generator function without arguments and with one `yield`.
+
+    Raises:
+        TypeError: The function is not an async generator function.
+
+    Example:
+        @define_plugin
+        async def database() -> AsyncIterator[None]:
+            pool = await connect()
+            yield
+            await pool.close()
+    """
+    if not inspect.isasyncgenfunction(function):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise TypeError(f"`define_plugin` takes an async generator function, and `{name}` is none: add a `yield`.")
+    return Plugin(function)

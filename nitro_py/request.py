@@ -1,0 +1,83 @@
+"""The light request: what an upgrade hook and a peer know of the HTTP request behind a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import unquote, urlsplit
+
+from nitro_py.headers import Headers, Query
+
+
+class Request:
+    """Describes an HTTP request, the same on every preset.
+
+    Args:
+        url: The whole URL, such as `ws://localhost:3000/api/ws/chat?name=ada`.
+        headers: The request's header fields.
+        method: The method, in upper case.
+        params: The route's path parameters.
+        remote_address: The client's IP address, where the target knows it.
+
+    Example:
+        >>> request = Request("ws://localhost/chat?name=ada", headers=Headers({"cookie": "id=7"}))
+        >>> request.path, request.query["name"], request.cookies
+        ('/chat', 'ada', {'id': '7'})
+    """
+
+    __slots__ = ("_cookies", "_query", "context", "headers", "method", "params", "remote_address", "url")
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Headers,
+        method: str = "GET",
+        params: Mapping[str, str] | None = None,
+        remote_address: str | None = None,
+        context: dict[str, object] | None = None,
+    ) -> None:
+        self.url = url
+        self.headers = headers
+        self.method = method
+        self.params: Mapping[str, str] = params or {}
+        self.remote_address = remote_address
+        # What middleware left in `event.context` is handed on to `upgrade` through this.
+        self.context: dict[str, object] = {} if context is None else context
+        self._query: Query | None = None
+        self._cookies: dict[str, str] | None = None
+
+    @property
+    def path(self) -> str:
+        """The URL's path, percent-decoded, without the query."""
+        return unquote(urlsplit(self.url).path) or "/"
+
+    @property
+    def query(self) -> Query:
+        """The URL's query parameters."""
+        if self._query is None:
+            self._query = Query(urlsplit(self.url).query)
+        return self._query
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies that the client sent."""
+        if self._cookies is None:
+            self._cookies = parse_cookies(self.headers)
+        return self._cookies
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url})"
+
+
+def parse_cookies(headers: Headers) -> dict[str, str]:
+    """Reads the `Cookie` fields of a request, leaving out what is malformed (RFC 6265, section 5.4)."""
+    cookies: dict[str, str] = {}
+    for field in headers.getlist("cookie"):
+        for pair in field.split(";"):
+            try:
+                parsed = SimpleCookie(pair.strip())
+            except CookieError:
+                continue
+            cookies.update({name: morsel.value for name, morsel in parsed.items()})
+    return cookies

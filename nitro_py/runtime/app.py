@@ -1,0 +1,150 @@
+"""The app: what a manifest describes, loaded and running in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nitro_py.encoding import Frame
+from nitro_py.middleware import Middleware
+from nitro_py.mount import MountedApp
+from nitro_py.plugins import Plugin
+from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.current import enter_app, leave_app
+from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.lifespan import run_lifespan, run_plugin
+from nitro_py.runtime.manifest import Manifest, Route
+from nitro_py.runtime.modules import AnyHandler, add_to_path, load_export, load_handler
+from nitro_py.runtime.router import Router
+from nitro_py.runtime.settings import Settings
+from nitro_py.runtime.tasks import wait_for_tasks
+from nitro_py.sse import EventStream, EventStreamMessage, format_message, frame_text
+
+logger = logging.getLogger("nitro_py.app")
+
+# How long hooks and background work may take once the app stops, in seconds.
+STOP_TIMEOUT = 10.0
+
+
+class App:
+    """Holds a running app: its routes, its peers and topics, and what starts and stops with it.
+
+    Args:
+        root: The folder that the manifest's files are relative to.
+        manifest: What the app serves.
+
+    Example:
+        app = App(folder, read_manifest(folder))
+        await app.start()
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.development = manifest.mode == "development"
+        self.settings = Settings.from_json(manifest.settings)
+        self.router = Router(manifest.routes)
+        self.hub = LocalHub()
+        self.middleware: tuple[Middleware, ...] = ()
+        self.mounted_state: dict[str, dict[str, Any]] = {}
+        self.stopping = False
+        self._handlers: dict[str, AnyHandler] = {}
+        self._connections: set[Connection] = set()
+        self._streams: set[EventStream] = set()
+        self._stack: AsyncExitStack | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Loads every route and starts the plugins; a second call does nothing."""
+        async with self._starting:
+            if self._stack is not None:
+                return
+            enter_app(self)
+            try:
+                self._stack = await self._enter()
+            except BaseException:
+                leave_app(self)
+                raise
+
+    async def drain(self) -> None:
+        """Closes every socket with 1001 and ends every stream, and waits for their last hooks."""
+        self.stopping = True
+        for stream in list(self._streams):
+            await stream.close()
+        connections = list(self._connections)
+        await asyncio.gather(*(connection.shut_down() for connection in connections), return_exceptions=True)
+        if connections:
+            waits = [asyncio.create_task(connection.finished()) for connection in connections]
+            _, late = await asyncio.wait(waits, timeout=STOP_TIMEOUT)
+            for task in late:
+                task.cancel()
+            if late:
+                logger.warning("%d hooks were still running %g s into the stop.", len(late), STOP_TIMEOUT)
+
+    async def stop(self) -> None:
+        """Drains, waits for background work, and stops the plugins in reverse order."""
+        await self.drain()
+        await wait_for_tasks(STOP_TIMEOUT)
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            try:
+                await stack.aclose()
+            finally:
+                leave_app(self)
+
+    def handler_of(self, route: Route) -> AnyHandler:
+        """Gives a route's handler, imported once."""
+        handler = self._handlers.get(route.file)
+        if handler is None:
+            handler = self._handlers[route.file] = load_handler(self.root, route.file)
+        return handler
+
+    def track(self, connection: Connection) -> Callable[[], None]:
+        """Remembers a connection for the stop; the returned function forgets it."""
+        self._connections.add(connection)
+        return lambda: self._connections.discard(connection)
+
+    def track_stream(self, stream: EventStream) -> None:
+        """Remembers an event stream until it is closed."""
+        self._streams.add(stream)
+        stream.on_closed(lambda: self._streams.discard(stream))
+
+    def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
+        """Feeds an event stream with a topic's messages until it is closed."""
+        subscriber = StreamSubscriber(str(uuid.uuid4()), namespace, stream)
+        self.hub.join(topic, subscriber)
+        stream.on_closed(lambda: self.hub.leave(topic, subscriber))
+
+    async def _enter(self) -> AsyncExitStack:
+        add_to_path(self.root)
+        self.middleware = tuple(load_export(self.root, file, Middleware) for file in self.manifest.middleware)
+        async with AsyncExitStack() as stack:
+            for file in self.manifest.plugins:
+                await stack.enter_async_context(run_plugin(load_export(self.root, file, Plugin), file))
+            for route in self.manifest.routes:
+                handler = self.handler_of(route)
+                if isinstance(handler, MountedApp):
+                    state = await stack.enter_async_context(run_lifespan(handler.app))
+                    self.mounted_state[route.file] = state
+            return stack.pop_all()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSubscriber:
+    """Lets an event stream hear a topic."""
+
+    id: str
+    namespace: str | None
+    stream: EventStream
+
+    def deliver(self, frame: Frame) -> None:
+        """Hands a topic's message to the stream; a client that is too slow for it is cut off, and reconnects."""
+        chunk = format_message(EventStreamMessage(frame_text(frame))).encode()
+        if not self.stream.deliver(chunk):
+            self.stream.abort()

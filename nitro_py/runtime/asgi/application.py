@@ -1,0 +1,101 @@
+"""The ASGI application that a bundle serves."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from nitro_py.errors import HTTPError
+from nitro_py.event import Receive, Scope, Send
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.internal import answer_internal
+from nitro_py.runtime.asgi.public import PublicFiles
+from nitro_py.runtime.asgi.socket import serve_socket
+from nitro_py.runtime.http import make_event, serve_http, strip_root
+from nitro_py.runtime.manifest import read_manifest
+from nitro_py.runtime.responses import describe_error, send_answer
+from nitro_py.runtime.router import Miss
+
+logger = logging.getLogger("nitro_py.app")
+
+
+class Application:
+    """Serves an app over ASGI 3.
+
+    A server that does not speak the lifespan protocol still gets a started app: the first request starts it.
+
+    Args:
+        app: The app to serve.
+
+    Example:
+        app = Application(App(folder, read_manifest(folder)))
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._public = PublicFiles(app.root, app.manifest.public)
+        self._started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if not self._started:
+            await self.start()
+        if scope["type"] == "websocket":
+            await serve_socket(self.app, scope, receive, send)
+        else:
+            await self._serve_http(scope, receive, send)
+
+    async def start(self) -> None:
+        """Starts the app."""
+        await self.app.start()
+        self._started = True
+
+    async def drain(self) -> None:
+        """Closes sockets with 1001 and ends streams, before the server closes the connections."""
+        await self.app.drain()
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = strip_root(scope)
+        if path.startswith("/_nitro/") and await self._serve_internal(path, scope, receive, send):
+            return
+        file = self._public.find(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+        if file is not None:
+            await self._public.serve(file, scope, receive, send)
+        else:
+            await serve_http(self.app, scope, receive, send)
+
+    async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        event = make_event(self.app, Miss(), scope, receive)
+        try:
+            answer = await answer_internal(self.app, event, path)
+        except HTTPError as error:
+            answer = describe_error(error, development=False)
+        if answer is not None:
+            await send_answer(answer, event, receive, send)
+        return answer is not None
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            logger.exception("The app cannot start.")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await self.app.stop()
+        except Exception as error:
+            logger.exception("The app could not stop.")
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def load_application(folder: Path) -> Application:
+    """Makes the ASGI application of a bundle's folder."""
+    return Application(App(folder, read_manifest(folder)))

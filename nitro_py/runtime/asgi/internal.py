@@ -1,0 +1,51 @@
+"""The app's own endpoints below `/_nitro/`: health, and publishing from the command line."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from ipaddress import ip_address
+from typing import Any
+
+from nitro_py.errors import HTTPError
+from nitro_py.event import Event
+from nitro_py.response import Response
+from nitro_py.runtime.app import App
+
+HEALTH_PATH = "/_nitro/health"
+PUBLISH_PATH = "/_nitro/publish"
+PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
+
+
+async def answer_internal(app: App, event: Event, path: str) -> Response | None:
+    """Answers a request to one of the app's own paths; `None` for every other path."""
+    if path == HEALTH_PATH:
+        if app.stopping:
+            return Response({"status": "stopping"}, 503)
+        return Response({"status": "ok"}, headers={"cache-control": "no-store"})
+    token = os.environ.get(PUBLISH_TOKEN)
+    if path == PUBLISH_PATH and token:
+        return await _publish(app, event, token)
+    return None
+
+
+async def _publish(app: App, event: Event, token: str) -> Response:
+    if event.method != "POST":
+        raise HTTPError(405, headers={"allow": "POST"})
+    given = event.headers.get("authorization", "").removeprefix("Bearer ")
+    if not _is_loopback(event.remote_address) or not hmac.compare_digest(given.encode(), token.encode()):
+        raise HTTPError(403, "Publishing needs the token of the running server, from this machine.")
+    try:
+        request: Any = await event.request.json()
+        topic, data, namespace = request["topic"], request["data"], request.get("namespace")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
+    await app.hub.publish(topic, data, namespace=namespace)
+    return Response(status=202)
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address is not None and ip_address(address).is_loopback
+    except ValueError:
+        return False

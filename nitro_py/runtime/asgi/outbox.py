@@ -1,0 +1,182 @@
+"""What waits to be sent to one peer, so that a slow one never delays the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import PeerClosedError
+from nitro_py.event import Send
+from nitro_py.peer import ReadyState
+
+logger = logging.getLogger("nitro_py.websocket")
+
+# How long a client may take to answer a close frame before its connection is dropped, in seconds.
+CLOSE_TIMEOUT = 10.0
+
+
+class Transport(Protocol):
+    """Is what a server may offer beyond ASGI: the connection's own buffer, and an end without a handshake."""
+
+    def abort(self) -> None:
+        """Drops the connection at once."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the server has not handed to the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrame:
+    """Stands in the queue where the connection ends."""
+
+    code: int
+    reason: str
+
+
+class Outbox:
+    """Is a peer's channel over an ASGI `send`.
+
+    Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task
+    per slow peer sends them on. The limit counts both buffers.
+
+    Args:
+        send: The ASGI send callable.
+        limit: The most bytes that may wait, `websocket.buffer_limit`.
+        transport: The server's transport, where it tells.
+        drop: Ends the connection where there is no transport to abort.
+        overflow: Is told that the peer was too slow and is being closed.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        limit: int,
+        transport: Transport | None,
+        drop: Callable[[], None],
+        overflow: Callable[[int, str], None],
+    ) -> None:
+        self._send = send
+        self._limit = limit
+        self._transport = transport
+        self._drop = drop
+        self._overflow = overflow
+        self._queue: deque[Frame | CloseFrame] = deque()
+        self._waiting = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.ready_state = ReadyState.OPEN
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and have not left this process."""
+        if self.ready_state is ReadyState.CLOSED:
+            return 0
+        return self._waiting + (self._transport.get_write_buffer_size() if self._transport else 0)
+
+    async def send(self, frame: Frame) -> None:
+        """Sends a frame, and waits while the buffer is over its limit."""
+        self._check_open()
+        self._enqueue(frame)
+        # Without this the writer would not run before the hook that sends waits for something else.
+        await asyncio.sleep(0)
+        while self._waiting > self._limit and self.ready_state is ReadyState.OPEN:
+            await self._wait_for_change()
+        if self.ready_state is ReadyState.CLOSED:
+            raise PeerClosedError("The peer left while it was sent to.")
+
+    def deliver(self, frame: Frame) -> None:
+        """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
+        if self.ready_state is not ReadyState.OPEN:
+            return
+        self._enqueue(frame)
+        if self._waiting > self._limit:
+            reason = "Too slow"
+            logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
+            self._queue.clear()
+            self._begin_close(1013, reason)
+            self._overflow(1013, reason)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Sends a close frame after what waits, and drops the connection if it is not answered."""
+        if self.ready_state is ReadyState.OPEN:
+            self._begin_close(code, reason)
+            await asyncio.sleep(0)
+
+    async def terminate(self) -> None:
+        """Drops the connection."""
+        if self.ready_state is not ReadyState.CLOSED:
+            self._end()
+
+    async def wait_for_drain(self) -> None:
+        """Waits until nothing is left to send, or the peer is gone."""
+        while self.ready_state is not ReadyState.CLOSED and self._waiting:
+            await self._wait_for_change()
+        # A server's buffer gives no sign when it empties, so it is looked at.
+        while self.buffered_amount:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def closed(self) -> None:
+        """Notes that the connection is gone."""
+        self.ready_state = ReadyState.CLOSED
+        self._queue.clear()
+        self._waiting = 0
+        self._changed.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check_open(self) -> None:
+        if self.ready_state is not ReadyState.OPEN:
+            raise PeerClosedError(f"The peer is gone: expected an open connection, got {self.ready_state.name}.")
+
+    def _enqueue(self, frame: Frame) -> None:
+        self._waiting += len(frame)
+        self._queue.append(frame)
+        self._start_writer()
+
+    def _begin_close(self, code: int, reason: str) -> None:
+        self.ready_state = ReadyState.CLOSING
+        self._queue.append(CloseFrame(code, reason))
+        self._start_writer()
+        self._changed.set()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)
+
+    def _start_writer(self) -> None:
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._queue:
+                frame = self._queue.popleft()
+                if isinstance(frame, CloseFrame):
+                    await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
+                    return
+                kind = "text" if isinstance(frame, str) else "bytes"
+                await self._send({"type": "websocket.send", kind: frame})
+                self._waiting -= len(frame)
+                self._changed.set()
+        except Exception as error:
+            # Servers say in ways of their own that the client is gone; the disconnect itself follows.
+            logger.debug("Could not send to a peer: %r", error)
+            self.closed()
+        finally:
+            self._writer = None
+
+    async def _wait_for_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _end(self) -> None:
+        self.closed()
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._drop()

@@ -1,0 +1,45 @@
+"""Serving the files of `public/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nitro_py.event import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.staticfiles import StaticFiles
+
+PUBLIC_DIR = "public"
+
+
+class PublicFiles:
+    """Serves the files that the manifest names, and no others, with ETags and ranges by Starlette.
+
+    Args:
+        root: The bundle's folder.
+        paths: The files' paths below `public/`, each with a leading slash.
+    """
+
+    def __init__(self, root: Path, paths: Iterable[str]) -> None:
+        self._folder = root / PUBLIC_DIR
+        self._paths = frozenset(paths)
+        self._files: StaticFiles | None = None
+
+    def find(self, method: str, path: str) -> str | None:
+        """Gives the file that a request means, a folder's `index.html` included."""
+        if method not in ("GET", "HEAD") or not self._paths:
+            return None
+        if path in self._paths:
+            return path
+        index = path.rstrip("/") + "/index.html"
+        return index if index in self._paths else None
+
+    async def serve(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a file."""
+        if self._files is None:
+            from starlette.staticfiles import StaticFiles
+
+            self._files = StaticFiles(directory=self._folder)
+        await self._files({**scope, "path": file, "root_path": ""}, receive, send)

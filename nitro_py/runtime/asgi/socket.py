@@ -1,0 +1,173 @@
+"""A WebSocket over ASGI: from the handshake to the last hook."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from nitro_py.event import Event, Receive, Scope, Send
+from nitro_py.headers import Headers
+from nitro_py.mount import MountedApp
+from nitro_py.peer import Peer
+from nitro_py.request import Request
+from nitro_py.response import Response
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.outbox import Outbox
+from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.http import make_event, mounted_scope, strip_root
+from nitro_py.runtime.responses import describe_error, send_answer
+from nitro_py.runtime.router import Match, Miss
+from nitro_py.runtime.upgrade import Refusal, decide_upgrade, pass_middleware
+from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
+
+# The extension by which our own server tells the app more than ASGI does.
+TRANSPORT_EXTENSION = "nitro.transport"
+
+
+async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serves one WebSocket connection, or refuses it.
+
+    Args:
+        app: The app.
+        scope: The ASGI scope, of type `websocket`.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+    """
+    raw_path = strip_root(scope)
+    match = app.router.match("GET", raw_path, "websocket")
+    handler = app.handler_of(match.route) if isinstance(match, Match) else None
+    event = make_event(app, match, scope, receive)
+    if isinstance(match, Match) and isinstance(handler, MountedApp):
+        await serve_mounted(app, handler, event, mounted_scope(app, match, scope, raw_path), send)
+        return
+    await receive()
+    if isinstance(match, Miss) or not isinstance(handler, WebSocketHandler):
+        answer = Response({"status": 404, "message": f"No route serves {event.path}.", "data": None}, 404)
+        await refuse(answer, app, event, send)
+        return
+    decision, request = await decide_upgrade(
+        handler,
+        event,
+        middleware=app.middleware,
+        settings=app.settings.websocket,
+        offered=tuple(scope.get("subprotocols", ())),
+        development=app.development,
+    )
+    if isinstance(decision, Refusal):
+        await refuse(decision.answer, app, event, send)
+    elif app.stopping:
+        await refuse(Response(status=503), app, event, send)
+    else:
+        await accept(decision, event, send)
+        await run_socket(app, handler, decision, request, match.route.path, scope, receive, send)
+
+
+async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scope, send: Send) -> None:
+    """Hands a handshake that passes the middleware to a mounted application, which checks origins itself."""
+
+    async def accept_all() -> None:
+        return None
+
+    decision = await pass_middleware(event, app.middleware, accept_all)
+    if isinstance(decision, Refusal):
+        await event.receive()
+        await refuse(decision.answer, app, event, send)
+    else:
+        await handler.app(scope, event.receive, send)
+
+
+async def accept(decision: Upgrade, event: Event, send: Send) -> None:
+    """Accepts a handshake with what middleware and the upgrade hook want in the answer."""
+    fields = [*event.response.headers.to_raw(), *Headers(decision.headers).to_raw()]
+    await send({"type": "websocket.accept", "subprotocol": decision.protocol, "headers": fields})
+
+
+async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
+    """Refuses a handshake with a whole HTTP answer, or with the server's own 403 where it can't carry one."""
+    if "websocket.http.response" not in event.scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    if isinstance(answer, Exception):
+        answer = describe_error(answer, development=app.development)
+
+    async def send_refusal(message: Any) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    if event.response.status is None:
+        # An answer that names no status of its own still means no.
+        event.response.status = 403
+    await send_answer(answer, event, event.receive, send_refusal)
+
+
+async def run_socket(
+    app: App,
+    handler: WebSocketHandler,
+    decision: Upgrade,
+    request: Request,
+    route: str,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Runs an accepted socket until its last hook has run."""
+    reading: asyncio.Task[CloseDetails] | None = None
+    connection: Connection | None = None
+
+    def drop() -> None:
+        if reading is not None:
+            reading.cancel()
+
+    def overflow(code: int, reason: str) -> None:
+        if connection is not None:
+            connection.lost(CloseDetails(code, reason))
+
+    outbox = Outbox(
+        send,
+        limit=app.settings.websocket.buffer_limit,
+        transport=scope.get("extensions", {}).get(TRANSPORT_EXTENSION),
+        drop=drop,
+        overflow=overflow,
+    )
+    peer = Peer(
+        id=str(uuid.uuid4()),
+        request=request,
+        namespace=request.path if decision.namespace is None else decision.namespace,
+        protocol=decision.protocol,
+        context=dict(decision.context),
+        topics=set(),
+        channel=outbox,
+        hub=app.hub,
+    )
+    connection = Connection(peer, handler, app.hub, route=route, max_queue=app.settings.websocket.max_queue)
+    forget = app.track(connection)
+    connection.start()
+    reading = asyncio.create_task(read_socket(connection, receive))
+    try:
+        details = await _settle_reading(reading)
+        outbox.closed()
+        connection.lost(details)
+        await connection.finished()
+    finally:
+        forget()
+
+
+async def read_socket(connection: Connection, receive: Receive) -> CloseDetails:
+    """Feeds a connection with its messages until the socket is gone, and says how it went."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return CloseDetails(message.get("code") or 1005, message.get("reason") or "")
+        text = message.get("text")
+        if not connection.feed(message["bytes"] if text is None else text):
+            await connection.wait_for_room()
+
+
+async def _settle_reading(reading: asyncio.Task[CloseDetails]) -> CloseDetails:
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        # Either the outbox dropped the connection, or the server cancels us; hooks go on in both cases.
+        if not reading.done():
+            reading.cancel()
+        return CloseDetails(1006)

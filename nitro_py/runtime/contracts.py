@@ -1,0 +1,81 @@
+"""What a target implements: a channel for each peer, and a hub that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol
+
+from nitro_py.encoding import Frame
+
+if TYPE_CHECKING:
+    from nitro_py.peer import Peer, ReadyState
+
+
+class Channel(Protocol):
+    """Carries frames to one peer."""
+
+    @property
+    def ready_state(self) -> ReadyState:
+        """Where the connection stands."""
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and have not left this process."""
+
+    async def send(self, frame: Frame) -> None:
+        """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one."""
+
+    def deliver(self, frame: Frame) -> None:
+        """Hands over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Starts the closing handshake, after the frames already sent; a second call does nothing."""
+
+    async def terminate(self) -> None:
+        """Drops the connection without a handshake."""
+
+    async def wait_for_drain(self) -> None:
+        """Waits until `buffered_amount` is 0 or the peer is gone."""
+
+
+class Subscriber(Protocol):
+    """Receives the frames of topics: a peer, or an event stream."""
+
+    @property
+    def id(self) -> str:
+        """Unique among all subscribers."""
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace it listens in; `None` for all."""
+
+    def deliver(self, frame: Frame) -> None:
+        """Takes a frame without waiting."""
+
+
+class Hub(Protocol):
+    """Knows the peers of an app and the topics they subscribe to."""
+
+    async def subscribe(self, peer: Peer, topic: str) -> None:
+        """Adds a peer to a topic; a second time changes nothing."""
+
+    async def unsubscribe(self, peer: Peer, topic: str) -> None:
+        """Takes a peer out of a topic."""
+
+    async def publish(
+        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Delivers a frame to a topic's subscribers, everywhere.
+
+        Args:
+            topic: The topic's name.
+            frame: The encoded message.
+            namespace: Only subscribers there; `None` reaches all.
+            exclude: The id of the one subscriber to leave out.
+        """
+
+    def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
+        """Walks the connected peers that this target can see."""
+
+    async def get_peer(self, id: str) -> Peer | None:
+        """Reaches one peer by its id, if this target can."""

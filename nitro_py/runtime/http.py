@@ -1,0 +1,122 @@
+"""Dispatching HTTP requests: match, middleware, handler, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from nitro_py.errors import HTTPError
+from nitro_py.event import Event, Receive, Scope, Send, raw_path_of
+from nitro_py.handler import Handler, HandlerFunction
+from nitro_py.middleware import run_middleware
+from nitro_py.mount import MountedApp
+from nitro_py.runtime.app import App
+from nitro_py.runtime.responses import MountedAnswer, describe_error, send_answer
+from nitro_py.runtime.router import Match, Miss
+from nitro_py.runtime.tasks import start_task
+from nitro_py.websocket import WebSocketHandler
+
+logger = logging.getLogger("nitro_py.http")
+
+
+async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False) -> None:
+    """Answers one HTTP request.
+
+    Args:
+        app: The app.
+        scope: The ASGI scope, of type `http`.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+        buffered: Whether the target holds streams back.
+    """
+    raw_path = strip_root(scope)
+    match = app.router.match(scope["method"], raw_path)
+    event = make_event(app, match, scope, receive)
+    started = False
+
+    async def tracked(message: Any) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        answer = await run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
+        await send_answer(answer, event, receive, tracked, buffered=buffered)
+    except Exception as error:
+        if started and isinstance(error, OSError):
+            return  # The client left while it was being answered.
+        if not isinstance(error, HTTPError):
+            logger.exception("%s %s failed.", event.method, event.path)
+        if started:
+            raise
+        await send_answer(describe_error(error, development=app.development), event, receive, send)
+
+
+def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) -> Event:
+    """Makes the event that middleware and handler see."""
+    found = match if isinstance(match, Match) else None
+    return Event(
+        scope,
+        receive,
+        params=found.params if found else {},
+        wait_until=start_task,
+        max_body=app.settings.http.max_body,
+        declared=frozenset(found.route.requires if found else ()),
+    )
+
+
+def strip_root(scope: Scope) -> str:
+    """Gives the raw path below the place that the app itself is mounted at."""
+    raw_path = raw_path_of(scope)
+    root: str = scope.get("root_path", "")
+    if root and raw_path.startswith(root) and raw_path[len(root) : len(root) + 1] in ("", "/"):
+        return raw_path[len(root) :] or "/"
+    return raw_path
+
+
+def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
+    """Makes the scope that a mounted application sees: its own place as `root_path`."""
+    segments = raw_path.removeprefix("/").split("/")[: match.rest]
+    prefix = unquote("".join(f"/{segment}" for segment in segments if segment))
+    # The specification gives each application its own copy of the state.
+    state = dict(app.mounted_state.get(match.route.file, {}))
+    return {**scope, "root_path": scope.get("root_path", "") + prefix, "state": state}
+
+
+async def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
+    if isinstance(match, Miss):
+        raise _missing(match, event)
+    handler = app.handler_of(match.route)
+    if isinstance(handler, MountedApp):
+        return MountedAnswer(handler.app, mounted_scope(app, match, event.scope, raw_path))
+    if isinstance(handler, WebSocketHandler):
+        if handler.http is None:
+            raise HTTPError(
+                426,
+                "This path speaks WebSocket only.",
+                headers={"upgrade": "websocket", "connection": "Upgrade"},
+            )
+        function = handler.http.function if isinstance(handler.http, Handler) else handler.http
+        return await _call(function, event)
+    return await _call(handler.function, event)
+
+
+async def _call(function: HandlerFunction, event: Event) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(event)
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        return function(event)
+    # A plain function may block, and one that blocked the loop would hold up every socket.
+    result = await asyncio.to_thread(function, event)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _missing(miss: Miss, event: Event) -> HTTPError:
+    if miss.allow:
+        allow = ", ".join(miss.allow)
+        return HTTPError(405, f"{event.method} is not served here.", headers={"allow": allow})
+    return HTTPError(404, f"No route serves {event.method} {event.path}.")

@@ -1,0 +1,95 @@
+"""The hub of one process: its peers, and who subscribes to which topic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import PeerClosedError
+from nitro_py.peer import Peer, ReadyState
+from nitro_py.runtime.contracts import Subscriber
+
+# namespace → subscriber's id → subscriber; the namespace `None` listens to all.
+Members = dict[str | None, dict[str, Subscriber]]
+
+
+class LocalHub:
+    """Keeps peers and topics in memory and delivers without waiting.
+
+    Example:
+        hub = LocalHub()
+        await hub.publish("chat", "hello")
+    """
+
+    def __init__(self) -> None:
+        self._peers: dict[str, Peer] = {}
+        self._topics: dict[str, Members] = {}
+
+    def add(self, peer: Peer) -> None:
+        """Makes a peer known; it was accepted and is about to be opened."""
+        self._peers[peer.id] = peer
+
+    def remove(self, peer: Peer) -> None:
+        """Forgets a peer and its subscriptions; its own record of topics stays for the close hook."""
+        self._peers.pop(peer.id, None)
+        for topic in peer.topics:
+            self.leave(topic, peer)
+
+    def join(self, topic: str, subscriber: Subscriber) -> None:
+        """Adds a subscriber to a topic."""
+        members = self._topics.setdefault(topic, {})
+        members.setdefault(subscriber.namespace, {})[subscriber.id] = subscriber
+
+    def leave(self, topic: str, subscriber: Subscriber) -> None:
+        """Takes a subscriber out of a topic; empty topics leave nothing behind."""
+        members = self._topics.get(topic)
+        if members is None or subscriber.namespace not in members:
+            return
+        members[subscriber.namespace].pop(subscriber.id, None)
+        if not members[subscriber.namespace]:
+            del members[subscriber.namespace]
+        if not members:
+            del self._topics[topic]
+
+    async def subscribe(self, peer: Peer, topic: str) -> None:
+        """Adds a peer to a topic.
+
+        Raises:
+            PeerClosedError: The peer is gone, and so its subscription could never end.
+        """
+        if peer.id not in self._peers or peer.ready_state is not ReadyState.OPEN:
+            raise PeerClosedError(f"Peer `{peer.id}` is gone.")
+        self.join(topic, peer)
+
+    async def unsubscribe(self, peer: Peer, topic: str) -> None:
+        """Takes a peer out of a topic."""
+        self.leave(topic, peer)
+
+    async def publish(
+        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Hands a frame to every subscriber of a topic in this process."""
+        # The lists are copied: a delivery may close a peer, which takes it out of the topic.
+        for members in list(self._members(topic, namespace)):
+            for subscriber in list(members.values()):
+                if subscriber.id != exclude:
+                    subscriber.deliver(frame)
+
+    async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
+        """Walks this process's peers."""
+        for peer in list(self._peers.values()):
+            if namespace is None or peer.namespace == namespace:
+                yield peer
+
+    async def get_peer(self, id: str) -> Peer | None:
+        """Reaches one of this process's peers."""
+        return self._peers.get(id)
+
+    def _members(self, topic: str, namespace: str | None) -> Iterator[dict[str, Subscriber]]:
+        by_namespace = self._topics.get(topic, {})
+        if namespace is None:
+            yield from by_namespace.values()
+            return
+        for key in (namespace, None):
+            if key in by_namespace:
+                yield by_namespace[key]

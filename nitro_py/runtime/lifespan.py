@@ -1,0 +1,72 @@
+"""What starts and stops with the process: plugins, and the lifespans of mounted applications."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nitro_py.errors import NitroError
+from nitro_py.mount import ASGIApplication
+from nitro_py.plugins import Plugin
+
+logger = logging.getLogger("nitro_py.lifespan")
+
+
+@asynccontextmanager
+async def run_plugin(plugin: Plugin, file: str) -> AsyncIterator[None]:
+    """Runs a plugin: up to its `yield` on entering, the rest on leaving.
+
+    Raises:
+        NitroError: It ends without a `yield`, or yields a second time.
+    """
+    generator = plugin.function()
+    try:
+        await anext(generator)
+    except StopAsyncIteration:
+        raise NitroError(f"The plugin `{file}` never reached its `yield`.", file=file) from None
+    yield
+    try:
+        await anext(generator)
+    except StopAsyncIteration:
+        return
+    raise NitroError(f"The plugin `{file}` has a second `yield`: expected one, got more.", file=file)
+
+
+@asynccontextmanager
+async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
+    """Runs a mounted application's lifespan and gives the state that it set.
+
+    An application that does not speak the lifespan protocol is left alone, as the ASGI specification says.
+
+    Raises:
+        NitroError: The application says that it cannot start.
+    """
+    state: dict[str, Any] = {}
+    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+
+    async def call() -> None:
+        try:
+            await app(scope, inbox.get, outbox.put)
+        except Exception as error:
+            logger.debug("A mounted application has no lifespan: %s", error)
+        finally:
+            outbox.put_nowait({"type": "gone"})
+
+    task = asyncio.create_task(call())
+    inbox.put_nowait({"type": "lifespan.startup"})
+    answer = await outbox.get()
+    if answer["type"] == "lifespan.startup.failed":
+        await task
+        raise NitroError(f"A mounted application cannot start: {answer.get('message', '')}")
+    yield state
+    if not task.done():
+        inbox.put_nowait({"type": "lifespan.shutdown"})
+        answer = await outbox.get()
+        if answer["type"] == "lifespan.shutdown.failed":
+            logger.error("A mounted application could not stop: %s", answer.get("message", ""))
+    await task

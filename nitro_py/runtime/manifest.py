@@ -1,0 +1,101 @@
+"""The manifest: what a bundle serves, as a typed and versioned JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
+from nitro_py.errors import NitroError
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Describes one route file.
+
+    Args:
+        path: The path in the syntax of file names: `/api/users/[id]`.
+        kind: What the file's handler is.
+        methods: The methods that it serves, sorted; none means every method.
+        file: The file, relative to the project.
+        mode: The mode that the file is for.
+        hooks: The WebSocket hooks that are there.
+        requires: What the target must be able to do.
+        mounted: Whether it is an ASGI application, which serves every path below its own too.
+        hash: SHA-256 of the file's bytes.
+    """
+
+    path: str
+    kind: Kind
+    methods: tuple[str, ...]
+    file: str
+    mode: RouteMode = "all"
+    hooks: tuple[str, ...] = ()
+    requires: tuple[Capability, ...] = ()
+    mounted: bool = False
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Describes everything that a bundle serves.
+
+    Args:
+        mode: What it was built for.
+        routes: The routes, sorted by path and file.
+        middleware: Middleware files in the order in which they run.
+        plugins: Plugin files in the order in which they start.
+        public: The paths of public files, each with a leading slash.
+        settings: The part of the configuration that ships.
+    """
+
+    mode: Mode
+    routes: tuple[Route, ...]
+    middleware: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Writes the manifest; the same manifest gives the same text."""
+        return json.dumps({"version": MANIFEST_VERSION, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads a manifest.
+
+        Raises:
+            NitroError: It is of another version.
+        """
+        data = json.loads(text)
+        if data["version"] != MANIFEST_VERSION:
+            raise NitroError(
+                f"The manifest has another version: expected {MANIFEST_VERSION}, got {data['version']}.",
+                file=MANIFEST_NAME,
+                hint="Build the bundle again with this version of nitro-py.",
+            )
+        return cls(
+            mode=cast(Mode, data["mode"]),
+            routes=tuple(_route(item) for item in data["routes"]),
+            middleware=tuple(data["middleware"]),
+            plugins=tuple(data["plugins"]),
+            public=tuple(data["public"]),
+            settings=data["settings"],
+        )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of a bundle's folder."""
+    return Manifest.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+
+
+def _route(item: dict[str, Any]) -> Route:
+    for name in ("methods", "hooks", "requires"):
+        item[name] = tuple(item[name])
+    return Route(**item)

@@ -1,0 +1,96 @@
+"""Loading route files by their path, and finding what each of them defines."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import TypeVar
+
+from nitro_py.errors import NitroError
+from nitro_py.handler import Handler
+from nitro_py.mount import MountedApp
+from nitro_py.websocket import WebSocketHandler
+
+AnyHandler = Handler | WebSocketHandler | MountedApp
+HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
+T = TypeVar("T")
+
+
+def load_file(root: Path, file: str) -> ModuleType:
+    """Imports a file by its path, so that `[id].get.py` and `(group)/` may stand in it.
+
+    The module belongs to the package of its folder: `from ._helpers import x` and
+    `from handlers.api._helpers import x` give the same module.
+
+    Args:
+        root: The project's folder, or the bundle's.
+        file: The file, relative to it, with slashes.
+
+    Raises:
+        NitroError: The file is not there.
+    """
+    path = PurePosixPath(file)
+    package = ".".join(path.parent.parts)
+    # A dot in a module's name would read as a package, and names such as `[id].get` have some.
+    name = f"{package}.{path.stem.replace('.', '_')}"
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(root / file):
+        return sys.modules[name]
+    add_to_path(root)
+    spec = importlib.util.spec_from_file_location(name, root / file)
+    if spec is None or spec.loader is None or not (root / file).is_file():
+        raise NitroError(f"The file `{file}` is not there.", file=file, hint="Build the bundle again.")
+    importlib.import_module(package)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def add_to_path(folder: Path) -> None:
+    """Makes a folder's modules importable, before all others."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:
+    """Finds the objects of a type among a module's names, each once."""
+    found: dict[str, T] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, kind) and not any(value is other for other in found.values()):
+            found[name] = value
+    return found
+
+
+def find_handlers(module: ModuleType) -> dict[str, AnyHandler]:
+    """Finds the handlers among a module's names, each once."""
+    found: dict[str, AnyHandler] = {}
+    for kind in HANDLER_TYPES:
+        found.update(find_exports(module, kind))
+    return found
+
+
+def load_handler(root: Path, file: str) -> AnyHandler:
+    """Imports a route file that the build has checked and gives its handler."""
+    return _only(find_handlers(load_file(root, file)), file)
+
+
+def load_export(root: Path, file: str, kind: type[T]) -> T:
+    """Imports a file that the build has checked and gives the one object of a type."""
+    return _only(find_exports(load_file(root, file), kind), file)
+
+
+def _only(found: dict[str, T], file: str) -> T:
+    if len(found) != 1:
+        raise NitroError(
+            f"`{file}` has changed since the build: expected one definition, got {len(found)}.",
+            file=file,
+            hint="Build the bundle again.",
+        )
+    return next(iter(found.values()))

@@ -1,0 +1,82 @@
+"""Which web pages may open a socket: the check that keeps other sites' scripts away (RFC 6455, section 10.2)."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import urlsplit
+
+from nitro_py.headers import Headers
+
+logger = logging.getLogger("nitro_py.websocket")
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: bool) -> bool:
+    """Says whether a handshake's `Origin` may open a socket, and logs a refusal.
+
+    Args:
+        headers: The handshake's header fields; without `Origin` it is no browser's, and passes.
+        allowed: The config's `websocket.allowed_origins`; none means: the same host only.
+        development: Whether pages from loopback hosts pass.
+
+    Example:
+        >>> check_origin(Headers({"origin": "https://a.test", "host": "a.test"}), (), development=False)
+        True
+    """
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    host = headers.get("host", "")
+    if _passes(origin, host, allowed, development):
+        return True
+    logger.warning(
+        "Refused a socket from origin %s to host %s: add the origin to `websocket.allowed_origins` to allow it.",
+        origin,
+        host,
+    )
+    return False
+
+
+def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool) -> bool:
+    place = _place_of(origin)
+    if place is None:
+        # "null" is what sandboxed pages send: nobody's origin matches it but the wildcard.
+        return "*" in allowed
+    scheme, name, port = place
+    if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):
+        return True
+    if not allowed:
+        return (name, port) == _place_of_host(host, scheme)
+    return any(_matches(pattern, place) for pattern in allowed)
+
+
+def _matches(pattern: str, place: tuple[str, str, int | None]) -> bool:
+    if pattern == "*":
+        return True
+    scheme, name, port = place
+    if "://" in pattern:
+        wanted, _, rest = pattern.partition("://")
+        host, wanted_port = _place_of_host(rest, wanted)
+        if (wanted, wanted_port) != (scheme, port):
+            return False
+    else:
+        host = pattern
+    return name.endswith(host[1:]) if host.startswith("*.") else name == host
+
+
+def _place_of(origin: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or not parts.scheme:
+        return None
+    return parts.scheme, parts.hostname, port or DEFAULT_PORTS.get(parts.scheme)
+
+
+def _place_of_host(host: str, scheme: str) -> tuple[str, int | None]:
+    place = _place_of(f"{scheme}://{host}")
+    return (place[1], place[2]) if place else ("", None)

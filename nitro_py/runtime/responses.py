@@ -1,0 +1,135 @@
+"""From what a handler returned to an ASGI answer."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from nitro_py.encoding import to_json
+from nitro_py.errors import HTTPError, NitroError
+from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
+from nitro_py.headers import Headers
+from nitro_py.mount import ASGIApplication
+from nitro_py.response import Response
+from nitro_py.runtime.streams import send_chunks, send_event_stream
+from nitro_py.sse import EventStream
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+BINARY = "application/octet-stream"
+
+
+async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *, buffered: bool = False) -> None:
+    """Sends what a handler returned.
+
+    Args:
+        value: The returned value, or the exception that it raised.
+        event: The request, with the status and header fields that the handler set.
+        receive: The ASGI receive callable, which tells that a streaming client left.
+        send: The ASGI send callable.
+        buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
+    """
+    status = event.response.status
+    headers = Headers(event.response.headers.pairs())
+    if isinstance(value, Response):
+        status = value.status
+        headers = _merge(headers, value.headers)
+        value = value.body
+    if is_stream(value):
+        if buffered and "streaming" not in event.declared:
+            raise NitroError(
+                "The handler streams, and this target would hold its stream back.",
+                hint="Say so by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
+            )
+        if isinstance(value, EventStream):
+            await send_event_stream(value, status or 200, headers, event, receive, send)
+        else:
+            await send_chunks(value, status or 200, headers, event, receive, send)
+    elif is_asgi_answer(value):
+        await _send_asgi(value, headers, event, send)
+    else:
+        body, kind = encode_body(value)
+        if status is None:
+            status = 204 if value is None else 200
+        await send_body(send, status, headers, body, kind, head=event.method == "HEAD")
+
+
+def encode_body(value: Any) -> tuple[bytes, str | None]:
+    """Turns a returned value into bytes and their content type; `None` has neither."""
+    if value is None:
+        return b"", None
+    if isinstance(value, str):
+        return value.encode(), TEXT
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value), BINARY
+    return to_json(value).encode(), JSON
+
+
+async def send_body(
+    send: Send, status: int, headers: Headers, body: bytes, kind: str | None, *, head: bool = False
+) -> None:
+    """Sends a whole answer with its length; a `HEAD` gets everything but the body."""
+    fields = headers.to_raw()
+    if kind is not None and "content-type" not in headers:
+        fields.append((b"content-type", kind.encode("latin-1")))
+    bodiless = status < 200 or status in (204, 304)
+    if not bodiless and "content-length" not in headers:
+        fields.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if head or bodiless else body})
+
+
+def describe_error(error: BaseException, *, development: bool) -> Response:
+    """Makes the answer to an exception: an `HTTPError` as it says, anything else as 500 without detail."""
+    if isinstance(error, HTTPError):
+        content = {"status": error.status, "message": error.message, "data": error.data}
+        return Response(content, error.status, error.headers)
+    data = None
+    message = HTTPStatus(500).phrase
+    if development:
+        message = f"{type(error).__name__}: {error}"
+        data = traceback.format_exception(error)
+    return Response({"status": 500, "message": message, "data": data}, 500)
+
+
+def is_stream(value: Any) -> bool:
+    """Says whether a value is sent piece by piece."""
+    return isinstance(value, EventStream | AsyncIterator | Iterator)
+
+
+def is_asgi_answer(value: Any) -> bool:
+    """Says whether a value is a response of Starlette's kind, or a mounted application's answer."""
+    return isinstance(value, MountedAnswer) or (callable(value) and hasattr(value, "raw_headers"))
+
+
+@dataclass(frozen=True, slots=True)
+class MountedAnswer:
+    """Is the answer that a mounted application will give."""
+
+    app: ASGIApplication
+    scope: Scope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the application answer, with its own scope."""
+        await self.app(self.scope, receive, send)
+
+
+async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> None:
+    """Lets a response send itself, and adds the fields that it does not set."""
+
+    async def send_merged(message: ASGIMessage) -> None:
+        if message["type"] == "http.response.start":
+            own = Headers.from_raw(message.get("headers", ()))
+            message = {**message, "headers": _merge(headers, own).to_raw()}
+        await send(message)
+
+    await value(event.scope, event.receive, send_merged if len(headers) else send)
+
+
+def _merge(base: Headers, over: Headers) -> Headers:
+    """Puts one answer's fields over another's; cookies of both stay."""
+    kept = [pair for pair in base.pairs() if pair[0] == "set-cookie" or pair[0] not in over]
+    return Headers([*kept, *over.pairs()])

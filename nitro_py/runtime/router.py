@@ -1,0 +1,170 @@
+"""The router: from a method and a path to a route, at a cost that does not grow with the number of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote
+
+from nitro_py.runtime.manifest import Route
+
+EVERY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+Protocol = Literal["http", "websocket"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Is a route that was found, with the path's parameters and the depth at which a mounted app begins."""
+
+    route: Route
+    params: dict[str, str]
+    rest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Says that no route was found; `allow` names the methods that the path does have."""
+
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Node:
+    """Is a place in the segment tree, with the routes that end there."""
+
+    static: dict[str, Node] = field(default_factory=dict)
+    parameter: Node | None = None
+    catch_all: Node | None = None
+    routes: dict[str, list[Route]] = field(default_factory=dict)
+
+    def find(self, method: str, protocol: Protocol) -> Route | None:
+        """Gives the route that serves a method here: its own, `GET` for `HEAD`, or the one for every method."""
+        for name in (method, "GET", "") if method == "HEAD" else (method, ""):
+            for route in self.routes.get(name, ()):
+                if protocol == "http" or route.kind == "websocket" or route.mounted:
+                    return route
+        return None
+
+
+class Router:
+    """Finds routes: static paths by dictionary, parameters by a segment tree.
+
+    At each segment static goes before parameter, parameter before catch-all.
+
+    Args:
+        routes: The manifest's routes.
+
+    Example:
+        >>> router = Router([Route("/users/[id]", "http", ("GET",), "users/[id].get.py")])
+        >>> router.match("GET", "/users/7").params
+        {'id': '7'}
+        >>> router.match("POST", "/users/7").allow
+        ('GET', 'HEAD')
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = Node()
+        self._static: dict[str, Node] = {}
+        for route in routes:
+            self._add(route)
+
+    def match(self, method: str, raw_path: str, protocol: Protocol = "http") -> Match | Miss:
+        """Finds the route for a request.
+
+        Args:
+            method: The method, in upper case.
+            raw_path: The path as the client wrote it, percent-encoded, without the query.
+            protocol: What the client speaks; a socket finds WebSocket routes and mounted apps only.
+        """
+        path = raw_path.rstrip("/") or "/"
+        node = self._static.get(path)
+        if node is not None and (route := node.find(method, protocol)) is not None:
+            return Match(route, {}, len(split_path(path)))
+        segments = split_path(path)
+        allow: set[str] = set()
+        for found, values, rest in self._walk(self._root, segments, 0, ()):
+            if (route := found.find(method, protocol)) is not None:
+                return Match(route, _name_params(route, values), rest)
+            allow.update(_methods_at(found))
+        return Miss(tuple(sorted(allow)))
+
+    def serves(self, path: str) -> Route | None:
+        """Gives a route that serves a path with any method, if there is one."""
+        for found, _, _ in self._walk(self._root, split_path(path.rstrip("/")), 0, ()):
+            return next(iter(found.routes.values()))[0]
+        return None
+
+    def _add(self, route: Route) -> None:
+        segments = [segment for segment in route.path.split("/") if segment]
+        self._insert(route, segments)
+        if route.mounted and not (segments and segments[-1].startswith("[...")):
+            # A mounted application serves what lies below its own path too.
+            self._insert(route, [*segments, "[...]"])
+
+    def _insert(self, route: Route, segments: list[str]) -> None:
+        node = self._root
+        for segment in segments:
+            node = _child(node, segment)
+        for method in route.methods or ("",):
+            node.routes.setdefault(method, []).append(route)
+        if not any(segment.startswith("[") for segment in segments):
+            self._static["/" + "/".join(segments)] = node
+
+    def _walk(
+        self, node: Node, segments: tuple[str, ...], index: int, values: tuple[str, ...]
+    ) -> Iterator[tuple[Node, tuple[str, ...], int]]:
+        if index == len(segments):
+            if node.routes:
+                yield node, values, index
+        else:
+            segment = segments[index]
+            if (child := node.static.get(segment)) is not None:
+                yield from self._walk(child, segments, index + 1, values)
+            if node.parameter is not None and segment:
+                yield from self._walk(node.parameter, segments, index + 1, (*values, segment))
+        if node.catch_all is not None:
+            yield node.catch_all, (*values, "/".join(segments[index:])), index
+
+
+def split_path(raw_path: str) -> tuple[str, ...]:
+    """Splits a percent-encoded path into decoded segments; an encoded slash stays inside its segment."""
+    if raw_path in ("", "/"):
+        return ()
+    parts = raw_path.removeprefix("/").split("/")
+    return tuple(unquote(part) if "%" in part else part for part in parts)
+
+
+def parameter_names(path: str) -> tuple[str, ...]:
+    """Names a path's parameters, in order; an unnamed catch-all is `_`.
+
+    Example:
+        >>> parameter_names("/users/[id]/[...]")
+        ('id', '_')
+    """
+    names = [part[1:-1].removeprefix("...") for part in path.split("/") if part.startswith("[")]
+    return tuple(name or "_" for name in names)
+
+
+def _child(node: Node, segment: str) -> Node:
+    if segment.startswith("[..."):
+        node.catch_all = node.catch_all or Node()
+        return node.catch_all
+    if segment.startswith("["):
+        node.parameter = node.parameter or Node()
+        return node.parameter
+    return node.static.setdefault(segment, Node())
+
+
+def _name_params(route: Route, values: tuple[str, ...]) -> dict[str, str]:
+    # A mounted app's catch-all below its own path has no name in the file name.
+    return dict(zip(parameter_names(route.path), values, strict=False))
+
+
+def _methods_at(node: Node) -> set[str]:
+    methods: set[str] = set()
+    for method in node.routes:
+        methods.update(EVERY_METHOD if method == "" else (method,))
+    if "GET" in methods:
+        methods.add("HEAD")
+    return methods

@@ -1,0 +1,83 @@
+"""The part of the configuration that ships, read from the manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """Holds `websocket.*`; sizes in bytes, times in seconds."""
+
+    allowed_origins: tuple[str, ...] = ()
+    max_message: int = 1024 * 1024
+    max_queue: int = 64
+    idle_timeout: float = 30.0
+    buffer_limit: int = 4 * 1024 * 1024
+    compression: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SseSettings:
+    """Holds `sse.*`; times in seconds."""
+
+    heartbeat: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Holds `http.*`; sizes in bytes."""
+
+    max_body: int = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Holds all settings that ship in a bundle."""
+
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    sse: SseSettings = field(default_factory=SseSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    runtime_config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+        """Reads the settings of a manifest and overrides `runtime_config` from the environment."""
+        websocket = dict(data.get("websocket", {}))
+        if "allowed_origins" in websocket:
+            websocket["allowed_origins"] = tuple(websocket["allowed_origins"])
+        return cls(
+            websocket=WebSocketSettings(**websocket),
+            sse=SseSettings(**data.get("sse", {})),
+            http=HttpSettings(**data.get("http", {})),
+            runtime_config=override(data.get("runtime_config", {}), environ),
+        )
+
+
+def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Replaces values by what the environment says: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
+
+    Only values that the config names can be replaced. A value that is no string is read as JSON, so that numbers
+    and booleans keep their type.
+    """
+    return {name: _overridden(name, value, RUNTIME_CONFIG_PREFIX, environ) for name, value in values.items()}
+
+
+def _overridden(name: str, value: Any, prefix: str, environ: Mapping[str, str]) -> Any:
+    key = prefix + name.upper()
+    if isinstance(value, dict):
+        return {inner: _overridden(inner, item, key + "__", environ) for inner, item in value.items()}
+    if key not in environ:
+        return value
+    if isinstance(value, str):
+        return environ[key]
+    try:
+        return json.loads(environ[key])
+    except ValueError:
+        return environ[key]

@@ -1,0 +1,144 @@
+"""Sending answers piece by piece, and noticing that the client left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any
+
+from nitro_py.event import Event, Receive, Send
+from nitro_py.headers import Headers
+from nitro_py.runtime.tasks import logger
+from nitro_py.sse import EventStream
+
+EVENT_STREAM_HEADERS = {
+    "content-type": "text/event-stream",
+    "cache-control": "private, no-cache, no-store, no-transform, must-revalidate, max-age=0",
+    "x-accel-buffering": "no",
+}
+END = object()
+
+
+async def send_event_stream(
+    stream: EventStream, status: int, headers: Headers, event: Event, receive: Receive, send: Send
+) -> None:
+    """Sends an event stream until it is closed or its client leaves."""
+    fields = Headers({**EVENT_STREAM_HEADERS, **dict(headers)})
+    for cookie in headers.getlist("set-cookie")[1:]:
+        fields.append("set-cookie", cookie)
+    await _start(send, status, fields)
+    pump = asyncio.create_task(_pump(stream)) if stream.source is not None else None
+    try:
+        if event.method != "HEAD":
+            await _until_disconnect(_copy(stream, send), receive)
+    finally:
+        stream.abort()
+        if pump is not None:
+            await _cancel(pump)
+    await _end(send)
+
+
+async def send_chunks(
+    chunks: AsyncIterator[Any] | Iterator[Any],
+    status: int,
+    headers: Headers,
+    event: Event,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Sends the chunks of an iterator, text or bytes, until it ends or the client leaves."""
+    next_chunk = _reader(chunks)
+    try:
+        # The first chunk is taken before the start, so that an error in it can still become a 500.
+        first = await next_chunk()
+        if "content-type" not in headers:
+            text = isinstance(first, str)
+            headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
+        await _start(send, status, headers)
+        if event.method != "HEAD":
+            await _until_disconnect(_copy_chunks(first, next_chunk, send), receive)
+        await _end(send)
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+        elif isinstance(chunks, Generator):
+            await asyncio.to_thread(chunks.close)
+
+
+async def _copy(stream: EventStream, send: Send) -> None:
+    while (chunk := await stream.read()) is not None:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], send: Send) -> None:
+    chunk = first
+    while chunk is not END:
+        body = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        chunk = await next_chunk()
+
+
+async def _pump(stream: EventStream) -> None:
+    """Pushes a source's items; `push` waits for the client, so the source is never far ahead of it."""
+    source = stream.source
+    assert source is not None
+    try:
+        async for item in source:
+            await stream.push(item)
+    except Exception:
+        logger.exception("The source of an event stream failed.")
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+        await stream.close()
+
+
+async def _until_disconnect(work: Any, receive: Receive) -> None:
+    """Runs work to its end, or until the client leaves."""
+    working = asyncio.ensure_future(work)
+    listening = asyncio.ensure_future(_wait_for_disconnect(receive))
+    try:
+        await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        await _cancel(working)
+        await _cancel(listening)
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, OSError):
+        await task
+
+
+def _reader(chunks: AsyncIterator[Any] | Iterator[Any]) -> Callable[[], Awaitable[Any]]:
+    if isinstance(chunks, AsyncIterator):
+        iterator = chunks
+
+        async def read() -> Any:
+            return await anext(iterator, END)
+
+        return read
+
+    async def read_in_thread() -> Any:
+        # A plain iterator may block.
+        return await asyncio.to_thread(next, chunks, END)
+
+    return read_in_thread
+
+
+async def _start(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers.to_raw()})
+
+
+async def _end(send: Send) -> None:
+    # A client that left cannot be told that the stream has ended.
+    with contextlib.suppress(OSError):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

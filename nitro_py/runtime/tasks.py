@@ -1,0 +1,51 @@
+"""Work that goes on beside a request: kept alive, logged when it fails, waited for at the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+logger = logging.getLogger("nitro_py.tasks")
+
+# The event loop keeps weak references only: without this set a task could vanish while it runs.
+_running: set[asyncio.Task[Any]] = set()
+
+
+def start_task(work: Awaitable[object]) -> None:
+    """Starts work in a task of its own; an exception in it is logged."""
+    task = asyncio.get_running_loop().create_task(_logged(work))
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+
+
+async def wait_for_tasks(seconds: float) -> None:
+    """Waits for this loop's running work, and cancels what takes longer than that."""
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in _running if task.get_loop() is loop]
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+
+
+def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
+    """Calls a function now, and finishes it in a task if it is async."""
+    try:
+        result = callback()
+    except Exception:
+        logger.exception("A callback failed.")
+        return
+    if inspect.isawaitable(result):
+        start_task(result)
+
+
+async def _logged(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except Exception:
+        logger.exception("Work that went on after an answer failed.")

@@ -1,0 +1,263 @@
+"""Server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nitro_py.encoding import Frame, encode_frame
+from nitro_py.errors import NitroError
+from nitro_py.runtime.current import current_app
+from nitro_py.runtime.tasks import run_callback
+
+if TYPE_CHECKING:
+    from nitro_py.event import Event
+
+# What may wait for a slow client before `push` waits too, in bytes.
+BUFFER_LIMIT = 64 * 1024
+LINE_BREAK = re.compile("\r\n|\r|\n")
+
+# `task.cancel` is the usual callback, and it returns a bool.
+ClosedCallback = Callable[[], Awaitable[None] | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventStreamMessage:
+    """Is one server-sent event.
+
+    Args:
+        data: Its text; anything that is no text is written as JSON.
+        id: What the client sends back as `Last-Event-ID` when it reconnects.
+        event: The event's name; without it `message`.
+        retry: Milliseconds until the client reconnects.
+
+    Example:
+        >>> format_message(EventStreamMessage("a\\nb", id="7"))
+        'id: 7\\ndata: a\\ndata: b\\n\\n'
+    """
+
+    data: object = ""
+    id: str | None = None
+    event: str | None = None
+    retry: int | None = None
+
+
+Pushable = str | EventStreamMessage | list[Any]
+
+
+class EventStream:
+    """Is an answer that sends events until either side closes it; made by `create_event_stream`.
+
+    Example:
+        @define_handler
+        async def handler(event: Event) -> EventStream:
+            stream = create_event_stream(event)
+            await stream.push("hello")
+            return stream.send()
+    """
+
+    def __init__(self, *, heartbeat: float = 0.0, source: AsyncIterator[Any] | None = None) -> None:
+        self.heartbeat = heartbeat
+        self.source = source
+        self._chunks: deque[bytes] = deque()
+        self._held: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._closed = False
+        self._callbacks: list[ClosedCallback] = []
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side has closed the stream."""
+        return self._closed
+
+    async def push(self, message: Pushable) -> None:
+        """Sends a message, or a list of them; waits while the client is slow, does nothing after the close."""
+        for item in message if isinstance(message, list) else [message]:
+            await self._put(format_message(item).encode())
+
+    async def push_comment(self, text: str) -> None:
+        """Sends a comment, which clients ignore."""
+        await self._put(format_comment(text).encode())
+
+    def pause(self) -> None:
+        """Holds messages back until `resume` or `flush`."""
+        self._paused = True
+
+    async def resume(self) -> None:
+        """Sends what was held back, and further messages at once."""
+        self._paused = False
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Sends what was held back; a paused stream stays paused."""
+        held, self._held = self._held, []
+        if held:
+            await self._enqueue(b"".join(held))
+
+    def on_closed(self, callback: ClosedCallback) -> None:
+        """Calls a function once when the stream ends, whoever ends it; at once if it has ended."""
+        if self._closed:
+            run_callback(callback)
+        else:
+            self._callbacks.append(callback)
+
+    async def close(self) -> None:
+        """Ends the stream after what was pushed so far."""
+        if not self._closed:
+            await self.flush()
+            self._finish()
+
+    def send(self) -> EventStream:
+        """Gives the stream itself, to be returned from the handler."""
+        return self
+
+    def abort(self) -> None:
+        """Ends the stream at once, because its client left; for adapters."""
+        self._chunks.clear()
+        self._held.clear()
+        self._finish()
+
+    def deliver(self, chunk: bytes) -> bool:
+        """Takes a chunk without waiting; false means that the client is too slow for it."""
+        if self._closed:
+            return True
+        if self._size > BUFFER_LIMIT:
+            return False
+        self._append(chunk)
+        return True
+
+    async def read(self) -> bytes | None:
+        """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+        while not self._chunks:
+            if self._closed:
+                return None
+            self._ready.clear()
+            try:
+                await asyncio.wait_for(self._ready.wait(), self.heartbeat or None)
+            except TimeoutError:
+                return b": \n\n"
+        chunk = b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        self._room.set()
+        return chunk
+
+    async def _put(self, chunk: bytes) -> None:
+        if self._closed:
+            return
+        if self._paused:
+            self._held.append(chunk)
+        else:
+            await self._enqueue(chunk)
+
+    async def _enqueue(self, chunk: bytes) -> None:
+        self._append(chunk)
+        if self._size > BUFFER_LIMIT:
+            self._room.clear()
+            await self._room.wait()
+
+    def _append(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        self._ready.set()
+
+    def _finish(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._ready.set()
+        self._room.set()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            run_callback(callback)
+
+
+def create_event_stream(
+    event: Event,
+    source: AsyncIterator[Any] | None = None,
+    *,
+    subscribe: str | None = None,
+    namespace: str | None = None,
+    heartbeat: float | None = None,
+) -> EventStream:
+    """Starts a stream of server-sent events as the answer to a request.
+
+    Args:
+        event: The request.
+        source: An async iterator whose items are pushed as the client takes them; it is closed when the
+            client leaves, so its `finally` runs.
+        subscribe: A topic whose messages are sent to the client; the route says so by
+            `define_handler(topics=True)`.
+        namespace: The topic's namespace; `None` hears all.
+        heartbeat: Seconds of silence until a comment is sent, 0 for none; by default `sse.heartbeat`.
+
+    Returns:
+        The stream, to be returned from the handler.
+
+    Raises:
+        NitroError: `subscribe` is used and the route does not say `topics=True`.
+
+    Follows the HTML standard, section 9.2, "Server-sent events".
+
+    Example:
+        @define_handler
+        async def handler(event: Event) -> EventStream:
+            return create_event_stream(event, countdown(10))
+    """
+    app = current_app()
+    stream = EventStream(heartbeat=app.settings.sse.heartbeat if heartbeat is None else heartbeat, source=source)
+    app.track_stream(stream)
+    if subscribe is not None:
+        if "topics.sse" not in event.declared:
+            raise NitroError(
+                f"The route streams the topic `{subscribe}` without saying so.",
+                hint="Write `@define_handler(topics=True)`: targets that cannot do it must know at build time.",
+            )
+        app.subscribe_stream(stream, subscribe, namespace)
+    return stream
+
+
+def event_stream_last_id(event: Event) -> str | None:
+    """Gives the id of the last event that a reconnecting client saw, if it names one."""
+    return event.headers.get("last-event-id")
+
+
+def format_message(message: str | EventStreamMessage) -> str:
+    """Writes a message in the wire format."""
+    if isinstance(message, str):
+        return _format_data(message)
+    lines = ""
+    if message.id is not None:
+        # A NUL would make the client ignore the id.
+        lines += f"id: {_one_line(message.id).replace(chr(0), '')}\n"
+    if message.event is not None:
+        lines += f"event: {_one_line(message.event)}\n"
+    if isinstance(message.retry, int) and not isinstance(message.retry, bool):
+        lines += f"retry: {message.retry}\n"
+    return lines + _format_data(frame_text(encode_frame(message.data)))
+
+
+def format_comment(text: str) -> str:
+    """Writes a comment in the wire format."""
+    return "".join(f": {line}\n" for line in LINE_BREAK.split(text)) + "\n"
+
+
+def frame_text(frame: Frame) -> str:
+    """Reads a topic's frame as text, as an event stream has to."""
+    return frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+
+
+def _format_data(text: str) -> str:
+    return "".join(f"data: {line}\n" for line in LINE_BREAK.split(text)) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return str(text).replace("\r", "").replace("\n", "")

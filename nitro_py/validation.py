@@ -1,0 +1,110 @@
+"""Validating what clients send, with pydantic."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nitro_py.errors import HTTPError, MessageValidationError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+    from nitro_py.event import Event
+    from nitro_py.message import Message
+
+T = TypeVar("T")
+
+
+async def read_validated_body(event: Event, model: type[T]) -> T:
+    """Reads a JSON body, or a form, as a model.
+
+    Args:
+        event: The request.
+        model: A pydantic model, or any type that pydantic can validate.
+
+    Raises:
+        HTTPError: 400 with pydantic's issues as `data`; 413 for a body over the limit.
+
+    Example:
+        class Note(BaseModel):
+            text: str
+
+        @define_handler
+        async def handler(event: Event) -> Note:
+            return await read_validated_body(event, Note)
+    """
+    from pydantic import ValidationError
+
+    body = await event.body()
+    kind = event.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/x-www-form-urlencoded":
+            from nitro_py.headers import Query
+
+            return _validator(model).validate_python(_plain(Query(body.decode("latin-1"))))
+        return _validator(model).validate_json(body)
+    except ValidationError as error:
+        raise HTTPError(400, "The body is not valid.", data=_issues(error)) from None
+
+
+async def get_validated_query(event: Event, model: type[T]) -> T:
+    """Reads the query parameters as a model; a name that stands more than once gives a list.
+
+    Args:
+        event: The request.
+        model: A pydantic model, or any type that pydantic can validate.
+
+    Raises:
+        HTTPError: 400 with pydantic's issues as `data`.
+
+    Example:
+        class Page(BaseModel):
+            number: int = 1
+
+        @define_handler
+        async def handler(event: Event) -> int:
+            return (await get_validated_query(event, Page)).number
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _validator(model).validate_python(_plain(event.query))
+    except ValidationError as error:
+        raise HTTPError(400, "The query is not valid.", data=_issues(error)) from None
+
+
+def validate_message(model: Any, message: Message) -> Any:
+    """Reads a WebSocket message as a model.
+
+    Raises:
+        MessageValidationError: The message does not fit, with pydantic's issues.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(model).validate_json(message.data)
+    except ValidationError as error:
+        issues = _issues(error)
+        raise MessageValidationError(f"The message is not valid: {issues[0]['msg']}.", issues) from None
+
+
+def _validator(model: type[T]) -> TypeAdapter[T]:
+    key: Any = model
+    return _adapter(key)
+
+
+@functools.cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(model)
+
+
+def _plain(query: Any) -> dict[str, str | list[str]]:
+    return {name: values if len(values := query.getlist(name)) > 1 else values[0] for name in query}
+
+
+def _issues(error: ValidationError) -> list[dict[str, Any]]:
+    # `input` would send back what the client sent, and `ctx` may hold exceptions, which JSON can't.
+    return [dict(issue) for issue in error.errors(include_url=False, include_context=False, include_input=False)]

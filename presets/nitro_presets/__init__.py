@@ -1,0 +1,1 @@
+"""The built-in presets, found through the same entry points as everybody's."""

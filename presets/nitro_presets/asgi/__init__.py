@@ -1,0 +1,1 @@
+"""The preset `asgi`: a bundle that runs by itself on uvicorn, or on any ASGI server."""

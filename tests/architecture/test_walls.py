@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import ROOT, list_files
+
+# One forbidden import for each wall: who imports, what it imports, and the contract that must break.
+VIOLATIONS = [
+    ("nitro_py.runtime.app", "nitro_presets.asgi.entry", "nitro_py never imports a preset"),
+    ("nitro_py.cli.main", "nitro_presets.asgi.preset", "nitro_py never imports a preset"),
+    ("nitro_py.peer", "nitro_py.testing.client", "only tools import build, cli, dev and testing"),
+    ("nitro_py.runtime.app", "nitro_py.build.pipeline", "only tools import build, cli, dev and testing"),
+    (
+        "nitro_presets.asgi.entry",
+        "nitro_presets.asgi.preset",
+        "what a preset ships never imports build, cli, dev or testing",
+    ),
+    (
+        "nitro_presets.asgi.adapter",
+        "nitro_py.dev.watch",
+        "what a preset ships never imports build, cli, dev or testing",
+    ),
+    ("nitro_presets.asgi.entry", "nitro_presets.other.entry", "presets never import each other"),
+]
+MODULES = [
+    "nitro_py.build.pipeline",
+    "nitro_py.cli.main",
+    "nitro_py.dev.watch",
+    "nitro_py.peer",
+    "nitro_py.runtime.app",
+    "nitro_py.testing.client",
+    "nitro_presets.asgi.adapter",
+    "nitro_presets.asgi.entry",
+    "nitro_presets.asgi.preset",
+    "nitro_presets.other.entry",
+]
+
+
+def lint_imports(*roots: Path) -> subprocess.CompletedProcess[str]:
+    """Checks the contracts of the `pyproject.toml` in the first root against the packages in all of them."""
+    command = Path(sys.executable).with_name("lint-imports")
+    path = os.pathsep.join(str(root) for root in roots)
+    return subprocess.run(
+        [command, "--no-cache"],
+        cwd=roots[0],
+        env=os.environ | {"PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def write_packages(root: Path) -> None:
+    """Writes packages that keep every contract, with the contracts of this checkout."""
+    shutil.copy(ROOT / "pyproject.toml", root)
+    for module in MODULES:
+        file = root.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for package in list(file.relative_to(root).parents)[:-1]:
+            (root / package / "__init__.py").touch()
+        file.touch()
+    (root / "nitro_presets/asgi/preset.py").write_text("import nitro_py.build.pipeline\n")
+
+
+def test_checkout_keeps_the_walls() -> None:
+    checked = lint_imports(ROOT, ROOT / "presets")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_package_is_seen() -> None:
+    # import-linter passes over a folder without `__init__.py`, and over every wall in it.
+    folders = {
+        file.parent
+        for file in list_files("nitro_py/*.py", "presets/nitro_presets/*.py")
+        if "templates" not in file.parts
+    }
+    assert sorted(str(folder) for folder in folders if not (ROOT / folder / "__init__.py").exists()) == []
+
+
+def test_packages_without_violation_keep_the_walls(tmp_path: Path) -> None:
+    write_packages(tmp_path)
+    checked = lint_imports(tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(("importer", "imported", "contract"), VIOLATIONS)
+def test_violation_breaks_its_wall(tmp_path: Path, importer: str, imported: str, contract: str) -> None:
+    write_packages(tmp_path)
+    file = tmp_path.joinpath(*importer.split(".")).with_suffix(".py")
+    file.write_text(f"import {imported}\n")
+    checked = lint_imports(tmp_path)
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    assert f"{contract} BROKEN" in checked.stdout

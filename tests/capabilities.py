@@ -1,0 +1,38 @@
+"""The programs that tests need from the machine, declared where they are used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+INSTALL = {
+    "chromium": "apt-get install --no-install-recommends chromium",
+    "git": "apt-get install --no-install-recommends git",
+}
+
+
+def require_program(name: str) -> Path:
+    """Finds a program of the machine, or says how to install it.
+
+    Args:
+        name: The program as a shell would call it, one of `INSTALL`.
+
+    Returns:
+        Where it is. Without it the test is skipped, but fails where `CI` is `true`: a check that CI
+        doesn't run is a check that nobody runs.
+
+    Example:
+        >>> require_program("git").name
+        'git'
+    """
+    hint = INSTALL[name]
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found)
+    message = f"`{name}` is missing; install it with `{hint}`"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.checkout import ROOT, list_files
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds the sdist, and the wheel from that sdist, without a network."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def version() -> str:
+    """Reads the version that is being built."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str) -> None:
+    info = f"nitro_py-{version}.dist-info"
+    sources = {file.as_posix() for file in list_files("nitro_py")}
+    sources |= {file.relative_to("presets").as_posix() for file in list_files("presets/nitro_presets")}
+    metadata = {
+        f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    }
+    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
+        names = wheel.namelist()
+    assert len(names) == len(set(names))
+    assert set(names) == sources | metadata
+    assert {"nitro_py/py.typed", "nitro_presets/py.typed"} <= sources
+
+
+def test_wheel_declares_the_command_and_the_presets(artifacts: Path, version: str) -> None:
+    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
+        text = wheel.read(f"nitro_py-{version}.dist-info/entry_points.txt").decode()
+        names = set(wheel.namelist())
+    points = ConfigParser()
+    points.read_string(text)
+    assert dict(points["console_scripts"]) == {"nitropy": "nitro_py.cli.main:main"}
+    assert points["nitro_py.presets"]["asgi"] == "nitro_presets.asgi.preset:preset"
+    for group in points.sections():
+        for target in points[group].values():
+            module = PurePosixPath(target.partition(":")[0].replace(".", "/"))
+            assert f"{module}.py" in names
+
+
+def test_sdist_holds_what_the_tests_need_and_nothing_else(artifacts: Path, version: str) -> None:
+    root = f"nitro_py-{version}"
+    with tarfile.open(artifacts / f"{root}.tar.gz") as sdist:
+        names = {str(PurePosixPath(member.name).relative_to(root)) for member in sdist if member.isfile()}
+    assert names == {file.as_posix() for file in list_files()} | {"PKG-INFO"}
