@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
@@ -82,6 +83,38 @@ def pin_requirements(imports: Iterable[str], extra: Iterable[str]) -> tuple[str,
                 seen.add((name, extra_name))
                 queue += [(needed, name) for needed in _requirements(installed, extra_name)]
     return tuple(pins[name] for name in sorted(pins))
+
+
+def find_extras(root: Path, imports: Iterable[str]) -> tuple[str, ...]:
+    """Finds the extras that a project asks of the packages it imports, which no import shows.
+
+    Args:
+        root: The project's folder; its `pyproject.toml` is read, if there is one.
+        imports: The top-level names that are imported.
+
+    Returns:
+        Requirements such as `pydantic[email]`, sorted.
+
+    Raises:
+        BuildError: A dependency in `pyproject.toml` is not written as PEP 508 says.
+    """
+    file = root / "pyproject.toml"
+    if not file.is_file():
+        return ()
+    declared = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}).get("dependencies", [])
+    try:
+        requirements = [Requirement(text) for text in declared]
+    except InvalidRequirement as error:
+        message = f"`project.dependencies` has a requirement that cannot be read: {error}."
+        raise BuildError(message, file=file.name, hint='Write it as in "pydantic[email]>=2".') from None
+    wanted = {canonicalize_name(provider) for name in imports for provider in find_distributions(name)}
+    return tuple(
+        sorted(
+            f"{item.name}[{','.join(sorted(item.extras))}]"
+            for item in requirements
+            if item.extras and canonicalize_name(item.name) in wanted
+        )
+    )
 
 
 def vendor(

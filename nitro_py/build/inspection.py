@@ -49,8 +49,7 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
         )
     except ImportError as error:
         place, line = _last_place(root, file, error)
-        hint = f"Install `{error.name.partition('.')[0]}`, or correct the import." if error.name else None
-        return _problem(f"`{file}` cannot be imported: {error}.", place, line, hint)
+        return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(error))
     except BaseException as error:  # whatever a handler's top level raises, SystemExit included
         place, line = _last_place(root, file, error)
         message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
@@ -102,6 +101,14 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
             line=line,
             hint=f"Decorate one function with `@define_{noun}`.",
         )
+
+
+def _hint_at(error: ImportError) -> str:
+    package = (error.name or "").partition(".")[0]
+    # What was imported in part is there, and installing it again would not help.
+    if package and package not in sys.modules:
+        return f"Install `{package}`, or correct the import."
+    return "Correct the import."
 
 
 def _line_of(root: Path, file: str, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from nitro_py import __version__
 from nitro_py.build.config import LoadedConfig
-from nitro_py.build.dependencies import vendor
+from nitro_py.build.dependencies import find_extras, vendor
 from nitro_py.build.load import load_routes
 from nitro_py.build.preset import BuildInput, Bundle
 from nitro_py.build.public import collect_public
@@ -104,6 +105,7 @@ def plan_build(
         include=config.include,
         output_dir=config.output_dir,
         public_dir=config.public_dir,
+        entries=[*(route.file for route in manifest.routes), *manifest.middleware, *manifest.plugins],
     )
     progress(f"Emitting `{choice.preset.name}`")
     bundle = choice.preset.emit(
@@ -113,6 +115,7 @@ def plan_build(
             sources=sources.files,
             public=collect_public(loaded.root, config.public_dir),
             imports=sources.imports,
+            extras=find_extras(loaded.root, sources.imports),
             vendor=vendored,
         )
     )
@@ -157,8 +160,8 @@ def describe_bundle(plan: Plan) -> str:
         "app": bundle.app,
         "manifest": bundle.manifest,
         "commands": {
-            "preview": " ".join(bundle.preview),
-            "deploy": " ".join(bundle.deploy) if bundle.deploy else None,
+            "preview": shlex.join(bundle.preview),
+            "deploy": shlex.join(bundle.deploy) if bundle.deploy else None,
         },
         **bundle.extra,
     }

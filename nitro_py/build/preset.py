@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
+from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
 
 
@@ -24,6 +24,7 @@ class BuildInput:
         sources: The project's files that travel: path in the bundle → bytes.
         public: The files of `public/`: path below it → bytes.
         imports: The third-party modules that the sources import.
+        extras: Requirements of the project that name extras of what it imports, such as `pydantic[email]`.
         vendor: Whether dependencies shall be installed into the bundle.
     """
 
@@ -32,6 +33,7 @@ class BuildInput:
     sources: Mapping[str, bytes]
     public: Mapping[str, bytes]
     imports: frozenset[str]
+    extras: tuple[str, ...] = ()
     vendor: bool = False
 
 
@@ -121,12 +123,20 @@ def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, by
     return found
 
 
-def hash_files(contents: Mapping[str, bytes]) -> str:
-    """Gives one SHA-256 over paths and bytes."""
-    digest = hashlib.sha256()
-    for path in sorted(contents):
-        digest.update(f"{path}\0{len(contents[path])}\0".encode() + contents[path])
-    return digest.hexdigest()
+def merge_files(sources: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Puts the project's files and the bundle's own together.
+
+    Raises:
+        BuildError: A file of the project has the place of one of the bundle's.
+    """
+    clashes = sorted(sources.keys() & own.keys())
+    if clashes:
+        raise BuildError(
+            f"`{clashes[0]}` of the project has the place of a file of the bundle.",
+            file=clashes[0],
+            hint="Rename it, or move it into a package.",
+        )
+    return {**sources, **own}
 
 
 def _collect(entry: Traversable, prefix: str, found: dict[str, bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.exclude import travels
+from nitro_py.build.tree import walk_files
 from nitro_py.errors import BuildError
 
 
@@ -19,22 +20,20 @@ def collect_public(root: Path, public_dir: str) -> dict[str, bytes]:
         Path below the folder → bytes, sorted.
 
     Raises:
-        BuildError: A symbolic link leads out of the folder.
+        BuildError: A symbolic link leads out of the folder, nowhere or in a circle.
     """
-    folder = root / public_dir
-    if not folder.is_dir():
+    if not (root / public_dir).is_dir():
         return {}
-    base = folder.resolve()
+    folder = PurePosixPath(public_dir)
+    base = (root / folder).resolve()
     found: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = PurePosixPath(path.relative_to(folder).as_posix())
-        if not path.resolve().is_relative_to(base):
-            place = path.relative_to(root).as_posix()
+    for path in walk_files(root, folder, keep=lambda path: travels(path.relative_to(folder))):
+        real = (root / path).resolve()
+        if not real.is_relative_to(base):
             raise BuildError(
-                f"`{place}` is a symbolic link out of `{public_dir}`: its target would be served to everybody.",
-                file=place,
+                f"`{path}` is a symbolic link out of `{public_dir}`: its target would be served to everybody.",
+                file=str(path),
                 hint="Copy the file into the folder, or remove the link.",
             )
-        if path.is_file() and travels(relative):
-            found[str(relative)] = path.read_bytes()
+        found[str(path.relative_to(folder))] = real.read_bytes()
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -59,13 +59,10 @@ def find_preset(name: str, root: Path) -> Preset:
         BuildError: There is none, or it is no preset.
     """
     if (root / name / "preset.py").is_file():
-        return _check(_load_local(root / name), name)
+        return _check(_load(lambda: _load_local(root / name), name), name)
     for entry in entry_points(group=GROUP):
         if entry.name == name:
-            try:
-                return _check(entry.load(), name)
-            except ImportError as error:
-                raise BuildError(f"The preset `{name}` cannot be imported: {error}.") from error
+            return _check(_load(entry.load, name), name)
     names = list_presets()
     near = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(f"`{item}`" for item in names)
@@ -73,6 +70,13 @@ def find_preset(name: str, root: Path) -> Preset:
         f"Unknown preset `{name}`: expected one of {listed}, or a folder with a `preset.py`.",
         hint=f"Did you mean `{near[0]}`?" if near else None,
     )
+
+
+def _load(load: Callable[[], object], name: str) -> object:
+    try:
+        return load()
+    except Exception as error:  # a preset is somebody's code, and may raise whatever it likes
+        raise BuildError(f"The preset `{name}` cannot be imported: {error}.") from error
 
 
 def _load_local(folder: Path) -> object:

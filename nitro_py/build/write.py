@@ -82,7 +82,7 @@ def _explain(output: Path) -> Iterator[None]:
     except OSError as error:
         raise BuildError(
             f"The output folder `{output.name}` cannot be written: {error.strerror or error}.",
-            file=str(error.filename or output),
+            file=str(output),
             hint="Make it a folder that you may write, or set `output_dir` to another one.",
         ) from error
 

@@ -20,7 +20,7 @@ from nitro_py.runtime.current import enter_app, leave_app
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
 from nitro_py.runtime.manifest import Manifest, Route
-from nitro_py.runtime.modules import AnyHandler, add_to_path, load_export, load_handler
+from nitro_py.runtime.modules import AnyHandler, add_project, load_export, load_handler
 from nitro_py.runtime.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
@@ -122,7 +122,7 @@ class App:
         stream.on_closed(lambda: self.hub.leave(topic, subscriber))
 
     async def _enter(self) -> AsyncExitStack:
-        add_to_path(self.root)
+        add_project(self.root)
         self.middleware = tuple(load_export(self.root, file, Middleware) for file in self.manifest.middleware)
         async with AsyncExitStack() as stack:
             for file in self.manifest.plugins:

@@ -33,16 +33,15 @@ def load_file(root: Path, file: str) -> ModuleType:
         NitroError: The file is not there.
     """
     path = PurePosixPath(file)
-    package = ".".join(path.parent.parts)
-    # A dot in a module's name would read as a package, and names such as `[id].get` have some.
-    name = f"{package}.{path.stem.replace('.', '_')}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(root / file):
-        return sys.modules[name]
-    add_to_path(root)
+    add_project(root)
+    package = _load_package(root, path.parent)
+    name = f"{package}.{_module_name(path.stem)}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__ == str(root / file):
+        return loaded
     spec = importlib.util.spec_from_file_location(name, root / file)
     if spec is None or spec.loader is None or not (root / file).is_file():
         raise NitroError(f"The file `{file}` is not there.", file=file, hint="Build the bundle again.")
-    importlib.import_module(package)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -53,10 +52,42 @@ def load_file(root: Path, file: str) -> ModuleType:
     return module
 
 
-def add_to_path(folder: Path) -> None:
-    """Makes a folder's modules importable, before all others."""
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+def add_project(root: Path) -> None:
+    """Makes a project's modules importable, its own folder's before those in `src/`, both before all others."""
+    for folder in (root / "src", root):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
+def _load_package(root: Path, folder: PurePosixPath) -> str:
+    """Makes the package of a folder, and gives its name."""
+    name = ""
+    place = root
+    for part in folder.parts:
+        place = place / part
+        name = f"{name}.{_module_name(part)}".removeprefix(".")
+        loaded = sys.modules.get(name)
+        if loaded is not None and str(place) not in loaded.__path__:
+            # Another project of this process has a folder of the same name.
+            _forget(name)
+            loaded = None
+        if loaded is None and (place / "__init__.py").is_file() and "." not in part:
+            importlib.import_module(name)
+        elif loaded is None:
+            package = ModuleType(name)
+            package.__path__ = [str(place)]
+            sys.modules[name] = package
+    return name
+
+
+def _module_name(part: str) -> str:
+    # A dot in a module's name would read as a package, and names such as `[id].get` have some.
+    return part.replace(".", "_")
+
+
+def _forget(package: str) -> None:
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
 
 
 def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:

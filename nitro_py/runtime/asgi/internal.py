@@ -7,6 +7,7 @@ import os
 from ipaddress import ip_address
 from typing import Any
 
+from nitro_py.encoding import encode_frame
 from nitro_py.errors import HTTPError
 from nitro_py.event import Event
 from nitro_py.response import Response
@@ -40,7 +41,7 @@ async def _publish(app: App, event: Event, token: str) -> Response:
         topic, data, namespace = request["topic"], request["data"], request.get("namespace")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
-    await app.hub.publish(topic, data, namespace=namespace)
+    await app.hub.publish(topic, encode_frame(data), namespace=namespace)
     return Response(status=202)
 
 

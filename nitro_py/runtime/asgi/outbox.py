@@ -96,7 +96,7 @@ class Outbox:
         if self.ready_state is not ReadyState.OPEN:
             return
         self._enqueue(frame)
-        if self._waiting > self._limit:
+        if self.buffered_amount > self._limit:
             reason = "Too slow"
             logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
             self._queue.clear()

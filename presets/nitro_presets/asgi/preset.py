@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from nitro_py.build.dependencies import pin_requirements
-from nitro_py.build.preset import BuildInput, Bundle, Vendor
+from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME
@@ -33,9 +33,8 @@ class AsgiPreset:
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle."""
-        requirements = pin_requirements(build.imports | SERVER_IMPORTS, ())
-        contents = {
-            **build.sources,
+        requirements = pin_requirements(build.imports | SERVER_IMPORTS, build.extras)
+        own = {
             **collect_runtime("nitro_presets.asgi", "entry.py"),
             **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: build.manifest.to_json().encode(),
@@ -44,7 +43,7 @@ class AsgiPreset:
             "nitro_server.py": _template("nitro_server.py"),
         }
         return Bundle(
-            files={f"{SERVER}/{path}": data for path, data in contents.items()},
+            files={f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
             entry=f"{SERVER}/__main__.py",
             app="nitro_server:app",
             manifest=f"{SERVER}/{MANIFEST_NAME}",

@@ -1,0 +1,245 @@
+"""The order of a connection's hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
+from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.hub import LocalHub
+from tests.runtime.peers import RecordingChannel, make_peer
+
+pytestmark = pytest.mark.anyio
+
+
+class Hooks:
+    """Records which hooks ran; each lets others run in between."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.running = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def open(self, peer: Peer) -> None:
+        """Takes a while."""
+        await self._work("open")
+
+    async def message(self, peer: Peer, message: Message) -> None:
+        """Takes a while."""
+        await self._work(f"message {message.text()}")
+
+    async def close(self, peer: Peer, details: CloseDetails) -> None:
+        """Takes a while."""
+        await self._work(f"close {details.code}")
+
+    async def error(self, peer: Peer, error: Exception) -> None:
+        """Records the error."""
+        self.calls.append(f"error {type(error).__name__}")
+
+    async def _work(self, name: str) -> None:
+        self.running += 1
+        assert self.running == 1, f"{name} runs beside another hook"
+        self.calls.append(f"{name} starts")
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        self.calls.append(f"{name} ends")
+        self.running -= 1
+
+
+def connect(max_queue: int = 64, **hooks: Any) -> tuple[Connection, RecordingChannel]:
+    """Makes a connection with hooks, which has not started."""
+    hub = LocalHub()
+    peer, channel = make_peer("1", hub)
+    handler = define_websocket_handler(**hooks)
+    return Connection(peer, handler, hub, route="/chat", max_queue=max_queue), channel
+
+
+async def finish(connection: Connection, code: int = 1000) -> None:
+    """Loses the socket, and waits for the last hook."""
+    connection.lost(CloseDetails(code))
+    await asyncio.wait_for(connection.finished(), 2)
+
+
+async def test_open_then_messages_in_order_then_close() -> None:
+    hooks = Hooks()
+    connection, _ = connect(open=hooks.open, message=hooks.message, close=hooks.close)
+    connection.start()
+    for text in "abc":
+        connection.feed(text)
+    await finish(connection, 4000)
+    names = ["open", "message a", "message b", "message c", "close 4000"]
+    assert hooks.calls == [f"{name} {step}" for name in names for step in ("starts", "ends")]
+
+
+async def test_disconnect_does_not_cancel_a_running_hook() -> None:
+    hooks = Hooks()
+    hooks.gate.clear()
+    connection, _ = connect(open=hooks.open, message=hooks.message, close=hooks.close)
+    connection.start()
+    connection.feed("a")
+    await asyncio.sleep(0.01)
+    connection.lost(CloseDetails(1006))
+    await asyncio.sleep(0.01)
+    assert hooks.calls == ["open starts"]
+    hooks.gate.set()
+    await asyncio.wait_for(connection.finished(), 2)
+    assert hooks.calls[1:] == [
+        "open ends",
+        "message a starts",
+        "message a ends",
+        "close 1006 starts",
+        "close 1006 ends",
+    ]
+
+
+async def test_close_runs_once_and_nothing_after_it() -> None:
+    hooks = Hooks()
+    connection, _ = connect(message=hooks.message, close=hooks.close)
+    connection.start()
+    connection.lost(CloseDetails(1000))
+    connection.lost(CloseDetails(1006))
+    assert connection.feed("late")
+    await asyncio.wait_for(connection.finished(), 2)
+    await asyncio.sleep(0.01)
+    assert hooks.calls == ["close 1000 starts", "close 1000 ends"]
+
+
+async def test_peers_run_beside_each_other() -> None:
+    slow, quick = Hooks(), Hooks()
+    slow.gate.clear()
+    first, _ = connect(message=slow.message)
+    second, _ = connect(message=quick.message)
+    for connection in (first, second):
+        connection.start()
+        connection.feed("x")
+    await asyncio.sleep(0.01)
+    assert (slow.calls, quick.calls) == (["message x starts"], ["message x starts", "message x ends"])
+    slow.gate.set()
+    await finish(first)
+    await finish(second)
+
+
+async def test_reading_pauses_past_the_queue() -> None:
+    hooks = Hooks()
+    hooks.gate.clear()
+    connection, _ = connect(max_queue=2, message=hooks.message)
+    connection.start()
+    assert connection.feed("a")
+    await asyncio.sleep(0.01)
+    assert connection.feed("b")
+    assert not connection.feed("c")
+    waiting = asyncio.create_task(connection.wait_for_room())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    hooks.gate.set()
+    await asyncio.wait_for(waiting, 2)
+    await finish(connection)
+    assert [call for call in hooks.calls if call.endswith("ends")] == [f"message {text} ends" for text in "abc"]
+
+
+async def test_hooks_that_are_not_there_are_passed_over() -> None:
+    connection, channel = connect()
+    connection.start()
+    assert all(connection.feed("x") for _ in range(200))
+    await finish(connection)
+    assert (channel.frames, channel.closes) == ([], [])
+
+
+async def test_plain_functions_are_hooks_too() -> None:
+    calls: list[object] = []
+    connection, _ = connect(
+        open=lambda peer: calls.append("open"),
+        message=lambda peer, message: calls.append(message.data),
+        close=lambda peer: calls.append("close"),
+    )
+    connection.start()
+    connection.feed(b"x")
+    await finish(connection)
+    assert calls == ["open", b"x", "close"]
+
+
+@pytest.mark.parametrize("hook", ["open", "message"])
+async def test_exception_goes_to_error_and_closes_with_1011(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks()
+
+    def fail(*args: object) -> None:
+        raise LookupError("broken")
+
+    connection, channel = connect(**{"message": hooks.message, hook: fail}, close=hooks.close, error=hooks.error)
+    with caplog.at_level(logging.ERROR, "nitro_py.websocket"):
+        connection.start()
+        connection.feed("a")
+        connection.feed("b")
+        await asyncio.sleep(0.01)
+        assert connection.feed("c")
+        await finish(connection, 1011)
+    assert channel.closes == [(1011, "Internal error")]
+    assert hooks.calls[0] == "error LookupError"
+    assert hooks.calls[-2:] == ["close 1011 starts", "close 1011 ends"]
+    assert not [call for call in hooks.calls if "message b" in call or "message c" in call]
+    assert caplog.messages == ["A hook of /chat failed for peer 1."]
+
+
+async def test_sending_to_a_peer_that_left_ends_the_hook_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks()
+
+    async def send(peer: Peer, message: Message) -> None:
+        await peer.terminate()
+        await peer.send("x")
+        hooks.calls.append("never")
+
+    connection, channel = connect(message=send, close=hooks.close, error=hooks.error)
+    connection.start()
+    connection.feed("a")
+    await finish(connection, 1006)
+    assert hooks.calls == ["close 1006 starts", "close 1006 ends"]
+    assert (channel.closes, caplog.messages) == ([], [])
+
+
+@pytest.mark.parametrize("model", [int, None])
+async def test_bad_message_goes_to_error_and_leaves_the_connection_open(model: type | None) -> None:
+    seen: list[object] = []
+
+    def read(peer: Peer, message: Any) -> None:
+        seen.append(message if model else message.json())
+
+    def note(peer: Peer, error: Exception) -> None:
+        assert isinstance(error, MessageValidationError)
+        seen.append("bad")
+
+    connection, channel = connect(message=read, error=note, message_model=model)
+    connection.start()
+    for data in ("1", "one", b"2", b"\xff"):
+        connection.feed(data)
+    await finish(connection)
+    assert seen == [1, "bad", 2, "bad"]
+    assert channel.closes == []
+
+
+async def test_error_hook_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*args: object) -> None:
+        raise LookupError("broken")
+
+    hooks = Hooks()
+    connection, channel = connect(open=fail, error=fail, close=hooks.close)
+    connection.start()
+    await asyncio.sleep(0.01)
+    assert channel.closes == [(1011, "Internal error")]
+    await finish(connection, 1011)
+    assert hooks.calls[-1] == "close 1011 ends"
+    assert "The error hook of /chat failed for peer 1." in caplog.messages
+
+
+async def test_shutdown_closes_with_1001() -> None:
+    hooks = Hooks()
+    connection, channel = connect(close=hooks.close)
+    connection.start()
+    await connection.shut_down()
+    await asyncio.wait_for(connection.finished(), 2)
+    assert channel.closes == [(1001, "The server stops.")]
+    assert hooks.calls == ["close 1001 starts", "close 1001 ends"]

@@ -1,0 +1,80 @@
+"""Which pages may open a socket."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from nitro_py.headers import Headers
+from nitro_py.runtime.origin import check_origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed", "passes"),
+    [
+        ("https://a.test", "a.test", (), True),
+        ("http://a.test:8000", "a.test:8000", (), True),
+        ("http://a.test", "a.test:80", (), True),
+        ("https://a.test", "a.test:443", (), True),
+        ("http://[::1]:3000", "[::1]:3000", (), True),
+        ("http://A.test", "a.TEST", (), True),
+        ("http://a.test:8000", "a.test:8001", (), False),
+        ("http://a.test", "a.test:8000", (), False),
+        ("http://evil.test", "a.test", (), False),
+        ("http://a.test.evil.test", "a.test", (), False),
+        ("http://evil.test/a.test", "a.test", (), False),
+        ("http://a.test@evil.test", "a.test", (), False),
+        ("null", "a.test", (), False),
+        ("", "a.test", (), False),
+        ("http://a.test:port", "a.test", (), False),
+        ("http://a.test", "", (), False),
+        ("http://localhost:3000", "a.test", (), False),
+        ("https://b.test", "a.test", ("https://b.test",), True),
+        ("https://b.test:443", "a.test", ("https://b.test",), True),
+        ("http://b.test", "a.test", ("https://b.test",), False),
+        ("https://b.test:8443", "a.test", ("https://b.test",), False),
+        ("https://x.b.test", "a.test", ("https://b.test",), False),
+        ("https://x.b.test", "a.test", ("*.b.test",), True),
+        ("http://x.y.b.test:99", "a.test", ("*.b.test",), True),
+        ("https://b.test", "a.test", ("*.b.test",), False),
+        ("https://evilb.test", "a.test", ("*.b.test",), False),
+        ("https://a.test", "a.test", ("https://b.test",), False),
+        ("https://c.test", "a.test", ("https://b.test", "https://c.test"), True),
+        ("https://anything.test", "a.test", ("*",), True),
+        ("null", "a.test", ("*",), True),
+    ],
+)
+def test_origin(origin: str, host: str, allowed: tuple[str, ...], passes: bool) -> None:
+    headers = Headers({"origin": origin, "host": host})
+    assert check_origin(headers, allowed, development=False) is passes
+
+
+def test_no_origin_no_check() -> None:
+    assert check_origin(Headers({"host": "a.test"}), ("https://b.test",), development=False)
+
+
+@pytest.mark.parametrize(
+    ("origin", "passes"),
+    [
+        ("http://localhost:5173", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:80", True),
+        ("http://app.localhost", True),
+        ("http://localhost.evil.test", False),
+        ("http://evil.test", False),
+        ("null", False),
+    ],
+)
+def test_loopback_passes_in_development(origin: str, passes: bool) -> None:
+    headers = Headers({"origin": origin, "host": "192.168.0.7:3000"})
+    assert check_origin(headers, (), development=True) is passes
+
+
+def test_refusal_is_logged_with_the_setting(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "nitro_py.websocket"):
+        check_origin(Headers({"origin": "http://evil.test", "host": "a.test"}), (), development=False)
+    assert caplog.messages == [
+        "Refused a socket from origin http://evil.test to host a.test: "
+        "add the origin to `websocket.allowed_origins` to allow it."
+    ]

@@ -1,0 +1,219 @@
+"""What waits for one peer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from nitro_py.errors import PeerClosedError
+from nitro_py.event import ASGIMessage
+from nitro_py.peer import ReadyState
+from nitro_py.runtime.asgi import outbox as outbox_module
+from nitro_py.runtime.asgi.outbox import Outbox
+
+pytestmark = pytest.mark.anyio
+
+
+class Wire:
+    """Takes what a server would send, at the pace of a client that reads or does not."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.broken = False
+
+    async def send(self, message: ASGIMessage) -> None:
+        """Waits for the client, as a server does whose buffer is full."""
+        await self.reads.wait()
+        if self.broken:
+            raise OSError("connection lost")
+        if message["type"] == "websocket.close":
+            self.sent.append((message["code"], message["reason"]))
+        else:
+            self.sent.append(message["text"] if "text" in message else message["bytes"])
+
+
+class Transport:
+    """Is a server's own buffer."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.aborted = False
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        """Gives the bytes that have not left."""
+        return self.size
+
+
+def make(
+    wire: Wire, *, limit: int = 10, transport: Transport | None = None
+) -> tuple[Outbox, list[tuple[object, ...]]]:
+    """Makes an outbox, and the list of what it tells the connection."""
+    told: list[tuple[object, ...]] = []
+    outbox = Outbox(
+        wire.send,
+        limit=limit,
+        transport=transport,
+        drop=lambda: told.append(("drop",)),
+        overflow=lambda code, reason: told.append((code, reason)),
+    )
+    return outbox, told
+
+
+async def settle() -> None:
+    """Lets every task go as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_frames_go_out_in_order_whoever_sends_them() -> None:
+    wire = Wire()
+    outbox, _ = make(wire, limit=1000)
+    await outbox.send("a")
+    outbox.deliver(b"b")
+    await outbox.send("")
+    outbox.deliver("d")
+    await outbox.close(4000, "bye")
+    await settle()
+    assert wire.sent == ["a", b"b", "", "d", (4000, "bye")]
+    assert outbox.buffered_amount == 0
+
+
+async def test_send_waits_for_a_slow_client_past_the_limit() -> None:
+    wire = Wire()
+    outbox, told = make(wire)
+    wire.reads.clear()
+    await outbox.send("x" * 10)
+    sending = asyncio.create_task(outbox.send("y"))
+    await settle()
+    assert (outbox.buffered_amount, sending.done()) == (11, False)
+    wire.reads.set()
+    await asyncio.wait_for(sending, 1)
+    await outbox.wait_for_drain()
+    assert (wire.sent, outbox.buffered_amount, told) == (["x" * 10, "y"], 0, [])
+
+
+async def test_slow_subscriber_is_closed_with_1013_and_nobody_waits() -> None:
+    wire = Wire()
+    outbox, told = make(wire)
+    wire.reads.clear()
+    outbox.deliver("first")
+    await settle()
+    outbox.deliver("second")
+    outbox.deliver("third")
+    assert outbox.ready_state is ReadyState.CLOSING
+    assert told == [(1013, "Too slow")]
+    outbox.deliver("fourth")
+    wire.reads.set()
+    await settle()
+    # What had not begun to leave is dropped, so that the close frame gets through.
+    assert wire.sent == ["first", (1013, "Too slow")]
+    outbox.closed()
+
+
+async def test_close_comes_after_what_was_sent_and_once() -> None:
+    wire = Wire()
+    outbox, _ = make(wire)
+    wire.reads.clear()
+    await outbox.send("a")
+    await outbox.close(1000, "")
+    await outbox.close(4000, "again")
+    with pytest.raises(PeerClosedError, match="got CLOSING"):
+        await outbox.send("late")
+    outbox.deliver("late")
+    wire.reads.set()
+    await settle()
+    assert wire.sent == ["a", (1000, "")]
+    outbox.closed()
+    assert outbox.ready_state is ReadyState.CLOSED
+
+
+@pytest.mark.parametrize("with_transport", [True, False])
+async def test_close_that_is_not_answered_drops_the_connection(
+    monkeypatch: pytest.MonkeyPatch, with_transport: bool
+) -> None:
+    monkeypatch.setattr(outbox_module, "CLOSE_TIMEOUT", 0.01)
+    transport = Transport() if with_transport else None
+    outbox, told = make(Wire(), transport=transport)
+    await outbox.close(1000, "")
+    await asyncio.sleep(0.05)
+    assert outbox.ready_state is ReadyState.CLOSED
+    if transport is None:
+        assert told == [("drop",)]
+    else:
+        assert (transport.aborted, told) == (True, [])
+
+
+async def test_answered_close_drops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "CLOSE_TIMEOUT", 0.01)
+    transport = Transport()
+    outbox, told = make(Wire(), transport=transport)
+    await outbox.close(1000, "")
+    outbox.closed()
+    await asyncio.sleep(0.05)
+    assert (transport.aborted, told) == (False, [])
+
+
+async def test_client_that_leaves_frees_who_waits() -> None:
+    wire = Wire()
+    outbox, _ = make(wire)
+    wire.reads.clear()
+    sending = asyncio.create_task(outbox.send("x" * 11))
+    draining = asyncio.create_task(outbox.wait_for_drain())
+    await settle()
+    assert not sending.done()
+    assert not draining.done()
+    outbox.closed()
+    with pytest.raises(PeerClosedError):
+        await asyncio.wait_for(sending, 1)
+    await asyncio.wait_for(draining, 1)
+    assert outbox.buffered_amount == 0
+
+
+async def test_send_that_fails_closes_the_peer() -> None:
+    wire = Wire()
+    wire.broken = True
+    outbox, _ = make(wire)
+    outbox.deliver("a")
+    await settle()
+    with pytest.raises(PeerClosedError):
+        await outbox.send("b")
+    assert outbox.ready_state is ReadyState.CLOSED
+
+
+async def test_terminate_drops_at_once() -> None:
+    transport = Transport()
+    outbox, _ = make(Wire(), transport=transport)
+    await outbox.terminate()
+    await outbox.terminate()
+    assert (transport.aborted, outbox.ready_state) == (True, ReadyState.CLOSED)
+
+
+async def test_drain_waits_for_the_buffer_of_the_server_too() -> None:
+    transport = Transport()
+    outbox, _ = make(Wire(), transport=transport)
+    transport.size = 100
+    await outbox.send("a")
+    assert outbox.buffered_amount >= 100
+    draining = asyncio.create_task(outbox.wait_for_drain())
+    await asyncio.sleep(0.03)
+    assert not draining.done()
+    transport.size = 0
+    await asyncio.wait_for(draining, 1)
+
+
+async def test_buffer_of_the_server_counts_toward_the_limit() -> None:
+    transport = Transport()
+    outbox, told = make(Wire(), transport=transport)
+    transport.size = 100
+    outbox.deliver("x")
+    await settle()
+    assert told == [(1013, "Too slow")]
+    outbox.closed()

@@ -1,0 +1,68 @@
+"""Header fields, query parameters and cookies."""
+
+from __future__ import annotations
+
+import pytest
+
+from nitro_py.headers import Headers, Query
+from nitro_py.request import Request, parse_cookies
+
+
+def test_names_in_any_case() -> None:
+    headers = Headers({"Content-Type": "text/plain"})
+    assert headers["CONTENT-TYPE"] == "text/plain"
+    assert "content-Type" in headers
+    assert list(headers) == ["content-type"]
+    with pytest.raises(KeyError):
+        headers["accept"]
+
+
+def test_name_that_stands_more_than_once() -> None:
+    headers = Headers([("Set-Cookie", "a=1"), ("x", "y"), ("set-cookie", "b=2")])
+    assert (len(headers), headers["set-cookie"]) == (2, "a=1")
+    assert headers.getlist("SET-COOKIE") == ["a=1", "b=2"]
+    assert headers.to_raw() == [(b"set-cookie", b"a=1"), (b"x", b"y"), (b"set-cookie", b"b=2")]
+    headers["Set-Cookie"] = "c=3"
+    assert headers.pairs() == [("x", "y"), ("set-cookie", "c=3")]
+    del headers["SET-cookie"]
+    assert headers.pairs() == [("x", "y")]
+    with pytest.raises(KeyError):
+        del headers["set-cookie"]
+
+
+def test_raw_fields_keep_their_bytes() -> None:
+    raw = [(b"X-Name", b"caf\xe9 \xff")]
+    assert Headers.from_raw(raw).to_raw() == [(b"x-name", b"caf\xe9 \xff")]
+
+
+def test_query() -> None:
+    query = Query("a=1&b=2&b=3&empty=&caf%C3%A9=x+y%20z")
+    assert dict(query) == {"a": "1", "b": "3", "empty": "", "café": "x y z"}
+    assert (query.getlist("b"), query.getlist("no")) == (["2", "3"], [])
+    assert len(query) == 4
+    assert "no" not in query
+    assert dict(Query("")) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "cookies"),
+    [
+        (["a=1; b=2"], {"a": "1", "b": "2"}),
+        (["a=1", "b=2"], {"a": "1", "b": "2"}),
+        (["a=1; a=2"], {"a": "2"}),
+        (['quoted="x y"'], {"quoted": "x y"}),
+        (["a=1; b@d{}=2; c=3"], {"a": "1", "c": "3"}),
+        (["token=a=b=="], {"token": "a=b=="}),
+        ([""], {}),
+        ([], {}),
+    ],
+)
+def test_cookies(fields: list[str], cookies: dict[str, str]) -> None:
+    assert parse_cookies(Headers([("cookie", field) for field in fields])) == cookies
+
+
+def test_light_request() -> None:
+    request = Request("ws://h.test:80/a%20b/c?x=1&x=2#f", headers=Headers({"cookie": "id=7"}), params={"p": "v"})
+    assert (request.method, request.path, request.query.getlist("x")) == ("GET", "/a b/c", ["1", "2"])
+    assert (request.cookies, request.params, request.context) == ({"id": "7"}, {"p": "v"}, {})
+    assert Request("ws://h.test", headers=Headers()).path == "/"
