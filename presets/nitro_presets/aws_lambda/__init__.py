@@ -1,0 +1,1 @@
+"""The preset `aws-lambda`: a bundle for API Gateway, Lambda and DynamoDB."""

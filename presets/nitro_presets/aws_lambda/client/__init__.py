@@ -1,0 +1,1 @@
+"""Calls to AWS's services over plain asyncio sockets, without boto3."""
