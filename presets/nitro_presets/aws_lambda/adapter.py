@@ -1,0 +1,262 @@
+"""From API Gateway's events to hooks: connect, open, message, close, each in an invocation of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nitro_presets.aws_lambda.edge import HIDDEN, SECRET_VARIABLE
+from nitro_presets.aws_lambda.socket.envelope import unwrap_text
+from nitro_presets.aws_lambda.socket.events import read_handshake, receive_nothing
+from nitro_presets.aws_lambda.socket.fanout import post_all, read_publication, read_subscribers, spread_pages
+from nitro_presets.aws_lambda.socket.hub import AwsHub
+from nitro_presets.aws_lambda.socket.platform import Platform
+from nitro_presets.aws_lambda.store.contracts import ConnectionRow
+from nitro_py.errors import HTTPError
+from nitro_py.peer import Peer
+from nitro_py.runtime.app import App
+from nitro_py.runtime.hooks import run_hook
+from nitro_py.runtime.http import make_event
+from nitro_py.runtime.router import Match
+from nitro_py.runtime.upgrade import Refusal, decide_upgrade
+from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler, settle
+
+logger = logging.getLogger("nitro_py.aws")
+
+# How long a connection can live, in seconds: two hours, and what the platform may take to say so.
+LIFETIME = 2 * 60 * 60 + 300
+# Headers with secrets, which are not kept beside the connection unless configured.
+SECRET_HEADERS = frozenset({"authorization", "cookie"})
+# How long a message first waits for an open hook that runs elsewhere, in seconds, and at most.
+OPEN_PAUSE = 0.02
+OPEN_PAUSE_MAX = 0.25
+# How many connections one sweep ends at a time.
+SWEEP_PAGE = 50
+
+Answer = dict[str, Any]
+TimeLeft = Callable[[], float]
+
+
+class SocketFunction:
+    """Handles the events of one app's WebSocket API.
+
+    Args:
+        app: The app, with an `AwsHub`.
+        hub: That hub.
+        platform: The services.
+    """
+
+    def __init__(self, app: App, hub: AwsHub, platform: Platform) -> None:
+        self._app = app
+        self._hub = hub
+        self._platform = platform
+        self._store = platform.store
+
+    async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
+        """Handles one event, whoever sent it.
+
+        Args:
+            event: API Gateway's, a queue's batch, or one that this function sent itself.
+            time_left: Gives the seconds that this invocation has left.
+        """
+        await self._app.start()
+        if "Records" in event:
+            for record in event["Records"]:
+                await self.handle(json.loads(record["body"]), time_left)
+            return {"statusCode": 200}
+        if "nitro" in event:
+            await self._work(event["nitro"], time_left)
+            return {"statusCode": 200}
+        context = event["requestContext"]
+        match context["eventType"]:
+            case "CONNECT":
+                return await self._connect(event, context["connectionId"])
+            case "MESSAGE":
+                await self._message(event, context["connectionId"], time_left)
+            case "DISCONNECT":
+                details = CloseDetails(
+                    context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
+                )
+                await self._end(context["connectionId"], details, time_left, disconnected=True)
+        return {"statusCode": 200}
+
+    async def _connect(self, event: dict[str, Any], id: str) -> Answer:
+        try:
+            scope = read_handshake(event, self._app.manifest.routes, os.environ.get(SECRET_VARIABLE))
+        except HTTPError as error:
+            return {"statusCode": error.status}
+        match = self._app.router.match("GET", scope["raw_path"].decode(), "websocket")
+        handler = self._app.handler_of(match.route) if isinstance(match, Match) else None
+        if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):
+            return {"statusCode": 404}
+        decision, request = await decide_upgrade(
+            handler,
+            make_event(self._app, match, scope, receive_nothing),
+            middleware=self._app.middleware,
+            settings=self._app.settings.websocket,
+            offered=tuple(scope["subprotocols"]),
+            development=self._app.development,
+        )
+        if isinstance(decision, Refusal):
+            return {"statusCode": refusal_status(decision.answer)}
+        now = time.time()
+        kept = [pair for pair in request.headers.pairs() if self._keeps(pair[0])]
+        row = ConnectionRow(
+            id=id,
+            route=match.route.path,
+            url=request.url,
+            headers=tuple(kept),
+            params=dict(request.params),
+            remote_address=request.remote_address,
+            namespace=request.path if decision.namespace is None else decision.namespace,
+            protocol=decision.protocol,
+            context=dict(decision.context),
+            connected_at=now,
+            expires_at=int(now) + LIFETIME,
+            open_state="none" if handler.open is None else "pending",
+        )
+        if not await self._store.put_connection(row):
+            # The peer left before it was here; its `$disconnect` found nothing to close.
+            await self._platform.start({"kind": "close", "id": id})
+        elif handler.open is not None:
+            await self._platform.start({"kind": "open", "id": id})
+        return accepted(decision)
+
+    async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft) -> None:
+        row = await self._store.get_connection(id)
+        if row is not None and row.open_state in ("pending", "running"):
+            row = await self._wait_for_open(id, time_left)
+        if row is None or row.closing:
+            logger.info("Dropped a message of peer %s, which has ended.", id)
+            return
+        handler = self._handler(row)
+        if handler.message is None:
+            return
+        peer = self._hub.make_peer(row)
+        data = unwrap_text(event.get("body") or "", self._platform.settings.binary)
+        message_id = event["requestContext"].get("messageId")
+
+        async def call() -> None:
+            assert handler.message is not None
+            await settle(handler.message(peer, handler.read(data, peer, message_id)))
+
+        await run_hook(call, handler, peer, row.route)
+        await self._save(row, peer)
+
+    async def _wait_for_open(self, id: str, time_left: TimeLeft) -> ConnectionRow | None:
+        """Runs the open hook, or waits for it where it runs elsewhere."""
+        pause = OPEN_PAUSE
+        while True:
+            claim = await self._store.claim_open(id, time_left())
+            if claim.outcome == "claimed" and claim.row is not None:
+                await self._open(claim.row)
+                return await self._store.get_connection(id)
+            if claim.outcome != "running":
+                return claim.row
+            if time_left() < 2 * pause:
+                raise TimeoutError(f"The open hook of peer `{id}` took longer than its message could wait.")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, OPEN_PAUSE_MAX)
+
+    async def _open(self, row: ConnectionRow) -> None:
+        handler = self._handler(row)
+        peer = self._hub.make_peer(row)
+
+        async def call() -> None:
+            assert handler.open is not None
+            await settle(handler.open(peer))
+
+        await run_hook(call, handler, peer, row.route)
+        await self._save(row, peer, open_token=row.open_token)
+
+    async def _end(
+        self, id: str, details: CloseDetails, time_left: TimeLeft, *, disconnected: bool = False
+    ) -> None:
+        """Ends a connection: claim, topic rows, close hook, connection row."""
+        claim = await self._store.claim_close(id, time_left(), disconnected=disconnected)
+        row = claim.row
+        if claim.outcome != "claimed" or row is None:
+            return
+        await self._store.delete_topics(row)
+        if row.opened:
+            row = await self._wait_for_last_open(row, time_left)
+            handler = self._handler(row)
+            peer = self._hub.make_peer(row)
+            await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
+        await self._store.delete_connection(row)
+
+    async def _wait_for_last_open(self, row: ConnectionRow, time_left: TimeLeft) -> ConnectionRow:
+        """Waits for an open hook that still runs, because `close` comes last."""
+        while row.open_state == "running" and time.time() < row.open_lease and time_left() > 1:
+            await asyncio.sleep(OPEN_PAUSE_MAX)
+            row = await self._store.get_connection(row.id) or row
+        return row
+
+    async def _work(self, work: dict[str, Any], time_left: TimeLeft) -> None:
+        match work["kind"]:
+            case "open":
+                claim = await self._store.claim_open(work["id"], time_left())
+                if claim.outcome == "claimed" and claim.row is not None:
+                    await self._open(claim.row)
+            case "close":
+                await self._end(work["id"], CloseDetails(1006), time_left)
+            case "sweep":
+                await self._sweep(time_left)
+            case "walk":
+                await spread_pages(self._platform, read_publication(work), work["shard"], work["start"])
+            case "post":
+                await post_all(self._platform, read_publication(work), read_subscribers(work))
+
+    async def _sweep(self, time_left: TimeLeft) -> None:
+        start: str | None = None
+        while time_left() > 5:
+            page = await self._store.expired(start=start, limit=SWEEP_PAGE)
+            await asyncio.gather(*(self._end(id, CloseDetails(1006), time_left) for id in page.items))
+            if page.next is None:
+                return
+            start = page.next
+
+    async def _save(self, row: ConnectionRow, peer: Peer, *, open_token: str = "") -> None:
+        """Writes what the hook has changed of the context, and nothing where it has changed nothing."""
+        changed = {key: value for key, value in peer.context.items() if row.context.get(key, row) != value}
+        removed = row.context.keys() - peer.context.keys()
+        if changed or removed or open_token:
+            await self._store.save(row.id, changed, removed, open_token=open_token)
+
+    def _handler(self, row: ConnectionRow) -> WebSocketHandler:
+        for route in self._app.manifest.routes:
+            if route.path == row.route and route.kind == "websocket":
+                handler = self._app.handler_of(route)
+                assert isinstance(handler, WebSocketHandler)
+                return handler
+        raise LookupError(f"The route `{row.route}` of peer `{row.id}` is no longer served.")
+
+    def _keeps(self, name: str) -> bool:
+        if name in SECRET_HEADERS:
+            return name in self._platform.settings.keep_headers
+        return name not in HIDDEN
+
+
+def accepted(decision: Upgrade) -> Answer:
+    """Makes the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
+    if decision.headers:
+        logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
+    if decision.protocol is None:
+        return {"statusCode": 200}
+    return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": decision.protocol}}
+
+
+def refusal_status(answer: Any) -> int:
+    """Gives the status of a refusal; the gateway tells the client nothing else."""
+    if isinstance(answer, HTTPError):
+        return answer.status
+    if isinstance(answer, BaseException):
+        return 500
+    status = getattr(answer, "status", None) or getattr(answer, "status_code", None)
+    # A refusal that names no status of its own, or one of success, still means no.
+    return status if isinstance(status, int) and status >= 300 else 403

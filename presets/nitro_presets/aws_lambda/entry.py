@@ -1,0 +1,102 @@
+"""What Lambda calls: the handlers of the two functions, each made once for its environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nitro_presets.aws_lambda.runtime.context import LambdaContext
+from nitro_presets.aws_lambda.runtime.loop import run
+from nitro_py.runtime.app import App
+from nitro_py.runtime.manifest import Manifest, read_manifest
+
+# What is kept of an invocation's time for its own end, in seconds.
+MARGIN = 0.5
+
+
+class SocketEntry:
+    """Is the WebSocket function's handler; it needs no environment until the first event comes.
+
+    Args:
+        folder: The package's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._function: Any = None
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
+        """Handles one event."""
+        return run(self._handle(event, context))
+
+    async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
+        if self._function is None:
+            self._function = make_socket_function(self._folder)
+        left = context.get_remaining_time_in_millis
+        return await self._function.handle(event, lambda: max(0.0, left() / 1000 - MARGIN))
+
+
+def make_socket_function(folder: Path) -> Any:
+    """Makes the WebSocket function of a bundle's folder, from what the environment says."""
+    from nitro_presets.aws_lambda.adapter import SocketFunction
+    from nitro_presets.aws_lambda.socket.hub import AwsHub
+
+    manifest = read_manifest(folder)
+    platform = make_platform(manifest)
+    hub = AwsHub(platform)
+    app = App(folder, manifest, kinds=("websocket",), hub=hub)
+    return SocketFunction(app, hub, platform)
+
+
+def make_platform(manifest: Manifest) -> Any:
+    """Makes the clients of the services that the functions use."""
+    from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
+    from nitro_presets.aws_lambda.client.invoke import LambdaClient
+    from nitro_presets.aws_lambda.client.management import ManagementClient
+    from nitro_presets.aws_lambda.socket.platform import Platform
+    from nitro_presets.aws_lambda.socket.settings import AwsSettings
+    from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
+
+    settings = AwsSettings.from_json(manifest.settings.get("aws", {}))
+    platform = Platform(
+        store=DynamoStore(DynamoClient(os.environ["NITRO_TABLE"]), shards=settings.shards),
+        poster=ManagementClient(os.environ["NITRO_CALLBACK_URL"], connections=128),
+        invoker=LambdaClient(),
+        function=os.environ.get("NITRO_WEBSOCKET_FUNCTION") or os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        settings=settings,
+    )
+    if settings.ordered:
+        from nitro_presets.aws_lambda.client.queue import SqsClient
+
+        platform.queue = SqsClient()
+        platform.queue_url = os.environ["NITRO_QUEUE_URL"]
+    return platform
+
+
+def make_http_function(folder: Path) -> Any:
+    """Makes the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
+    from nitro_presets.aws_lambda.http.function import HttpFunction
+    from nitro_presets.aws_lambda.socket.hub import AwsHub
+
+    manifest = read_manifest(folder)
+    hub = AwsHub(make_platform(manifest)) if os.environ.get("NITRO_TABLE") else None
+    return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
+
+
+class HttpEntry:
+    """Is the HTTP function's handler; it needs no environment until the first event comes.
+
+    Args:
+        folder: The package's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._function: Any = None
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
+        """Handles one event."""
+        if self._function is None:
+            self._function = make_http_function(self._folder)
+        return self._function(event, context)
