@@ -8,12 +8,14 @@ import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nitro_py import __version__
 from nitro_py.build.config import LoadedConfig
 from nitro_py.build.dependencies import find_extras, vendor
 from nitro_py.build.load import load_routes
+from nitro_py.build.package import pack
 from nitro_py.build.preset import BuildInput, Bundle
 from nitro_py.build.public import collect_public
 from nitro_py.build.registry import Choice, choose_preset
@@ -145,7 +147,9 @@ def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[s
                 platform=wanted.platform,
             )
         progress("Writing")
-        write_bundle(plan.output, files, trees=trees)
+        package = plan.bundle.package
+        finish = partial(pack, package=package) if package is not None else None
+        write_bundle(plan.output, files, trees=trees, finish=finish)
     return measure(plan.output)
 
 

@@ -55,6 +55,23 @@ class Vendor:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """Asks for a folder of the bundle to be packed.
+
+    Args:
+        folder: The folder, relative to the output folder.
+        archive: The zip archive to write beside it, relative to the output folder.
+        bytecode: Whether byte code goes beside the modules; only the Python that compiled it can use it.
+        programs: The paths in the folder of files that must be executable.
+    """
+
+    folder: str
+    archive: str | None = None
+    bytecode: bool = False
+    programs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """Is what a preset emits.
 
@@ -67,6 +84,8 @@ class Bundle:
             `python` stands for the interpreter in use.
         deploy: The command that deploys it, where there is one.
         vendor: Dependencies to install into it.
+        package: What to pack once the dependencies are there.
+        notes: What the user should know about this build, a line each.
         extra: What else `nitro.json` shall say.
     """
 
@@ -77,6 +96,8 @@ class Bundle:
     app: str | None = None
     deploy: tuple[str, ...] | None = None
     vendor: Vendor | None = None
+    package: Package | None = None
+    notes: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -132,6 +132,48 @@ class HttpSettings(_Settings):
     max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
 
 
+class AwsSettings(_Settings):
+    """Sets what the preset `aws-lambda` builds."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
+        default="nitro-app", description="Name of the stack and prefix of its resources."
+    )
+    python: Annotated[str, Field(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")] | None = Field(
+        default=None, description="Python of the functions; by default the build's own.", examples=["3.13"]
+    )
+    architecture: Literal["arm64", "x86_64"] | None = Field(
+        default=None, description="Processor of the functions; by default the build's own."
+    )
+    memory: Annotated[int, Field(ge=128, le=10240)] = Field(
+        default=512, description="Memory of a function, in MB."
+    )
+    streaming: Literal["none", "function-url"] = Field(
+        default="none", description="How answers stream; without it a route that streams is refused."
+    )
+    stream_seconds: Annotated[float, Field(gt=0, le=890)] = Field(
+        default=60.0, description="Seconds after which a stream ends, for the client to come again."
+    )
+    binary: Literal["none", "base64"] = Field(
+        default="none", description="How binary WebSocket messages travel: not at all, or in a JSON envelope."
+    )
+    ordered: bool = Field(
+        default=False, description="Keeps a peer's messages in order, through an SQS FIFO queue."
+    )
+    cloudfront: bool = Field(
+        default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
+    )
+    shards: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Parts that a topic's subscribers are spread over."
+    )
+    fan_out_threshold: Count = Field(
+        default=500, description="Subscribers of a topic above which publishing is spread over invocations."
+    )
+    keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
+        default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
+    )
+    log_days: Count = Field(default=14, description="Days that logs are kept.")
+
+
 class NitroConfig(_Settings):
     """Holds every setting of a project, checked.
 
@@ -171,6 +213,7 @@ class NitroConfig(_Settings):
     websocket: WebSocketSettings = Field(default=WebSocketSettings(), description="WebSocket connections.")
     sse: SseSettings = Field(default=SseSettings(), description="Server-sent events.")
     http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
+    aws: AwsSettings = Field(default=AwsSettings(), description="The preset `aws-lambda`.")
 
     @property
     def websocket_enabled(self) -> bool:
@@ -207,10 +250,10 @@ def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
         config: The settings of the build.
 
     Returns:
-        The tables `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
+        The tables `aws`, `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
 
     Example:
         >>> runtime_settings(NitroConfig())["sse"]
         {'heartbeat': 15.0}
     """
-    return config.model_dump(mode="json", include={"http", "runtime_config", "sse", "websocket"})
+    return config.model_dump(mode="json", include={"aws", "http", "runtime_config", "sse", "websocket"})

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -20,13 +20,20 @@ _PROGRAM_MODE = 0o755
 _FOLDER_MODE = 0o755
 
 
-def write_bundle(output: Path, files: Mapping[str, bytes], *, trees: Mapping[str, Path] | None = None) -> None:
+def write_bundle(
+    output: Path,
+    files: Mapping[str, bytes],
+    *,
+    trees: Mapping[str, Path] | None = None,
+    finish: Callable[[Path], None] | None = None,
+) -> None:
     """Writes a bundle beside the last one and swaps the two; whatever fails leaves the last one as it was.
 
     Args:
         output: The folder to write; if it is there, it must be empty or hold a bundle.
         files: Path in the bundle, with slashes → bytes; `nitro.json` among them marks the folder as a bundle.
         trees: Path in the bundle → a folder that is copied there.
+        finish: Is called with the folder that becomes the bundle once all is in it.
 
     Raises:
         BuildError: A path leaves the bundle, two files are in each other's way, the output is something other
@@ -48,6 +55,8 @@ def write_bundle(output: Path, files: Mapping[str, bytes], *, trees: Mapping[str
         try:
             bundle.mkdir()
             _fill(bundle, files, trees or {})
+            if finish is not None:
+                finish(bundle)
             _swap(output, bundle, last)
         finally:
             # The last good output is in there only if it could not be put back.

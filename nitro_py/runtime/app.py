@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nitro_py.capabilities import Kind
 from nitro_py.encoding import Frame
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
 from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.current import enter_app, leave_app
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
@@ -28,6 +30,8 @@ from nitro_py.sse import EventStream, EventStreamMessage, format_message, frame_
 
 logger = logging.getLogger("nitro_py.app")
 
+EVERY_KIND: tuple[Kind, ...] = ("http", "sse", "websocket")
+
 # How long hooks and background work may take once the app stops, in seconds.
 STOP_TIMEOUT = 10.0
 
@@ -38,19 +42,26 @@ class App:
     Args:
         root: The folder that the manifest's files are relative to.
         manifest: What the app serves.
+        kinds: What this process serves of it: the start leaves other routes' files alone, and the mounted
+            applications in them.
+        hub: What knows peers and topics, where they don't live in this process.
 
     Example:
         app = App(folder, read_manifest(folder))
         await app.start()
     """
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    def __init__(
+        self, root: Path, manifest: Manifest, *, kinds: Collection[Kind] = EVERY_KIND, hub: Hub | None = None
+    ) -> None:
         self.root = root
         self.manifest = manifest
+        self.kinds = kinds
         self.development = manifest.mode == "development"
         self.settings = Settings.from_json(manifest.settings)
         self.router = Router(manifest.routes)
-        self.hub = LocalHub()
+        self.local_hub = LocalHub()
+        self.hub: Hub = hub or self.local_hub
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self.stopping = False
@@ -61,7 +72,7 @@ class App:
         self._starting = asyncio.Lock()
 
     async def start(self) -> None:
-        """Loads every route and starts the plugins; a second call does nothing."""
+        """Loads the routes that are served here and starts the plugins; a second call does nothing."""
         async with self._starting:
             if self._stack is not None:
                 return
@@ -118,8 +129,8 @@ class App:
     def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
         """Feeds an event stream with a topic's messages until it is closed."""
         subscriber = StreamSubscriber(str(uuid.uuid4()), namespace, stream)
-        self.hub.join(topic, subscriber)
-        stream.on_closed(lambda: self.hub.leave(topic, subscriber))
+        self.local_hub.join(topic, subscriber)
+        stream.on_closed(lambda: self.local_hub.leave(topic, subscriber))
 
     async def _enter(self) -> AsyncExitStack:
         add_project(self.root)
@@ -128,6 +139,8 @@ class App:
             for file in self.manifest.plugins:
                 await stack.enter_async_context(run_plugin(load_export(self.root, file, Plugin), file))
             for route in self.manifest.routes:
+                if route.kind not in self.kinds:
+                    continue
                 handler = self.handler_of(route)
                 if isinstance(handler, MountedApp):
                     state = await stack.enter_async_context(run_lifespan(handler.app))

@@ -90,16 +90,18 @@ def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
 async def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
     if isinstance(match, Miss):
         raise _missing(match, event)
+    if match.route.kind == "websocket" and "http" not in match.route.hooks:
+        # Answered without loading the file, which a process that serves no sockets never does.
+        raise HTTPError(
+            426,
+            "This path speaks WebSocket only.",
+            headers={"upgrade": "websocket", "connection": "Upgrade"},
+        )
     handler = app.handler_of(match.route)
     if isinstance(handler, MountedApp):
         return MountedAnswer(handler.app, mounted_scope(app, match, event.scope, raw_path))
     if isinstance(handler, WebSocketHandler):
-        if handler.http is None:
-            raise HTTPError(
-                426,
-                "This path speaks WebSocket only.",
-                headers={"upgrade": "websocket", "connection": "Upgrade"},
-            )
+        assert handler.http is not None
         function = handler.http.function if isinstance(handler.http, Handler) else handler.http
         return await _call(function, event)
     return await _call(handler.function, event)

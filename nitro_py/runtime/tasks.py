@@ -22,15 +22,17 @@ def start_task(work: Awaitable[object]) -> None:
 
 
 async def wait_for_tasks(seconds: float) -> None:
-    """Waits for this loop's running work, and cancels what takes longer than that."""
+    """Waits for this loop's running work and what it starts in turn, and cancels what takes longer than that."""
     loop = asyncio.get_running_loop()
-    tasks = [task for task in _running if task.get_loop() is loop]
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=seconds)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    deadline = loop.time() + seconds
+    while tasks := [task for task in _running if task.get_loop() is loop]:
+        _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - loop.time()))
+        for task in late:
+            task.cancel()
+        if late:
+            logger.warning("Cancelled %d pieces of work that were not done within %g s.", len(late), seconds)
+            await asyncio.gather(*late, return_exceptions=True)
+            return
 
 
 def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:

@@ -26,13 +26,15 @@ class Application:
 
     Args:
         app: The app to serve.
+        buffered: Whether the target holds streams back, so that one that was not declared is an error.
 
     Example:
         app = Application(App(folder, read_manifest(folder)))
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, buffered: bool = False) -> None:
         self.app = app
+        self._buffered = buffered
         self._public = PublicFiles(app.root, app.manifest.public)
         self._started = False
 
@@ -65,7 +67,7 @@ class Application:
         if file is not None:
             await self._public.serve(file, scope, receive, send)
         else:
-            await serve_http(self.app, scope, receive, send)
+            await serve_http(self.app, scope, receive, send, buffered=self._buffered)
 
     async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
         event = make_event(self.app, Miss(), scope, receive)

@@ -139,7 +139,7 @@ async def run_socket(
         channel=outbox,
         hub=app.hub,
     )
-    connection = Connection(peer, handler, app.hub, route=route, max_queue=app.settings.websocket.max_queue)
+    connection = Connection(peer, handler, app.local_hub, route=route, max_queue=app.settings.websocket.max_queue)
     forget = app.track(connection)
     connection.start()
     reading = asyncio.create_task(read_socket(connection, receive))
