@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kosoku import FailureError, run_fuzzingclient
 
 from tests.bundles import Server, build_project, run_bundle, write_files
 
@@ -40,20 +42,18 @@ def echo(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.anyio
-async def test_every_case_of_the_protocol_passes(echo: Server) -> None:
-    failures: list[str] = []
-    try:
-        results = await run_fuzzingclient(echo.socket_url, exclude_cases=LEFT_OUT, concurrency=4)
-    except FailureError as error:
-        results = []
-        failures = [
-            f"{case.case_id}: {case.behavior.value}, close {case.behavior_close.value}: {case.result} "
-            f"{case.result_close}"
-            for case in error.results
-            if not case.passed
-        ]
-    assert failures == []
-    assert len(results) == CASES
-    assert {case.case_id.partition(".")[0] for case in results} == {"1", "2", "3", "4", "5", "6", "7", "9", "10"}
+def test_every_case_of_the_protocol_passes(echo: Server, tmp_path: Path) -> None:
+    # In a process of its own, because it puts a `pkg_resources` that is none into its process.
+    program = str(Path(sys.executable).with_name("kosoku"))
+    left_out = [word for case in LEFT_OUT for word in ("--exclude", case)]
+    address = echo.url.removeprefix("http://")
+    command = [program, "--parallelism", "4", *left_out, "--outdir", "reports", address]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    report = json.loads((tmp_path / "reports/index.json").read_text())
+    (cases,) = report.values()
+    passed = {"OK", "NON-STRICT", "INFORMATIONAL"}
+    assert {name: case for name, case in cases.items() if {case["behavior"], case["behaviorClose"]} - passed} == {}
+    assert len(cases) == CASES
+    assert {name.partition(".")[0] for name in cases} == {"1", "2", "3", "4", "5", "6", "7", "9", "10"}
+    assert done.returncode == 0, done.stderr
     assert "Traceback" not in echo.read_log()
