@@ -141,7 +141,9 @@ class EventStream:
                 return None
             self._ready.clear()
             try:
-                await asyncio.wait_for(self._ready.wait(), self.heartbeat or None)
+                # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
+                async with asyncio.timeout(self.heartbeat or None):
+                    await self._ready.wait()
             except TimeoutError:
                 return b": \n\n"
         chunk = b"".join(self._chunks)

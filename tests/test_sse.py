@@ -126,6 +126,15 @@ async def test_end_frees_who_waits(end: str) -> None:
     await asyncio.wait_for(pushing, 1)
 
 
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_end_wakes_who_reads(end: str) -> None:
+    stream = EventStream()
+    reading = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    await stream.close() if end == "close" else stream.abort()
+    assert await asyncio.wait_for(reading, 1) is None
+
+
 async def test_topic_does_not_wait_for_a_slow_client() -> None:
     stream = EventStream()
     assert stream.deliver(b"x" * (BUFFER_LIMIT + 1))

@@ -50,6 +50,7 @@ _RUBBISH = (
     ".idea",
     ".ipynb_checkpoints",
     ".mypy_cache",
+    ".nitro",
     ".nox",
     ".output",
     ".pytest_cache",

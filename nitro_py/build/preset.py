@@ -117,9 +117,11 @@ class Preset(Protocol):
     def summary(self) -> str:
         """One line for lists."""
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What the target can do; routes that need more are refused at build."""
+    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
+        """Gives what the target can do with these settings; routes that need more are refused at build."""
+
+    def advise(self, capability: Capability) -> str | None:
+        """Names the setting that gives the target a capability that it lacks; `None` where there is none."""
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
         """Names the environment variable that shows this platform; `None` where nothing does."""

@@ -91,7 +91,9 @@ def _load_local(folder: Path) -> object:
 def _check(candidate: object, name: str) -> Preset:
     if not isinstance(candidate, Preset):
         lacking = [
-            item for item in ("name", "summary", "capabilities", "detect", "emit") if not hasattr(candidate, item)
+            item
+            for item in ("name", "summary", "capabilities", "advise", "detect", "emit")
+            if not hasattr(candidate, item)
         ]
         raise BuildError(
             f"`{name}` is no preset: it lacks {', '.join(f'`{item}`' for item in lacking)}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nitro_py.build.config import LoadedConfig, check_config
 from nitro_py.build.load import raise_all
 from nitro_py.build.preset import Preset
+from nitro_py.capabilities import Capability
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
 from nitro_py.runtime.router import Router
@@ -22,7 +23,7 @@ def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
         BuildError: A WebSocket route without the flag, or a route that needs what the target cannot do.
         ConfigError: Live reload would meet one of the app's routes.
     """
-    raise_all([*_check_flag(manifest, loaded), *_check_capabilities(manifest, preset)])
+    raise_all([*_check_flag(manifest, loaded), *_check_capabilities(manifest, loaded, preset)])
     router = Router(manifest.routes)
 
     def serves(path: str) -> str | None:
@@ -48,18 +49,20 @@ def _check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
     ]
 
 
-def _check_capabilities(manifest: Manifest, preset: Preset) -> list[BuildError]:
+def _check_capabilities(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> list[BuildError]:
+    able = preset.capabilities(loaded.config)
     problems = []
     for route in manifest.routes:
-        lacking = sorted(set(route.requires) - preset.capabilities)
+        lacking: list[Capability] = sorted(set(route.requires) - able)
         if lacking:
-            names = ", ".join(f"`{name}`" for name in lacking)
-            can = ", ".join(f"`{name}`" for name in sorted(preset.capabilities))
+            advice = [text for name in lacking if (text := preset.advise(name)) is not None]
+            can = ", ".join(f"`{name}`" for name in sorted(able))
             problems.append(
                 BuildError(
-                    f"The route `{route.path}` needs {names}, which the preset `{preset.name}` cannot do.",
+                    f"The route `{route.path}` needs {', '.join(f'`{name}`' for name in lacking)}, "
+                    f"which the preset `{preset.name}` cannot do.",
                     file=route.file,
-                    hint=f"`{preset.name}` can do: {can}.",
+                    hint=" ".join(advice) or f"`{preset.name}` can do: {can}.",
                 )
             )
     return problems

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from nitro_py.encoding import Frame
-from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
+from nitro_py.runtime.hooks import run_hook
 from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
-
-logger = logging.getLogger("nitro_py.websocket")
 
 
 class Membership(Protocol):
@@ -105,9 +103,9 @@ class Connection:
         while self._queue:
             data = self._queue.popleft()
             self._room.set()
-            await self._guard(self._call_message, data)
+            await self._guard(partial(self._call_message, data))
         if self._details is not None:
-            await self._guard(self._handler.call_close, self.peer, self._details)
+            await self._guard(partial(self._handler.call_close, self.peer, self._details))
             self._finished.set()
             return
         self._task = None
@@ -120,30 +118,8 @@ class Connection:
         assert self._handler.message is not None
         await settle(self._handler.message(self.peer, self._handler.read(data, self.peer)))
 
-    async def _guard(self, call: Callable[..., Awaitable[None]], *args: object) -> None:
-        try:
-            await call(*args)
-        except PeerClosedError:
-            return
-        except MessageValidationError as error:
-            await self._report(error)
-        except Exception as error:
+    async def _guard(self, call: Callable[[], Awaitable[None]]) -> None:
+        if not await run_hook(call, self._handler, self.peer, self._route):
             self._failed = True
             self._queue.clear()
             self._room.set()
-            logger.exception("A hook of %s failed for peer %s.", self._route, self.peer.id)
-            await self._report(error)
-            if self._details is None:
-                await self.peer.close(1011, "Internal error")
-
-    async def _report(self, error: Exception) -> None:
-        if self._handler.error is None:
-            if isinstance(error, MessageValidationError):
-                logger.warning("Peer %s of %s sent a bad message: %s", self.peer.id, self._route, error)
-            return
-        try:
-            await settle(self._handler.error(self.peer, error))
-        except PeerClosedError:
-            return
-        except Exception:
-            logger.exception("The error hook of %s failed for peer %s.", self._route, self.peer.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from nitro_py.encoding import Frame
@@ -74,6 +75,8 @@ class LocalHub:
             for subscriber in list(members.values()):
                 if subscriber.id != exclude:
                     subscriber.deliver(frame)
+        # A publisher in a loop must let the frames out, or peers that are fast would look slow.
+        await asyncio.sleep(0)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
         """Walks this process's peers."""

@@ -76,6 +76,8 @@ async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], sen
     while chunk is not END:
         body = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
         await send({"type": "http.response.body", "body": body, "more_body": True})
+        # Neither a source that is ready nor the server of a client that left suspends us: nobody could stop us.
+        await asyncio.sleep(0)
         chunk = await next_chunk()
 
 
@@ -86,6 +88,9 @@ async def _pump(stream: EventStream) -> None:
     try:
         async for item in source:
             await stream.push(item)
+            # A push that does nothing does not suspend us either, and the source may never end.
+            if stream.closed:
+                break
     except Exception:
         logger.exception("The source of an event stream failed.")
     finally:

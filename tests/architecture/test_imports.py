@@ -14,10 +14,13 @@ from tests.checkout import ROOT, list_files
 
 HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn"})
 
+# It fits uvicorn to the app, and only a bundle that is a server itself loads it.
+SERVER = Path("nitro_py/runtime/asgi/server.py")
+
 SHIPPED = [
     file
     for file in list_files("nitro_py/*.py")
-    if file.name != "__main__.py" and (len(file.parts) == 2 or file.parts[1] == "runtime")
+    if file.name != "__main__.py" and file != SERVER and (len(file.parts) == 2 or file.parts[1] == "runtime")
 ]
 
 # Imports each module in turn and stops at the first that loads a heavy one.
@@ -76,6 +79,13 @@ def test_no_heavy_import_at_module_level(file: Path) -> None:
     tree = ast.parse((ROOT / file).read_bytes())
     found = [f"{file}:{line}: {package}" for line, package in find_heavy_imports(tree.body)]
     assert found == []
+
+
+def test_the_server_loads_uvicorn_and_nothing_for_handlers() -> None:
+    heavy = ",".join(sorted(HEAVY - {"anyio", "uvicorn"}))
+    command = [sys.executable, "-c", PROBE, heavy, name_module(SERVER)]
+    probed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert probed.returncode == 0, probed.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,12 @@ PRESET = """
     class TinyPreset:
         name: str = "{name}"
         summary: str = "for tests"
-        capabilities: frozenset = frozenset({{"http", "streaming"}})
+
+        def capabilities(self, config):
+            return frozenset({{"http", "streaming"}})
+
+        def advise(self, capability):
+            return "Set `tiny.topics = true`." if capability == "topics.sse" else None
 
         def detect(self, environ):
             return "{variable}" if "{variable}" in environ else None

@@ -97,7 +97,7 @@ def test_installed_preset_that_cannot_be_imported(site: Path, tmp_path: Path) ->
         ("import no_such_module\n", "The preset `./mine` cannot be imported: No module named 'no_such_module'."),
         ("preset = = 1\n", "The preset `./mine` cannot be imported: invalid syntax (preset.py, line 1)."),
         ("1 / 0\n", "The preset `./mine` cannot be imported: division by zero."),
-        ("", "`./mine` is no preset: it lacks `name`, `summary`, `capabilities`, `detect`, `emit`."),
+        ("", "`./mine` is no preset: it lacks `name`, `summary`, `capabilities`, `advise`, `detect`, `emit`."),
     ],
 )
 def test_broken_preset_of_the_project(tmp_path: Path, text: str, message: str) -> None:
@@ -111,7 +111,7 @@ def test_half_a_preset_says_what_it_lacks(tmp_path: Path) -> None:
     write_files(tmp_path, {"half/preset.py": "class preset:\n    name = 'half'\n    detect = print\n"})
     with pytest.raises(BuildError) as caught:
         find_preset("half", tmp_path)
-    assert caught.value.message == "`half` is no preset: it lacks `summary`, `capabilities`, `emit`."
+    assert caught.value.message == "`half` is no preset: it lacks `summary`, `capabilities`, `advise`, `emit`."
 
 
 @pytest.mark.parametrize("name", ["./tiny_preset", "tiny_preset", "deploy/tiny_preset"])
@@ -161,5 +161,5 @@ def test_preset_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         "  hint: `tiny_preset` can do: `http`, `streaming`.\n"
         "The route `/feed` needs `topics.sse`, which the preset `tiny_preset` cannot do.\n"
         "  at handlers/feed.py\n"
-        "  hint: `tiny_preset` can do: `http`, `streaming`."
+        "  hint: Set `tiny.topics = true`."
     )

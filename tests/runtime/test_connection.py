@@ -170,7 +170,8 @@ async def test_exception_goes_to_error_and_closes_with_1011(hook: str, caplog: p
     def fail(*args: object) -> None:
         raise LookupError("broken")
 
-    connection, channel = connect(**{"message": hooks.message, hook: fail}, close=hooks.close, error=hooks.error)
+    tried: dict[str, Any] = {"message": hooks.message, hook: fail}
+    connection, channel = connect(close=hooks.close, error=hooks.error, **tried)
     with caplog.at_level(logging.ERROR, "nitro_py.websocket"):
         connection.start()
         connection.feed("a")

@@ -217,3 +217,13 @@ async def test_buffer_of_the_server_counts_toward_the_limit() -> None:
     await settle()
     assert told == [(1013, "Too slow")]
     outbox.closed()
+
+
+async def test_one_message_larger_than_the_limit_is_no_sign_of_a_slow_client() -> None:
+    wire = Wire()
+    outbox, told = make(wire)
+    outbox.deliver("x" * 100)
+    await settle()
+    outbox.deliver("y")
+    await settle()
+    assert (wire.sent, told) == (["x" * 100, "y"], [])

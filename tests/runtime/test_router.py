@@ -86,6 +86,15 @@ def test_segments_are_decoded_after_they_are_split(path: str, found: tuple[str, 
     assert find([route("/files/[name]"), route("/files/[name]/[...rest]")], path) == found
 
 
+def test_empty_segment_is_no_parameter() -> None:
+    assert find([route("/[lang]/docs"), route("/users/[id]/posts")], "//docs") is None
+    assert find([route("/users/[id]/posts")], "/users//posts") is None
+    assert find([route("/users/[id]/posts"), route("/[...rest]")], "/users//posts") == (
+        "/[...rest]",
+        {"rest": "users//posts"},
+    )
+
+
 def test_trailing_slash_is_ignored() -> None:
     routes = [route("/a"), route("/b/[x]"), route("/c/[...rest]")]
     assert find(routes, "/a/") == ("/a", {})

@@ -95,13 +95,15 @@ class Outbox:
         """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
         if self.ready_state is not ReadyState.OPEN:
             return
-        self._enqueue(frame)
-        if self.buffered_amount > self._limit:
-            reason = "Too slow"
-            logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
-            self._queue.clear()
-            self._begin_close(1013, reason)
-            self._overflow(1013, reason)
+        # What waits already tells a slow peer; one message larger than the limit does not.
+        if self.buffered_amount <= self._limit:
+            self._enqueue(frame)
+            return
+        reason = "Too slow"
+        logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
+        self._queue.clear()
+        self._begin_close(1013, reason)
+        self._overflow(1013, reason)
 
     async def close(self, code: int, reason: str) -> None:
         """Sends a close frame after what waits, and drops the connection if it is not answered."""

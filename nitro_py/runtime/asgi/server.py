@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import signal
 import socket
+import sys
 from typing import Any
 
 import uvicorn
@@ -71,7 +73,8 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
         timeout_graceful_shutdown=GRACE,
     )
     print(f"Listening on {format_url(listener)}", flush=True)
-    # uvicorn raises the signal again once it has stopped in peace.
+    # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
         Server(config, application).run(sockets=[listener])
 

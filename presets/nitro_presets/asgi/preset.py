@@ -9,6 +9,7 @@ from importlib.resources import files
 from nitro_py.build.dependencies import pin_requirements
 from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
+from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME
 
@@ -25,7 +26,14 @@ class AsgiPreset:
 
     name: str = "asgi"
     summary: str = "a server that runs anywhere Python runs, on uvicorn or any ASGI server"
-    capabilities: frozenset[Capability] = frozenset(CAPABILITIES)
+
+    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
+        """Gives everything there is."""
+        return frozenset(CAPABILITIES)
+
+    def advise(self, capability: Capability) -> str | None:
+        """Has nothing to say: nothing is lacking."""
+        return None
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
         """Is never detected: it is what is built when nothing else is."""

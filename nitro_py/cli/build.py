@@ -1,0 +1,118 @@
+"""`nitropy build` and `nitropy check`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated
+
+import typer
+
+from nitro_py.build.config import LoadedConfig, Mode
+from nitro_py.build.pipeline import Plan, plan_build, write_plan
+from nitro_py.build.write import check_output
+from nitro_py.cli.output import format_size, print_json, print_line, print_table, show_progress
+from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
+
+# A table with more rows than this is drawn together further.
+MOST_ROWS = 24
+
+
+def build(
+    preset: PresetOption = None,
+    mode: Annotated[Mode, typer.Option("--mode", help="What the bundle is for.")] = "production",
+    vendor: Annotated[bool, typer.Option("--vendor", help="Install the dependencies into the bundle.")] = False,
+    output_dir: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Build the handlers into a bundle that runs by itself."""
+    loaded = load_project(mode, preset=preset, output_dir=output_dir)
+    with show_progress() as progress:
+        plan = plan_build(loaded, os.environ, vendored=vendor, progress=progress)
+        sizes = write_plan(plan, progress=progress)
+    built = read_bundle(loaded)
+    if json:
+        print_json(_describe(plan, built, sizes))
+        return
+    print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan)}")
+    print_table(("file", "files", "size"), list_emitted(loaded.config.output_dir, sizes), right=(1, 2))
+    _print_next(loaded, built, output_dir)
+
+
+def check(preset: PresetOption = None, json: JsonOption = False) -> None:
+    """Validate the project, without writing anything."""
+    loaded = load_project(preset=preset)
+    with show_progress() as progress:
+        plan = plan_build(loaded, os.environ, progress=progress)
+    check_output(plan.output)
+    choice = plan.choice
+    if json:
+        chosen = {"name": choice.preset.name, "reason": choice.reason}
+        print_json({"ok": True, "preset": chosen, "routes": len(plan.manifest.routes)})
+        return
+    print_line(f"All is well: {count_routes(plan)} for the preset `{choice.preset.name}` ({choice.reason}).")
+
+
+def count_routes(plan: Plan) -> str:
+    """Says how many routes there are."""
+    count = len(plan.manifest.routes)
+    return "1 route" if count == 1 else f"{count} routes"
+
+
+def list_emitted(output: str, sizes: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Lists what was emitted: the files near the top, then each folder below as one row, then the sum.
+
+    Args:
+        output: The output folder, as it is shown.
+        sizes: Path in the bundle → size in bytes.
+
+    Returns:
+        Rows of name, number of files and size.
+
+    Example:
+        >>> list_emitted("out", {"a.json": 1, "server/x/b.py": 2, "server/x/c.py": 3})
+        [('out/a.json', '', '1 B'), ('out/server/x/', '2', '5 B'), ('out/', '3', '6 B')]
+    """
+    rows = _group(sizes, depth=2)
+    if len(rows) > MOST_ROWS:
+        rows = _group(sizes, depth=1)
+    # Files are read before folders, as in the listing of a directory.
+    names = sorted(rows, key=lambda name: (PurePosixPath(name).parent, name.endswith("/"), name))
+    listed = []
+    for name in names:
+        count, size = rows[name]
+        listed.append((f"{output}/{name}", str(count) if name.endswith("/") else "", format_size(size)))
+    return [*listed, (f"{output}/", str(len(sizes)), format_size(sum(sizes.values())))]
+
+
+def _group(sizes: Mapping[str, int], depth: int) -> dict[str, tuple[int, int]]:
+    rows: dict[str, tuple[int, int]] = {}
+    for path, size in sizes.items():
+        parts = path.split("/")
+        name = path if len(parts) <= depth else "/".join(parts[:depth]) + "/"
+        count, total = rows.get(name, (0, 0))
+        rows[name] = (count + 1, total + size)
+    return rows
+
+
+def _describe(plan: Plan, built: BuiltBundle, sizes: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "preset": {"name": plan.choice.preset.name, "reason": plan.choice.reason},
+        "mode": plan.manifest.mode,
+        "output": plan.loaded.config.output_dir,
+        "routes": len(plan.manifest.routes),
+        "files": dict(sizes),
+        "bytes": sum(sizes.values()),
+        "commands": {"preview": built.preview, "deploy": built.deploy},
+    }
+
+
+def _print_next(loaded: LoadedConfig, built: BuiltBundle, output_dir: str | None) -> None:
+    flag = "" if output_dir is None else f" --output-dir {shlex.quote(loaded.config.output_dir)}"
+    print_line()
+    print_line(f"Run it:    nitropy preview{flag}")
+    print_line(f"       or: {built.preview}")
+    if built.deploy is not None:
+        print_line(f"Deploy it: {built.deploy}")

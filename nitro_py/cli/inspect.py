@@ -1,0 +1,35 @@
+"""`nitropy routes` and `nitropy config schema`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from nitro_py.build.pipeline import make_manifest
+from nitro_py.build.settings import config_schema
+from nitro_py.cli.output import print_json, print_line, print_table, show_progress
+from nitro_py.cli.project import JsonOption, load_project
+from nitro_py.runtime.manifest import Route
+
+
+def routes(json: JsonOption = False) -> None:
+    """List the routes: method, path, kind and file."""
+    loaded = load_project()
+    with show_progress() as progress:
+        manifest = make_manifest(loaded, progress=progress)
+    if json:
+        print_json([asdict(route) for route in manifest.routes])
+    elif manifest.routes:
+        print_table(("method", "path", "kind", "file"), [_describe(route) for route in manifest.routes])
+    else:
+        print_line(f"`{loaded.config.handlers_dir}` has no routes.")
+
+
+def schema() -> None:
+    """Print the JSON Schema of `nitro.toml` and of `[tool.nitropy]`, for editors."""
+    print_json(config_schema())
+
+
+def _describe(route: Route) -> tuple[str, str, str, str]:
+    # A handshake is a GET whatever the file's name says.
+    methods = ", ".join(route.methods) or ("GET" if route.kind == "websocket" else "any")
+    return methods, route.path, f"{route.kind}, mounted" if route.mounted else route.kind, route.file

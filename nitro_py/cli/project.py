@@ -1,0 +1,73 @@
+"""The project that a command works on: the one in the current folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nitro_py.build.config import LoadedConfig, Mode, load_config
+from nitro_py.build.pipeline import INFO_NAME
+from nitro_py.errors import UsageError
+
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="Preset, or a folder of the project that has one.")
+]
+OutputOption = Annotated[
+    str | None, typer.Option("--output-dir", metavar="DIR", help="Folder of the bundle, in the project.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBundle:
+    """Is what `nitro.json` says about a bundle.
+
+    Args:
+        preset: The name of its preset.
+        preview: The command that runs it, relative to the project.
+        deploy: The command that deploys it, where there is one.
+    """
+
+    preset: str
+    preview: str
+    deploy: str | None
+
+
+def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig:
+    """Loads the configuration of the project in the current folder.
+
+    Args:
+        mode: What it is loaded for.
+        overrides: What the command line says, with `__` in place of dots; None where it says nothing.
+
+    Raises:
+        ConfigError: Something is wrong with it.
+
+    Example:
+        loaded = load_project(preset="asgi", dev__port=4000)
+    """
+    given = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_config(Path.cwd(), mode=mode, overrides=given, environ=os.environ)
+
+
+def read_bundle(loaded: LoadedConfig) -> BuiltBundle:
+    """Reads what was built last.
+
+    Raises:
+        UsageError: Nothing was built.
+    """
+    name = f"{loaded.config.output_dir}/{INFO_NAME}"
+    hint = "Build one first: `nitropy build`."
+    try:
+        info: Any = json.loads((loaded.root / name).read_text(encoding="utf-8"))
+        commands = info["commands"]
+        return BuiltBundle(info["preset"], commands["preview"], commands["deploy"])
+    except FileNotFoundError:
+        raise UsageError(f"There is no bundle in `{loaded.config.output_dir}`.", hint=hint) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"`{name}` cannot be read: {error}.", file=name, hint=hint) from error

@@ -1,0 +1,115 @@
+"""`nitropy publish`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+import typer
+
+from nitro_py.cli.output import print_line
+from nitro_py.dev.run_file import read_run_file
+from nitro_py.errors import UsageError
+from nitro_py.runtime.asgi.internal import PUBLISH_PATH, PUBLISH_TOKEN
+
+# How long the server may take to answer, in seconds.
+TIMEOUT = 10
+
+
+def publish(
+    topic: Annotated[str, typer.Argument(help="The topic.")],
+    data: Annotated[str, typer.Argument(help="What to send: a JSON object or array as such, all else as text.")],
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", help="Only to its subscribers; by default to those of every one.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="A server other than this project's `dev` or `preview`.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", envvar=PUBLISH_TOKEN, help="That server's token.")
+    ] = None,
+) -> None:
+    """Publish to a topic of the running `dev` or `preview`."""
+    address, secret = _find_server(url, token)
+    message = {"topic": topic, "data": parse_data(data), "namespace": namespace}
+    post(f"{address.rstrip('/')}{PUBLISH_PATH}", secret, message)
+    print_line(f"Published to `{topic}`.")
+
+
+def parse_data(text: str) -> object:
+    """Reads a JSON object or array; everything else is text, numbers too.
+
+    Example:
+        >>> parse_data('{"a": 1}'), parse_data("1")
+        ({'a': 1}, '1')
+    """
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict | list) else text
+
+
+def post(url: str, token: str, message: object) -> None:
+    """Hands a message to a server.
+
+    Args:
+        url: The server's endpoint.
+        token: What it asks for.
+        message: What it is sent, as JSON.
+
+    Raises:
+        UsageError: It does not run, or refuses.
+    """
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    request = Request(url, json.dumps(message).encode(), headers, method="POST")
+    try:
+        # A proxy could not reach a server that listens to this machine only.
+        with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT):
+            return
+    except HTTPError as error:
+        with error:
+            raise UsageError(
+                f"The server at {url} refused: {_read_reason(error)}.", hint=_HINTS.get(error.code)
+            ) from None
+    except (URLError, OSError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        raise UsageError(
+            f"The server at {url} cannot be reached: {reason}.", hint="Start `nitropy dev` or `nitropy preview`."
+        ) from None
+
+
+_HINTS = {
+    403: "Use the token that the server was started with, on the same machine, by way of its loopback address.",
+    404: f"It answers here only if `{PUBLISH_TOKEN}` was set when it was started.",
+}
+
+
+def _find_server(url: str | None, token: str | None) -> tuple[str, str]:
+    if url is None:
+        running = read_run_file(Path.cwd())
+        if running is None:
+            raise UsageError(
+                "Neither `nitropy dev` nor `nitropy preview` runs in this project.",
+                hint="Start one of them, or name a server by `--url` and `--token`.",
+            )
+        return running.url, running.token
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"`{url}` is no URL of a server.", hint="Write it as `http://127.0.0.1:3000`.")
+    if token is None:
+        hint = f"Give `--token`, or set `{PUBLISH_TOKEN}` as it is set for the server."
+        raise UsageError("`--url` needs the token of the server.", hint=hint)
+    return url, token
+
+
+def _read_reason(error: HTTPError) -> str:
+    try:
+        reason: Any = json.loads(error.read())["message"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{error.code} {error.reason}"
+    return f"{error.code}, {str(reason).rstrip('.')}"

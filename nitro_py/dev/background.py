@@ -1,0 +1,91 @@
+"""ASGI servers inside the dev server's own process: live reload, and the page that shows an error."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from nitro_py.errors import NitroError
+from nitro_py.event import Receive, Scope, Send
+from nitro_py.mount import ASGIApplication
+
+
+class BackgroundServer:
+    """Serves an ASGI application on a bound socket, beside everything else that the loop does.
+
+    Args:
+        app: The application.
+        listener: The socket; it is closed at the end.
+    """
+
+    def __init__(self, app: ASGIApplication, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            ws="wsproto",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._listener = listener
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to serve."""
+        self._task = asyncio.create_task(self._server.serve([self._listener]))
+        await self._server.ready.wait()
+
+    async def stop(self) -> None:
+        """Closes every connection, and the socket."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+        self._listener.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Signals are the dev server's own business.
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class ErrorPage:
+    """Is an ASGI application that shows why there is no app yet.
+
+    Args:
+        error: What is wrong.
+    """
+
+    def __init__(self, error: NitroError) -> None:
+        self.error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request with status 503."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1011})
+            return
+        accept = dict(scope["headers"]).get(b"accept", b"")
+        kind, text = "text/plain", f"nitropy dev: {self.error}\n"
+        if b"text/html" in accept:
+            kind, text = "text/html", f"<!doctype html>\n<title>Error</title>\n<pre>{html.escape(text)}</pre>\n"
+        headers = [(b"content-type", f"{kind}; charset=utf-8".encode())]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,105 @@
+"""The process that runs the app in development: `python -m nitro_py.dev.child`, started by `nitropy dev`.
+
+The two talk over a socket, in lines of JSON. The first line to the child is its `Order`; then come live-reload
+messages. The child answers with `{"type": "ready"}` or `{"type": "failed", "message": …}`, and in the end with
+`{"type": "closed"}`, when it takes no more connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from nitro_py.dev.front import Front
+from nitro_py.dev.live_reload import Door, LiveReload
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.server import serve
+from nitro_py.runtime.manifest import read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Says what a child serves.
+
+    Args:
+        listener: The file descriptor of the bound socket.
+        folder: The bundle's `server/`.
+        script: What pages get.
+        door: The live-reload socket's, where it shares the app's port.
+    """
+
+    listener: int
+    folder: str
+    script: str
+    door: dict[str, Any] | None
+
+
+class DevApplication(Application):
+    """Is the app, and tells `nitropy dev` how it is.
+
+    Args:
+        app: The app to serve.
+        channel: Where it is told.
+    """
+
+    def __init__(self, app: App, channel: IO[str]) -> None:
+        super().__init__(app)
+        self._channel = channel
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Starts the app."""
+        self.loop = asyncio.get_running_loop()
+        try:
+            await super().start()
+        except Exception as error:
+            self._tell({"type": "failed", "message": f"{type(error).__name__}: {error}"})
+            raise
+        self._tell({"type": "ready"})
+
+    async def drain(self) -> None:
+        """Closes sockets and ends streams; the server has stopped to take connections by now."""
+        self._tell({"type": "closed"})
+        await super().drain()
+
+    def _tell(self, message: dict[str, str]) -> None:
+        self._channel.write(json.dumps(message) + "\n")
+        self._channel.flush()
+
+
+def main() -> None:
+    """Serves the app until the parent, or its end, stops it."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    # Two files, because one thread reads while another writes.
+    heard, told = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
+    order = Order(**json.loads(heard.readline()))
+    folder = Path(order.folder)
+    application = DevApplication(App(folder, read_manifest(folder)), told)
+    live_reload = LiveReload(Door(**order.door)) if order.door else None
+    threading.Thread(target=listen, args=(heard, application, live_reload), daemon=True).start()
+    # Starts and stops are what the dev server tells of itself.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
+    front = Front(application, order.script.encode(), live_reload)
+    serve(application, socket.socket(fileno=order.listener), front=front)
+
+
+def listen(heard: IO[str], application: DevApplication, live_reload: LiveReload | None) -> None:
+    """Hands the parent's messages on to pages, and ends this process when the parent is gone."""
+    for line in heard:
+        if live_reload is not None and application.loop is not None:
+            asyncio.run_coroutine_threadsafe(live_reload.announce(json.loads(line)), application.loop)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The child process of the dev server, as the parent sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nitro_py.dev.child import Order
+from nitro_py.errors import BuildError
+from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
+
+# How long a child may take to stop, in seconds: longer than the app gives its hooks.
+STOP_TIMEOUT = 20
+
+
+class ChildProcess:
+    """Is a running app; made by `start_child`."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    async def wait_ready(self) -> None:
+        """Waits until the app has started.
+
+        Raises:
+            BuildError: It cannot start.
+        """
+        answer = await self._hear()
+        if answer.get("type") != "ready":
+            status = await self._process.wait()
+            reason = answer.get("message") or f"it ended with status {status}"
+            raise BuildError(f"The app cannot start: {reason}.", hint="What it printed says more.")
+
+    async def wait_gone(self) -> int:
+        """Waits until the process has ended and gives its status."""
+        return await self._process.wait()
+
+    async def announce(self, message: dict[str, str]) -> None:
+        """Hands a live-reload message to the pages that the child itself serves."""
+        with suppress(ConnectionError):
+            self._writer.write(json.dumps(message).encode() + b"\n")
+            await self._writer.drain()
+
+    async def close(self) -> None:
+        """Makes it take no more connections; those that are open end in peace."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        while (await self._hear()).get("type") not in ("closed", None):
+            pass
+
+    async def finish(self) -> None:
+        """Waits for the end of one that was closed, and ends it by force where that takes too long."""
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        finally:
+            self._writer.close()
+
+    async def stop(self) -> None:
+        """Ends it: in peace if it can."""
+        await self.close()
+        await self.finish()
+
+    async def _hear(self) -> dict[str, Any]:
+        """Gives the child's next message, an empty one when it is gone."""
+        line = await self._reader.readline()
+        message: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+        return message
+
+
+async def start_child(order: Order, root: Path, token: str) -> ChildProcess:
+    """Starts a child that serves on a bound socket, which stays the parent's own too.
+
+    Args:
+        order: What it serves.
+        root: The project's folder.
+        token: The token for publishing.
+    """
+    ours, theirs = socket.socketpair()
+    # Without -P modules of the project would be found before those of the bundle.
+    command = [sys.executable, "-P", "-m", "nitro_py.dev.child", str(theirs.fileno())]
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=root,
+            env={**os.environ, PUBLISH_TOKEN: token},
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(), order.listener),
+            # In a session of its own, so that Ctrl+C does not reach it beside us.
+            start_new_session=True,
+        )
+    reader, writer = await asyncio.open_connection(sock=ours)
+    writer.write(json.dumps(asdict(order)).encode() + b"\n")
+    await writer.drain()
+    return ChildProcess(process, reader, writer)

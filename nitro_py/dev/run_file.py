@@ -1,0 +1,83 @@
+"""The file by which a running `dev` or `preview` is found: its address, and the token for publishing."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+STATE_DIR = ".nitro"
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Is a server of this project that runs on this machine.
+
+    Args:
+        url: Where it listens.
+        token: What `/_nitro/publish` asks for.
+        pid: The process that wrote the file.
+    """
+
+    url: str
+    token: str
+    pid: int
+
+
+def make_state_dir(root: Path) -> Path:
+    """Makes the folder for what belongs to this machine only, and hides it from git.
+
+    Args:
+        root: The project's folder.
+    """
+    folder = root / STATE_DIR
+    folder.mkdir(exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return folder
+
+
+def write_run_file(root: Path, server: RunningServer) -> None:
+    """Says that a server runs; whoever can read the file may publish, so only its owner can.
+
+    Args:
+        root: The project's folder.
+        server: The server.
+    """
+    folder = make_state_dir(root)
+    # mkstemp gives mode 0600 from the first moment on.
+    handle, name = tempfile.mkstemp(prefix=f".{RUN_FILE}-", dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(asdict(server), file)
+    Path(name).replace(folder / RUN_FILE)
+
+
+def read_run_file(root: Path) -> RunningServer | None:
+    """Finds the server that runs, None if there is none.
+
+    Args:
+        root: The project's folder.
+    """
+    try:
+        data: Any = json.loads((root / STATE_DIR / RUN_FILE).read_text(encoding="utf-8"))
+        return RunningServer(url=str(data["url"]), token=str(data["token"]), pid=int(data["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove_run_file(root: Path) -> None:
+    """Says that this process's server is gone; another process's file stays.
+
+    Args:
+        root: The project's folder.
+    """
+    running = read_run_file(root)
+    if running is not None and running.pid == os.getpid():
+        with suppress(FileNotFoundError):
+            (root / STATE_DIR / RUN_FILE).unlink()

@@ -1,0 +1,231 @@
+"""The dev server: builds the project at every change and keeps the last good app running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+
+from nitro_py.build.config import LoadedConfig, load_config
+from nitro_py.build.pipeline import Plan, plan_build, write_plan
+from nitro_py.dev.background import BackgroundServer, ErrorPage
+from nitro_py.dev.child import Order
+from nitro_py.dev.front import Front
+from nitro_py.dev.live_reload import Door, LiveReload, make_script
+from nitro_py.dev.process import ChildProcess, start_child
+from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
+from nitro_py.dev.watch import ProjectWatch, stop_task
+from nitro_py.errors import BuildError, NitroError
+from nitro_py.runtime.ports import bind_port, format_url
+
+# The app is built as it is for a machine of one's own, whatever it will be deployed to.
+BUILD_OVERRIDES = {"preset": "asgi", "output_dir": f"{STATE_DIR}/dev"}
+
+
+class DevServer:
+    """Serves a project in development.
+
+    Args:
+        root: The project's folder.
+        overrides: What the command line says, by dotted key.
+        environ: The environment.
+        say: Is told what happens.
+        fail: Is told what is wrong with the project; the last good app goes on.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        overrides: Mapping[str, object],
+        environ: Mapping[str, str],
+        *,
+        say: Callable[[str], None],
+        fail: Callable[[NitroError], None],
+    ) -> None:
+        self._root = root
+        self._overrides = overrides
+        self._environ = environ
+        self._say = say
+        self._fail = fail
+        self._token = secrets.token_urlsafe(32)
+        self._child: ChildProcess | None = None
+        self._files: Mapping[str, bytes] = {}
+        self._problem: str | None = None
+        self._page: ErrorPage | None = None
+        self._fallback: BackgroundServer | None = None
+        # An app that ends by itself must not meet a restart.
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serves until a signal comes.
+
+        Raises:
+            ConfigError: The configuration is wrong from the start.
+            UsageError: A port is busy.
+        """
+        loaded = self._load({})
+        self._dev = loaded.config.dev
+        make_state_dir(self._root)
+        async with AsyncExitStack() as stack:
+            stop = watch_signals()
+            self._listener = stack.enter_context(bind_port(self._dev.host, self._dev.port, setting="--port"))
+            await self._open_live_reload(stack)
+            stack.push_async_callback(self._close)
+            work = asyncio.create_task(self._follow(loaded.config.output_dir))
+            stack.push_async_callback(stop_task, work)
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            self._say("Stopping ...")
+
+    def _load(self, overrides: Mapping[str, object]) -> LoadedConfig:
+        given = {**self._overrides, **overrides}
+        return load_config(self._root, mode="development", overrides=given, environ=self._environ)
+
+    async def _open_live_reload(self, stack: AsyncExitStack) -> None:
+        port = self._listener.getsockname()[1]
+        shared = self._dev.hmr_port == self._dev.port != 0
+        door = Door(self._dev.host, port, self._dev.hmr.path or "/", secrets.token_urlsafe(32))
+        self._live_reload = LiveReload(door)
+        self._shared = self._live_reload if shared else None
+        if not shared:
+            listener = bind_port(self._dev.host, self._dev.hmr_port, setting="--hmr-port")
+            port = listener.getsockname()[1]
+            server = BackgroundServer(self._live_reload, listener)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            self._say(f"Live reload on {format_url(listener).replace('http', 'ws', 1)}{door.path}")
+        self._script = make_script(door, port)
+
+    async def _follow(self, output_dir: str) -> None:
+        async for changed in ProjectWatch(self._root, output_dir).watch():
+            async with self._lock:
+                await self._rebuild(changed)
+
+    async def _rebuild(self, changed: set[str]) -> None:
+        began = time.perf_counter()
+        try:
+            plan = await asyncio.to_thread(self._plan)
+            if self._child is not None and plan.bundle.files == self._files:
+                await self._recover(plan)
+                return
+            await asyncio.to_thread(write_plan, plan)
+            await self._replace(plan)
+        except NitroError as error:
+            await self._show(error)
+        else:
+            cause = f", changed: {list_names(changed)}" if changed else ""
+            self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
+
+    def _plan(self) -> Plan:
+        loaded = self._load(BUILD_OVERRIDES)
+        if loaded.config.dev != self._dev:
+            self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.")
+        return plan_build(loaded, self._environ)
+
+    async def _replace(self, plan: Plan) -> None:
+        """Starts a new app beside the old one, which ends only then: whatever fails, one of them answers."""
+        folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
+        order = Order(
+            listener=self._listener.fileno(),
+            folder=str(folder),
+            script=self._script.decode(),
+            door=asdict(self._shared.door) if self._shared else None,
+        )
+        child = await start_child(order, root=self._root, token=self._token)
+        try:
+            await child.wait_ready()
+        except BaseException:
+            await child.stop()
+            raise
+        old, self._child, self._files = self._child, child, plan.bundle.files
+        self._spawn(self._watch_end(child))
+        write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
+        if self._fallback is not None:
+            await self._fallback.stop()
+            self._fallback = None
+        if old is not None:
+            await old.close()
+            self._spawn(old.finish())
+        self._problem = None
+        await self._live_reload.announce({"type": "reload"})
+
+    async def _recover(self, plan: Plan) -> None:
+        """Takes an error off the pages once the project is again what the running app was built from."""
+        if self._problem is not None:
+            # What was written since then may be an app that could not start.
+            await asyncio.to_thread(write_plan, plan)
+            self._problem = None
+            await self._announce({"type": "reload"})
+            self._say("All is well again")
+
+    async def _show(self, error: NitroError) -> None:
+        # Told once: the same again would go round in circles where what is told ends up in the project.
+        if str(error) != self._problem:
+            self._fail(error)
+        self._problem = str(error)
+        await self._announce({"type": "error", "message": str(error)})
+        if self._child is not None:
+            return
+        if self._fallback is not None and self._page is not None:
+            self._page.error = error
+            return
+        self._page = ErrorPage(error)
+        self._fallback = BackgroundServer(Front(self._page, self._script, self._shared), self._listener.dup())
+        await self._fallback.start()
+
+    async def _announce(self, message: dict[str, str]) -> None:
+        await self._live_reload.announce(message)
+        if self._shared is not None and self._child is not None:
+            await self._child.announce(message)
+
+    async def _watch_end(self, child: ChildProcess) -> None:
+        status = await child.wait_gone()
+        async with self._lock:
+            if self._child is child:
+                self._child = None
+                hint = "Save a file to start it again."
+                await self._show(BuildError(f"The app has ended with status {status}.", hint=hint))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close(self) -> None:
+        remove_run_file(self._root)
+        child, self._child = self._child, None
+        if child is not None:
+            await child.stop()
+        if self._fallback is not None:
+            await self._fallback.stop()
+        await asyncio.gather(*self._tasks)
+
+
+def watch_signals() -> asyncio.Event:
+    """Gives an event that is set when the program is told to end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def list_names(changed: set[str]) -> str:
+    """Names a few files.
+
+    Example:
+        >>> list_names({"b.py", "a.py", "d.py", "c.py"})
+        'a.py, b.py, c.py and 1 more'
+    """
+    names = sorted(changed)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

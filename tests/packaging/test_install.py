@@ -1,0 +1,87 @@
+"""The wheel, installed where nothing else is, does what the README promises."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+from uv import find_uv_bin
+from websockets.sync.client import connect
+
+from tests.bundles import clean_environment, run_server
+from tests.checkout import ROOT
+
+# Downloads on a fresh machine take longer than a test may.
+pytestmark = pytest.mark.timeout(300)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Runs a program that must succeed, away from the checkout, and gives what it printed."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Installs the wheel and what it asks for into a new environment, and gives the folder of its programs."""
+    folder = tmp_path_factory.mktemp("install")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=False)
+    programs = folder / "venv/bin"
+    pins = ("--constraints", ROOT / "constraints.txt")
+    run(find_uv_bin(), "pip", "install", "--quiet", "--python", programs / "python", *pins, wheel, cwd=folder)
+    return programs
+
+
+@pytest.fixture(scope="module")
+def app(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Makes an app with `nitropy init` and builds it."""
+    folder = tmp_path_factory.mktemp("outside")
+    run(installed / "nitropy", "init", "app", cwd=folder)
+    run(installed / "nitropy", "build", "--preset", "asgi", cwd=folder / "app")
+    return folder / "app"
+
+
+def test_what_is_installed_is_the_wheel(installed: Path, tmp_path: Path) -> None:
+    probe = "import nitro_py, nitro_presets.asgi.preset as preset; print(nitro_py.__file__, preset.__file__)"
+    site = (installed.parent / "lib").resolve()
+    for file in run(installed / "python", "-I", "-c", probe, cwd=tmp_path).split():
+        assert Path(file).resolve().is_relative_to(site)
+    assert "build" in run(installed / "nitropy", "--help", cwd=tmp_path)
+
+
+def test_bundle_is_described(app: Path) -> None:
+    described = json.loads((app / ".output/nitro.json").read_text())
+    assert described["preset"] == "asgi"
+    assert (app / ".output" / described["entry"]).is_file()
+
+
+def test_preview_serves_the_chat(installed: Path, app: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [installed / "nitropy", "preview", "--port", "0"]
+    with run_server(command, log=tmp_path / "preview.log", cwd=app) as server:
+        assert httpx.get(f"{server.url}/api/hello").json() == {"message": "hello"}
+        assert "<title>" in httpx.get(server.url).text
+        with (
+            connect(f"{server.socket_url}/api/ws/chat") as ada,
+            connect(f"{server.socket_url}/api/ws/chat") as ben,
+        ):
+            assert json.loads(ada.recv(5))["message"].startswith("Welcome ")
+            name = json.loads(ben.recv(5))["message"].removeprefix("Welcome ").removesuffix("!")
+            assert json.loads(ada.recv(5)) == {"user": "server", "message": f"{name} joined!"}
+            ben.send("hello")
+            for socket in (ada, ben):
+                assert json.loads(socket.recv(5)) == {"user": name, "message": "hello"}
+        server.stop()
+
+
+def test_routes_and_check_work(installed: Path, app: Path) -> None:
+    assert "/api/ws/chat" in run(installed / "nitropy", "routes", cwd=app)
+    run(installed / "nitropy", "check", cwd=app)

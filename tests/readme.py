@@ -1,0 +1,59 @@
+"""Reading the README as a newcomer does: its blocks, the files they belong in, its tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.checkout import ROOT
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"`(handlers/[^`]+\.py)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Is one fenced block.
+
+    Args:
+        language: The word after the fence.
+        text: What stands inside.
+        file: The handler file that the paragraph before it names, if it does.
+    """
+
+    language: str
+    text: str
+    file: str | None
+
+
+def read_readme() -> str:
+    """Gives the README's text."""
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def find_blocks(language: str) -> list[Block]:
+    """Finds the blocks of a language, in order."""
+    text = read_readme()
+    blocks = []
+    for match in FENCE.finditer(text):
+        paragraph = text[: match.start()].rstrip().rpartition("\n\n")[2]
+        named = FILE.findall(paragraph)
+        if match[1] == language:
+            blocks.append(Block(match[1], match[2], named[-1] if named else None))
+    return blocks
+
+
+def find_table(heading: str) -> list[list[str]]:
+    """Finds the table whose first cell of the head is `heading`, and gives its rows without the head."""
+    lines = read_readme().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|") and _cells(line)[0] == heading)
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(_cells(line))
+    return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
