@@ -1,0 +1,1 @@
+"""Where connections and their topics are kept: DynamoDB, and a twin in memory."""

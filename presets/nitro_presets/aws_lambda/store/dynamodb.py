@@ -1,0 +1,257 @@
+"""The store in DynamoDB: one table, and an index on when connections are due for the sweep."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from nitro_presets.aws_lambda.client.attributes import marshal_item, unmarshal
+from nitro_presets.aws_lambda.client.errors import ConditionFailedError
+from nitro_presets.aws_lambda.client.service import DEFAULT_RETRY, Retry
+from nitro_presets.aws_lambda.store.batches import READ_BATCH, Key, delete_rows, read_rows, write_key
+from nitro_presets.aws_lambda.store.contracts import Claim, ConnectionRow, Page, Subscriber, TableClient
+from nitro_presets.aws_lambda.store.items import put_row, update_row, walk_index, write_connection_key
+from nitro_presets.aws_lambda.store.keys import (
+    CONNECTION_SORT,
+    connection_partition,
+    namespace_prefix,
+    pick_shard,
+    read_subscriber,
+    topic_partition,
+    topic_sort,
+)
+from nitro_presets.aws_lambda.store.rows import (
+    CLOSED,
+    CONNECT_TIME,
+    CONTEXT,
+    LEFT,
+    TOPIC,
+    due_time,
+    judge_close,
+    judge_open,
+    read_connection,
+    write_connection,
+    write_json,
+    write_mark,
+)
+
+# An expression of DynamoDB has 300 operators and 4 KiB at most.
+KEYS_PER_WRITE = 100
+
+ALIVE = "close_state = :none"
+EXISTS = "attribute_exists(close_state)"
+ABSENT = "attribute_not_exists(pk)"
+CLAIM_OPEN = "SET open_state = :running, open_lease = :until, open_token = :token"
+MAY_OPEN = f"{ALIVE} AND (open_state = :pending OR (open_state = :running AND open_lease <= :now))"
+CLAIM_CLOSE = "SET close_state = :running, close_lease = :until, close_token = :token, due = :due"
+MAY_CLOSE = "close_state IN (:none, :pending) OR (close_state = :running AND close_lease <= :now)"
+
+
+class DynamoStore:
+    """Keeps connections and topics in DynamoDB; implements `Store`.
+
+    Args:
+        client: Calls the table that `table_definition` defines.
+        shards: How many shards each topic is spread over.
+        clock: Gives the time in seconds since the epoch.
+        retry: How what a batch leaves undone is tried again.
+
+    Example:
+        store = DynamoStore(DynamoClient("nitro"))
+        row = await store.get_connection("BFHPhfCWIAMCKlQ=")
+    """
+
+    def __init__(
+        self,
+        client: TableClient,
+        *,
+        shards: int = 1,
+        clock: Callable[[], float] = time.time,
+        retry: Retry = DEFAULT_RETRY,
+    ) -> None:
+        self.shards = shards
+        self._client = client
+        self._clock = clock
+        self._retry = retry
+
+    async def put_connection(self, row: ConnectionRow) -> bool:
+        """Keeps a new connection; false when the peer has left already."""
+        row = replace(row, shard=pick_shard(row.id, self.shards))
+        try:
+            await put_row(self._client, write_connection(row, row.expires_at), ABSENT)
+        except ConditionFailedError as error:
+            found = error.item or {}
+        else:
+            return True
+        if found.get("mark") != LEFT:
+            # Of a repeated call, its own row; or the mark of a connection that was closed in the meantime.
+            return found.get("close_state") == "none"
+        early = write_connection(replace(row, close_state="pending"), due_time(self._clock()))
+        with suppress(ConditionFailedError):
+            await put_row(self._client, early, "mark = :left", {":left": LEFT})
+        return False
+
+    async def get_connection(self, id: str) -> ConnectionRow | None:
+        """Reads a connection."""
+        answer = await self._client.call("GetItem", {"Key": write_connection_key(id), "ConsistentRead": True})
+        if "Item" not in answer:
+            return None
+        values = unmarshal(answer["Item"])
+        return read_connection(values) if values["ttl"] > self._clock() else None
+
+    async def claim_open(self, id: str, lease: float) -> Claim:
+        """Claims the open hook."""
+        now, token = self._clock(), secrets.token_hex(8)
+        values = write_claim(now, lease, token)
+        won, found = await update_row(self._client, id, CLAIM_OPEN, MAY_OPEN, values, answer="ALL_NEW")
+        row = read_connection(found)
+        return Claim("claimed", row) if won else judge_open(row, token)
+
+    async def save(
+        self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
+    ) -> bool:
+        """Writes changed keys of the context; false when the connection is gone."""
+        texts: dict[str, str | None] = {key: write_json(value) for key, value in changed.items()}
+        texts.update(dict.fromkeys(removed))
+        keys = list(texts)
+        for start in range(0, len(keys), KEYS_PER_WRITE):
+            batch = {key: texts[key] for key in keys[start : start + KEYS_PER_WRITE]}
+            last = start + KEYS_PER_WRITE >= len(keys)
+            if not await self._save(id, batch, open_token if last else ""):
+                return False
+        return bool(keys) or not open_token or await self._save(id, {}, open_token)
+
+    async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
+        """Adds a connection to a topic; false when the connection has ended."""
+        pk, sk = self._topic_key(row, topic)
+        item = {"pk": pk, "sk": sk, "connected_at": row.connected_at, "ttl": row.expires_at}
+        put = {"Put": {"TableName": self._client.table, "Item": marshal_item(item)}}
+        return await self._move(row, topic, "SET #topic = :topic", put, {":topic": True})
+
+    async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
+        """Takes a connection out of a topic."""
+        delete = {"Delete": {"TableName": self._client.table, "Key": write_key(self._topic_key(row, topic))}}
+        await self._move(row, topic, "REMOVE #topic", delete, {})
+
+    async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
+        """Claims the end of a connection."""
+        now, token = self._clock(), secrets.token_hex(8)
+        values = write_claim(now, lease, token) | {":due": due_time(now + lease)}
+        while True:
+            won, found = await update_row(self._client, id, CLAIM_CLOSE, MAY_CLOSE, values, answer="ALL_NEW")
+            row = read_connection(found)
+            if won or found or not disconnected:
+                return Claim("claimed", row) if won else judge_close(row, token)
+            try:
+                await put_row(self._client, write_mark(id, LEFT, now), ABSENT)
+            except ConditionFailedError:
+                # Written in between: the row, which is to be claimed, or another's mark.
+                continue
+            return Claim("gone", None)
+
+    async def delete_topics(self, row: ConnectionRow) -> None:
+        """Takes a connection out of all its topics."""
+        keys = [self._topic_key(row, topic) for topic in sorted(row.topics)]
+        await delete_rows(self._client, keys, self._retry)
+
+    async def delete_connection(self, row: ConnectionRow) -> None:
+        """Forgets a connection."""
+        now = self._clock()
+        if now < row.connected_at + CONNECT_TIME:
+            # `put_connection` may still be about to be repeated, and would bring the row back.
+            await put_row(self._client, write_mark(row.id, CLOSED, now))
+            return
+        await self._client.call("DeleteItem", {"Key": write_connection_key(row.id)})
+
+    async def subscribers(
+        self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
+    ) -> Page[Subscriber]:
+        """Lists subscribers by namespace and id."""
+        pk = topic_partition(topic, shard)
+        condition = "pk = :pk"
+        values: dict[str, Any] = {":pk": pk, ":now": self._clock()}
+        if namespace is not None:
+            condition += " AND begins_with(sk, :prefix)"
+            values[":prefix"] = namespace_prefix(namespace)
+        query: dict[str, Any] = {
+            "KeyConditionExpression": condition,
+            "FilterExpression": "#ttl > :now",
+            "ProjectionExpression": "sk, connected_at",
+            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "ExpressionAttributeValues": marshal_item(values),
+            "ConsistentRead": True,
+            "Limit": limit,
+        }
+        if start is not None:
+            query["ExclusiveStartKey"] = write_key((pk, start))
+        answer = await self._client.call("Query", query)
+        last = answer.get("LastEvaluatedKey")
+        items = tuple(
+            Subscriber(read_subscriber(item["sk"]), item["connected_at"], pk, item["sk"])
+            for item in map(unmarshal, answer["Items"])
+        )
+        return Page(items, last["sk"]["S"] if last else None)
+
+    async def forget(self, subscribers: Collection[Subscriber]) -> None:
+        """Drops subscriptions whose peers were found dead."""
+        await delete_rows(self._client, [(one.pk, one.sk) for one in subscribers], self._retry)
+
+    async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
+        """Lists the connected peers."""
+        page = await walk_index(
+            self._client, "due > :now", self._clock(), start=start, limit=READ_BATCH, namespace=namespace
+        )
+        keys = [(connection_partition(id), CONNECTION_SORT) for id in page.items]
+        rows = map(read_connection, await read_rows(self._client, keys, self._retry))
+        return Page(tuple(row for row in rows if row is not None and not row.closing), page.next)
+
+    async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
+        """Lists the ids of connections that the sweep is to close."""
+        return await walk_index(self._client, "due <= :now", self._clock(), start=start, limit=limit)
+
+    async def _save(self, id: str, texts: Mapping[str, str | None], open_token: str) -> bool:
+        names = {f"#{number}": CONTEXT + key for number, key in enumerate(texts)}
+        values = {f":{number}": text for number, text in enumerate(texts.values()) if text is not None}
+        sets = [f"#{name[1:]} = {name}" for name in values]
+        removes = [name for name in names if f":{name[1:]}" not in values]
+        condition = EXISTS
+        if open_token:
+            sets.append("open_state = :done")
+            values |= {":done": "done", ":token": open_token}
+            condition += " AND open_token = :token"
+        parts = [f"SET {', '.join(sets)}"] * bool(sets) + [f"REMOVE {', '.join(removes)}"] * bool(removes)
+        won, found = await update_row(self._client, id, " ".join(parts), condition, values, names=names)
+        if won or not open_token or read_connection(found) is None:
+            return won
+        # Claimed by somebody else since: the hook is theirs to end, its context is written all the same.
+        return not texts or await self._save(id, texts, "")
+
+    async def _move(
+        self, row: ConnectionRow, topic: str, change: str, action: dict[str, Any], values: dict[str, object]
+    ) -> bool:
+        update: dict[str, Any] = {
+            "TableName": self._client.table,
+            "Key": write_connection_key(row.id),
+            "UpdateExpression": change,
+            "ConditionExpression": ALIVE,
+            "ExpressionAttributeNames": {"#topic": TOPIC + topic},
+            "ExpressionAttributeValues": marshal_item({":none": "none", **values}),
+        }
+        try:
+            await self._client.call("TransactWriteItems", {"TransactItems": [{"Update": update}, action]})
+        except ConditionFailedError:
+            return False
+        return True
+
+    def _topic_key(self, row: ConnectionRow, topic: str) -> Key:
+        return topic_partition(topic, row.shard), topic_sort(row.namespace, row.id)
+
+
+def write_claim(now: float, lease: float, token: str) -> dict[str, object]:
+    """Writes what the expressions of a claim are about."""
+    states = {":none": "none", ":pending": "pending", ":running": "running"}
+    return {**states, ":now": now, ":until": now + lease, ":token": token}

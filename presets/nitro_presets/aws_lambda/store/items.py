@@ -1,0 +1,135 @@
+"""Calls of DynamoDB about one row, and the walk along the index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from nitro_presets.aws_lambda.client.attributes import marshal_item, unmarshal
+from nitro_presets.aws_lambda.client.errors import ConditionFailedError
+from nitro_presets.aws_lambda.store.batches import write_key
+from nitro_presets.aws_lambda.store.contracts import Page, TableClient
+from nitro_presets.aws_lambda.store.keys import (
+    CONNECTION_SORT,
+    SLOTS,
+    connection_partition,
+    name_slot,
+    read_cursor,
+    write_cursor,
+)
+from nitro_presets.aws_lambda.store.table import INDEX
+
+
+async def put_row(
+    client: TableClient,
+    row: Mapping[str, object],
+    condition: str | None = None,
+    values: Mapping[str, object] | None = None,
+) -> None:
+    """Writes a whole row.
+
+    Args:
+        client: Calls the table.
+        row: Its values.
+        condition: What must be so.
+        values: What the condition is about.
+
+    Raises:
+        ConditionFailedError: It is not so; with the row as it stands.
+    """
+    payload: dict[str, Any] = {"Item": marshal_item(row)}
+    if condition is not None:
+        payload["ConditionExpression"] = condition
+        payload["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if values:
+        payload["ExpressionAttributeValues"] = marshal_item(values)
+    await client.call("PutItem", payload)
+
+
+async def update_row(
+    client: TableClient,
+    id: str,
+    change: str,
+    condition: str,
+    values: Mapping[str, object],
+    *,
+    names: Mapping[str, str] | None = None,
+    answer: Literal["ALL_NEW", "NONE"] = "NONE",
+) -> tuple[bool, Mapping[str, Any]]:
+    """Changes a connection's row.
+
+    Args:
+        client: Calls the table.
+        id: The connection's id.
+        change: The change, as an expression.
+        condition: What must be so.
+        values: What the two are about.
+        names: Attributes that the expressions cannot name themselves.
+        answer: What to give of the row after a change.
+
+    Returns:
+        Whether the row was changed, and its values: after the change, where they were asked for, or as they stand
+        where it was not changed. They are empty where there is no row.
+    """
+    payload: dict[str, Any] = {
+        "Key": write_connection_key(id),
+        "UpdateExpression": change,
+        "ConditionExpression": condition,
+        "ReturnValues": answer,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    if values:
+        payload["ExpressionAttributeValues"] = marshal_item(values)
+    if names:
+        payload["ExpressionAttributeNames"] = dict(names)
+    try:
+        changed = await client.call("UpdateItem", payload)
+    except ConditionFailedError as error:
+        return False, error.item or {}
+    return True, unmarshal(changed.get("Attributes", {}))
+
+
+async def walk_index(
+    client: TableClient,
+    condition: str,
+    now: float,
+    *,
+    start: str | None,
+    limit: int,
+    namespace: str | None = None,
+) -> Page[str]:
+    """Lists a page of the ids of connections by when they are due.
+
+    Args:
+        client: Calls the table.
+        condition: Compares `due` with `:now`.
+        now: The time, in seconds since the epoch.
+        start: What the page before gave as `next`.
+        limit: How many are looked at at most.
+        namespace: Only the connections there.
+    """
+    slot, due, partition = read_cursor(start)
+    values: dict[str, object] = {":slot": name_slot(slot), ":now": now}
+    query: dict[str, Any] = {
+        "IndexName": INDEX,
+        "KeyConditionExpression": f"slot = :slot AND {condition}",
+        "Limit": limit,
+    }
+    if namespace is not None:
+        query["FilterExpression"] = "namespace = :namespace"
+        values[":namespace"] = namespace
+    query["ExpressionAttributeValues"] = marshal_item(values)
+    if partition is not None:
+        last = {"slot": name_slot(slot), "due": due, "pk": partition, "sk": CONNECTION_SORT}
+        query["ExclusiveStartKey"] = marshal_item(last)
+    answer = await client.call("Query", query)
+    ids = tuple(item["pk"]["S"].removeprefix(connection_partition("")) for item in answer["Items"])
+    if "LastEvaluatedKey" in answer:
+        reached = unmarshal(answer["LastEvaluatedKey"])
+        return Page(ids, write_cursor(slot, reached["due"], reached["pk"]))
+    return Page(ids, write_cursor(slot + 1) if slot + 1 < SLOTS else None)
+
+
+def write_connection_key(id: str) -> dict[str, Any]:
+    """Writes the key of a connection's row as DynamoDB's JSON has it."""
+    return write_key((connection_partition(id), CONNECTION_SORT))

@@ -1,0 +1,260 @@
+"""Open and close: each is somebody's for a lease, then may be somebody else's; once done, it is nobody's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from nitro_presets.aws_lambda.store.contracts import OpenState, Store
+from nitro_presets.aws_lambda.store.rows import CONNECT_TIME, SWEEP_GRACE
+from tests.presets.aws_lambda.store.stores import (
+    LEASE,
+    LIFE,
+    Clock,
+    connect,
+    list_expired,
+    list_ids,
+    make_row,
+)
+
+pytestmark = pytest.mark.anyio
+
+ID = "BFHPhfCWIAMCKlQ="
+
+
+async def claim_open(store: Store) -> str:
+    """Claims the open hook, which must succeed, and gives the claim's token."""
+    claim = await store.claim_open(ID, LEASE)
+    assert claim.outcome == "claimed"
+    assert claim.row is not None
+    assert (claim.row.open_state, claim.row.url) == ("running", make_row().url)
+    return claim.row.open_token
+
+
+async def end(store: Store) -> None:
+    """Goes through the end of a connection, which must be there to claim."""
+    claim = await store.claim_close(ID, LEASE)
+    assert claim.outcome == "claimed"
+    assert claim.row is not None
+    await store.delete_topics(claim.row)
+    await store.delete_connection(claim.row)
+
+
+async def test_open_is_claimed_once(store: Store, clock: Clock) -> None:
+    await connect(store, open_state="pending")
+    token = await claim_open(store)
+    running = await store.claim_open(ID, LEASE)
+    assert running.outcome == "running"
+    assert running.row is not None
+    assert running.row.open_lease == clock.now + LEASE
+    assert await store.save(ID, {"greeted": True}, open_token=token)
+    clock.now += LEASE
+    done = await store.claim_open(ID, LEASE)
+    assert done.outcome == "done"
+    assert done.row is not None
+    assert (done.row.open_state, done.row.context) == ("done", {"greeted": True})
+
+
+async def test_route_without_open_hook_has_nothing_to_claim(store: Store) -> None:
+    await connect(store)
+    assert (await store.claim_open(ID, LEASE)).outcome == "done"
+
+
+async def test_open_may_start_again_after_the_lease(store: Store, clock: Clock) -> None:
+    await connect(store, open_state="pending")
+    first = await claim_open(store)
+    clock.now += LEASE - 0.5
+    assert (await store.claim_open(ID, LEASE)).outcome == "running"
+    clock.now += 0.5
+    second = await claim_open(store)
+    assert second != first
+    assert (await store.claim_open(ID, LEASE)).outcome == "running"
+
+
+async def test_claim_that_was_lost_ends_nothing_and_still_saves(store: Store, clock: Clock) -> None:
+    await connect(store, open_state="pending")
+    lost = await claim_open(store)
+    clock.now += LEASE
+    held = await claim_open(store)
+    assert await store.save(ID, {"by": "lost"}, open_token=lost)
+    assert await store.save(ID, {}, open_token=lost)
+    running = await store.claim_open(ID, LEASE)
+    assert running.outcome == "running"
+    assert running.row is not None
+    assert running.row.context == {"by": "lost"}
+    assert await store.save(ID, {}, open_token=held)
+    assert (await store.claim_open(ID, LEASE)).outcome == "done"
+
+
+async def test_lease_that_passed_unnoticed_is_still_done(store: Store, clock: Clock) -> None:
+    await connect(store, open_state="pending")
+    token = await claim_open(store)
+    clock.now += LEASE * 2
+    assert await store.save(ID, {}, open_token=token)
+    assert (await store.claim_open(ID, LEASE)).outcome == "done"
+
+
+@pytest.mark.parametrize("lapsed", [False, True])
+async def test_one_of_twenty_opens(store: Store, clock: Clock, lapsed: bool) -> None:
+    await connect(store, open_state="pending")
+    if lapsed:
+        await claim_open(store)
+        clock.now += LEASE
+    claims = await asyncio.gather(*(store.claim_open(ID, LEASE) for _ in range(20)))
+    assert Counter(claim.outcome for claim in claims) == {"claimed": 1, "running": 19}
+
+
+@pytest.mark.parametrize("lapsed", [False, True])
+async def test_one_of_twenty_closes(store: Store, clock: Clock, lapsed: bool) -> None:
+    await connect(store)
+    if lapsed:
+        await store.claim_close(ID, LEASE)
+        clock.now += LEASE
+    claims = await asyncio.gather(*(store.claim_close(ID, LEASE, disconnected=n % 2 == 0) for n in range(20)))
+    assert Counter(claim.outcome for claim in claims) == {"claimed": 1, "running": 19}
+
+
+@pytest.mark.parametrize("state", ["none", "running", "done"])
+async def test_close_hook_is_due_once_open_was_claimed(store: Store, state: OpenState) -> None:
+    await connect(store, open_state="none" if state == "none" else "pending", context={"a": 1})
+    if state != "none":
+        token = await claim_open(store)
+        await store.save(ID, {}, open_token=token if state == "done" else "")
+    claim = await store.claim_close(ID, LEASE)
+    assert claim.outcome == "claimed"
+    assert claim.row is not None
+    assert (claim.row.opened, claim.row.closing, claim.row.context) == (True, True, {"a": 1})
+    assert (await store.claim_open(ID, LEASE)).outcome == "gone"
+
+
+async def test_connection_that_was_not_opened_ends_without_its_hooks(store: Store, clock: Clock) -> None:
+    await connect(store, open_state="pending")
+    claim = await store.claim_close(ID, LEASE)
+    assert claim.outcome == "claimed"
+    assert claim.row is not None
+    assert not claim.row.opened
+    clock.now += LEASE * 2
+    assert (await store.claim_open(ID, LEASE)).outcome == "gone"
+
+
+async def test_open_and_end_in_a_race_agree(store: Store) -> None:
+    for n in range(10):
+        id = f"{n}="
+        await connect(store, id, open_state="pending")
+        opened, closed = await asyncio.gather(store.claim_open(id, LEASE), store.claim_close(id, LEASE))
+        assert closed.row is not None
+        assert closed.row.opened == (opened.outcome == "claimed")
+
+
+async def test_end_is_told_twice(store: Store) -> None:
+    await connect(store)
+    claim = await store.claim_close(ID, LEASE, disconnected=True)
+    assert (await store.claim_close(ID, LEASE, disconnected=True)).outcome == "running"
+    assert claim.row is not None
+    await store.delete_connection(claim.row)
+    again = await store.claim_close(ID, LEASE, disconnected=True)
+    assert (again.outcome, again.row) == ("gone", None)
+    assert (await store.claim_close(ID, LEASE)).outcome == "gone"
+
+
+async def test_end_that_is_never_told_is_found(store: Store, clock: Clock) -> None:
+    row = await connect(store)
+    clock.now = row.expires_at - 1
+    assert await list_expired(store) == set()
+    clock.now += 1
+    assert await list_expired(store) == {ID}
+    await end(store)
+    assert await list_expired(store) == set()
+
+
+async def test_end_that_is_found_very_late_still_has_its_hook(store: Store, clock: Clock) -> None:
+    row = await connect(store)
+    clock.now = row.expires_at + SWEEP_GRACE + 1
+    assert await list_expired(store) == {ID}
+    await end(store)
+
+
+async def test_end_that_was_not_finished_is_found_after_its_lease(store: Store, clock: Clock) -> None:
+    await connect(store)
+    first = await store.claim_close(ID, LEASE)
+    clock.now += LEASE - 1
+    assert await list_expired(store) == set()
+    clock.now += 2
+    assert await list_expired(store) == {ID}
+    again = await store.claim_close(ID, LEASE)
+    assert again.outcome == "claimed"
+    assert again.row is not None
+    assert first.row is not None
+    assert again.row.close_token != first.row.close_token
+    assert await list_expired(store) == set()
+
+
+async def test_context_can_be_saved_while_the_end_runs(store: Store) -> None:
+    await connect(store)
+    await store.claim_close(ID, LEASE)
+    assert await store.save(ID, {"last": "words"})
+
+
+async def test_peer_that_left_before_its_row_was_written_is_closed_once(store: Store) -> None:
+    early = await store.claim_close(ID, LEASE, disconnected=True)
+    assert (early.outcome, early.row) == ("gone", None)
+    assert await store.get_connection(ID) is None
+    assert not await store.put_connection(make_row(context={"a": 1}))
+    assert not await store.subscribe(make_row(), "t")
+    row = await store.get_connection(ID)
+    assert row is not None
+    assert (row.closing, row.context) == (True, {"a": 1})
+    await end(store)
+    assert (await store.claim_close(ID, LEASE, disconnected=True)).outcome == "gone"
+    assert await list_ids(store, "t") == []
+
+
+async def test_peer_that_left_early_is_not_opened(store: Store) -> None:
+    await store.claim_close(ID, LEASE, disconnected=True)
+    assert not await store.put_connection(make_row(open_state="pending"))
+    assert (await store.claim_open(ID, LEASE)).outcome == "gone"
+    claim = await store.claim_close(ID, LEASE)
+    assert claim.row is not None
+    assert not claim.row.opened
+
+
+async def test_peer_that_left_early_is_found_when_nobody_closes_it(store: Store, clock: Clock) -> None:
+    await store.claim_close(ID, LEASE, disconnected=True)
+    await store.put_connection(make_row())
+    clock.now += 1
+    assert await list_expired(store) == {ID}
+
+
+async def test_only_the_platform_knows_of_peers_to_come(store: Store) -> None:
+    assert (await store.claim_close(ID, LEASE)).outcome == "gone"
+    assert await store.put_connection(make_row())
+
+
+async def test_row_is_not_put_again_after_the_end(store: Store, clock: Clock) -> None:
+    await connect(store)
+    assert await store.put_connection(make_row())
+    await end(store)
+    clock.now += CONNECT_TIME
+    assert not await store.put_connection(make_row())
+    assert (await store.claim_close(ID, LEASE)).outcome == "gone"
+    clock.now += LIFE
+    assert await list_expired(store) == set()
+
+
+async def test_connecting_and_leaving_at_once_ends_once(store: Store) -> None:
+    for n in range(10):
+        row = make_row(f"{n}=")
+        ended: list[str] = []
+
+        async def leave(disconnected: bool, id: str = row.id, ended: list[str] = ended) -> None:
+            claim = await store.claim_close(id, LEASE, disconnected=disconnected)
+            if claim.outcome == "claimed" and claim.row is not None:
+                ended.append(id)
+                await store.delete_connection(claim.row)
+
+        stored, _ = await asyncio.gather(store.put_connection(row), leave(True))
+        if not stored:
+            await leave(False)
+        assert ended == [row.id]
