@@ -8,11 +8,13 @@ from typing import Any
 
 from nitro_presets.aws_lambda.runtime.context import LambdaContext
 from nitro_presets.aws_lambda.runtime.loop import run
+from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, read_manifest
 
 # What is kept of an invocation's time for its own end, in seconds.
 MARGIN = 0.5
+SOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
 class SocketEntry:
@@ -45,7 +47,7 @@ def make_socket_function(folder: Path) -> Any:
     manifest = read_manifest(folder)
     platform = make_platform(manifest)
     hub = AwsHub(platform)
-    app = App(folder, manifest, kinds=("websocket",), hub=hub)
+    app = App(folder, manifest, kinds=SOCKET_KINDS, hub=hub)
     return SocketFunction(app, hub, platform)
 
 

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Literal
 
-from nitro_presets.aws_lambda.target import Target, find_target
+from nitro_presets.aws_lambda.target import Target, build_python, find_target
+from nitro_presets.aws_lambda.template import TemplateOptions, render_template
 from nitro_py.build.dependencies import pin_requirements
 from nitro_py.build.preset import BuildInput, Bundle, Package, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
-from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
 SERVER = "server"
+PUBLIC = "public"
 VENDOR = "vendor"
 ARCHIVE = "function.zip"
+TEMPLATE = "template.yaml"
 SHIPPED = ("adapter.py", "client", "edge.py", "entry.py", "http", "runtime", "socket", "store")
-STUBS = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py")
 WRAPPER = "nitro_wrapper.sh"
+STUBS = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
-CAPABILITIES: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "websocket"})
+ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "websocket"})
+# The setting that gives the target a capability.
+ADVICE: Mapping[Capability, str] = {
+    "streaming": 'Set `aws.streaming = "function-url"`: without it Lambda holds a stream back until it ends.',
+    "topics.sse": "Use a WebSocket route: a Lambda cannot hold a stream that other invocations feed.",
+    "websocket.binary": 'Set `aws.binary = "base64"`.',
+    "websocket.ordered": "Set `aws.ordered = true`.",
+}
+# What the stack tells the functions.
+STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
+# Seconds that a function may take: API Gateway waits for 29, a sweep or a fan-out for nobody.
+SOCKET_TIMEOUT = 60
+HTTP_TIMEOUT = 30
+STREAM_MARGIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +47,146 @@ class AwsLambdaPreset:
     """Builds for AWS Lambda."""
 
     name: str = "aws-lambda"
-    summary: str = "two AWS Lambda functions behind API Gateway WebSocket and a function URL or HTTP API"
+    summary: str = "Lambda functions behind API Gateway WebSocket, and a function URL or an HTTP API"
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Gives what the target can do with these settings."""
-        able: set[Capability] = set(CAPABILITIES)
+        """Gives what Lambda can do with these settings."""
+        able = set(ALWAYS)
         if config.aws.streaming != "none":
             able.add("streaming")
-        if config.aws.binary == "base64":
+        if config.aws.binary != "none":
             able.add("websocket.binary")
         if config.aws.ordered:
             able.add("websocket.ordered")
         return frozenset(able)
+
+    def advise(self, capability: Capability) -> str | None:
+        """Names the setting that gives Lambda a capability, where there is one."""
+        return ADVICE.get(capability)
+
+    def detect(self, environ: Mapping[str, str]) -> str | None:
+        """Looks for the build environments of AWS."""
+        return next((name for name in ("CODEBUILD_BUILD_ARN", "AWS_SAM_STACK_NAME") if name in environ), None)
+
+    def emit(self, build: BuildInput) -> Bundle:
+        """Computes the bundle."""
+        target = find_target(build.config.aws)
+        functions = describe_functions(build)
+        imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
+        own = {
+            **collect_runtime("nitro_presets.aws_lambda", *SHIPPED),
+            **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
+            MANIFEST_NAME: build.manifest.to_json().encode(),
+            **{name: _template(name) for name in STUBS},
+        }
+        return Bundle(
+            files={
+                **{f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
+                TEMPLATE: render_template(make_options(build, target)).encode(),
+            },
+            entry=f"{SERVER}/nitro_bootstrap.py",
+            manifest=f"{SERVER}/{MANIFEST_NAME}",
+            preview=("python", "-m", "nitro_presets.aws_lambda.gateway", build.config.output_dir),
+            deploy=("nitropy", "deploy", "--preset", self.name),
+            vendor=Vendor(
+                f"{SERVER}/{VENDOR}",
+                pin_requirements(imports, build.extras),
+                python_version=target.python_version,
+                platform=target.platform,
+            ),
+            package=Package(
+                SERVER, archive=ARCHIVE, bytecode=target.takes_bytecode, programs=frozenset({WRAPPER})
+            ),
+            notes=describe_target(target),
+            extra={"functions": functions},
+        )
+
+
+def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
+    """Describes the functions that the manifest asks for, as `nitro.json` has them."""
+    settings = build.config.aws
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
+    functions: dict[str, dict[str, object]] = {}
+    if serves_sockets(build.manifest):
+        functions["websocket"] = {
+            "handler": "nitro_websocket.handler",
+            "environment": environment,
+            "needs": list(STACK_NEEDS),
+            "timeout": SOCKET_TIMEOUT,
+            "memory": settings.memory,
+            "ordered": settings.ordered,
+        }
+    if http_event(build) != "none":
+        functions["http"] = {
+            "handler": "nitro_http.handler",
+            "environment": environment,
+            "needs": list(STACK_NEEDS) if serves_sockets(build.manifest) else [],
+            "timeout": http_timeout(build.config),
+            "memory": settings.memory,
+            "event": http_event(build),
+            "streaming": settings.streaming != "none",
+        }
+    return functions
+
+
+def make_options(build: BuildInput, target: Target) -> TemplateOptions:
+    """Says what the stack consists of."""
+    settings = build.config.aws
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
+    event = http_event(build)
+    return TemplateOptions(
+        name=settings.name,
+        python_version=target.python_version,
+        architecture=target.architecture,
+        websocket=serves_sockets(build.manifest),
+        http=event,
+        streaming=event == "function-url",
+        cloudfront=settings.cloudfront,
+        ordered=settings.ordered and serves_sockets(build.manifest),
+        websocket_memory=settings.memory,
+        http_memory=settings.memory,
+        websocket_timeout=SOCKET_TIMEOUT,
+        http_timeout=http_timeout(build.config),
+        log_retention_days=settings.log_days,
+        websocket_environment=environment,
+        http_environment=environment,
+    )
+
+
+def serves_sockets(manifest: Manifest) -> bool:
+    """Says whether the app has WebSocket routes."""
+    return any(route.kind == "websocket" for route in manifest.routes)
+
+
+def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]:
+    """Says how HTTP requests come in, if any route answers them."""
+    if not build.manifest.public and all(
+        route.kind == "websocket" and "http" not in route.hooks for route in build.manifest.routes
+    ):
+        return "none"
+    return "http-api" if build.config.aws.streaming == "none" else "function-url"
+
+
+def http_timeout(config: NitroConfig) -> int:
+    """Gives the HTTP function's seconds: enough for a whole stream where answers stream."""
+    if config.aws.streaming == "none":
+        return HTTP_TIMEOUT
+    return max(HTTP_TIMEOUT, int(config.aws.stream_seconds) + STREAM_MARGIN)
+
+
+def describe_target(target: Target) -> tuple[str, ...]:
+    """Tells what the package runs on, and whether it carries byte code."""
+    notes = [f"Packaged for Python {target.python_version} on {target.architecture}"]
+    if not target.takes_bytecode:
+        notes.append(
+            f"No byte code in the package: this is Python {build_python()}, and the functions' is "
+            f"{target.python_version}; building with theirs halves the import of large packages"
+        )
+    return tuple(notes)
+
+
+def _template(name: str) -> bytes:
+    return (files("nitro_presets.aws_lambda") / "templates" / f"{name}.txt").read_bytes()
+
+
+preset = AwsLambdaPreset()
