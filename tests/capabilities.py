@@ -11,6 +11,7 @@ import pytest
 INSTALL = {
     "chromium": "apt-get install --no-install-recommends chromium",
     "git": "apt-get install --no-install-recommends git",
+    "sam": "uv tool install aws-sam-cli",
 }
 
 

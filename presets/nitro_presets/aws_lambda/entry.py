@@ -87,7 +87,7 @@ def make_http_function(folder: Path) -> Any:
 
 
 class HttpEntry:
-    """Is the HTTP function's handler; it needs no environment until the first event comes.
+    """Is the HTTP function's handler; it needs no environment until it is started, or the first event comes.
 
     Args:
         folder: The package's folder.
@@ -97,8 +97,19 @@ class HttpEntry:
         self._folder = folder
         self._function: Any = None
 
+    async def start(self) -> None:
+        """Loads the routes and starts the plugins, while the environment starts."""
+        await self._make().start()
+
+    async def stop(self) -> None:
+        """Stops the plugins."""
+        await self._make().stop()
+
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
         """Handles one event."""
+        return self._make()(event, context)
+
+    def _make(self) -> Any:
         if self._function is None:
             self._function = make_http_function(self._folder)
-        return self._function(event, context)
+        return self._function

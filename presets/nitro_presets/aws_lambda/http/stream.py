@@ -1,0 +1,65 @@
+"""From what an ASGI application sends to a streamed answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from nitro_presets.aws_lambda.http.scope import make_scope, read_body
+from nitro_presets.aws_lambda.runtime.stream import Prelude, ResponseStream, StreamedAnswer
+from nitro_py.event import ASGIMessage
+from nitro_py.mount import ASGIApplication
+
+# How a message travels is the connection's own affair, and Lambda's front end speaks to the client.
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+
+
+def stream_answer(application: ASGIApplication, event: dict[str, Any], context: object) -> StreamedAnswer:
+    """Lets an ASGI application answer a request in payload format 2.0, piece by piece.
+
+    Args:
+        application: An ASGI 3 application.
+        event: The event of a Function URL.
+        context: The invocation's context.
+    """
+
+    async def produce(stream: ResponseStream) -> None:
+        body = read_body(event)
+        given = False
+        complete = asyncio.Event()
+
+        async def receive() -> ASGIMessage:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            await complete.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: ASGIMessage) -> None:
+            if message["type"] == "http.response.start":
+                await stream.start(make_prelude(message["status"], message.get("headers", ())))
+                return
+            await stream.write(message.get("body", b""))
+            if not message.get("more_body", False):
+                # Ended here, so that what the application does afterwards keeps nobody waiting.
+                complete.set()
+                await stream.end()
+
+        await application(make_scope(event, context), receive, send)
+
+    return StreamedAnswer(produce)
+
+
+def make_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Prelude:
+    """Makes a streamed answer's prelude from an ASGI start message."""
+    fields: dict[str, str] = {}
+    cookies: list[str] = []
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        if name == "set-cookie":
+            cookies.append(value)
+        elif name not in HOP_BY_HOP:
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return Prelude(status, fields, tuple(cookies))

@@ -1,0 +1,85 @@
+"""Logging as the managed runtime sets it up, which our client stands in for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+# The frame types of the managed runtimes' log descriptor, without a level: `0xa55a0003`.
+FRAME = bytes.fromhex("a55a0003")
+
+
+class RequestId(logging.Filter):
+    """Adds the id of the running invocation to each record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.id = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.aws_request_id = self.id
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes records as Lambda's JSON log format has them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+            "requestId": getattr(record, "aws_request_id", ""),
+        }
+        if record.exc_info:
+            fields["stackTrace"] = self.formatException(record.exc_info).splitlines()
+        return json.dumps(fields, ensure_ascii=False)
+
+
+class FrameHandler(logging.Handler):
+    """Writes records to the platform's log descriptor, which keeps a traceback's lines together.
+
+    Args:
+        descriptor: The number in `_LAMBDA_TELEMETRY_LOG_FD`.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record).encode("utf-8", "replace")
+        stamp = (time.time_ns() // 1000).to_bytes(8, "big")
+        self._file.write(FRAME + len(text).to_bytes(4, "big") + stamp + text)
+
+
+def set_up_logs() -> RequestId:
+    """Sends all records to the platform, with the invocation's id, which the returned filter is told.
+
+    `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, which a function's logging settings make, are heeded.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # What a print leaves in a buffer would be frozen with it.
+            stream.reconfigure(line_buffering=True)
+    logging.Formatter.converter = time.gmtime
+    descriptor = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+    handler = FrameHandler(int(descriptor)) if descriptor else logging.StreamHandler(sys.stdout)
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+        handler.setFormatter(JsonFormatter())
+    else:
+        line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+        handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    request_id = RequestId()
+    handler.addFilter(request_id)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    level = logging.getLevelNamesMapping().get(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper())
+    if level is not None:
+        root.setLevel(level)
+    return request_id

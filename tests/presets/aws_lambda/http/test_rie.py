@@ -1,0 +1,112 @@
+"""The HTTP function under AWS's own Runtime Interface Emulator, with their runtime client and with ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.capabilities import require_program
+from tests.checkout import ROOT
+from tests.presets.aws_lambda.http.project import SHAPES, make_event, write_project
+
+INVOKE = "/2015-03-31/functions/function/invocations"
+ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
+CLIENTS = {
+    "awslambdaric": ("-m", "awslambdaric", "nitro_http.handler"),
+    "ours": ("nitro_bootstrap.py", "nitro_http.handler"),
+}
+
+
+def find_emulator() -> Path:
+    """Finds the emulator: by itself, or inside the SAM CLI, which carries it."""
+    found = shutil.which("aws-lambda-rie")
+    if found is not None:
+        return Path(found)
+    name = f"aws-lambda-rie-{ARCHITECTURES.get(platform.machine(), platform.machine())}"
+    environment = require_program("sam").resolve().parent.parent
+    return next(environment.glob(f"lib/python*/site-packages/samcli/local/rapid/{name}"))
+
+
+def find_ports() -> tuple[int, int]:
+    """Finds two ports that are free, for a program that cannot choose its own."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+@contextmanager
+def emulate(package: Path, client: str) -> Iterator[str]:
+    """Runs the package's HTTP function and gives the emulator's address."""
+    port, api_port = find_ports()
+    command = [
+        *(str(find_emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{api_port}"),
+        *(sys.executable, *CLIENTS[client]),
+    ]
+    paths = (str(package), str(ROOT), str(ROOT / "presets"))
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "LAMBDA_TASK_ROOT": str(package)}
+    with (package / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=package, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        yield f"http://127.0.0.1:{port}{INVOKE}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def invoke(address: str, event: dict[str, Any]) -> bytes:
+    """Invokes the function, as soon as the emulator listens."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(address, json.dumps(event).encode(), timeout=20) as response:
+                body: bytes = response.read()
+                return body
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_gateway_is_answered(tmp_path: Path, client: str) -> None:
+    package = write_project(tmp_path)
+    with emulate(package, client) as address:
+        for shape in SHAPES:
+            event = make_event(shape, "/api/show/a%2Fb", method="POST", body=b"x")
+            answer = json.loads(invoke(address, event))
+            assert answer["statusCode"] == 200, answer
+            assert json.loads(answer["body"])["name"] == "a/b"
+        assert json.loads(invoke(address, make_event("rest", "/api/later")))["body"] == "soon"
+        if client == "awslambdaric":
+            assert (package / "last").exists()
+        failed = json.loads(invoke(address, {"not": "a request"}))
+        assert failed["errorType"] == "RuntimeError"
+        assert json.loads(invoke(address, make_event("rest", "/api/bytes")))["isBase64Encoded"] is True
+    assert (package / "plugin.log").read_text().split()[0] == "start"
+    assert (package / "plugin.log").read_text().count("start") == 1
+
+
+def test_streamed_answer_is_taken(tmp_path: Path) -> None:
+    package = write_project(tmp_path, streaming="function-url", stream_seconds=0.3)
+    with emulate(package, "ours") as address:
+        prelude, _, body = invoke(address, make_event("function-url", "/api/ticks")).partition(bytes(8))
+        assert json.loads(prelude)["statusCode"] == 200
+        assert body.startswith(b"data: 0\n\ndata: 1\n\n")
+        shown = invoke(address, make_event("function-url", "/api/show/x"))
+        assert json.loads(shown.partition(bytes(8))[2])["name"] == "x"
