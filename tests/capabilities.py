@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 INSTALL = {
+    "checkov": "uv tool install checkov",
     "chromium": "apt-get install --no-install-recommends chromium",
     "git": "apt-get install --no-install-recommends git",
+    "node": "apt-get install --no-install-recommends nodejs",
     "sam": "uv tool install aws-sam-cli",
 }
 

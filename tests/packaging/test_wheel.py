@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -34,13 +35,18 @@ def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str
     info = f"nitro_py-{version}.dist-info"
     sources = {file.as_posix() for file in list_files("nitro_py")}
     sources |= {file.relative_to("presets").as_posix() for file in list_files("presets/nitro_presets")}
+    templates = {
+        f"nitro_presets/aws_lambda/infra/{file.relative_to('infra/aws').as_posix()}"
+        for file in list_files("infra/aws")
+    }
     metadata = {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     }
     with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
         names = wheel.namelist()
     assert len(names) == len(set(names))
-    assert set(names) == sources | metadata
+    assert set(names) == sources | templates | metadata
+    assert templates
     assert {"nitro_py/py.typed", "nitro_presets/py.typed"} <= sources
 
 
@@ -63,3 +69,30 @@ def test_sdist_holds_what_the_tests_need_and_nothing_else(artifacts: Path, versi
     with tarfile.open(artifacts / f"{root}.tar.gz") as sdist:
         names = {str(PurePosixPath(member.name).relative_to(root)) for member in sdist if member.isfile()}
     assert names == {file.as_posix() for file in list_files()} | {"PKG-INFO"}
+
+
+RENDER = """
+from nitro_presets.aws_lambda import template
+print(template.__file__)
+print(template.render_template(template.TemplateOptions(name="chat", python_version="3.13")))
+"""
+
+
+def test_wheel_and_checkout_render_the_same_stack(artifacts: Path, version: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
+        wheel.extractall(tmp_path)
+    rendered: list[str] = []
+    for path in (f"{tmp_path}", f"{ROOT}{os.pathsep}{ROOT / 'presets'}"):
+        ran = subprocess.run(
+            [sys.executable, "-c", RENDER],
+            cwd=tmp_path.parent,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        file, _, text = ran.stdout.partition("\n")
+        assert Path(file).is_relative_to(path.partition(os.pathsep)[0])
+        rendered.append(text)
+    assert rendered[0] == rendered[1]
+    assert rendered[0].startswith("AWSTemplateFormatVersion:")

@@ -1,0 +1,237 @@
+"""Changes a CloudFormation stack: makes change sets, applies them and tells how it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from nitro_py.errors import NitroError, UsageError
+
+# Seconds between two looks at what CloudFormation is doing.
+POLL = 2.0
+_SHOWN_FAILURES = 3
+# What CloudFormation says of resources that fail only because another one has failed.
+_CONSEQUENCE = "cancelled"
+_UNCHANGED = ("didn't contain changes", "No updates are to be performed")
+_NO_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_SIGN_IN = "Sign in, for example with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Says what would happen to one resource.
+
+    Args:
+        action: `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
+        name: Its name in the template.
+        kind: Its type, such as `AWS::Lambda::Function`.
+        replacement: `True`, `False` or `Conditional` for `Modify`, else empty.
+    """
+
+    action: str
+    name: str
+    kind: str
+    replacement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Holds what is known of a stack.
+
+    Args:
+        status: CloudFormation's word, or `None` when there is no stack.
+        parameters: The names of its parameters.
+        outputs: What it gives, by name.
+    """
+
+    status: str | None
+    parameters: frozenset[str] = frozenset()
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Tells whether nothing has been deployed under the name yet."""
+        return self.status is None or self.status == "REVIEW_IN_PROGRESS"
+
+
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Turns what boto3 raises into errors that say what to do."""
+    from botocore import exceptions  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        raise UsageError("There are no AWS credentials.", hint=_SIGN_IN) from error
+    except exceptions.NoRegionError as error:
+        raise UsageError("There is no AWS region.", hint="Pass `--region`, or set AWS_REGION.") from error
+    except exceptions.ClientError as error:
+        detail = error.response["Error"]
+        hint = _SIGN_IN if detail["Code"] in _NO_CREDENTIALS else None
+        raise NitroError(
+            f"AWS refuses `{error.operation_name}`: {detail['Code']}: {detail['Message']}", hint=hint
+        ) from error
+    except exceptions.BotoCoreError as error:
+        raise NitroError(f"AWS cannot be reached: {error}") from error
+
+
+def find_stack(client: Any, name: str) -> Stack:
+    """Looks a stack up.
+
+    Args:
+        client: boto3's client of CloudFormation.
+        name: The stack's name.
+
+    Returns:
+        What is known, with no status when there is no such stack.
+    """
+    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+    try:
+        found = client.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return Stack(None)
+        raise
+    parameters = frozenset(row["ParameterKey"] for row in found.get("Parameters", ()))
+    outputs = tuple((row["OutputKey"], row["OutputValue"]) for row in found.get("Outputs", ()))
+    return Stack(found["StackStatus"], parameters, tuple(sorted(outputs)))
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Holds changes that CloudFormation has worked out and not applied.
+
+    Args:
+        client: boto3's client of CloudFormation.
+        stack: The stack's name.
+        name: The change set's name.
+        rows: What would change; nothing when the stack is as the template says.
+    """
+
+    client: Any
+    stack: str
+    name: str
+    rows: tuple[Change, ...]
+
+    def apply(self, report: Callable[[str], None]) -> Stack:
+        """Applies the changes and waits until the stack stands.
+
+        Args:
+            report: Is told what happens to each resource.
+
+        Returns:
+            The stack as it is now.
+
+        Raises:
+            NitroError: It failed; the message names the resources that failed first.
+        """
+        seen = {event["EventId"] for event in _list_events(self.client, self.stack)}
+        self.client.execute_change_set(StackName=self.stack, ChangeSetName=self.name)
+        happened: list[dict[str, Any]] = []
+        while True:
+            # Before the events, so that those of the last step are in.
+            found = find_stack(self.client, self.stack)
+            for event in _list_events(self.client, self.stack):
+                if event["EventId"] not in seen:
+                    seen.add(event["EventId"])
+                    happened.append(event)
+                    report(f"{event['ResourceStatus']} {event['LogicalResourceId']} ({event['ResourceType']})")
+            if found.status is None or not found.status.endswith("_IN_PROGRESS"):
+                break
+            time.sleep(POLL)
+        if found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            return found
+        raise _explain_failure(self.stack, found, happened)
+
+
+@contextmanager
+def change_set(
+    client: Any, stack: str, template: str, parameters: Sequence[dict[str, Any]], *, new: bool
+) -> Iterator[ChangeSet]:
+    """Makes a change set; whatever is not applied in the block is dropped at its end.
+
+    Args:
+        client: boto3's client of CloudFormation.
+        stack: The stack's name.
+        template: The template's text, at most 51,200 bytes.
+        parameters: As `CreateChangeSet` takes them.
+        new: Whether there is no stack yet; the empty one that comes with the change set is dropped too.
+
+    Raises:
+        NitroError: CloudFormation refuses the template.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    name = f"nitro-{uuid4().hex}"
+    client.create_change_set(
+        StackName=stack,
+        ChangeSetName=name,
+        ChangeSetType="CREATE" if new else "UPDATE",
+        TemplateBody=template,
+        Parameters=list(parameters),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    try:
+        yield ChangeSet(client, stack, name, _read_changes(client, stack, name))
+    finally:
+        # It is gone where it was applied. One that cannot be deleted harms nobody, and hides no other error.
+        with suppress(BotoCoreError, ClientError):
+            client.delete_change_set(StackName=stack, ChangeSetName=name)
+            if new and find_stack(client, stack).status == "REVIEW_IN_PROGRESS":
+                client.delete_stack(StackName=stack)
+
+
+def _read_changes(client: Any, stack: str, name: str) -> tuple[Change, ...]:
+    while (made := client.describe_change_set(StackName=stack, ChangeSetName=name))["Status"] != "CREATE_COMPLETE":
+        if made["Status"] == "FAILED":
+            reason = str(made.get("StatusReason", "no reason given"))
+            if any(text in reason for text in _UNCHANGED):
+                return ()
+            raise NitroError(f"CloudFormation cannot work out the changes: {reason}")
+        time.sleep(POLL)
+    pages = client.get_paginator("describe_change_set").paginate(StackName=stack, ChangeSetName=name)
+    return tuple(_read_change(row["ResourceChange"]) for page in pages for row in page["Changes"])
+
+
+def _list_events(client: Any, stack: str) -> list[dict[str, Any]]:
+    pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
+    events = [event for page in pages for event in page["StackEvents"]]
+    return sorted(events, key=_find_time)
+
+
+def _find_time(event: dict[str, Any]) -> datetime:
+    when: datetime = event["Timestamp"]
+    return when
+
+
+def _explain_failure(stack: str, found: Stack, happened: Sequence[dict[str, Any]]) -> NitroError:
+    failures = [
+        f"`{event['LogicalResourceId']}` ({event['ResourceType']}): {event['ResourceStatusReason']}"
+        for event in happened
+        if event["ResourceStatus"].endswith("_FAILED")
+        and event.get("ResourceStatusReason")
+        and _CONSEQUENCE not in event["ResourceStatusReason"]
+    ]
+    lines = [f"The stack `{stack}` could not be deployed; it is now {found.status}.", *failures[:_SHOWN_FAILURES]]
+    hint = None
+    if found.status == "ROLLBACK_COMPLETE":
+        hint = f"Delete it before the next try: `aws cloudformation delete-stack --stack-name {stack}`."
+    return NitroError("\n  ".join(lines), hint=hint)
+
+
+def _read_change(row: dict[str, Any]) -> Change:
+    return Change(row["Action"], row["LogicalResourceId"], row["ResourceType"], row.get("Replacement", ""))

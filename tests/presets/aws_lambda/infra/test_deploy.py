@@ -1,0 +1,225 @@
+"""Deployments to moto's server, which skips the resources that it doesn't know."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+
+from nitro_presets.aws_lambda.deploy import DeployResult, deploy
+from nitro_presets.aws_lambda.stack import Change
+from nitro_presets.aws_lambda.template import render_template
+from nitro_py.errors import NitroError, UsageError
+from tests.capabilities import require_program
+from tests.presets.aws_lambda.infra.stacks import OPTIONS, read_template, render_stack
+from tests.presets.aws_lambda.store.database import run_database
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+# Not ordered: moto gives FIFO queues no name.
+STACK = OPTIONS["websocket+function-url+streaming+cloudfront"]
+KEPT = f"nitro-{ACCOUNT}-{REGION}"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[str]:
+    """Runs moto's server."""
+    with run_database() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def environment(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points boto3 at the server, and away from whatever this machine knows of AWS."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Writes a bundle."""
+    with zipfile.ZipFile(tmp_path / "function.zip", "w") as package:
+        package.writestr("nitro_http.py", "def handler(event, context): ...")
+    (tmp_path / "template.yaml").write_text(render_template(STACK), encoding="utf-8")
+    return tmp_path
+
+
+def connect(service: str) -> Any:
+    """Makes boto3's client of a service."""
+    return boto3.client(service, region_name=REGION)
+
+
+def list_buckets() -> list[str]:
+    """Lists the buckets of the account."""
+    return [bucket["Name"] for bucket in connect("s3").list_buckets()["Buckets"]]
+
+
+def list_stacks() -> list[str]:
+    """Lists the stacks that are not deleted."""
+    return [stack["StackName"] for stack in connect("cloudformation").describe_stacks()["Stacks"]]
+
+
+class Console:
+    """Remembers what was shown, and answers the question."""
+
+    def __init__(self, answer: bool = True) -> None:
+        self.answer = answer
+        self.asked = 0
+        self.lines: list[str] = []
+        self.changes: list[Change] = []
+
+    def confirm(self) -> bool:
+        """Answers."""
+        assert self.changes, "nothing was shown before the question"
+        self.asked += 1
+        return self.answer
+
+    def show(self, changes: Sequence[Change]) -> None:
+        """Takes what would change."""
+        self.changes += changes
+
+    def deploy(self, output: Path, name: str, **options: Any) -> DeployResult:
+        """Deploys."""
+        options.setdefault("region", REGION)
+        return deploy(
+            output, stack_name=name, confirm=self.confirm, report=self.lines.append, show=self.show, **options
+        )
+
+
+def test_dry_run_shows_the_changes_and_leaves_nothing_behind(output: Path) -> None:
+    console = Console()
+    result = console.deploy(output, "dry", dry_run=True)
+    assert not result.applied
+    assert result.changes == tuple(console.changes)
+    assert Change("Add", "WebSocketFunction", "AWS::Lambda::Function") in result.changes
+    assert Change("Add", "Table", "AWS::DynamoDB::Table") in result.changes
+    assert console.asked == 0
+    assert "dry" not in list_stacks()
+    assert KEPT not in list_buckets()
+
+
+def test_refusal_leaves_nothing_behind(output: Path) -> None:
+    console = Console(answer=False)
+    assert not console.deploy(output, "refused").applied
+    assert console.asked == 1
+    assert "refused" not in list_stacks()
+    assert KEPT not in list_buckets()
+
+
+def test_stack_is_made_and_changed(output: Path) -> None:
+    bucket = "own-bucket"
+    connect("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    console = Console()
+    result = console.deploy(output, "made", bucket=bucket)
+    assert result.applied
+    # Moto gives stacks of change sets no outputs.
+    assert any(name.startswith("made-") for name in connect("dynamodb").list_tables()["TableNames"])
+    assert console.lines[:3] == [
+        "Working out the changes",
+        f"Uploading the package to `{bucket}`",
+        "Applying the changes",
+    ]
+    assert any(line.startswith("CREATE_COMPLETE") for line in console.lines[3:])
+    keys = [row["Key"] for row in connect("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+    assert [key.partition("/")[0] for key in keys] == ["made"]
+    functions = connect("lambda").list_functions()["Functions"]
+    assert {function["Handler"] for function in functions} >= {"nitro_http.handler", "nitro_websocket.handler"}
+
+    with zipfile.ZipFile(output / "function.zip", "a") as package:
+        package.writestr("more.py", "")
+    again = Console()
+    changed = again.deploy(output, "made", bucket=bucket)
+    assert changed.applied
+    assert {(change.action, change.name) for change in changed.changes} == {
+        ("Modify", "HttpFunction"),
+        ("Modify", "WebSocketFunction"),
+    }
+    assert len(connect("s3").list_objects_v2(Bucket=bucket)["Contents"]) == 2
+
+
+def test_bucket_is_made_once_for_the_account_and_region(output: Path) -> None:
+    (output / "template.yaml").write_text(render_template(OPTIONS["http-api"]), encoding="utf-8")
+    for name in ("first", "second"):
+        assert Console().deploy(output, name).applied
+    keys = [row["Key"] for row in connect("s3").list_objects_v2(Bucket=KEPT)["Contents"]]
+    assert sorted(key.partition("/")[0] for key in keys) == ["first", "second"]
+
+
+def test_role_for_logs_is_left_alone_where_the_region_has_one(output: Path) -> None:
+    gateway = connect("apigateway")
+    role = "arn:aws:iam::123456789012:role/logs"
+    gateway.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}])
+    console = Console()
+    assert console.deploy(output, "logging").applied
+    parameters = connect("cloudformation").describe_stacks(StackName="logging")["Stacks"][0]["Parameters"]
+    assert {row["ParameterKey"]: row["ParameterValue"] for row in parameters}["ApiGatewayLogging"] == "false"
+
+
+def test_bucket_that_is_not_there_is_an_error(output: Path) -> None:
+    with pytest.raises(UsageError, match="There is no bucket `nowhere`"):
+        Console().deploy(output, "nowhere", bucket="nowhere")
+    assert "nowhere" not in list_stacks()
+
+
+def test_folder_without_a_bundle_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds no bundle for AWS: `function.zip` is missing"):
+        Console().deploy(tmp_path / "other", "none")
+
+
+def test_missing_credentials_are_an_error(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(UsageError, match="There are no AWS credentials") as raised:
+        Console().deploy(output, "none")
+    assert "AWS_ACCESS_KEY_ID" in str(raised.value.hint)
+
+
+def test_missing_region_is_an_error(output: Path) -> None:
+    with pytest.raises(UsageError, match="There is no AWS region") as raised:
+        Console().deploy(output, "none", region=None)
+    assert "--region" in str(raised.value.hint)
+
+
+def test_cloud_that_does_not_answer_is_an_error(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(NitroError, match="AWS cannot be reached"):
+        Console().deploy(output, "none")
+
+
+def test_sam_packages_the_same_output(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
+    connect("s3").create_bucket(Bucket="sam", CreateBucketConfiguration={"LocationConstraint": REGION})
+    command = [str(require_program("sam")), "package", "--s3-bucket", "sam", "--output-template-file", "sam.yaml"]
+    packaged = subprocess.run(command, cwd=output, capture_output=True, text=True, check=False)
+    assert packaged.returncode == 0, packaged.stderr
+    template = read_template((output / "sam.yaml").read_text(encoding="utf-8"))
+    expected = render_stack(STACK)
+    for name in ("HttpFunction", "WebSocketFunction"):
+        code = template["Resources"][name]["Properties"]["Code"]
+        stored = connect("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])["Body"].read()
+        assert stored == (output / "function.zip").read_bytes()
+        expected["Resources"][name]["Properties"]["Code"] = code
+    # It adds metadata of its own.
+    properties = {name: body["Properties"] for name, body in template["Resources"].items()}
+    assert properties == {name: body["Properties"] for name, body in expected["Resources"].items()}
+
+
+def test_refusal_of_aws_is_an_error_that_quotes_it(output: Path) -> None:
+    # Of a queue without a name, which CloudFormation itself gives one.
+    template = render_template(OPTIONS["websocket+http-api+ordered"])
+    (output / "template.yaml").write_text(template, encoding="utf-8")
+    with pytest.raises(NitroError, match=r"AWS refuses `ExecuteChangeSet`: InvalidParameterValue: Queue name"):
+        Console().deploy(output, "refused-queue")
