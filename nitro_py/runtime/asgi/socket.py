@@ -148,8 +148,12 @@ async def run_socket(
     try:
         details = await _settle_reading(reading)
         outbox.closed()
+        if outbox.goodbye is not None:
+            # Not every server repeats to the app what the app itself has said.
+            details = CloseDetails(outbox.goodbye.code, outbox.goodbye.reason)
         connection.lost(details)
         await connection.finished()
+        await outbox.finish()
     finally:
         forget()
 
