@@ -19,6 +19,7 @@ import typer
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.project import OutputOption, PresetOption, load_project, read_bundle
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
+from nitro_py.dev.signals import list_ending_signals
 from nitro_py.errors import UsageError
 from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
 
@@ -88,6 +89,9 @@ def run_preview(command: list[str], root: Path) -> int:
             status = process.wait()
         finally:
             remove_run_file(root)
+            # Whatever has gone wrong here, such as a closed output, no server is left behind.
+            if process.poll() is None:
+                process.terminate()
     if status < 0:
         return 0 if -status in received else 128 - status
     return status
@@ -101,15 +105,17 @@ def hand_on_signals(process: subprocess.Popen[str]) -> Iterator[set[int]]:
         process: The child.
 
     Returns:
-        The signals that came so far.
+        The signals that were handed on so far.
     """
     received: set[int] = set()
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        received.add(number)
-        process.send_signal(number)
+        # Servers know how to end in peace at the first two only.
+        handed = signal.SIGTERM if number == signal.SIGHUP else number
+        received.add(handed)
+        process.send_signal(handed)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    numbers = list_ending_signals()
     before = [signal.signal(number, hand_on) for number in numbers]
     try:
         yield received

@@ -2,7 +2,7 @@
 
 The two talk over a socket, in lines of JSON. The first line to the child is its `Order`; then come live-reload
 messages. The child answers with `{"type": "ready"}` or `{"type": "failed", "message": …}`, and in the end with
-`{"type": "closed"}`, when it takes no more connections.
+`{"type": "closed"}`, when it takes no more requests.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.server import serve
 from nitro_py.runtime.manifest import read_manifest
+
+# How long a connection that was taken last may need to say what it wants, in seconds.
+LAST_REQUESTS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,13 @@ class DevApplication(Application):
         self._tell({"type": "ready"})
 
     async def drain(self) -> None:
-        """Closes sockets and ends streams; the server has stopped to take connections by now."""
-        self._tell({"type": "closed"})
+        """Closes sockets and ends streams; the server takes no more connections by now."""
+        # Of those that it has just taken, the requests are still on their way.
+        await asyncio.sleep(LAST_REQUESTS)
         await super().drain()
+        # The server goes on at once by closing the connections that browsers keep for later; pages that are told
+        # earlier would be loaded from here once more.
+        asyncio.get_running_loop().call_soon(self._tell, {"type": "closed"})
 
     def _tell(self, message: dict[str, str]) -> None:
         self._channel.write(json.dumps(message) + "\n")

@@ -54,7 +54,7 @@ class ChildProcess:
             await self._writer.drain()
 
     async def close(self) -> None:
-        """Makes it take no more connections; those that are open end in peace."""
+        """Makes it take no more requests; those that it has are answered in peace."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         while (await self._hear()).get("type") not in ("closed", None):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -20,6 +19,7 @@ from nitro_py.dev.front import Front
 from nitro_py.dev.live_reload import Door, LiveReload, make_script
 from nitro_py.dev.process import ChildProcess, start_child
 from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
+from nitro_py.dev.signals import list_ending_signals
 from nitro_py.dev.watch import ProjectWatch, stop_task
 from nitro_py.errors import BuildError, NitroError
 from nitro_py.runtime.ports import bind_port, format_url
@@ -214,7 +214,7 @@ def watch_signals() -> asyncio.Event:
     """Gives an event that is set when the program is told to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in list_ending_signals():
         loop.add_signal_handler(number, stop.set)
     return stop
 

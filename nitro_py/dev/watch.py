@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +11,7 @@ from watchfiles import Change, awatch
 
 from nitro_py.build.exclude import travels
 from nitro_py.dev.run_file import STATE_DIR
+from nitro_py.errors import UsageError
 
 # An editor's save is several events; how long more of them are waited for, in milliseconds.
 DEBOUNCE = 50
@@ -31,27 +32,31 @@ class ProjectWatch:
     def __init__(self, root: Path, output_dir: str) -> None:
         self._root = root
         self._left_out = (PurePosixPath(STATE_DIR), PurePosixPath(output_dir))
-        self._changes: asyncio.Queue[set[str]] = asyncio.Queue()
+        self._changes: asyncio.Queue[set[str] | Exception] = asyncio.Queue()
+        self._folders: list[Path] = []
+        # Whether folders at the top have come or gone: one that was made anew is no longer watched.
+        self._moved = True
 
     async def watch(self) -> AsyncGenerator[set[str], None]:
-        """Gives the changed files, relative to the project: none at first, as soon as the watching has begun."""
+        """Gives the changed files, relative to the project: none at first, as soon as the watching has begun.
+
+        Raises:
+            UsageError: The system does not let us watch.
+        """
         top = asyncio.create_task(self._feed([self._root], recursive=False))
-        folders: list[Path] = []
         deep: asyncio.Task[None] | None = None
         changed: set[str] = set()
         try:
             while True:
-                found = self._list_folders()
-                if found != folders:
+                if self._moved:
+                    self._moved = False
+                    self._folders = self._find_folders()
                     await stop_task(deep)
-                    deep = asyncio.create_task(self._feed(found, recursive=True)) if found else None
-                    folders = found
+                    deep = asyncio.create_task(self._feed(self._folders, recursive=True))
                 # The tasks begin to watch before whoever asked begins to build.
                 await asyncio.sleep(0)
                 yield changed
-                changed = await self._changes.get()
-                while not self._changes.empty():
-                    changed |= self._changes.get_nowait()
+                changed = await self._next_changes()
         finally:
             await stop_task(top)
             await stop_task(deep)
@@ -61,19 +66,44 @@ class ProjectWatch:
         path = PurePosixPath(Path(name).relative_to(self._root).as_posix())
         return travels(path) and not any(path.is_relative_to(folder) for folder in self._left_out)
 
-    def _list_folders(self) -> list[Path]:
-        return sorted(
+    def _find_folders(self) -> list[Path]:
+        return [
             path
-            for path in self._root.iterdir()
+            for path in sorted(self._root.iterdir())
             if path.is_dir() and self.keep(Change.added, str(path)) and not (path / "pyvenv.cfg").exists()
-        )
+        ]
 
-    async def _feed(self, paths: Iterable[Path], *, recursive: bool) -> None:
+    async def _next_changes(self) -> set[str]:
+        changed: set[str] = set()
+        while not changed or not self._changes.empty():
+            found = await self._changes.get()
+            if isinstance(found, Exception):
+                raise UsageError(
+                    f"The project cannot be watched: {found}.",
+                    hint="Let the system watch more files, or set `WATCHFILES_FORCE_POLLING=1`.",
+                ) from found
+            changed |= found
+        return changed
+
+    async def _feed(self, paths: Sequence[Path], *, recursive: bool) -> None:
+        if not paths:
+            return
         changes = awatch(*paths, watch_filter=self.keep, debounce=DEBOUNCE, step=STEP, recursive=recursive)
-        async with aclosing(changes):
-            async for found in changes:
-                names = {Path(name).relative_to(self._root).as_posix() for _, name in found}
-                self._changes.put_nowait(names)
+        try:
+            async with aclosing(changes):
+                async for found in changes:
+                    self._take(found)
+        except FileNotFoundError:
+            return  # A folder has gone meanwhile, which the watch at the top tells.
+        except Exception as error:
+            self._changes.put_nowait(error)
+
+    def _take(self, found: set[tuple[Change, str]]) -> None:
+        for change, name in found:
+            path = Path(name)
+            if path.parent == self._root and change is not Change.modified:
+                self._moved |= path in self._folders or path.is_dir()
+        self._changes.put_nowait({Path(name).relative_to(self._root).as_posix() for _, name in found})
 
 
 async def stop_task(task: asyncio.Task[None] | None) -> None:

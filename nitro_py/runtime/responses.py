@@ -32,11 +32,9 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         send: The ASGI send callable.
         buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
     """
-    status = event.response.status
-    headers = Headers(event.response.headers.pairs())
+    status, headers = head_of(value, event)
+    answer = value
     if isinstance(value, Response):
-        status = value.status
-        headers = _merge(headers, value.headers)
         value = value.body
     if is_stream(value):
         if buffered and "streaming" not in event.declared:
@@ -47,7 +45,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         if isinstance(value, EventStream):
             await send_event_stream(value, status or 200, headers, event, receive, send)
         else:
-            await send_chunks(value, status or 200, headers, event, receive, send)
+            await send_chunks(value, lambda: head_of(answer, event), event, receive, send)
     elif is_asgi_answer(value):
         await _send_asgi(value, headers, event, send)
     else:
@@ -55,6 +53,13 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         if status is None:
             status = 204 if value is None else 200
         await send_body(send, status, headers, body, kind, head=event.method == "HEAD")
+
+
+def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
+    """Gives the status and the header fields that a handler set so far, on the event or in its answer."""
+    if isinstance(value, Response):
+        return value.status, _merge(event.response.headers, value.headers)
+    return event.response.status, Headers(event.response.headers.pairs())
 
 
 def encode_body(value: Any) -> tuple[bytes, str | None]:

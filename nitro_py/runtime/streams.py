@@ -41,8 +41,7 @@ async def send_event_stream(
 
 async def send_chunks(
     chunks: AsyncIterator[Any] | Iterator[Any],
-    status: int,
-    headers: Headers,
+    head: Callable[[], tuple[int | None, Headers]],
     event: Event,
     receive: Receive,
     send: Send,
@@ -50,12 +49,14 @@ async def send_chunks(
     """Sends the chunks of an iterator, text or bytes, until it ends or the client leaves."""
     next_chunk = _reader(chunks)
     try:
-        # The first chunk is taken before the start, so that an error in it can still become a 500.
+        # The first chunk is taken before the start, so that an error in it can still become a 500, and a handler
+        # that is a generator can still set status and header fields.
         first = await next_chunk()
+        status, headers = head()
         if "content-type" not in headers:
             text = isinstance(first, str)
             headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
-        await _start(send, status, headers)
+        await _start(send, status or 200, headers)
         if event.method != "HEAD":
             await _until_disconnect(_copy_chunks(first, next_chunk, send), receive)
         await _end(send)

@@ -48,7 +48,7 @@ class Outbox:
         send: The ASGI send callable.
         limit: The most bytes that may wait, `websocket.buffer_limit`.
         transport: The server's transport, where it tells.
-        drop: Ends the connection where there is no transport to abort.
+        drop: Stops reading, which ends the connection where there is no transport to abort.
         overflow: Is told that the peer was too slow and is being closed.
     """
 
@@ -72,6 +72,7 @@ class Outbox:
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self.ready_state = ReadyState.OPEN
+        self.goodbye: CloseFrame | None = None
 
     @property
     def buffered_amount(self) -> int:
@@ -134,6 +135,11 @@ class Outbox:
             self._timer.cancel()
             self._timer = None
 
+    async def finish(self) -> None:
+        """Waits until what was taken from the queue is sent, a close frame above all, and no longer."""
+        if self._writer is not None:
+            await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
+
     def _check_open(self) -> None:
         if self.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"The peer is gone: expected an open connection, got {self.ready_state.name}.")
@@ -145,7 +151,8 @@ class Outbox:
 
     def _begin_close(self, code: int, reason: str) -> None:
         self.ready_state = ReadyState.CLOSING
-        self._queue.append(CloseFrame(code, reason))
+        self.goodbye = CloseFrame(code, reason)
+        self._queue.append(self.goodbye)
         self._start_writer()
         self._changed.set()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)
@@ -159,6 +166,10 @@ class Outbox:
             while self._queue:
                 frame = self._queue.popleft()
                 if isinstance(frame, CloseFrame):
+                    if self._transport is None:
+                        # granian, for one, holds a close frame back while the app waits for a message.
+                        self._drop()
+                        await asyncio.sleep(0)
                     await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
                     return
                 kind = "text" if isinstance(frame, str) else "bytes"

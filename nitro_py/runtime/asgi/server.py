@@ -24,13 +24,19 @@ GRACE = 5
 
 
 class SocketProtocol(WSProtocol):
-    """Is uvicorn's WebSocket protocol, and tells the app about its transport."""
+    """Is uvicorn's WebSocket protocol, and tells the app more: its transport, and how the connection ended."""
 
     def handle_connect(self, event: events.Request) -> None:
         """Starts the app for a handshake, as uvicorn does; its task runs after this has returned."""
         super().handle_connect(event)
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[TRANSPORT_EXTENSION] = self.transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Says 1006 of a connection that was lost, where uvicorn says that it was closed without a code."""
+        # The app takes the first that it gets, so nothing changes after a close frame.
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
+        super().connection_lost(exc)
 
 
 class Server(uvicorn.Server):

@@ -92,7 +92,9 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
         answer = describe_error(answer, development=app.development)
 
     async def send_refusal(message: Any) -> None:
-        await send({**message, "type": f"websocket.{message['type']}"})
+        # Starlette's responses know by the scope that they refuse a socket, and name the messages themselves.
+        kind = message["type"].removeprefix("websocket.")
+        await send({**message, "type": f"websocket.{kind}"})
 
     if event.response.status is None:
         # An answer that names no status of its own still means no.
@@ -146,8 +148,12 @@ async def run_socket(
     try:
         details = await _settle_reading(reading)
         outbox.closed()
+        if outbox.goodbye is not None:
+            # Not every server repeats to the app what the app itself has said.
+            details = CloseDetails(outbox.goodbye.code, outbox.goodbye.reason)
         connection.lost(details)
         await connection.finished()
+        await outbox.finish()
     finally:
         forget()
 

@@ -1,0 +1,263 @@
+"""A client for an app in this process: HTTP, streams and sockets without a server or a port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from nitro_py.build.config import LoadedConfig, load_config
+from nitro_py.build.pipeline import make_manifest
+from nitro_py.capabilities import Mode
+from nitro_py.encoding import encode_frame, to_json
+from nitro_py.headers import Headers
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.application import Application
+from nitro_py.testing.answers import TestResponse
+from nitro_py.testing.exchange import Exchange, make_scope, within
+from nitro_py.testing.sockets import SocketExchange, TestSocket, offer, open_socket
+from nitro_py.testing.streams import TestStream, open_stream, read_whole
+
+# How long each wait of a test may take, in seconds.
+TIMEOUT = 5.0
+# How long plugins may take to start or to stop, in seconds.
+PLUGIN_TIMEOUT = 30.0
+
+
+class Client:
+    """Talks to an app in this process; made by `client`.
+
+    Args:
+        application: The app.
+        timeout: How long each wait may take, in seconds.
+    """
+
+    def __init__(self, application: Application, *, timeout: float = TIMEOUT) -> None:
+        self._application = application
+        self._timeout = timeout
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        data: Mapping[str, Any] | None = None,
+        content: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> TestResponse:
+        """Sends a request and waits for the whole answer.
+
+        Args:
+            method: The method.
+            path: The path, percent-encoded, with or without a query.
+            json: A body to be written as JSON.
+            data: A body to be written as a form.
+            content: A body as it is.
+            headers: Header fields.
+            params: Query parameters.
+
+        Raises:
+            TimeoutError: The answer is not complete in time; a stream needs `stream`.
+        """
+        exchange = self._ask(method, path, json, data, content, headers, params)
+        problem = f"{exchange.name} gave no whole answer"
+        try:
+            answer = await within(self._timeout, read_whole(exchange), problem)
+        except BaseException:
+            await exchange.drop()
+            raise
+        exchange.leave({"type": "http.disconnect"})
+        await exchange.finish()
+        return answer
+
+    async def get(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `GET`; takes what `request` takes."""
+        return await self.request("GET", path, **options)
+
+    async def head(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `HEAD`; takes what `request` takes."""
+        return await self.request("HEAD", path, **options)
+
+    async def post(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `POST`; takes what `request` takes."""
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `PUT`; takes what `request` takes."""
+        return await self.request("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `PATCH`; takes what `request` takes."""
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> TestResponse:
+        """Sends a `DELETE`; takes what `request` takes."""
+        return await self.request("DELETE", path, **options)
+
+    async def options(self, path: str, **options: Any) -> TestResponse:
+        """Sends an `OPTIONS`; takes what `request` takes."""
+        return await self.request("OPTIONS", path, **options)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        data: Mapping[str, Any] | None = None,
+        content: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[TestStream]:
+        """Sends a request and reads its answer piece by piece; at the end of the block the client leaves.
+
+        Takes what `request` takes.
+
+        Raises:
+            TimeoutError: A piece does not come in time, or the app goes on after the client has left.
+        """
+        exchange = self._ask(method, path, json, data, content, headers, params, room=1)
+        try:
+            yield await open_stream(exchange)
+        except BaseException:
+            await exchange.drop()
+            raise
+        exchange.leave({"type": "http.disconnect"})
+        await exchange.finish()
+
+    @asynccontextmanager
+    async def connect(
+        self,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        origin: str | None = None,
+    ) -> AsyncIterator[TestSocket]:
+        """Opens a socket; at the end of the block it is closed, and its close hook has run.
+
+        Args:
+            path: The path, percent-encoded, with or without a query.
+            headers: Header fields of the handshake.
+            subprotocols: The subprotocols to offer.
+            origin: The page that the handshake comes from; by default none, as with clients that are no browser.
+
+        Raises:
+            UpgradeRefused: The app does not open the socket.
+            TimeoutError: The app takes too long.
+        """
+        fields = {**Headers(headers or {}), **offer(subprotocols, origin)}
+        scope = make_scope("websocket", path, scheme="ws", headers=fields)
+        scope["subprotocols"] = list(subprotocols)
+        scope["extensions"] = {"websocket.http.response": {}}
+        exchange = SocketExchange(self._application, scope, timeout=self._timeout)
+        try:
+            socket = await open_socket(exchange)
+            yield socket
+        except BaseException:
+            await exchange.drop()
+            raise
+        await socket.close()
+
+    async def publish(self, topic: str, data: object, namespace: str | None = None) -> None:
+        """Publishes to a topic from outside, as `nitropy publish` does.
+
+        Args:
+            topic: The topic's name.
+            data: What `Peer.send` takes.
+            namespace: Only the subscribers there; `None` reaches every namespace.
+        """
+        await self._application.app.hub.publish(topic, encode_frame(data), namespace=namespace)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        json: object,
+        data: Mapping[str, Any] | None,
+        content: str | bytes | None,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, Any] | None,
+        room: int = 0,
+    ) -> Exchange:
+        body, kind = encode_content(json, data, content)
+        fields = {**({"content-type": kind} if kind else {}), **Headers(headers or {})}
+        if body or method in ("POST", "PUT", "PATCH"):
+            fields.setdefault("content-length", str(len(body)))
+        scope = make_scope("http", path, scheme="http", headers=fields, params=params)
+        scope["method"] = method.upper()
+        exchange = Exchange(self._application, scope, timeout=self._timeout, room=room)
+        exchange.put({"type": "http.request", "body": body, "more_body": False})
+        return exchange
+
+
+@asynccontextmanager
+async def client(
+    project: str | Path = ".",
+    *,
+    mode: Mode = "production",
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - it holds for each wait inside the block
+) -> AsyncIterator[Client]:
+    """Starts a project's app in this process, plugins included, and stops it at the end of the block.
+
+    Nothing listens on a port and nothing is written. Handlers are imported once in a process, so what their
+    modules hold is shared by all tests.
+
+    Args:
+        project: The project's folder.
+        mode: Whose route files and settings count.
+        timeout: How long each wait may take, in seconds.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        BuildError: The handlers cannot be built.
+        TimeoutError: A plugin takes too long to start or to stop.
+
+    Example:
+        async with client() as app:
+            answer = await app.get("/api/hello")
+            assert answer.json() == {"message": "hello"}
+    """
+    loaded = await asyncio.to_thread(load_project, Path(project), mode)
+    application = Application(App(loaded.root, await asyncio.to_thread(make_manifest, loaded)))
+    path = list(sys.path)
+    try:
+        await within(PLUGIN_TIMEOUT, application.start(), "The app did not start")
+        try:
+            yield Client(application, timeout=timeout)
+        finally:
+            await within(PLUGIN_TIMEOUT, application.app.stop(), "The app did not stop")
+    finally:
+        sys.path[:] = path
+
+
+def load_project(folder: Path, mode: Mode) -> LoadedConfig:
+    """Loads the configuration of the project in a folder."""
+    return load_config(folder.resolve(), mode=mode, overrides={}, environ=os.environ)
+
+
+def encode_content(
+    json: object, data: Mapping[str, Any] | None, content: str | bytes | None
+) -> tuple[bytes, str | None]:
+    """Gives a request's body and its content type.
+
+    Raises:
+        ValueError: More than one body is given.
+    """
+    if sum(part is not None for part in (json, data, content)) > 1:
+        raise ValueError("A request has one body: expected one of `content`, `data`, `json`, got more.")
+    if content is not None:
+        return (content.encode(), "text/plain; charset=utf-8") if isinstance(content, str) else (content, None)
+    if data is not None:
+        return urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded"
+    if json is not None:
+        return to_json(json).encode(), "application/json"
+    return b"", None

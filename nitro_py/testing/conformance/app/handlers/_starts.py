@@ -1,0 +1,5 @@
+"""Counts what starts in this process."""
+
+from __future__ import annotations
+
+STARTS: list[str] = []

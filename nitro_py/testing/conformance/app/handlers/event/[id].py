@@ -1,0 +1,27 @@
+"""Tells all that an event knows."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from nitro_py import Event, define_event_handler
+
+
+@define_event_handler
+async def handler(event: Event) -> dict[str, object]:
+    return {
+        "body": (await event.body()).decode(),
+        "context": deepcopy(event.context),
+        "cookies": event.cookies,
+        "header": event.headers.get("X-Word"),
+        "headers": event.headers.getlist("x-many"),
+        "method": event.method,
+        "params": event.params,
+        "path": event.path,
+        "queries": event.query.getlist("many"),
+        "query": dict(event.query),
+        "remote_address": event.remote_address,
+        "request": [type(event.request).__module__, event.request.method, event.request.query_params["word"]],
+        "same_request": event.request is event.request,
+        "url": event.url,
+    }

@@ -1,0 +1,10 @@
+"""Serves every method, in development only."""
+
+from __future__ import annotations
+
+from nitro_py import Event, define_handler
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, object]:
+    return {"file": "rules/everywhere.dev.py", "params": dict(event.params)}

@@ -1,0 +1,11 @@
+"""Serves one method."""
+
+from __future__ import annotations
+
+from nitro_py import Event, define_handler
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, object]:
+    event.response.headers["x-file"] = "each.head.py"
+    return {"file": "rules/methods/each.head.py", "params": dict(event.params)}

@@ -1,0 +1,10 @@
+"""Serves one method."""
+
+from __future__ import annotations
+
+from nitro_py import Event, define_handler
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, object]:
+    return {"file": "rules/methods/each.put.py", "params": dict(event.params)}

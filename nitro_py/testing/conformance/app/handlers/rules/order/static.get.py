@@ -1,0 +1,10 @@
+"""Is a static path."""
+
+from __future__ import annotations
+
+from nitro_py import Event, define_handler
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, object]:
+    return {"file": "rules/order/static.get.py", "params": dict(event.params)}

@@ -1,0 +1,7 @@
+"""Has no hooks at all."""
+
+from __future__ import annotations
+
+from nitro_py import define_websocket_handler
+
+handler = define_websocket_handler()

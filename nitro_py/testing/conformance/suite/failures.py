@@ -1,0 +1,89 @@
+"""Exceptions in hooks, and peers that are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from nitro_py.testing.answers import Closed
+from nitro_py.testing.conformance.suite.steps import do, make_key, open_script, reach, reach_close, write_journal
+from nitro_py.testing.conformance.target import Target, requires
+
+
+@pytest.mark.anyio
+class Failures:
+    """Tests the contract's paragraph "Errors"."""
+
+    @requires("websocket")
+    async def test_exception_in_a_message_hook_goes_to_error_then_close(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as socket:
+            await do(socket, "fail")
+            # What waits behind a failure is not handled any more.
+            await do(socket, "step", number=1)
+            closed = await socket.wait_closed()
+        lines = await reach(target, key, "error RuntimeError: as told")
+        assert lines[:3] == ["open begins", "open ends", "error RuntimeError: as told"]
+        if "websocket.close-code" in target.capabilities:
+            assert closed.code == 1011
+            lines = await reach(target, key, "close 1011 Internal error")
+            assert len(lines) == 4
+
+    @requires("websocket")
+    async def test_exception_in_open_goes_to_error_then_close(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key, "?fail") as socket:
+            closed = await socket.wait_closed()
+        lines = await reach(target, key, "error ValueError: as told")
+        assert lines[:2] == ["open begins", "error ValueError: as told"]
+        if "websocket.close-code" in target.capabilities:
+            assert closed.code == 1011
+            assert (await reach(target, key, "close 1011 Internal error"))[2:] == ["close 1011 Internal error"]
+
+    @requires("websocket.close-code")
+    async def test_exception_without_error_hook_closes_and_tells_nothing(self, target: Target) -> None:
+        async with target.connect("/ws/bare") as socket:
+            await socket.send("anything")
+            assert await socket.wait_closed() == Closed(1011, "Internal error")
+
+    @requires("websocket")
+    async def test_failure_of_one_peer_leaves_the_others_alone(self, target: Target) -> None:
+        async with target.connect("/ws/echo") as other:
+            async with target.connect("/ws/bare") as socket:
+                await socket.send("anything")
+                await socket.wait_closed()
+            await other.send("still here")
+            assert await other.receive_text() == "still here"
+
+    @requires("websocket")
+    @pytest.mark.parametrize("caught", [True, False])
+    async def test_sending_to_a_peer_that_is_gone_raises(self, target: Target, caught: bool) -> None:
+        key = make_key()
+        async with open_script(target, key) as socket:
+            await do(socket, "send_late", caught=caught)
+            await reach(target, key, "waiting")
+            await socket.close()
+        await write_journal(target, key, "gone")
+        lines = await reach_close(target, key)
+        told = ["caught PeerClosedError", *(["went on"] if caught else [])]
+        # Uncaught it ends the hook and is no failure: `error` hears nothing of it.
+        assert lines == ["open begins", "open ends", "waiting", "gone", *told, lines[-1]]
+
+    @requires("websocket")
+    async def test_message_that_is_not_json_goes_to_error_and_leaves_the_socket_open(self, target: Target) -> None:
+        async with target.connect("/ws/message") as socket:
+            await socket.send("{no json")
+            assert await socket.receive_json() == {"error": "MessageValidationError", "bad message": True}
+            await socket.send("1")
+            assert (await socket.receive_json())["json"] == 1
+
+    @requires("websocket")
+    async def test_message_model_validates(self, target: Target) -> None:
+        async with target.connect("/ws/model") as socket:
+            await socket.send('{"x": 1}')
+            assert await socket.receive_json() == {"type": "Move", "x": 2, "y": 0}
+            await socket.send('{"x": "many", "y": []}')
+            assert await socket.receive_json() == {"issues": [[["x"], "int_parsing"], [["y"], "int_type"]]}
+            await socket.send("{")
+            assert await socket.receive_json() == {"issues": [[[], "json_invalid"]]}
+            await socket.send('{"x": 2, "y": 3}')
+            assert await socket.receive_json() == {"type": "Move", "x": 3, "y": 3}

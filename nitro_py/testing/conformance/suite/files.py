@@ -1,0 +1,65 @@
+"""Public files and the health endpoint."""
+
+from __future__ import annotations
+
+import pytest
+
+from nitro_py.testing.conformance.target import Target
+
+HELLO = "Hello from a file, with enough in it for a range.\n"
+
+
+@pytest.mark.anyio
+class Files:
+    """Tests what is served beside the routes."""
+
+    async def test_health_is_told(self, target: Target) -> None:
+        answer = await target.request("GET", "/_nitro/health")
+        assert (answer.status, answer.json()) == (200, {"status": "ok"})
+
+    async def test_public_file_is_served_with_its_type(self, target: Target) -> None:
+        answer = await target.request("GET", "/hello.txt")
+        assert (answer.status, answer.text) == (200, HELLO)
+        assert answer.headers["content-type"].startswith("text/plain")
+        head = await target.request("HEAD", "/hello.txt")
+        assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(HELLO)))
+
+    async def test_index_is_served_for_its_folder(self, target: Target) -> None:
+        answer = await target.request("GET", "/folder/")
+        assert (answer.text, answer.headers["content-type"]) == ("<p>An index.</p>\n", "text/html; charset=utf-8")
+
+    async def test_file_that_is_known_is_not_sent_again(self, target: Target) -> None:
+        tag = (await target.request("GET", "/hello.txt")).headers["etag"]
+        same = await target.request("GET", "/hello.txt", headers={"if-none-match": tag})
+        assert (same.status, same.body) == (304, b"")
+        other = await target.request("GET", "/hello.txt", headers={"if-none-match": '"another"'})
+        assert other.text == HELLO
+
+    async def test_range_of_a_file_is_served(self, target: Target) -> None:
+        part = await target.request("GET", "/hello.txt", headers={"range": "bytes=6-9"})
+        assert (part.status, part.text) == (206, "from")
+        assert part.headers["content-range"] == f"bytes 6-9/{len(HELLO)}"
+        beyond = await target.request("GET", "/hello.txt", headers={"range": "bytes=1000-"})
+        assert beyond.status == 416
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/%2e%2e/manifest.json",
+            "/..%2fmanifest.json",
+            "/folder/..%2f..%2fmanifest.json",
+            "/folder/%2e%2e/%2e%2e/manifest.json",
+            "/%2fetc%2fpasswd",
+            "/manifest.json",
+            "/requirements.txt",
+            "/nitro_server.py",
+            "/handlers/plugins.get.py",
+            "/public/hello.txt",
+            "/hello.txt%00",
+        ],
+    )
+    async def test_nothing_else_is_served(self, target: Target, path: str) -> None:
+        assert (await target.request("GET", path)).status == 404
+
+    async def test_public_file_takes_no_other_method(self, target: Target) -> None:
+        assert (await target.request("POST", "/hello.txt")).status in (404, 405)

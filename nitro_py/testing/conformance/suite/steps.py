@@ -1,0 +1,95 @@
+"""What the suite's tests do again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nitro_py.testing.conformance.target import Socket, Target
+
+# How long something may take to show, in seconds.
+PATIENCE = 5.0
+# How long is waited to see that nothing comes, in seconds.
+SILENCE = 0.1
+
+
+def make_key() -> str:
+    """Makes a name that no other test uses."""
+    return uuid.uuid4().hex
+
+
+async def read_journal(target: Target, key: str) -> list[str]:
+    """Gives the lines that the app's hooks have left under a key."""
+    lines: list[str] = (await target.request("GET", f"/journal/{key}")).json()
+    return lines
+
+
+async def write_journal(target: Target, key: str, line: str) -> None:
+    """Leaves a line that the app's hooks may wait for."""
+    assert (await target.request("POST", f"/journal/{key}", content=line)).status == 204
+
+
+async def reach(target: Target, key: str, line: str, count: int = 1) -> list[str]:
+    """Waits until a line stands in a journal so many times, and gives the journal."""
+    lines: list[str] = await poll(lambda: read_journal(target, key), lambda lines: lines.count(line) >= count)
+    return lines
+
+
+async def reach_close(target: Target, key: str, count: int = 1) -> list[str]:
+    """Waits until the close hook has run so many times, with whatever code, and gives the journal."""
+    lines: list[str] = await poll(
+        lambda: read_journal(target, key),
+        lambda lines: sum(line.startswith("close") for line in lines) >= count,
+    )
+    return lines
+
+
+async def poll(look: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
+    """Looks again and again until what is seen is good, and gives it.
+
+    Raises:
+        AssertionError: It never is.
+    """
+    seen = None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            # Only looking again shows what happens in another process.
+            while not good(seen := await look()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"Waited {PATIENCE:g} s in vain; last seen: {seen!r}") from None
+    return seen
+
+
+@asynccontextmanager
+async def open_script(target: Target, key: str | None = None, query: str = "") -> AsyncIterator[Socket]:
+    """Opens a socket whose peer does what it is told."""
+    async with target.connect(f"/ws/script/{key or make_key()}{query}") as socket:
+        yield socket
+
+
+async def do(socket: Socket, action: str, **arguments: object) -> None:
+    """Tells a scripted peer what to do."""
+    await socket.send({"do": action, **arguments})
+
+
+async def ask(socket: Socket, action: str, **arguments: object) -> Any:
+    """Tells a scripted peer what to do, and gives its answer."""
+    await do(socket, action, **arguments)
+    return await socket.receive_json()
+
+
+async def hears_nothing(*sockets: Socket) -> bool:
+    """Says whether no socket receives anything for a while."""
+
+    async def listen(socket: Socket) -> bool:
+        try:
+            await socket.receive(SILENCE)
+        except TimeoutError:
+            return True
+        return False
+
+    return all(await asyncio.gather(*(listen(socket) for socket in sockets)))

@@ -1,0 +1,162 @@
+"""Topics: who hears what, and in what order."""
+
+from __future__ import annotations
+
+import pytest
+
+from nitro_py.testing.conformance.suite.steps import ask, do, hears_nothing, make_key, open_script, poll
+from nitro_py.testing.conformance.target import Target, requires
+
+
+async def publish(target: Target, topic: str, **order: object) -> None:
+    """Publishes from an HTTP route."""
+    answer = await target.request("POST", "/publish", json={"topic": topic, **order})
+    assert answer.status == 204, answer.text
+
+
+@pytest.mark.anyio
+class Topics:
+    """Tests the contract's paragraphs "Topics" and "Delivery"."""
+
+    @requires("topics")
+    async def test_publishing_reaches_the_namespace_and_not_the_sender(self, target: Target) -> None:
+        key = make_key()
+        async with (
+            open_script(target, key) as sender,
+            # The query is no part of the namespace.
+            open_script(target, key, "?other") as friend,
+            open_script(target, key) as stranger,
+            open_script(target) as elsewhere,
+        ):
+            for socket in (sender, friend, elsewhere):
+                assert await ask(socket, "subscribe", topic="news") == {"topics": ["news"]}
+            assert await ask(sender, "publish", topic="news", data={"n": 1}) == {"published": "news"}
+            assert await friend.receive_json() == {"n": 1}
+            assert await hears_nothing(sender, stranger, elsewhere)
+
+    @requires("topics")
+    async def test_sender_need_not_subscribe_and_may_include_itself(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(friend, "subscribe", topic="news")
+            await ask(sender, "publish", topic="news", data="one", include_self=True)
+            assert await friend.receive_text() == "one"
+            # Included or not, who does not subscribe hears nothing.
+            assert await hears_nothing(sender)
+            await ask(sender, "subscribe", topic="news")
+            await do(sender, "publish", topic="news", data="two", include_self=True)
+            heard = {await sender.receive_text(), await sender.receive_text()}
+            assert heard == {"two", '{"published":"news"}'}
+            assert await friend.receive_text() == "two"
+
+    @requires("topics")
+    async def test_subscription_is_exact_and_has_no_history(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(sender, "publish", topic="a.b", data="before")
+            for topic in ("*", "a.*", "a", "", "A.B"):
+                await ask(friend, "subscribe", topic=topic)
+            await ask(sender, "publish", topic="a.b", data="now")
+            assert await hears_nothing(friend)
+            assert await ask(friend, "state") | {"topics": ["", "*", "A.B", "a", "a.*"]} == await ask(
+                friend, "state"
+            )
+
+    @requires("topics")
+    async def test_subscribing_twice_delivers_once_and_unsubscribing_ends_it(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(friend, "subscribe", topic="news")
+            await ask(friend, "subscribe", topic="news")
+            await ask(sender, "publish", topic="news", data="one")
+            assert await friend.receive_text() == "one"
+            assert await hears_nothing(friend)
+            assert await ask(friend, "unsubscribe", topic="news") == {"topics": []}
+            await ask(sender, "publish", topic="news", data="two")
+            assert await hears_nothing(friend)
+
+    @requires("topics")
+    async def test_subscriptions_end_with_the_connection(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender:
+            async with open_script(target, key) as friend:
+                await ask(friend, "subscribe", topic="news")
+            async with open_script(target, key) as friend:
+                await ask(sender, "publish", topic="news", data="one")
+                assert (await ask(friend, "state"))["topics"] == []
+                assert await hears_nothing(friend)
+
+    @requires("topics")
+    async def test_namespace_of_the_upgrade_is_shared_across_paths(self, target: Target) -> None:
+        namespace = make_key()
+        async with (
+            open_script(target, query=f"?namespace={namespace}") as one,
+            open_script(target, query=f"?namespace={namespace}") as two,
+        ):
+            assert (await ask(one, "state"))["namespace"] == namespace
+            await ask(two, "subscribe", topic="news")
+            await ask(one, "publish", topic="news", data="across")
+            assert await two.receive_text() == "across"
+
+    @requires("topics")
+    async def test_publishing_from_a_route_reaches_every_namespace_unless_one_is_named(
+        self, target: Target
+    ) -> None:
+        key, topic = make_key(), make_key()
+        async with open_script(target, key) as here, open_script(target) as there:
+            for socket in (here, there):
+                await ask(socket, "subscribe", topic=topic)
+            await publish(target, topic, data={"to": "all"})
+            assert await here.receive_json() == await there.receive_json() == {"to": "all"}
+            await publish(target, topic, data="one", namespace=f"/ws/script/{key}")
+            assert await here.receive_text() == "one"
+            assert await hears_nothing(there)
+
+    @requires("topics", "websocket.binary")
+    async def test_bytes_are_published_as_binary(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(friend, "subscribe", topic="news")
+            await ask(sender, "publish", topic="news", data=None, binary=True)
+            assert await friend.receive() == b"\x01"
+
+    @requires("topics.ordered")
+    async def test_messages_of_one_publisher_come_in_order(self, target: Target) -> None:
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(friend, "subscribe", topic="news")
+            await do(sender, "publish", topic="news", data=None, times=200)
+            assert [await friend.receive_json() for _ in range(200)] == list(range(200))
+
+    @requires("topics.sse")
+    async def test_topic_is_streamed_to_event_streams(self, target: Target) -> None:
+        key, topic = make_key(), make_key()
+        everywhere, named = f"/topics_sse/{topic}", f"/topics_sse/{topic}?namespace=/ws/script/{key}"
+        async with (
+            target.stream("GET", everywhere) as hears_all,
+            target.stream("GET", named) as hears_one,
+            open_script(target, key) as sender,
+        ):
+            for stream in (hears_all, hears_one):
+                assert (await anext(stream.events())).data == "subscribed"
+            await publish(target, topic, data="elsewhere", namespace="/nowhere")
+            await ask(sender, "publish", topic=topic, data={"a": "b\nc"})
+            assert [(await anext(hears_all.events())).data for _ in range(2)] == ["elsewhere", '{"a":"b\\nc"}']
+            assert (await anext(hears_one.events())).data == '{"a":"b\\nc"}'
+            await publish(target, topic, data="two\nlines")
+            assert (await anext(hears_one.events())).data == "two\nlines"
+
+    @requires("topics", "websocket.close-code", "websocket.buffering")
+    async def test_slow_subscriber_is_closed_and_delays_nobody(self, target: Target) -> None:
+        topic, messages, size = make_key(), 384, 64 * 1024
+        async with open_script(target) as slow, open_script(target) as quick:
+            id = (await ask(slow, "state"))["id"]
+            for socket in (slow, quick):
+                await ask(socket, "subscribe", topic=topic)
+            for _ in range(messages // 2):
+                # Together they stay below the limit, so that only reading nothing counts as slow.
+                await publish(target, topic, size=size, times=2)
+                assert [(await quick.receive_text(1))[:2] for _ in range(2)] == ["0 ", "1 "]
+            await poll(lambda: target.request("GET", f"/peers/{id}"), lambda answer: answer.status == 404)
+            assert (await slow.wait_closed()).code == 1013
+            assert (await ask(quick, "state"))["topics"] == [topic]

@@ -1,0 +1,164 @@
+"""One ASGI connection to an app in this process, seen from the client's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlencode
+
+from nitro_py.event import ASGIMessage, Scope
+from nitro_py.headers import Headers
+from nitro_py.mount import ASGIApplication
+
+HOST = "localhost"
+T = TypeVar("T")
+
+
+async def within(seconds: float, work: Awaitable[T], problem: str) -> T:
+    """Waits for work, and not for ever.
+
+    Args:
+        seconds: How long it may take.
+        work: What to wait for.
+        problem: What is said if it takes longer.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"{problem} within {seconds:g} s.") from None
+        raise
+
+
+class Exchange:
+    """Runs an app on one connection and passes messages between the two.
+
+    Args:
+        application: The app.
+        scope: What it is told about the connection.
+        timeout: How long each wait may take, in seconds.
+        room: How many messages the app may be ahead of the client; 0 for any number.
+    """
+
+    def __init__(self, application: ASGIApplication, scope: Scope, *, timeout: float, room: int = 0) -> None:
+        self.timeout = timeout
+        self.name = f"{scope.get('method', 'The socket')} {scope['path']}"
+        self._to_app: asyncio.Queue[ASGIMessage] = asyncio.Queue()
+        self._from_app: asyncio.Queue[ASGIMessage] = asyncio.Queue(room)
+        self._last: ASGIMessage | None = None
+        self._task = asyncio.ensure_future(application(scope, self._receive, self._send))
+
+    def put(self, message: ASGIMessage) -> None:
+        """Hands the app a message."""
+        self._to_app.put_nowait(message)
+
+    def leave(self, message: ASGIMessage) -> None:
+        """Hands the app its last message: the client is gone, and whatever the app sends goes nowhere."""
+        if self._last is None:
+            self._last = message
+            self.put(message)
+
+    async def take(self, what: str, seconds: float | None = None) -> ASGIMessage | None:
+        """Gives the app's next message, or `None` once the app is done.
+
+        Args:
+            what: What is waited for, for the error.
+            seconds: How long to wait; by default the exchange's own time.
+
+        Raises:
+            TimeoutError: Nothing came.
+            Exception: Whatever the app raised.
+        """
+        limit = self.timeout if seconds is None else seconds
+        return await within(limit, self._take(), f"{self.name} gave no {what}")
+
+    async def finish(self) -> None:
+        """Waits for the app, which has been told that the client is gone.
+
+        Raises:
+            TimeoutError: It goes on.
+            Exception: Whatever the app raised.
+        """
+        while not self._from_app.empty():
+            self._from_app.get_nowait()
+        try:
+            await within(self.timeout, asyncio.shield(self._task), f"The app did not end {self.name}")
+        finally:
+            await self.drop()
+
+    async def drop(self) -> None:
+        """Ends the app's work on this connection, whatever it is."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await self._task
+
+    async def _take(self) -> ASGIMessage | None:
+        getting = asyncio.ensure_future(self._from_app.get())
+        try:
+            await asyncio.wait((getting, self._task), return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                return getting.result()
+        finally:
+            getting.cancel()
+        self._task.result()
+        return None
+
+    async def _receive(self) -> ASGIMessage:
+        if self._last is not None and self._to_app.empty():
+            return self._last
+        return await self._to_app.get()
+
+    async def _send(self, message: ASGIMessage) -> None:
+        if self._last is None or message["type"] == "websocket.close":
+            await self._from_app.put(dict(message))
+            self.sent(message)
+
+    def sent(self, message: ASGIMessage) -> None:
+        """Is told of each message as the app sends it."""
+
+
+def make_scope(
+    kind: str,
+    path: str,
+    *,
+    scheme: str,
+    headers: Mapping[str, str] | None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Makes the scope of a connection from this machine.
+
+    Args:
+        kind: `http` or `websocket`.
+        path: The path, percent-encoded, with or without a query.
+        scheme: The URL's scheme.
+        headers: Header fields beside `host`.
+        params: Query parameters beside those in the path.
+
+    Raises:
+        ValueError: The path does not start with a slash.
+    """
+    if not path.startswith("/"):
+        raise ValueError(f"`{path}` is no path: expected one that starts with `/`.")
+    raw_path, _, query = path.partition("?")
+    queries = [query, urlencode(params or {}, doseq=True)]
+    return {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": scheme,
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode("ascii"),
+        "query_string": "&".join(part for part in queries if part).encode(),
+        "root_path": "",
+        "headers": Headers({"host": HOST, **Headers(headers or {})}).to_raw(),
+        "client": ("127.0.0.1", 50000),
+        "server": (HOST, 80),
+        "extensions": {},
+    }

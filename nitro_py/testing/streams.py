@@ -1,0 +1,75 @@
+"""Answers that come piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from nitro_py.headers import Headers
+from nitro_py.testing.answers import TestResponse
+from nitro_py.testing.events import ServerEvent, parse_events
+from nitro_py.testing.exchange import Exchange
+
+
+class TestStream:
+    """Is an answer while it comes; made by `Client.stream`.
+
+    Args:
+        exchange: The connection.
+        status: The HTTP status.
+        headers: The header fields.
+
+    Example:
+        async with app.stream("GET", "/clock") as stream:
+            async for event in stream.events():
+                print(event.data)
+    """
+
+    __test__ = False
+
+    def __init__(self, exchange: Exchange, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = headers
+        self._exchange = exchange
+        self._ended = False
+        self._chunks = self._read()
+        self._events = parse_events(self._chunks)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Gives the body's pieces as the app sends them, to its end.
+
+        Raises:
+            TimeoutError: The next piece does not come in time.
+        """
+        return self._chunks
+
+    def events(self) -> AsyncIterator[ServerEvent]:
+        """Gives the server-sent events in the body; a second call goes on where the first has stopped.
+
+        Raises:
+            TimeoutError: The next piece does not come in time.
+        """
+        return self._events
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        while not self._ended:
+            message = await self._exchange.take("piece of its answer")
+            if message is None:
+                raise AssertionError(f"The app broke off its answer to {self._exchange.name}.")
+            self._ended = not message.get("more_body", False)
+            if body := message.get("body"):
+                yield body
+
+
+async def open_stream(exchange: Exchange) -> TestStream:
+    """Waits for an answer's status and header fields."""
+    message = await exchange.take("answer")
+    if message is None:
+        raise AssertionError(f"The app gave no answer to {exchange.name}.")
+    return TestStream(exchange, message["status"], Headers.from_raw(message.get("headers", ())))
+
+
+async def read_whole(exchange: Exchange) -> TestResponse:
+    """Waits for a whole answer."""
+    stream = await open_stream(exchange)
+    body = b"".join([chunk async for chunk in stream.chunks()])
+    return TestResponse(stream.status, stream.headers, body)

@@ -1,0 +1,53 @@
+"""Builds the suite's app and runs it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from nitro_py.build.config import load_config
+from nitro_py.build.pipeline import plan_build, write_plan
+from nitro_py.capabilities import Mode
+from nitro_py.testing.conformance import APP, JOURNAL, ServerTarget
+from tests.bundles import Server, run_bundle
+
+
+def build_suite(folder: Path, *, mode: Mode = "production", environ: Mapping[str, str] | None = None) -> Path:
+    """Builds the suite's app in a new folder, with settings from an environment, and gives the output folder."""
+    shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    plan = plan_build(load_config(folder, mode=mode, overrides={}, environ=environ or {}), {})
+    write_plan(plan)
+    return plan.output
+
+
+@pytest.fixture(scope="session")
+def suite_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds the suite's app, and gives the output folder."""
+    return build_suite(tmp_path_factory.mktemp("suite") / "app")
+
+
+@pytest.fixture(scope="session")
+def suite_server(suite_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerTarget]:
+    """Runs the suite's app, built for `asgi`, on its own server."""
+    journal = tmp_path_factory.mktemp("journal")
+    with run_bundle(suite_bundle, environ={JOURNAL: str(journal)}) as server:
+        yield ServerTarget(server.url)
+        server.stop()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Names the folder that a test's own server writes its journals into."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def own_server(suite_bundle: Path, journal: Path) -> Iterator[Server]:
+    """Runs the suite's app for one test only, which may stop it."""
+    with run_bundle(suite_bundle, environ={JOURNAL: str(journal)}) as server:
+        yield server

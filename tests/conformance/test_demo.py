@@ -1,0 +1,77 @@
+"""The demo, built and running, behaves as others rely on it."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from nitro_py.testing.conformance import ServerTarget
+from nitro_py.testing.conformance.suite.steps import hears_nothing
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/api/ws/chat"
+
+
+@pytest.fixture(scope="module")
+def target(demo_server: str) -> ServerTarget:
+    """Gives the running demo."""
+    return ServerTarget(demo_server)
+
+
+async def test_page_is_html(target: ServerTarget) -> None:
+    answer = await target.request("GET", "/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert CHAT in answer.text
+    assert "/api/sse" in answer.text
+
+
+async def test_chat(target: ServerTarget) -> None:
+    async with target.connect(CHAT) as ada:
+        welcome = await ada.receive_json()
+        first = welcome["message"].removeprefix("Welcome ").removesuffix("!")
+        assert welcome == {"user": "server", "message": f"Welcome {first}!"}
+        async with target.connect(CHAT) as bob:
+            second = (await bob.receive_json())["message"].removeprefix("Welcome ").removesuffix("!")
+            assert second not in ("", first)
+            assert await ada.receive_json() == {"user": "server", "message": f"{second} joined!"}
+            await ada.send("hello")
+            line = {"user": first, "message": "hello"}
+            assert await ada.receive_json() == await bob.receive_json() == line
+            await bob.send("a ping for me")
+            assert await bob.receive_json() == {"user": "server", "message": "pong"}
+            assert await hears_nothing(ada, bob)
+        assert await ada.receive_json() == {"user": "server", "message": f"{second} left!"}
+
+
+async def test_clock_ticks_at_once_and_every_second(target: ServerTarget) -> None:
+    started = time.monotonic()
+    async with target.stream("GET", "/api/sse") as stream:
+        events = stream.events()
+        first = await anext(events)
+        at_once = time.monotonic() - started
+        second = await anext(events)
+        later = time.monotonic() - started
+    assert at_once < 0.5
+    assert 0.8 < later - at_once < 1.5
+    assert all(re.fullmatch(r"Message @ \d\d:\d\d:\d\d", event.data) for event in (first, second))
+    assert first.data != second.data
+
+
+async def test_hello(target: ServerTarget) -> None:
+    assert (await target.request("GET", "/api/hello")).json() == {"message": "hello"}
+    assert (await target.request("POST", "/api/hello")).headers["allow"] == "GET, HEAD"
+
+
+async def test_users(target: ServerTarget) -> None:
+    assert (await target.request("GET", "/api/users/a%2Fb")).json() == {"id": "a/b"}
+
+
+@pytest.mark.parametrize("body", [{"text": 1}, {}, [], "text"])
+async def test_echo_takes_a_text_and_nothing_else(target: ServerTarget, body: object) -> None:
+    assert (await target.request("POST", "/api/echo", json={"text": "hi"})).json() == {"text": "hi"}
+    answer = await target.request("POST", "/api/echo", json=body)
+    assert (answer.status, answer.json()["status"]) == (400, 400)
+    assert answer.json()["data"]

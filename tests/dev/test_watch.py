@@ -1,0 +1,69 @@
+"""Checks which changes of a project's files count."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from nitro_py.dev.watch import ProjectWatch
+from tests.bundles import write_files
+
+
+async def next_change(changes: AsyncIterator[set[str]]) -> set[str]:
+    """Waits for the next change."""
+    return await asyncio.wait_for(anext(changes), 10)
+
+
+@pytest.mark.anyio
+async def test_files_that_count(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"handlers/a.py": "", "nitro.toml": "", "shop/data/b.json": ""})
+    async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
+        assert await next_change(changes) == set()
+        for name in ("handlers/a.py", "nitro.toml", "shop/data/b.json", "handlers/new.py"):
+            write_files(root, {name: "changed"})
+            assert name in await next_change(changes)
+
+
+@pytest.mark.anyio
+async def test_files_that_do_not(tmp_path: Path) -> None:
+    folders = [".nitro/dev", "dist", ".output", ".git", ".venv", "env", "handlers/__pycache__"]
+    root = write_files(tmp_path, {**{f"{folder}/a": "" for folder in folders}, "env/pyvenv.cfg": "", ".env": ""})
+    async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
+        assert await next_change(changes) == set()
+        write_files(root, {f"{folder}/a": "changed" for folder in folders})
+        write_files(root, {".env": "SECRET=1", "handlers/a.py.swp": ""})
+        # What counts comes alone, so nothing of the above has counted.
+        await asyncio.sleep(0.3)
+        write_files(root, {"handlers/b.py": ""})
+        assert await next_change(changes) == {"handlers/b.py"}
+
+
+@pytest.mark.anyio
+async def test_new_folder_is_watched(tmp_path: Path) -> None:
+    async with aclosing(ProjectWatch(tmp_path, "dist").watch()) as changes:
+        assert await next_change(changes) == set()
+        (tmp_path / "handlers").mkdir()
+        assert await next_change(changes) == {"handlers"}
+        write_files(tmp_path, {"handlers/a.py": ""})
+        assert await next_change(changes) == {"handlers/a.py"}
+        write_files(tmp_path, {"handlers/a.py": "changed"})
+        assert await next_change(changes) == {"handlers/a.py"}
+
+
+@pytest.mark.anyio
+async def test_folder_that_was_made_anew_is_watched(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"handlers/a.py": ""})
+    async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
+        assert await next_change(changes) == set()
+        shutil.rmtree(root / "handlers")
+        write_files(root, {"handlers/a.py": ""})
+        await next_change(changes)
+        await asyncio.sleep(0.3)
+        write_files(root, {"handlers/b.py": ""})
+        while "handlers/b.py" not in await next_change(changes):
+            pass
