@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from nitro_py.build.settings import NitroConfig
@@ -128,6 +129,39 @@ class Preset(Protocol):
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle; MUST be pure: the same input gives the same bytes, nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Is what `nitropy deploy` was asked for.
+
+    Args:
+        output: The folder that the build wrote.
+        config: The configuration.
+        stack: The name of what is deployed; by default the configuration's.
+        region: The target's region; by default the environment's.
+        bucket: Where the package is uploaded to; by default the preset's choice.
+        dry_run: Whether to stop once the changes are shown.
+        confirm: Is asked, after the changes were shown, whether to apply them.
+        report: Is told what happens.
+    """
+
+    output: Path
+    config: NitroConfig
+    stack: str | None
+    region: str | None
+    bucket: str | None
+    dry_run: bool
+    confirm: Callable[[], bool]
+    report: Callable[[str], None]
+
+
+@runtime_checkable
+class DeployablePreset(Preset, Protocol):
+    """Is a preset that can bring its bundle to where it runs."""
+
+    def deploy(self, deployment: Deployment) -> Mapping[str, str]:
+        """Deploys a bundle and gives what it is reached by, name by name; nothing if nothing was changed."""
 
 
 def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:

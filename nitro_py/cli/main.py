@@ -9,6 +9,7 @@ import typer
 
 from nitro_py import __version__
 from nitro_py.cli.build import build, check
+from nitro_py.cli.deploy import deploy
 from nitro_py.cli.dev import dev
 from nitro_py.cli.init import init
 from nitro_py.cli.inspect import routes, schema
@@ -40,7 +41,7 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None if plain else "markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (init, dev, build, preview, routes, check, publish):
+    for command in (init, dev, build, preview, deploy, routes, check, publish):
         app.command()(command)
     config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
     config.command()(schema)

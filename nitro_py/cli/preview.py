@@ -16,8 +16,7 @@ from typing import Annotated
 
 import typer
 
-from nitro_py.build.registry import find_preset
-from nitro_py.cli.project import OutputOption, PresetOption, load_project, read_bundle
+from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
 from nitro_py.dev.signals import list_ending_signals
 from nitro_py.errors import UsageError
@@ -36,14 +35,7 @@ def preview(
     """Run the built bundle as its preset says."""
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
-    if preset is not None:
-        wanted = find_preset(preset, loaded.root).name
-        if wanted != built.preset:
-            raise UsageError(
-                f"The bundle in `{loaded.config.output_dir}` is built with the preset `{built.preset}`, "
-                f"not `{wanted}`.",
-                hint=f"Build it first: `nitropy build --preset {preset}`.",
-            )
+    check_preset(loaded, built, preset)
     command = [*resolve_command(built.preview), "--host", host, "--port", str(port)]
     raise typer.Exit(run_preview(command, loaded.root))
 

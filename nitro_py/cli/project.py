@@ -12,6 +12,7 @@ import typer
 
 from nitro_py.build.config import LoadedConfig, Mode, load_config
 from nitro_py.build.pipeline import INFO_NAME
+from nitro_py.build.registry import find_preset
 from nitro_py.errors import UsageError
 
 PresetOption = Annotated[
@@ -53,6 +54,24 @@ def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig
     """
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     return load_config(Path.cwd(), mode=mode, overrides=given, environ=os.environ)
+
+
+def check_preset(loaded: LoadedConfig, built: BuiltBundle, preset: str | None) -> None:
+    """Checks that the bundle was built with the preset that the command names, if it names one.
+
+    Raises:
+        BuildError: There is no such preset.
+        UsageError: The bundle is another preset's.
+    """
+    if preset is None:
+        return
+    wanted = find_preset(preset, loaded.root).name
+    if wanted != built.preset:
+        raise UsageError(
+            f"The bundle in `{loaded.config.output_dir}` is built with the preset `{built.preset}`, "
+            f"not `{wanted}`.",
+            hint=f"Build it first: `nitropy build --preset {preset}`.",
+        )
 
 
 def read_bundle(loaded: LoadedConfig) -> BuiltBundle:

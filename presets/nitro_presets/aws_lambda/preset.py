@@ -10,7 +10,7 @@ from typing import Literal
 from nitro_presets.aws_lambda.target import Target, build_python, find_target
 from nitro_presets.aws_lambda.template import TemplateOptions, render_template
 from nitro_py.build.dependencies import pin_requirements
-from nitro_py.build.preset import BuildInput, Bundle, Package, Vendor, merge_files
+from nitro_py.build.preset import BuildInput, Bundle, Deployment, Package, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
@@ -67,6 +67,20 @@ class AwsLambdaPreset:
     def detect(self, environ: Mapping[str, str]) -> str | None:
         """Looks for the build environments of AWS."""
         return next((name for name in ("CODEBUILD_BUILD_ARN", "AWS_SAM_STACK_NAME") if name in environ), None)
+
+    def deploy(self, deployment: Deployment) -> Mapping[str, str]:
+        """Deploys the stack with boto3."""
+        from nitro_presets.aws_lambda.deploy import deploy
+
+        return deploy(
+            deployment.output,
+            stack_name=deployment.stack or deployment.config.aws.name,
+            region=deployment.region,
+            bucket=deployment.bucket,
+            dry_run=deployment.dry_run,
+            confirm=deployment.confirm,
+            report=deployment.report,
+        ).outputs
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle."""
