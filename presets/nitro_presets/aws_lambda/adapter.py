@@ -12,10 +12,11 @@ from typing import Any
 
 from nitro_presets.aws_lambda.edge import HIDDEN, SECRET_VARIABLE
 from nitro_presets.aws_lambda.socket.envelope import unwrap_text
-from nitro_presets.aws_lambda.socket.events import read_handshake, receive_nothing
-from nitro_presets.aws_lambda.socket.fanout import post_all, read_publication, read_subscribers, spread_pages
+from nitro_presets.aws_lambda.socket.events import read_body, read_handshake, receive_nothing
+from nitro_presets.aws_lambda.socket.fanout import resume_jobs
 from nitro_presets.aws_lambda.socket.hub import AwsHub
-from nitro_presets.aws_lambda.socket.platform import Platform
+from nitro_presets.aws_lambda.socket.jobs import run_job
+from nitro_presets.aws_lambda.socket.platform import Platform, enter_hop
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
 from nitro_py.errors import HTTPError
 from nitro_py.peer import Peer
@@ -70,8 +71,10 @@ class SocketFunction:
                 await self.handle(json.loads(record["body"]), time_left)
             return {"statusCode": 200}
         if "nitro" in event:
+            enter_hop(event["nitro"].get("hop", 0))
             await self._work(event["nitro"], time_left)
             return {"statusCode": 200}
+        enter_hop(0)
         context = event["requestContext"]
         match context["eventType"]:
             case "CONNECT":
@@ -79,10 +82,13 @@ class SocketFunction:
             case "MESSAGE":
                 await self._message(event, context["connectionId"], time_left)
             case "DISCONNECT":
-                details = CloseDetails(
-                    context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
-                )
-                await self._end(context["connectionId"], details, time_left, disconnected=True)
+                code, reason = context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
+                work = {"kind": "left", "id": context["connectionId"], "code": code, "reason": reason}
+                if self._platform.settings.ordered:
+                    # Behind the peer's messages in its queue.
+                    await self._platform.start(work)
+                else:
+                    await self._work(work, time_left)
         return {"statusCode": 200}
 
     async def _connect(self, event: dict[str, Any], id: str) -> Answer:
@@ -129,7 +135,7 @@ class SocketFunction:
 
     async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft) -> None:
         row = await self._store.get_connection(id)
-        if row is not None and row.open_state in ("pending", "running"):
+        if row is not None and not row.closing and row.open_state in ("pending", "running"):
             row = await self._wait_for_open(id, time_left)
         if row is None or row.closing:
             logger.info("Dropped a message of peer %s, which has ended.", id)
@@ -138,7 +144,7 @@ class SocketFunction:
         if handler.message is None:
             return
         peer = self._hub.make_peer(row)
-        data = unwrap_text(event.get("body") or "", self._platform.settings.binary)
+        data = unwrap_text(read_body(event), self._platform.settings.binary)
         message_id = event["requestContext"].get("messageId")
 
         async def call() -> None:
@@ -154,8 +160,8 @@ class SocketFunction:
         while True:
             claim = await self._store.claim_open(id, time_left())
             if claim.outcome == "claimed" and claim.row is not None:
-                await self._open(claim.row)
-                return await self._store.get_connection(id)
+                # A peer whose open hook has failed gets no more messages.
+                return await self._store.get_connection(id) if await self._open(claim.row) else None
             if claim.outcome != "running":
                 return claim.row
             if time_left() < 2 * pause:
@@ -163,7 +169,7 @@ class SocketFunction:
             await asyncio.sleep(pause)
             pause = min(2 * pause, OPEN_PAUSE_MAX)
 
-    async def _open(self, row: ConnectionRow) -> None:
+    async def _open(self, row: ConnectionRow) -> bool:
         handler = self._handler(row)
         peer = self._hub.make_peer(row)
 
@@ -171,8 +177,9 @@ class SocketFunction:
             assert handler.open is not None
             await settle(handler.open(peer))
 
-        await run_hook(call, handler, peer, row.route)
+        well = await run_hook(call, handler, peer, row.route)
         await self._save(row, peer, open_token=row.open_token)
+        return well
 
     async def _end(
         self, id: str, details: CloseDetails, time_left: TimeLeft, *, disconnected: bool = False
@@ -185,10 +192,18 @@ class SocketFunction:
         await self._store.delete_topics(row)
         if row.opened:
             row = await self._wait_for_last_open(row, time_left)
-            handler = self._handler(row)
-            peer = self._hub.make_peer(row)
-            await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
+            await self._close(row, details)
         await self._store.delete_connection(row)
+
+    async def _close(self, row: ConnectionRow, details: CloseDetails) -> None:
+        try:
+            handler = self._handler(row)
+        except LookupError as error:
+            # Deployed since: there is no hook any more, and the row is to go all the same.
+            logger.warning("%s", error)
+            return
+        peer = self._hub.make_peer(row)
+        await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
 
     async def _wait_for_last_open(self, row: ConnectionRow, time_left: TimeLeft) -> ConnectionRow:
         """Waits for an open hook that still runs, because `close` comes last."""
@@ -205,18 +220,25 @@ class SocketFunction:
                     await self._open(claim.row)
             case "close":
                 await self._end(work["id"], CloseDetails(1006), time_left)
+            case "left":
+                details = CloseDetails(work["code"], work["reason"])
+                await self._end(work["id"], details, time_left, disconnected=True)
+            case "job":
+                await run_job(self._platform, work, time_left)
             case "sweep":
+                await resume_jobs(self._platform, time_left)
                 await self._sweep(time_left)
-            case "walk":
-                await spread_pages(self._platform, read_publication(work), work["shard"], work["start"])
-            case "post":
-                await post_all(self._platform, read_publication(work), read_subscribers(work))
 
     async def _sweep(self, time_left: TimeLeft) -> None:
         start: str | None = None
         while time_left() > 5:
             page = await self._store.expired(start=start, limit=SWEEP_PAGE)
-            await asyncio.gather(*(self._end(id, CloseDetails(1006), time_left) for id in page.items))
+            ends = (self._end(id, CloseDetails(1006), time_left) for id in page.items)
+            results = await asyncio.gather(*ends, return_exceptions=True)
+            for id, result in zip(page.items, results, strict=True):
+                if isinstance(result, Exception):
+                    # The others are not to wait for it; the next sweep finds it again.
+                    logger.error("Could not end peer %s.", id, exc_info=result)
             if page.next is None:
                 return
             start = page.next

@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nitro_presets.aws_lambda.runtime.context import LambdaContext
+from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.loop import run
 from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, read_manifest
+from nitro_py.runtime.tasks import wait_for_tasks
 
 # What is kept of an invocation's time for its own end, in seconds.
 MARGIN = 0.5
+# How often a post is tried while the account's rate is used up: for about five seconds.
+POST_ATTEMPTS = 10
 SOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
@@ -35,8 +38,23 @@ class SocketEntry:
     async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
         if self._function is None:
             self._function = make_socket_function(self._folder)
-        left = context.get_remaining_time_in_millis
-        return await self._function.handle(event, lambda: max(0.0, left() / 1000 - MARGIN))
+        try:
+            return await self._function.handle(event, lambda: seconds_left(context))
+        finally:
+            await finish_tasks(context)
+
+
+async def finish_tasks(context: LambdaContext) -> None:
+    """Waits for work that goes on after an answer, once it is out where the runtime client can do that."""
+    if isinstance(context, Context):
+        context.defer(lambda: wait_for_tasks(seconds_left(context)))
+    else:
+        await wait_for_tasks(seconds_left(context))
+
+
+def seconds_left(context: LambdaContext) -> float:
+    """Gives the seconds that an invocation may still take."""
+    return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
 
 
 def make_socket_function(folder: Path) -> Any:
@@ -56,14 +74,21 @@ def make_platform(manifest: Manifest) -> Any:
     from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
     from nitro_presets.aws_lambda.client.invoke import LambdaClient
     from nitro_presets.aws_lambda.client.management import ManagementClient
+    from nitro_presets.aws_lambda.client.service import Retry
     from nitro_presets.aws_lambda.socket.platform import Platform
+    from nitro_presets.aws_lambda.socket.posts import CONCURRENCY
     from nitro_presets.aws_lambda.socket.settings import AwsSettings
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
+    from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
 
     settings = AwsSettings.from_json(manifest.settings.get("aws", {}))
+    client = DynamoClient(os.environ["NITRO_TABLE"])
     platform = Platform(
-        store=DynamoStore(DynamoClient(os.environ["NITRO_TABLE"]), shards=settings.shards),
-        poster=ManagementClient(os.environ["NITRO_CALLBACK_URL"], connections=128),
+        store=DynamoStore(client, shards=settings.shards),
+        jobs=DynamoJobs(client),
+        poster=ManagementClient(
+            os.environ["NITRO_CALLBACK_URL"], connections=CONCURRENCY, retry=Retry(attempts=POST_ATTEMPTS)
+        ),
         invoker=LambdaClient(),
         function=os.environ.get("NITRO_WEBSOCKET_FUNCTION") or os.environ["AWS_LAMBDA_FUNCTION_NAME"],
         settings=settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -62,6 +63,12 @@ def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:
     if several:
         return [(name, value) for name, values in several.items() for value in values]
     return list((event.get("queryStringParameters") or {}).items())
+
+
+def read_body(event: Mapping[str, Any]) -> str:
+    """Reads a message's text, which comes as base64 through a queue."""
+    body: str = event.get("body") or ""
+    return base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
 
 
 def only_path(routes: Sequence[Route]) -> str:

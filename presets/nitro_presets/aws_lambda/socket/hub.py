@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 from nitro_presets.aws_lambda.socket.channel import AwsChannel
 from nitro_presets.aws_lambda.socket.envelope import wrap_frame
-from nitro_presets.aws_lambda.socket.fanout import Publication, fan_out
+from nitro_presets.aws_lambda.socket.fanout import fan_out
 from nitro_presets.aws_lambda.socket.platform import Platform
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
+from nitro_presets.aws_lambda.store.jobs import Publication
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
@@ -69,7 +70,13 @@ class AwsHub:
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Posts a frame to every subscriber, or has other invocations do so where they are many."""
+        """Posts a frame to every subscriber, or has other invocations do so where they are many.
+
+        Raises:
+            MessageTooLargeError: API Gateway takes no message of this size.
+            UnsupportedError: The frame is binary, and no envelope is configured.
+            BackplaneError: The subscribers cannot be read, or the work cannot be handed on.
+        """
         text = wrap_frame(frame, self.platform.settings.binary)
         publication = Publication(str(uuid.uuid4()), topic, text, namespace, exclude)
         await fan_out(self.platform, publication)

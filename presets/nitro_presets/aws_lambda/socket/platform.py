@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nitro_presets.aws_lambda.socket.settings import AwsSettings
 from nitro_presets.aws_lambda.store.contracts import Store
-from nitro_py.errors import PeerClosedError
+from nitro_presets.aws_lambda.store.jobs import Jobs
+from nitro_py.errors import BackplaneError, NitroError, PeerClosedError
+
+logger = logging.getLogger("nitro_py.aws")
 
 # How young a connection is when a 410 may only mean that its `$connect` has not returned, in seconds.
 YOUNG = 10.0
@@ -19,6 +24,13 @@ YOUNG = 10.0
 YOUNG_PATIENCE = 3.0
 YOUNG_PAUSE = 0.1
 TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
+# What an asynchronous invocation may carry, in bytes.
+MAX_PAYLOAD = 256 * 1024
+# How many invocations may follow from one another. Lambda stops them at about 16, whatever they were doing.
+MAX_HOPS = 8
+
+# How many invocations this one follows from.
+_hops: ContextVar[int] = ContextVar("hops", default=0)
 
 
 class Poster(Protocol):
@@ -51,6 +63,7 @@ class Platform:
 
     Args:
         store: Connections and topics.
+        jobs: What is left to do of publications.
         poster: The management API.
         invoker: Lambda's own API.
         function: The WebSocket function's name.
@@ -60,6 +73,7 @@ class Platform:
     """
 
     store: Store
+    jobs: Jobs
     poster: Poster
     invoker: Invoker
     function: str
@@ -86,17 +100,67 @@ class Platform:
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def forget(self, id: str, connected_at: float) -> None:
-        """Queues the close of a peer that was found dead; its hook never runs inside the one who found it."""
-        if time.time() - connected_at > YOUNG:
-            await self.start({"kind": "close", "id": id})
+    async def forget(self, id: str, connected_at: float) -> bool:
+        """Queues the close of a peer that was found dead; its hook never runs inside the one who found it.
 
-    async def start(self, work: dict[str, Any]) -> None:
-        """Has the WebSocket function do something in an invocation of its own."""
-        payload = json.dumps({"nitro": work}, separators=(",", ":"), ensure_ascii=False)
-        if self.queue is not None and "id" in work and work["kind"] in ("open", "close"):
-            await self.queue.send(self.queue_url, payload, group=work["id"], dedup=f"{work['kind']}-{work['id']}")
+        Returns:
+            Whether it is queued: not where the connection has only just begun, nor where it cannot be queued now.
+        """
+        if time.time() - connected_at <= YOUNG:
+            return False
+        try:
+            await self.start({"kind": "close", "id": id})
+        except NitroError as error:
+            logger.warning("Could not queue the close of peer %s, which is gone: %s", id, error.message)
+            return False
+        return True
+
+    async def start(self, work: dict[str, Any], *, otherwise: dict[str, Any] | None = None) -> None:
+        """Has the WebSocket function do something in an invocation of its own.
+
+        Args:
+            work: What to do.
+            otherwise: What to send instead where that is too large for an invocation.
+
+        Raises:
+            BackplaneError: Too many invocations have followed from one another.
+            ServiceError: It cannot be queued.
+        """
+        check_hops()
+        payload = write_work(work)
+        if otherwise is not None and len(payload) > MAX_PAYLOAD:
+            payload = write_work(otherwise)
+        if self.queue is not None and work["kind"] in ("open", "close", "left"):
+            dedup = f"{work['kind']}-{work['id']}"
+            await self.queue.send(self.queue_url, payload.decode(), group=work["id"], dedup=dedup)
             return
         # Lambda finds loops by this header, and only where it is handed on.
         trace = os.environ.get(TRACE_VARIABLE)
-        await self.invoker.invoke_async(self.function, payload.encode(), trace=trace)
+        await self.invoker.invoke_async(self.function, payload, trace=trace)
+
+
+def write_work(work: dict[str, Any]) -> bytes:
+    """Writes the event by which an invocation learns what to do, and how many came before it."""
+    event = {"nitro": {**work, "hop": _hops.get() + 1}}
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def enter_hop(hop: int) -> None:
+    """Says how many invocations this one follows from.
+
+    Raises:
+        BackplaneError: There are too many.
+    """
+    _hops.set(hop)
+    if hop > MAX_HOPS:
+        raise BackplaneError(f"More than {MAX_HOPS} invocations have followed from one another.")
+
+
+def check_hops() -> None:
+    """Makes sure that another invocation may follow from this one.
+
+    Raises:
+        BackplaneError: Too many would have followed from one another.
+    """
+    if _hops.get() >= MAX_HOPS:
+        raise BackplaneError(f"More than {MAX_HOPS} invocations would follow from one another.")

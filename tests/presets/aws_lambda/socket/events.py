@@ -1,0 +1,51 @@
+"""API Gateway's events."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from tests.presets.aws_lambda.socket.stage import PATH
+
+ID = "BFHPhfCWIAMCKlQ="
+
+
+def make_event(kind: str, id: str, **values: Any) -> dict[str, Any]:
+    """Makes an event of API Gateway's."""
+    context = {
+        "eventType": kind,
+        "connectionId": id,
+        "stage": "prod",
+        "domainName": "api.test",
+        "identity": {"sourceIp": "1.2.3.4"},
+        **values.pop("context", {}),
+    }
+    return {"requestContext": context, "isBase64Encoded": False, **values}
+
+
+def connecting(id: str, path: str = PATH, **headers: str) -> dict[str, Any]:
+    """Makes a `$connect` event."""
+    return make_event(
+        "CONNECT",
+        id,
+        headers={"Host": "api.test", **headers},
+        queryStringParameters={"nitro_path": path, "name": "ada"},
+    )
+
+
+def saying(id: str, text: str) -> dict[str, Any]:
+    """Makes a `$default` event."""
+    return make_event("MESSAGE", id, body=text, context={"messageId": "m="})
+
+
+def leaving(id: str, code: int = 1001) -> dict[str, Any]:
+    """Makes a `$disconnect` event."""
+    return make_event("DISCONNECT", id, context={"disconnectStatusCode": code, "disconnectReason": "away"})
+
+
+def record(event: dict[str, Any]) -> dict[str, Any]:
+    """Makes a queue's batch of one, as the template of the API has it."""
+    if "body" in event:
+        event = {**event, "body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
+    return {"Records": [{"body": json.dumps(event)}]}
