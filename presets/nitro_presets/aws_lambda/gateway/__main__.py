@@ -1,0 +1,81 @@
+"""Runs a bundle behind the gateway: `python -m nitro_presets.aws_lambda.gateway OUTPUT`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
+from nitro_presets.aws_lambda.gateway.server import CONCURRENCY, Gateway
+from nitro_py.errors import NitroError
+from nitro_py.runtime.ports import bind_port
+
+# As in the stack, in seconds.
+SWEEP_INTERVAL = 300.0
+# What a bundle's own variables may be overridden by; the rest of the environment stays here, as on Lambda.
+PASSED = "NITRO_RUNTIME_CONFIG__"
+
+
+def main() -> None:
+    """Runs until a signal comes; errors are told without a traceback, and end with status 2."""
+    options = read_options(sys.argv[1:])
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("nitro_py.aws.gateway").setLevel(logging.INFO)
+    try:
+        asyncio.run(run(options))
+    except NitroError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m nitro_presets.aws_lambda.gateway", description=__doc__)
+    parser.add_argument("output", type=Path, help="Output folder of the build.")
+    parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
+    parser.add_argument("--port", type=int, default=3000, help="Port; 0 takes a free one.")
+    parser.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, help="Processes of each function; calls beyond wait."
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"Something that goes wrong, more than once if wanted: {', '.join(FAULT_NAMES)}.",
+    )
+    return parser.parse_args(arguments)
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Runs the gateway until a signal comes."""
+    faults = Faults.parse(options.fault)
+    listener = bind_port(options.host, options.port)
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    gateway = Gateway(
+        options.output,
+        listener=listener,
+        concurrency=options.concurrency,
+        faults=faults,
+        environment=environment,
+    )
+    async with gateway:
+        print(f"Listening on {gateway.url}", flush=True)
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), SWEEP_INTERVAL)
+            if not stopping.is_set():
+                await gateway.sweep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What a built bundle says about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nitro_py.errors import NitroError, UsageError
+
+HttpKind = Literal["http-api", "function-url"]
+_HTTP_KINDS: tuple[HttpKind, ...] = ("function-url", "http-api")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Describes a function, as `nitro.json` does.
+
+    Args:
+        name: `websocket` or `http`.
+        handler: Its handler, `module.function`.
+        environment: Its own variables.
+        timeout: Seconds that an invocation may take.
+        memory: In MB; told to the function, and not enforced.
+        event: How requests reach an HTTP function.
+        streaming: Whether its answers stream.
+        ordered: Whether a connection's messages come through a queue.
+    """
+
+    name: str
+    handler: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 30.0
+    memory: int = 512
+    event: HttpKind = "http-api"
+    streaming: bool = False
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBundle:
+    """Is a bundle on this machine.
+
+    Args:
+        server: The folder of the functions' package.
+        functions: The functions by name.
+    """
+
+    server: Path
+    functions: Mapping[str, Function]
+
+    @property
+    def bootstrap(self) -> Path:
+        """The program that runs a function."""
+        return self.server / "nitro_bootstrap.py"
+
+
+def read_bundle(output: Path) -> LocalBundle:
+    """Reads the bundle of an output folder.
+
+    Raises:
+        NitroError: There is none, or one of another preset.
+    """
+    file = output / "nitro.json"
+    try:
+        info = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"There is no bundle in `{output}`.", hint=_BUILD) from None
+    except ValueError as error:
+        raise NitroError(f"`nitro.json` is no JSON: {error}", file=str(file), hint=_BUILD) from None
+    described = info.get("functions") if isinstance(info, dict) else None
+    bundle = LocalBundle((output / "server").resolve(), _read_functions(described or {}))
+    if not bundle.functions or not bundle.bootstrap.is_file():
+        raise UsageError(f"The bundle in `{output}` is not one of the preset `aws-lambda`.", hint=_BUILD)
+    return bundle
+
+
+_BUILD = "Build it: `nitropy build --preset aws-lambda`."
+
+
+def _read_functions(described: dict[str, Any]) -> dict[str, Function]:
+    functions: dict[str, Function] = {}
+    for name, values in described.items():
+        event = values.get("event", "http-api")
+        if event not in _HTTP_KINDS:
+            choices = ", ".join(f"`{kind}`" for kind in _HTTP_KINDS)
+            raise NitroError(f"`functions.{name}.event` is `{event}`: expected one of {choices}.")
+        functions[name] = Function(
+            name=name,
+            handler=values["handler"],
+            environment=dict(values.get("environment", {})),
+            timeout=float(values.get("timeout", 30)),
+            memory=int(values.get("memory", 512)),
+            event=event,
+            streaming=bool(values.get("streaming", False)),
+            ordered=bool(values.get("ordered", False)),
+        )
+    return functions

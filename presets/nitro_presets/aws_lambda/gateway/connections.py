@@ -1,0 +1,72 @@
+"""The connections that there are, with what the management API tells of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nitro_presets.aws_lambda.gateway.frames import ClientSocket
+from nitro_presets.aws_lambda.gateway.identifiers import make_connection_id
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """Is a connection to the WebSocket API.
+
+    Args:
+        source_ip: The client's address.
+        user_agent: What the client calls itself.
+    """
+
+    source_ip: str
+    user_agent: str
+    id: str = field(default_factory=make_connection_id)
+    connected_at: int = field(default_factory=lambda: now())
+    last_active_at: int = field(default_factory=lambda: now())
+    state: Literal["connecting", "open", "closed"] = "connecting"
+    socket: ClientSocket | None = None
+
+    def open(self, socket: ClientSocket) -> None:
+        """Lets messages through."""
+        self.socket = socket
+        self.state = "open"
+
+    def touch(self) -> None:
+        """Notes that something was said."""
+        self.last_active_at = now()
+
+
+class Connections:
+    """Holds connections by id."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, connection: Connection) -> None:
+        """Adds one that has just come."""
+        self._by_id[connection.id] = connection
+
+    def remove(self, connection: Connection) -> None:
+        """Takes one away that has ended."""
+        connection.state = "closed"
+        self._by_id.pop(connection.id, None)
+
+    def find_open(self, id: str) -> tuple[Connection, ClientSocket] | None:
+        """Finds a connection that messages can be sent to."""
+        connection = self._by_id.get(id)
+        if connection is None or connection.state != "open" or connection.socket is None:
+            return None
+        return None if connection.socket.closing else (connection, connection.socket)
+
+    def all(self) -> tuple[Connection, ...]:
+        """Lists all, those included that wait for `$connect`."""
+        return tuple(self._by_id.values())
+
+
+def now() -> int:
+    """Gives the time in milliseconds since the epoch."""
+    return int(time.time() * 1000)

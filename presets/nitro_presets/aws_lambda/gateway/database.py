@@ -1,0 +1,113 @@
+"""DynamoDB on this machine: moto's server in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self
+
+from nitro_presets.aws_lambda.client.credentials import CredentialSource
+from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.store.table import TTL, table_definition
+from nitro_py.errors import NitroError, UsageError
+
+logger = logging.getLogger("nitro_py.aws.gateway")
+
+# How long the server may take to start, in seconds.
+PATIENCE = 60.0
+
+
+class Database:
+    """Runs the server while it is entered.
+
+    Raises:
+        UsageError: moto is not installed.
+        NitroError: The server does not start.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        missing = next((name for name in ("moto", "flask") if find_spec(name) is None), None)
+        if missing is not None:
+            raise UsageError(
+                f"The local gateway needs `{missing}` to stand in for DynamoDB.",
+                hint='Install the extra `aws`: `pip install "nitro-py[aws]"`.',
+            )
+        # It ends with its standard input, so it ends with us, whatever ends us.
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "nitro_presets.aws_lambda.gateway.database"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            process_group=0,
+        )
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
+        except TimeoutError:
+            line = b""
+        if not line.startswith(b"http://"):
+            await self._stop()
+            raise NitroError("moto's server, which stands in for DynamoDB, does not start.")
+        self.url = line.decode().strip()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        # Closes the pipes too.
+        await self._process.communicate()
+
+
+async def make_table(url: str, name: str, region: str, credentials: CredentialSource) -> None:
+    """Makes the table that the stack has."""
+    client = DynamoClient(name, region=region, endpoint=url, credentials=credentials)
+    try:
+        await client.call("CreateTable", table_definition())
+        specification = {"AttributeName": TTL, "Enabled": True}
+        await client.call("UpdateTimeToLive", {"TimeToLiveSpecification": specification})
+    finally:
+        await client.close()
+
+
+def serve() -> None:
+    """Serves until standard input ends."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    application = DomainDispatcherApplication(create_backend_app)
+    turn = threading.Lock()
+
+    def take_turns(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        # moto checks a condition and writes in two steps; DynamoDB does both at once.
+        with turn:
+            answer: Iterable[bytes] = application(environ, start)
+            return answer
+
+    def end_with_input() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=end_with_input, daemon=True).start()
+    server = make_server("127.0.0.1", 0, take_turns, threaded=True, request_handler=MotoRequestHandler)
+    print(f"http://127.0.0.1:{server.port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve()

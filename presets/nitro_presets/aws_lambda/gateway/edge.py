@@ -1,0 +1,34 @@
+"""What the stack's distribution does in front of the APIs, so that local paths are the same."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+from nitro_presets.aws_lambda.edge import HOST_HEADER, SECRET_HEADER
+from nitro_presets.aws_lambda.gateway.http1 import Request
+from nitro_presets.aws_lambda.socket.events import PATH_PARAMETER
+
+
+def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, str]]:
+    """Gives a request's header fields as an API gets them from the distribution.
+
+    Args:
+        request: The viewer's request.
+        domain: The API's own host, which CloudFront calls it by.
+        secret: What the distribution proves itself by.
+    """
+    replaced = {"host", HOST_HEADER, SECRET_HEADER}
+    kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
+    return [("Host", domain), *kept, (HOST_HEADER, request.get("host") or ""), (SECRET_HEADER, secret)]
+
+
+def move_path(request: Request) -> str:
+    """Gives the query of a handshake, with the path in it and no other that claims to be it.
+
+    Example:
+        >>> move_path(Request("GET", "/api/chat?a=1&nitro%5Fpath=/admin", (), ""))
+        'a=1&nitro_path=%2Fapi%2Fchat'
+    """
+    parts = [part for part in request.query.split("&") if part]
+    kept = [part for part in parts if unquote(part.partition("=")[0].replace("+", " ")) != PATH_PARAMETER]
+    return "&".join([*kept, f"{PATH_PARAMETER}={quote(request.path, safe='')}"])

@@ -1,0 +1,117 @@
+"""What a function's process is told: its own variables, Lambda's, and where the services are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
+from nitro_presets.aws_lambda.gateway.events import Api
+from nitro_presets.aws_lambda.gateway.front import ROOT
+
+ACCOUNT = "000000000000"
+REGION = "eu-central-1"
+CREDENTIALS = Credentials("ASIALOCAL0GATEWAY000", "local-secret", "local-token")
+API = Api(id="localapi00", stage="prod", domain=f"localapi00.execute-api.{REGION}.amazonaws.com")
+QUEUE = "nitro-messages.fifo"
+# All that a function gets of our own environment; the rest is the machine's business.
+_INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Says where the services are.
+
+    Args:
+        url: The gateway's URL.
+        database: DynamoDB's URL; empty without sockets.
+        table: The table's name.
+        secret: What the distribution proves itself by.
+    """
+
+    url: str
+    database: str
+    table: str
+    secret: str
+
+    @property
+    def callback_url(self) -> str:
+        """The management endpoint."""
+        return f"{self.url}{ROOT}/{API.stage}"
+
+    @property
+    def queue_url(self) -> str:
+        """The URL of the queue."""
+        return f"{self.url}{ROOT}/sqs/{ACCOUNT}/{QUEUE}"
+
+
+def make_command(bundle: LocalBundle) -> list[str]:
+    """Gives what starts a function's process.
+
+    Without the interpreter's own packages: on Lambda there is what the package holds, and nothing else.
+    """
+    return [sys.executable, "-S", "-u", str(bundle.bootstrap)]
+
+
+def make_environment(
+    function: Function, bundle: LocalBundle, services: Services, added: Mapping[str, str], number: int
+) -> dict[str, str]:
+    """Gives the variables of a function's process, all but the Runtime API's address.
+
+    Args:
+        function: The function.
+        bundle: Its bundle.
+        services: Where the services are.
+        added: Variables that the caller adds.
+        number: The process's number.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    today = datetime.now(UTC).strftime("%Y/%m/%d")
+    environment = {
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        # A package cannot be written to on Lambda.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LAMBDA_TASK_ROOT": str(bundle.server),
+        "_HANDLER": function.handler,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{version}",
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{number:032x}",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
+        "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
+        "AWS_SESSION_TOKEN": CREDENTIALS.token or "",
+        "AWS_ENDPOINT_URL_LAMBDA": f"{services.url}{ROOT}",
+        "NITRO_ORIGIN_SECRET": services.secret,
+    }
+    if "websocket" in bundle.functions:
+        environment |= {
+            "AWS_ENDPOINT_URL_DYNAMODB": services.database,
+            "NITRO_TABLE": services.table,
+            "NITRO_CALLBACK_URL": services.callback_url,
+            "NITRO_WEBSOCKET_FUNCTION": "websocket",
+        }
+        if bundle.functions["websocket"].ordered:
+            environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
+            environment["NITRO_QUEUE_URL"] = services.queue_url
+    return {**function.environment, **environment, **added}
+
+
+def make_arn(function: Function) -> str:
+    """Gives a function's ARN."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+
+
+def make_queue_arn() -> str:
+    """Gives the queue's ARN."""
+    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}"

@@ -1,0 +1,99 @@
+"""The events of a WebSocket API, shaped as AWS shapes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from nitro_presets.aws_lambda.gateway.connections import Connection, now
+from nitro_presets.aws_lambda.gateway.frames import Ending
+from nitro_presets.aws_lambda.gateway.identifiers import (
+    format_request_time,
+    make_message_id,
+    make_request_id,
+)
+
+Event = dict[str, Any]
+# What says how a connection is made, and is not handed on.
+_HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Names a WebSocket API.
+
+    Args:
+        id: Its id.
+        stage: Its stage.
+        domain: The host of its own URL.
+    """
+
+    id: str
+    stage: str
+    domain: str
+
+    def connect(self, connection: Connection, headers: Iterable[tuple[str, str]], query: str) -> Event:
+        """Makes a `$connect` event.
+
+        Args:
+            connection: Who wants to connect.
+            headers: The handshake's header fields.
+            query: Its query, without the question mark.
+        """
+        fields: dict[str, list[str]] = {}
+        names: dict[str, str] = {}
+        for name, value in headers:
+            if name.lower() not in _HOP_BY_HOP:
+                fields.setdefault(names.setdefault(name.lower(), name), []).append(value)
+        event: Event = {
+            "headers": {name: values[-1] for name, values in fields.items()},
+            "multiValueHeaders": fields,
+        }
+        parameters: dict[str, list[str]] = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            parameters.setdefault(name, []).append(value)
+        if parameters:
+            event["queryStringParameters"] = {name: values[-1] for name, values in parameters.items()}
+            event["multiValueQueryStringParameters"] = parameters
+        event["requestContext"] = self._context(connection, "$connect", "CONNECT")
+        event["isBase64Encoded"] = False
+        return event
+
+    def message(self, connection: Connection, text: str) -> Event:
+        """Makes the event of a message."""
+        context = self._context(connection, "$default", "MESSAGE")
+        context["messageId"] = make_message_id()
+        return {"requestContext": context, "body": text, "isBase64Encoded": False}
+
+    def disconnect(self, connection: Connection, ending: Ending) -> Event:
+        """Makes a `$disconnect` event."""
+        headers = {"Host": self.domain, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+        context = self._context(connection, "$disconnect", "DISCONNECT")
+        context["disconnectStatusCode"] = ending.code
+        context["disconnectReason"] = ending.reason
+        return {
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "requestContext": context,
+            "isBase64Encoded": False,
+        }
+
+    def _context(self, connection: Connection, route: str, kind: str) -> Event:
+        time = now()
+        return {
+            "routeKey": route,
+            "eventType": kind,
+            "extendedRequestId": make_message_id(),
+            "requestTime": format_request_time(time),
+            "messageDirection": "IN",
+            "stage": self.stage,
+            "connectedAt": connection.connected_at,
+            "requestTimeEpoch": time,
+            "identity": {"sourceIp": connection.source_ip},
+            "requestId": make_request_id(),
+            "domainName": self.domain,
+            "connectionId": connection.id,
+            "apiId": self.id,
+        }

@@ -1,0 +1,70 @@
+"""The one port in front: local paths to the functions, and AWS's own services below `/_aws`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nitro_presets.aws_lambda.gateway.edge import move_path, pass_headers
+from nitro_presets.aws_lambda.gateway.events import Api
+from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.http_api import HttpApi
+from nitro_presets.aws_lambda.gateway.invoke import Invoker
+from nitro_presets.aws_lambda.gateway.management import Management
+from nitro_presets.aws_lambda.gateway.queue import FifoQueue
+from nitro_presets.aws_lambda.gateway.sockets import SocketApi
+
+ROOT = "/_aws"
+SQS_PATHS = (f"{ROOT}/sqs", f"{ROOT}/sqs/")
+_INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Finds who answers a request.
+
+    Args:
+        api: What the WebSocket API is called.
+        secret: What the distribution proves itself by.
+        management: `@connections`.
+        invoker: Lambda's Invoke.
+        sockets: The WebSocket API, where there is one.
+        http: The HTTP side, where there is one.
+        queue: The queue, where messages are ordered.
+    """
+
+    api: Api
+    secret: str
+    management: Management
+    invoker: Invoker
+    sockets: SocketApi | None
+    http: HttpApi | None
+    queue: FifoQueue | None
+
+    async def handle(self, http: HttpConnection, request: Request) -> None:
+        """Answers a request, or serves a socket to its end."""
+        if request.path.startswith(f"{ROOT}/"):
+            await self._call_service(http, request)
+        elif self.sockets is not None and request.get("sec-websocket-key") is not None:
+            # As the CloudFront function tells handshakes, which does not see `Upgrade`.
+            headers = pass_headers(request, self.api.domain, self.secret)
+            await self.sockets.serve(http, request, headers, move_path(request))
+        elif self.http is not None:
+            await self.http.serve(http, request, pass_headers(request, self.http.domain, self.secret))
+        else:
+            await http.respond(404)
+
+    async def _call_service(self, http: HttpConnection, request: Request) -> None:
+        stage = f"{ROOT}/{self.api.stage}"
+        invocations = _INVOCATIONS.fullmatch(request.path)
+        if invocations is not None and request.method == "POST":
+            await self.invoker.handle(http, request, invocations[1])
+        elif self.queue is not None and request.path in SQS_PATHS:
+            await self.queue.handle(http, request)
+        elif self.sockets is not None and request.path == stage:
+            # The API's own URL, which leads past the distribution.
+            await self.sockets.serve(http, request, list(request.headers), request.query)
+        elif request.path.lower().startswith((f"{stage}/@connections/", f"{stage}/%40connections/")):
+            await self.management.handle(http, request, request.path.rpartition("/")[2])
+        else:
+            await http.respond_json(404, {"message": "Not Found"})

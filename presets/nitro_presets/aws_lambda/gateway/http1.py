@@ -1,0 +1,243 @@
+"""HTTP/1.1 as the gateway speaks it with clients and with functions: bodies in pieces, trailers, upgrades."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import h11
+
+Fields = Iterable[tuple[str, str]]
+PIECE = 64 * 1024
+# Largest head of a request, in bytes.
+MAX_HEAD = 64 * 1024
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+class BodyTooLargeError(Exception):
+    """Says that a body is larger than its reader wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Is the head of a request.
+
+    Args:
+        method: Its method.
+        target: Path and query, as sent.
+        headers: Its header fields, names as sent.
+        client: The client's address.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    client: str
+
+    @property
+    def path(self) -> str:
+        """The path, as sent."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query, as sent, without its question mark."""
+        return self.target.partition("?")[2]
+
+    def get(self, name: str) -> str | None:
+        """Gives a header field, the last one where there are several."""
+        found = [value for field, value in self.headers if field.lower() == name]
+        return found[-1] if found else None
+
+
+class HttpConnection:
+    """Is the server's side of one connection.
+
+    Args:
+        reader: What the client sends.
+        writer: What it is sent.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.trailers: dict[str, str] = {}
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._method = ""
+
+    async def next_request(self) -> Request | None:
+        """Waits for the head of a request; `None` when the client has ended the connection.
+
+        Raises:
+            h11.RemoteProtocolError: It is no HTTP.
+        """
+        event = await self._next_event()
+        if not isinstance(event, h11.Request):
+            return None
+        self._method = event.method.decode()
+        self.trailers = {}
+        address = self.writer.get_extra_info("peername")
+        return Request(
+            method=self._method,
+            target=event.target.decode("latin-1"),
+            headers=tuple((name.decode(), value.decode("latin-1")) for name, value in event.headers.raw_items()),
+            client=address[0] if address else "",
+        )
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Gives the request's body as it comes; afterwards `trailers` holds what came behind it.
+
+        Raises:
+            ConnectionResetError: The client left before its end.
+        """
+        while self._h11.their_state is h11.SEND_BODY:
+            event = await self._next_event()
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                self.trailers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
+            else:
+                raise ConnectionResetError("The client left in the middle of its request.")
+
+    async def read_body(self, limit: int) -> bytes:
+        """Reads the request's body.
+
+        Raises:
+            BodyTooLargeError: It is larger than the limit, in bytes.
+        """
+        body = bytearray()
+        async for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit:
+                raise BodyTooLargeError
+        return bytes(body)
+
+    async def respond(self, status: int, headers: Fields = (), body: bytes = b"") -> None:
+        """Sends a whole response."""
+        await self.start(status, [*headers, ("content-length", str(len(body)))])
+        await self.write(body)
+        await self.end()
+
+    async def respond_json(self, status: int, content: object, headers: Fields = ()) -> None:
+        """Sends a whole response of JSON."""
+        await self.respond(status, [("content-type", "application/json"), *headers], json.dumps(content).encode())
+
+    async def start(self, status: int, headers: Fields) -> None:
+        """Sends the head of a response; without a length its body is sent in chunks."""
+        phrase = _PHRASES.get(status, "")
+        fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        self._send(h11.Response(status_code=status, headers=fields, reason=phrase.encode()))
+        self._bodiless = self._method == "HEAD" or status in (204, 304)
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece of a body, and waits while the client takes no more.
+
+        Raises:
+            OSError: The client is gone.
+        """
+        if data and not self._bodiless:
+            self._send(h11.Data(data=data))
+            await self.writer.drain()
+
+    async def end(self) -> None:
+        """Ends a response."""
+        self._send(h11.EndOfMessage())
+        await self.writer.drain()
+
+    def switch(self, headers: Fields) -> bytes:
+        """Answers 101, after which the connection is no longer HTTP, and gives what the client has sent since."""
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        self._send(h11.InformationalResponse(status_code=101, headers=fields, reason=b"Switching Protocols"))
+        return self._h11.trailing_data[0]
+
+    async def finish(self) -> bool:
+        """Takes the rest of a request, and says whether another may follow."""
+        with contextlib.suppress(h11.RemoteProtocolError, ConnectionError):
+            async for _ in self.chunks():
+                pass
+        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+            return False
+        self._h11.start_next_cycle()
+        return True
+
+    def abort(self) -> None:
+        """Ends the connection, whatever is under way."""
+        self.writer.transport.abort()
+
+    async def refuse(self, status: int) -> None:
+        """Answers what is no proper request, if nothing was answered yet."""
+        if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._method = ""
+            await self.respond(status, [("connection", "close")])
+
+    async def _next_event(self) -> object:
+        while True:
+            event = self._h11.next_event()
+            if event is h11.PAUSED:
+                return None
+            if event is not h11.NEED_DATA:
+                return event
+            if self._h11.they_are_waiting_for_100_continue:
+                self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._h11.receive_data(await self.reader.read(PIECE))
+
+    def _send(self, event: h11.Event) -> None:
+        if self.writer.is_closing():
+            raise ConnectionResetError("The client is gone.")
+        self.writer.write(self._h11.send(event) or b"")
+
+
+Handle = Callable[[HttpConnection, Request], Awaitable[None]]
+
+
+class Listener:
+    """Serves connections on a socket until it is closed.
+
+    Args:
+        handle: Answers each request.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def open(self, listener: socket.socket) -> None:
+        """Starts to accept."""
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=PIECE)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        if self._server is not None:
+            self._server.close()
+        serving = tuple(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(HttpConnection(reader, writer)))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+    async def _serve(self, connection: HttpConnection) -> None:
+        try:
+            while (request := await connection.next_request()) is not None:
+                await self._handle(connection, request)
+                if not await connection.finish():
+                    break
+        except h11.RemoteProtocolError as error:
+            with contextlib.suppress(OSError):
+                await connection.refuse(error.error_status_hint)
+        except OSError:
+            pass
+        finally:
+            connection.writer.close()

@@ -1,0 +1,139 @@
+"""The HTTP side: a Function URL or an HTTP API in front of the HTTP function."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.http_events import (
+    HttpAnswer,
+    make_http_event,
+    read_http_answer,
+    read_prelude,
+)
+from nitro_presets.aws_lambda.gateway.limits import MIB, Limits
+from nitro_presets.aws_lambda.gateway.outcome import Answer, Failure, Outcome, Stream, collect
+from nitro_presets.aws_lambda.gateway.pool import FunctionPool
+from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER, start_trace
+
+# What marks a stream that starts with a status and header fields.
+INTEGRATION = "application/vnd.awslambda.http-integration-response"
+SEPARATOR = bytes(8)
+# Largest body of a request to an HTTP API, in bytes.
+MAX_BODY = 10 * MIB
+
+
+class HttpApi:
+    """Serves HTTP clients.
+
+    Args:
+        pool: The function.
+        domain: The host of the API or function URL.
+        limits: What the platform allows.
+    """
+
+    def __init__(self, pool: FunctionPool, domain: str, limits: Limits) -> None:
+        self._pool = pool
+        self._function = pool.function
+        self._domain = domain
+        self._limits = limits
+
+    @property
+    def domain(self) -> str:
+        """The host of the API or function URL."""
+        return self._domain
+
+    async def serve(self, http: HttpConnection, request: Request, headers: list[tuple[str, str]]) -> None:
+        """Answers a request.
+
+        Args:
+            http: Where it came in.
+            request: The request.
+            headers: Its header fields, as they are to reach the function.
+        """
+        trace = start_trace()
+        added = [
+            ("x-forwarded-for", request.client),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-proto", "https"),
+            (TRACE_HEADER, trace),
+        ]
+        try:
+            body = await http.read_body(MAX_BODY)
+        except BodyTooLargeError:
+            await http.respond_json(413, {"message": "Request Entity Too Large"}, [("connection", "close")])
+            return
+        event = make_http_event(self._function.event, request, [*headers, *added], self._domain, body)
+        payload = json.dumps(event).encode()
+        if len(payload) > self._limits.payload:
+            await http.respond_json(413, {"message": "Request Entity Too Large"})
+            return
+        outcome = await self._invoke(payload, trace)
+        if isinstance(outcome, Stream) and self._function.streaming:
+            await self._stream(http, outcome)
+        elif outcome is None:
+            await http.respond_json(503, {"message": "Service Unavailable"})
+        else:
+            await self._respond(http, await collect(outcome))
+
+    async def _invoke(self, payload: bytes, trace: str) -> Outcome | None:
+        seconds = self._limits.http_integration if self._function.event == "http-api" else None
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._pool.invoke(payload, trace)
+        except TimeoutError:
+            return None
+
+    async def _respond(self, http: HttpConnection, outcome: Answer | Failure) -> None:
+        if isinstance(outcome, Failure):
+            await self._fail(http)
+            return
+        # Where answers stream, one that does not say what it is is not looked into.
+        raw = HttpAnswer(200, [("content-type", "application/json")], outcome.body)
+        answer = raw if self._function.streaming else read_http_answer(outcome.body)
+        if answer is None:
+            await self._fail(http)
+        else:
+            await http.respond(answer.status, answer.headers, answer.body)
+
+    async def _fail(self, http: HttpConnection) -> None:
+        if self._function.event == "http-api":
+            await http.respond_json(500, {"message": "Internal Server Error"})
+        else:
+            await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")
+
+    async def _stream(self, http: HttpConnection, stream: Stream) -> None:
+        """Hands a stream on as it comes. That the client has left, the function is not told."""
+        chunks = stream.chunks()
+        answer: HttpAnswer | None = HttpAnswer(200, [("content-type", stream.content_type)])
+        rest = b""
+        if stream.content_type == INTEGRATION:
+            text, rest = await _split_prelude(chunks)
+            answer = read_prelude(text)
+        try:
+            if answer is None:
+                await self._fail(http)
+                return
+            await http.start(answer.status, answer.headers)
+            await http.write(rest)
+            async for chunk in chunks:
+                await http.write(chunk)
+            if stream.failure is None:
+                await http.end()
+            else:
+                # Without its last chunk, so that the client does not take it for whole.
+                http.abort()
+        finally:
+            stream.discard()
+
+
+async def _split_prelude(chunks: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
+    text = b""
+    async for chunk in chunks:
+        text += chunk
+        before, mark, rest = text.partition(SEPARATOR)
+        if mark:
+            return before, rest
+    return b"", b""

@@ -1,0 +1,146 @@
+"""HTTP requests as events of payload format 2.0, and answers back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from nitro_presets.aws_lambda.gateway.bundle import HttpKind
+from nitro_presets.aws_lambda.gateway.connections import now
+from nitro_presets.aws_lambda.gateway.events import Event
+from nitro_presets.aws_lambda.gateway.http1 import Request
+from nitro_presets.aws_lambda.gateway.identifiers import format_request_time, make_request_id
+
+Fields = list[tuple[str, str]]
+# What the front end says of its own connection to the client.
+_OWN = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+_TEXT = frozenset({"application/javascript", "application/json", "application/xml"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Is a function's answer to a request.
+
+    Args:
+        status: The HTTP status.
+        headers: The header fields.
+        body: The body, empty where it is still to come.
+    """
+
+    status: int
+    headers: Fields
+    body: bytes = b""
+
+
+def make_http_event(kind: HttpKind, request: Request, headers: Fields, domain: str, body: bytes) -> Event:
+    """Makes the event of a request.
+
+    Args:
+        kind: Where it came in.
+        request: The request.
+        headers: Its header fields, as they are to reach the function.
+        domain: The host of the API or function URL.
+        body: Its body.
+    """
+    fields: dict[str, str] = {}
+    cookies: list[str] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "cookie":
+            cookies += [item.strip() for item in value.split(";") if item.strip()]
+        elif lower not in _OWN - {"content-length"}:
+            fields[lower] = f"{fields[lower]},{value}" if lower in fields else value
+    # HTTP APIs hand the path on decoded, and lose what stands behind a decoded question mark.
+    path = request.path if kind == "function-url" else unquote(request.path).partition("?")[0]
+    time = now()
+    event: Event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": request.query,
+        "headers": fields,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": domain.partition(".")[0],
+            "domainName": domain,
+            "domainPrefix": domain.partition(".")[0],
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.client,
+                "userAgent": request.get("user-agent") or "",
+            },
+            "requestId": make_request_id(),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": format_request_time(time),
+            "timeEpoch": time,
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if request.query:
+        event["queryStringParameters"] = _join_parameters(request.query)
+    if body:
+        text = _read_text(body, fields)
+        event["isBase64Encoded"] = text is None
+        event["body"] = base64.b64encode(body).decode() if text is None else text
+    return event
+
+
+def read_http_answer(body: bytes) -> HttpAnswer | None:
+    """Reads a function's whole answer; `None` when it is none that API Gateway takes.
+
+    What has no `statusCode` is an answer of its own: JSON, with status 200.
+    """
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return HttpAnswer(200, [("content-type", "application/json")], body)
+    try:
+        text = answer.get("body") or ""
+        content = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
+        return HttpAnswer(int(answer["statusCode"]), _read_fields(answer), content)
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        return None
+
+
+def read_prelude(text: bytes) -> HttpAnswer | None:
+    """Reads what a streamed answer starts with; `None` when it is no proper prelude."""
+    try:
+        prelude: dict[str, Any] = json.loads(text)
+        return HttpAnswer(int(prelude["statusCode"]), _read_fields(prelude))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _read_fields(answer: dict[str, Any]) -> Fields:
+    headers = [(str(name), str(value)) for name, value in (answer.get("headers") or {}).items()]
+    kept = [(name, value) for name, value in headers if name.lower() not in _OWN]
+    return [*kept, *(("set-cookie", str(cookie)) for cookie in answer.get("cookies") or ())]
+
+
+def _join_parameters(query: str) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _read_text(body: bytes, fields: dict[str, str]) -> str | None:
+    """Reads a body that travels as it is; `None` for one that travels as base64."""
+    kind = fields.get("content-type", "").partition(";")[0].strip().lower()
+    if "content-encoding" in fields or not (kind.startswith("text/") or kind in _TEXT):
+        return None
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None

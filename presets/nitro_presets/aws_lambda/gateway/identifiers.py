@@ -1,0 +1,62 @@
+"""Ids as the platform makes them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from datetime import UTC, datetime
+from uuid import uuid4
+
+_CONNECTION = re.compile(r"[A-Za-z0-9_-]{15}=")
+
+
+def make_connection_id() -> str:
+    """Makes the id of a connection, which ends in `=`.
+
+    Example:
+        >>> len(make_connection_id()), make_connection_id()[-1]
+        (16, '=')
+    """
+    return base64.urlsafe_b64encode(os.urandom(11)).decode()
+
+
+def is_connection_id(text: str) -> bool:
+    """Says whether something could be the id of a connection.
+
+    Example:
+        >>> is_connection_id("BFHPhfCWIAMCKlQ="), is_connection_id("BFHPhfCWIAMCKlQ")
+        (True, False)
+    """
+    return _CONNECTION.fullmatch(text) is not None
+
+
+def make_message_id() -> str:
+    """Makes the id of a message, which looks like that of a connection."""
+    return make_connection_id()
+
+
+def make_request_id() -> str:
+    """Makes the id of a request or of an invocation."""
+    return str(uuid4())
+
+
+def format_request_time(milliseconds: int) -> str:
+    """Writes a time as `requestContext` has it.
+
+    Example:
+        >>> format_request_time(1_658_344_046_170)
+        '20/Jul/2022:19:07:26 +0000'
+    """
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+
+
+def format_iso_time(milliseconds: int) -> str:
+    """Writes a time as the management API has it.
+
+    Example:
+        >>> format_iso_time(1_658_344_046_170)
+        '2022-07-20T19:07:26.170Z'
+    """
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,85 @@
+"""The management API: `@connections` of one stage."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import unquote
+
+from nitro_presets.aws_lambda.gateway.connections import Connections
+from nitro_presets.aws_lambda.gateway.control import answer_bytes, answer_error, answer_json, read_signed
+from nitro_presets.aws_lambda.gateway.faults import Faults
+from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.identifiers import format_iso_time, is_connection_id
+from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.signature import Denial, Verifier
+
+SERVICE = "execute-api"
+_METHODS = frozenset({"DELETE", "GET", "POST"})
+
+
+class Management:
+    """Sends to connections, tells about them and ends them.
+
+    Args:
+        connections: The connections.
+        verifier: Checks signatures.
+        faults: What goes wrong on purpose.
+        limits: What the platform allows.
+    """
+
+    def __init__(self, connections: Connections, verifier: Verifier, faults: Faults, limits: Limits) -> None:
+        self._connections = connections
+        self._verifier = verifier
+        self._faults = faults
+        self._limits = limits
+
+    async def handle(self, http: HttpConnection, request: Request, segment: str) -> None:
+        """Answers a call.
+
+        Args:
+            http: Where it came in.
+            request: The call.
+            segment: What stands in the path for the connection's id.
+        """
+        body = await read_signed(http, request, self._verifier, SERVICE)
+        if body is None:
+            return
+        if self._faults.slow:
+            await asyncio.sleep(self._faults.draw("slow"))
+        id = unquote(segment)
+        # An id's `=` that is not percent-encoded is a sign of a path put together without thought.
+        if "=" in segment or not is_connection_id(id):
+            await answer_error(http, 400, Denial("BadRequestException", f"Invalid connectionId: {id}"))
+        elif request.method not in _METHODS:
+            await answer_error(http, 403, Denial("ForbiddenException", "Forbidden"))
+        elif self._faults.hits("throttle"):
+            await answer_error(http, 429, Denial("LimitExceededException", "Too Many Requests"))
+        else:
+            await self._answer(http, request.method, id, body)
+
+    async def _answer(self, http: HttpConnection, method: str, id: str, body: bytes) -> None:
+        found = self._connections.find_open(id)
+        if found is None:
+            await answer_error(http, 410, Denial("GoneException", "Gone"))
+            return
+        connection, socket = found
+        if method == "GET":
+            identity = {"sourceIp": connection.source_ip, "userAgent": connection.user_agent}
+            content = {
+                "connectedAt": format_iso_time(connection.connected_at),
+                "identity": identity,
+                "lastActiveAt": format_iso_time(connection.last_active_at),
+            }
+            await answer_json(http, 200, content)
+        elif method == "DELETE":
+            socket.close(1000)
+            await answer_bytes(http, 204)
+        elif len(body) > self._limits.message:
+            await answer_error(http, 413, Denial("PayloadTooLargeException", "Message too long"))
+        elif socket.unsent > self._limits.buffer:
+            await answer_error(http, 429, Denial("LimitExceededException", "The client's buffer is full."))
+        else:
+            # What it makes of other bytes is not documented; it has no binary messages to send them as.
+            socket.send_text(body.decode(errors="replace"))
+            connection.touch()
+            await answer_bytes(http, 200)

@@ -1,0 +1,176 @@
+"""An SQS FIFO queue between API Gateway and the function: a group's messages one at a time, in order."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import logging
+import time
+from collections import deque
+from hashlib import md5
+from typing import Any
+
+from nitro_presets.aws_lambda.gateway.connections import now
+from nitro_presets.aws_lambda.gateway.control import answer_error, answer_json, read_signed
+from nitro_presets.aws_lambda.gateway.events import Event
+from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.identifiers import make_request_id
+from nitro_presets.aws_lambda.gateway.limits import MIB
+from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.pool import FunctionPool
+from nitro_presets.aws_lambda.gateway.signature import Denial, Verifier
+from nitro_presets.aws_lambda.gateway.tasks import Tasks
+
+logger = logging.getLogger("nitro_py.aws.gateway")
+
+SERVICE = "sqs"
+TARGET = "AmazonSQS.SendMessage"
+MAX_MESSAGE = MIB
+# How long a deduplication id is remembered, in seconds.
+MEMORY = 300.0
+# What the stack's mapping takes over from an event.
+_KEPT = (
+    "routeKey",
+    "eventType",
+    "messageId",
+    "connectionId",
+    "requestId",
+    "requestTimeEpoch",
+    "connectedAt",
+    "apiId",
+    "domainName",
+    "stage",
+    "identity",
+)
+
+
+class FifoQueue:
+    """Hands messages to a function.
+
+    A message whose invocation fails is not received a second time, as the stack sets it: it is a dead letter.
+
+    Args:
+        url: The queue's URL.
+        arn: Its ARN.
+        region: Its region.
+        pool: The function.
+        verifier: Checks signatures.
+    """
+
+    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, verifier: Verifier) -> None:
+        self.url = url
+        self.dead_letters: list[str] = []
+        self._arn = arn
+        self._region = region
+        self._pool = pool
+        self._verifier = verifier
+        self._groups: dict[str, deque[dict[str, Any]]] = {}
+        self._seen: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+        self._numbers = itertools.count(18_850_000_000_000_000_000, 256)
+        self._tasks = Tasks()
+
+    def send(self, body: str, group: str, dedup: str) -> dict[str, str]:
+        """Adds a message to the end of its group, unless it came before.
+
+        Returns:
+            What SendMessage answers.
+        """
+        self._forget()
+        seen = self._seen.get((group, dedup))
+        if seen is not None:
+            return seen[1]
+        digest = md5(body.encode()).hexdigest()
+        number = str(next(self._numbers))
+        sent = {"MessageId": make_request_id(), "MD5OfMessageBody": digest, "SequenceNumber": number}
+        self._seen[(group, dedup)] = (time.monotonic(), sent)
+        stamp = str(now())
+        record = {
+            "messageId": sent["MessageId"],
+            "receiptHandle": base64.b64encode(make_request_id().encode()).decode(),
+            "body": body,
+            "attributes": {
+                "ApproximateReceiveCount": "1",
+                "SentTimestamp": stamp,
+                "SequenceNumber": number,
+                "MessageGroupId": group,
+                "SenderId": "AIDALOCAL",
+                "MessageDeduplicationId": dedup,
+                "ApproximateFirstReceiveTimestamp": stamp,
+            },
+            "messageAttributes": {},
+            "md5OfBody": digest,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self._arn,
+            "awsRegion": self._region,
+        }
+        waiting = self._groups.get(group)
+        if waiting is None:
+            self._groups[group] = deque([record])
+            self._tasks.start(self._deliver(group))
+        else:
+            waiting.append(record)
+        return sent
+
+    async def handle(self, http: HttpConnection, request: Request) -> None:
+        """Answers SendMessage, the one call of SQS that functions make, in the JSON protocol."""
+        body = await read_signed(http, request, self._verifier, SERVICE)
+        if body is None:
+            return
+        target = request.get("x-amz-target") or ""
+        try:
+            call = json.loads(body)
+            url, text = call["QueueUrl"], call["MessageBody"]
+            group, dedup = call["MessageGroupId"], call["MessageDeduplicationId"]
+        except (ValueError, KeyError, TypeError) as error:
+            await answer_error(http, 400, Denial("com.amazonaws.sqs#MissingParameter", f"Missing: {error}"))
+            return
+        if target != TARGET:
+            await answer_error(http, 400, Denial("com.amazonaws.sqs#UnsupportedOperation", f"Not here: {target}"))
+        elif url != self.url:
+            denial = Denial("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
+            await answer_error(http, 400, denial)
+        elif not text or len(text.encode()) > MAX_MESSAGE:
+            message = f"A message must have 1 to {MAX_MESSAGE} bytes."
+            await answer_error(http, 400, Denial("com.amazonaws.sqs#InvalidParameterValue", message))
+        else:
+            await answer_json(http, 200, self.send(text, group, dedup))
+
+    @property
+    def busy(self) -> bool:
+        """Says whether something is under way."""
+        return self._tasks.busy
+
+    async def idle(self) -> None:
+        """Waits until the queue is empty."""
+        await self._tasks.wait()
+
+    async def close(self) -> None:
+        """Throws away what waits."""
+        await self._tasks.close()
+
+    async def _deliver(self, group: str) -> None:
+        waiting = self._groups[group]
+        while waiting:
+            record = waiting.popleft()
+            payload = json.dumps({"Records": [record]}).encode()
+            outcome = await collect(await self._pool.invoke(payload, None))
+            if isinstance(outcome, Failure):
+                logger.error("A queued message was given up: %s", outcome.message)
+                self.dead_letters.append(record["body"])
+        del self._groups[group]
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - MEMORY
+        while self._seen:
+            key = next(iter(self._seen))
+            if self._seen[key][0] > oldest:
+                return
+            del self._seen[key]
+
+
+def map_message(event: Event) -> str:
+    """Makes what API Gateway puts into the queue for a message, by the mapping of `infra/aws/ordered.yaml`."""
+    context = {name: event["requestContext"][name] for name in _KEPT}
+    body = base64.b64encode(event["body"].encode()).decode()
+    return json.dumps({"requestContext": context, "body": body, "isBase64Encoded": True}, separators=(",", ":"))

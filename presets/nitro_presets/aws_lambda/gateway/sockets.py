@@ -1,0 +1,227 @@
+"""The WebSocket API: handshakes, messages and ends, each an event for the function."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import Any
+
+from nitro_presets.aws_lambda.gateway.connections import Connection, Connections
+from nitro_presets.aws_lambda.gateway.events import Api, Event
+from nitro_presets.aws_lambda.gateway.faults import Faults
+from nitro_presets.aws_lambda.gateway.frames import LEFT, ClientSocket, Ending, accept_key
+from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.pool import FunctionPool
+from nitro_presets.aws_lambda.gateway.queue import FifoQueue, map_message
+from nitro_presets.aws_lambda.gateway.tasks import Tasks
+from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER, start_trace
+
+logger = logging.getLogger("nitro_py.aws.gateway")
+
+# Longest URL, in characters.
+MAX_URL = 4096
+
+
+class SocketApi:
+    """Serves WebSocket clients.
+
+    Args:
+        api: What the API is called.
+        connections: The connections.
+        pool: The function.
+        queue: What messages go through, where they are ordered.
+        faults: What goes wrong on purpose.
+        limits: What the platform allows.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        connections: Connections,
+        pool: FunctionPool,
+        queue: FifoQueue | None,
+        faults: Faults,
+        limits: Limits,
+    ) -> None:
+        self._api = api
+        self._connections = connections
+        self._pool = pool
+        self._queue = queue
+        self._faults = faults
+        self._limits = limits
+        self._tasks = Tasks()
+
+    async def serve(
+        self, http: HttpConnection, request: Request, headers: list[tuple[str, str]], query: str
+    ) -> None:
+        """Serves a client from its handshake to its end.
+
+        Args:
+            http: Where it came in.
+            request: The handshake.
+            headers: Its header fields, as they are to reach the function.
+            query: Its query, as it is to reach the function.
+        """
+        if status := find_flaw(request, query):
+            await http.respond(status, [("sec-websocket-version", "13")] if status == 426 else [])
+            return
+        connection = Connection(request.client, request.get("user-agent") or "")
+        self._connections.add(connection)
+        try:
+            if self._faults.hits("early_disconnect"):
+                await self._tell_end(connection, Ending.of(1006, LEFT))
+                await self._connect(connection, request, headers, query)
+                http.abort()
+                return
+            answer = await self._connect(connection, request, headers, query)
+            if isinstance(answer, int):
+                await http.respond(answer)
+                return
+            try:
+                socket = self._accept(connection, http, request, answer)
+            except OSError:
+                self._end(connection, Ending.of(1006, LEFT))
+                return
+            await self._talk(connection, socket)
+        finally:
+            self._connections.remove(connection)
+
+    @property
+    def busy(self) -> bool:
+        """Says whether something is under way."""
+        return self._tasks.busy
+
+    async def idle(self) -> None:
+        """Waits until no event is on its way."""
+        await self._tasks.wait()
+
+    async def close(self) -> None:
+        """Gives up all events on their way."""
+        await self._tasks.close()
+
+    async def _connect(
+        self, connection: Connection, request: Request, headers: list[tuple[str, str]], query: str
+    ) -> Event | int:
+        """Asks the function, and gives its answer or the status of a refusal."""
+        trace = start_trace()
+        scheme = [("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https")]
+        added = [(TRACE_HEADER, trace), ("X-Forwarded-For", request.client), *scheme]
+        event = self._api.connect(connection, [*headers, *added], query)
+        answer = await self._invoke(event, trace)
+        if isinstance(answer, int):
+            return answer
+        status: int = answer["statusCode"]
+        if 200 <= status < 300:
+            return answer
+        return status if 300 <= status <= 599 else 502
+
+    def _accept(
+        self, connection: Connection, http: HttpConnection, request: Request, answer: Event
+    ) -> ClientSocket:
+        key = request.get("sec-websocket-key") or ""
+        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
+        protocol = find_protocol(answer, request)
+        if protocol is not None:
+            fields.append(("Sec-WebSocket-Protocol", protocol))
+        data = http.switch(fields)
+        socket = ClientSocket(http.reader, http.writer, data, self._limits)
+        connection.open(socket)
+        return socket
+
+    async def _talk(self, connection: Connection, socket: ClientSocket) -> None:
+        life = asyncio.get_running_loop().call_later(self._limits.life, socket.close, 1001)
+        idle = asyncio.ensure_future(self._watch(connection, socket))
+        try:
+            while (text := await socket.receive()) is not None:
+                connection.touch()
+                self._tasks.start(self._hand_on(connection, socket, text))
+        except asyncio.CancelledError:
+            # The gateway stops, which AWS's never does: nobody is told but the client.
+            socket.close(1001)
+            raise
+        finally:
+            life.cancel()
+            idle.cancel()
+            connection.state = "closed"
+        if socket.ending is not None:
+            self._end(connection, socket.ending)
+        await socket.finish()
+
+    async def _watch(self, connection: Connection, socket: ClientSocket) -> None:
+        """Ends a connection in which nothing is said for long."""
+        left = self._limits.idle
+        while left > 0:
+            await asyncio.sleep(left)
+            left = connection.last_active_at / 1000 + self._limits.idle - time.time()
+        socket.close(1001)
+
+    def _end(self, connection: Connection, ending: Ending) -> None:
+        if self._faults.hits("lost_disconnect"):
+            return
+        for _ in range(2 if self._faults.hits("double_disconnect") else 1):
+            self._tasks.start(self._tell_end(connection, ending))
+
+    async def _hand_on(self, connection: Connection, socket: ClientSocket, text: str) -> None:
+        event = self._api.message(connection, text)
+        if self._queue is not None:
+            context = event["requestContext"]
+            self._queue.send(map_message(event), group=connection.id, dedup=context["messageId"])
+            return
+        if self._faults.shuffle:
+            await asyncio.sleep(self._faults.draw("shuffle"))
+        answer = await self._invoke(event, start_trace())
+        # What the function returns goes nowhere without a route response; that it failed, the client is told.
+        if isinstance(answer, int) and not socket.closing:
+            words = "Endpoint request timed out" if answer == 504 else "Internal server error"
+            request_id = event["requestContext"]["requestId"]
+            content = {"message": words, "connectionId": connection.id, "requestId": request_id}
+            socket.send_text(json.dumps(content))
+
+    async def _tell_end(self, connection: Connection, ending: Ending) -> None:
+        await self._invoke(self._api.disconnect(connection, ending), start_trace())
+
+    async def _invoke(self, event: Event, trace: str) -> Event | int:
+        """Calls the function, and gives its answer or the status for its lack: 502 or 504."""
+        try:
+            async with asyncio.timeout(self._limits.integration):
+                outcome = await collect(await self._pool.invoke(json.dumps(event).encode(), trace))
+        except TimeoutError:
+            return 504
+        if isinstance(outcome, Failure):
+            return 502
+        with contextlib.suppress(ValueError):
+            answer = json.loads(outcome.body)
+            if isinstance(answer, dict) and isinstance(answer.get("statusCode"), int):
+                return answer
+        logger.error(
+            "[websocket] The function's answer to API Gateway has no `statusCode`: %r", outcome.body[:200]
+        )
+        return 502
+
+
+def find_flaw(request: Request, query: str) -> int | None:
+    """Finds the status that something which is no proper handshake is answered by."""
+    tokens = (request.get("connection") or "").lower().split(",")
+    if (request.get("upgrade") or "").lower() != "websocket" or "upgrade" not in map(str.strip, tokens):
+        return 426
+    if request.get("sec-websocket-version") != "13":
+        return 426
+    if request.method != "GET" or not request.get("sec-websocket-key"):
+        return 400
+    return 414 if len(request.path) + len(query) > MAX_URL else None
+
+
+def find_protocol(answer: dict[str, Any], request: Request) -> str | None:
+    """Finds the subprotocol that the function accepts, if the client offers it; only status 200 can accept one."""
+    headers = answer.get("headers") or {}
+    named = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]
+    fields = [value for name, value in request.headers if name.lower() == "sec-websocket-protocol"]
+    offered = [item.strip() for field in fields for item in field.split(",")]
+    if answer["statusCode"] != 200 or not named or named[-1] not in offered:
+        return None
+    return str(named[-1])

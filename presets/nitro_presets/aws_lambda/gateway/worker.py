@@ -1,0 +1,184 @@
+"""One process of a function: started cold, frozen between invocations, killed when its time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+from nitro_presets.aws_lambda.gateway.faults import Faults
+from nitro_presets.aws_lambda.gateway.invocation import Invocation
+from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.outcome import Failure
+from nitro_presets.aws_lambda.gateway.runtime_api import RuntimeApi
+
+logger = logging.getLogger("nitro_py.aws.gateway")
+
+PIECE = 64 * 1024
+
+
+class Worker:
+    """Runs a function's process, one invocation at a time.
+
+    Args:
+        name: What its output is marked with.
+        command: What starts the process.
+        environment: All of the process's variables but the Runtime API's address.
+        arn: The function's ARN.
+        limits: What the platform allows.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], arn: str, limits: Limits
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._limits = limits
+        self._api = RuntimeApi(arn, limits)
+        self._process: asyncio.subprocess.Process | None = None
+        self._exited: asyncio.Future[int] | None = None
+        self._reading: asyncio.Future[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Says whether the process can take another invocation."""
+        return self._exited is not None and not self._exited.done()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self, seconds: float) -> Failure | None:
+        """Starts the process and waits until it asks for its first invocation.
+
+        Args:
+            seconds: How long that may take.
+
+        Returns:
+            Why it cannot start, if so; it is gone then.
+        """
+        started = time.monotonic()
+        await self._api.open()
+        # A group of its own in our session: should we be killed, the kernel wakes what is frozen in it to hang up.
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env={**self._environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            process_group=0,
+        )
+        self._exited = asyncio.ensure_future(self._process.wait())
+        self._reading = asyncio.ensure_future(self._copy_output(self._process))
+        ready = await self._first(self._api.waiting.wait(), self._api.failed_start, seconds=seconds)
+        if ready:
+            logger.info("[%s] started in %.0f ms", self.name, (time.monotonic() - started) * 1000)
+            self._freeze()
+            return None
+        failure = self._explain_start(seconds)
+        await self.stop()
+        return failure
+
+    async def run(self, invocation: Invocation, faults: Faults) -> None:
+        """Has the process handle an invocation, until it asks for another or is gone."""
+        seconds = invocation.seconds_left
+        self._thaw()
+        self._api.hand_over(invocation)
+        timer: asyncio.TimerHandle | None = None
+        if faults.hits("kill"):
+            timer = asyncio.get_running_loop().call_later(faults.draw("kill_seconds"), self.kill)
+        try:
+            if await self._first(self._api.waiting.wait(), seconds=seconds):
+                self._freeze()
+                return
+        finally:
+            if timer is not None:
+                timer.cancel()
+        failure = self._explain_end(invocation, seconds)
+        logger.error("[%s] %s", self.name, failure.message)
+        await self.stop()
+        await invocation.break_off(failure)
+
+    def kill(self) -> None:
+        """Kills the process, frozen or not."""
+        self._signal(signal.SIGKILL)
+
+    async def wait(self) -> None:
+        """Waits until the process has ended."""
+        if self._exited is not None:
+            await asyncio.wait({self._exited})
+
+    async def stop(self) -> None:
+        """Kills the process and waits until nothing of it is left."""
+        self.kill()
+        await self.wait()
+        await self._api.close()
+        if self._reading is not None:
+            # Whatever it started itself may hold its output open.
+            await asyncio.wait({self._reading}, timeout=0.5)
+            self._reading.cancel()
+
+    async def _first(
+        self,
+        expected: Coroutine[Any, Any, object],
+        *others: asyncio.Future[Any],
+        seconds: float,
+    ) -> bool:
+        """Waits for something to happen first, and says whether it did, before all else and the process's end."""
+        assert self._exited is not None
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(expected)
+        try:
+            await asyncio.wait(
+                {waiting, self._exited, *others}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            return waiting.done()
+        finally:
+            waiting.cancel()
+
+    def _explain_start(self, seconds: float) -> Failure:
+        if self._api.failed_start.done():
+            return self._api.failed_start.result()
+        if not self.alive:
+            return Failure.make("Runtime.ExitError", f"Runtime exited before it started: {self._exit_text()}.")
+        return Failure.make("Sandbox.Timedout", f"The function did not start within {seconds:.2f} seconds.")
+
+    def _explain_end(self, invocation: Invocation, seconds: float) -> Failure:
+        if not self.alive:
+            message = f"RequestId: {invocation.id} Error: Runtime exited with error: {self._exit_text()}"
+            return Failure.make("Runtime.ExitError", message)
+        return Failure.make(
+            "Sandbox.Timedout", f"RequestId: {invocation.id} Error: Task timed out after {seconds:.2f} seconds"
+        )
+
+    def _exit_text(self) -> str:
+        assert self._exited is not None
+        status = self._exited.result()
+        return f"signal: {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+    def _freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def _thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def _copy_output(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        while piece := await process.stdout.read(PIECE):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                logger.info("[%s] %s", self.name, line.decode(errors="replace"))
+        if rest:
+            logger.info("[%s] %s", self.name, rest.decode(errors="replace"))

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+from nitro_presets.aws_lambda.client.queue import SqsClient
+from nitro_presets.aws_lambda.gateway.server import FixedCredentials
+from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
+
+pytestmark = pytest.mark.anyio
+
+ORDERED = {"websocket": {"ordered": True, "timeout": 10}}
+
+
+def records(site: Site, noted: str = "start") -> list[dict[str, Any]]:
+    """Gives the messages that were received."""
+    return [event["Records"][0] for event in site.events(noted=noted) if "Records" in event]
+
+
+async def send(site: Site, body: str, group: str, dedup: str, **options: Any) -> dict[str, Any]:
+    """Sends with boto3."""
+    arguments = {
+        "QueueUrl": site.gateway.queue_url,
+        "MessageBody": body,
+        "MessageGroupId": group,
+        "MessageDeduplicationId": dedup,
+    } | options
+    answer: dict[str, Any] = await asyncio.to_thread(lambda: site.client("sqs").send_message(**arguments))
+    return answer
+
+
+async def test_message_comes_as_the_stack_maps_it(open_gateway: OpenSite) -> None:
+    async with open_gateway(ORDERED) as site, site.connect() as socket:
+        await socket.send("héllo")
+        (record,) = await site.wait_for(lambda: records(site))
+        assert set(record) == {
+            "attributes",
+            "awsRegion",
+            "body",
+            "eventSource",
+            "eventSourceARN",
+            "md5OfBody",
+            "messageAttributes",
+            "messageId",
+            "receiptHandle",
+        }
+        assert record["eventSource"] == "aws:sqs"
+        assert record["eventSourceARN"].endswith(".fifo")
+        assert record["attributes"]["MessageGroupId"] == await site.id()
+        event = json.loads(record["body"])
+        assert set(event) == {"requestContext", "body", "isBase64Encoded"}
+        assert (event["isBase64Encoded"], base64.b64decode(event["body"]).decode()) == (True, "héllo")
+        assert event["requestContext"]["eventType"] == "MESSAGE"
+        assert event["requestContext"]["messageId"] == record["attributes"]["MessageDeduplicationId"]
+
+
+async def test_messages_of_one_connection_come_one_at_a_time_in_order(open_gateway: OpenSite) -> None:
+    async with open_gateway(ORDERED, concurrency=4) as site, site.connect() as one, site.connect() as two:
+        for number in range(4):
+            await order(one, sleep=0.1, number=number)
+        await order(two, sleep=0.1)
+        await site.wait_for(lambda: len(records(site, "end")) == 5)
+        group = await site.id()
+        notes = [
+            note
+            for kind in ("start", "end")
+            for note in site.notes(kind)
+            if "Records" in note["event"] and note["event"]["Records"][0]["attributes"]["MessageGroupId"] == group
+        ]
+        notes.sort(key=lambda note: note["at"])
+        assert [note["kind"] for note in notes] == ["start", "end"] * 4
+        bodies = [json.loads(note["event"]["Records"][0]["body"])["body"] for note in notes[::2]]
+        assert [json.loads(base64.b64decode(body))["number"] for body in bodies] == [0, 1, 2, 3]
+        # Meanwhile the other connection's was handled.
+        other = next(
+            note["at"] for note in site.notes("start") if note["event"].get("Records") and note not in notes
+        )
+        assert other < notes[-1]["at"]
+
+
+async def test_connect_and_disconnect_come_past_the_queue(open_gateway: OpenSite) -> None:
+    async with open_gateway(ORDERED) as site:
+        async with site.connect():
+            pass
+        await site.wait_for_event("DISCONNECT")
+        assert records(site) == []
+
+
+async def test_message_that_fails_is_lost_and_the_next_one_comes(open_gateway: OpenSite) -> None:
+    async with open_gateway(ORDERED) as site, site.connect() as socket:
+        await order(socket, do="exit")
+        await order(socket, number=2)
+        await site.wait_for(lambda: records(site, "end"))
+        await site.gateway.idle()
+        assert len(records(site)) == 2
+        assert len(site.gateway.dead_letters) == 1
+        # API Gateway has done its part once the message is in the queue.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.2)
+
+
+async def test_function_can_send_to_a_group(open_gateway: OpenSite) -> None:
+    async with open_gateway(ORDERED) as site:
+        first = await send(site, '{"sleep": 0.3}', "a=", "1")
+        client = SqsClient(
+            region=site.gateway.region, endpoint=f"{site.gateway.url}/_aws/sqs", credentials=FixedCredentials()
+        )
+        await client.send(site.gateway.queue_url, '{"second": 2}', group="a=", dedup="2")
+        await client.close()
+        # It was there before.
+        assert (await send(site, '{"sleep": 0.3}', "a=", "1"))["MessageId"] == first["MessageId"]
+        await site.gateway.idle()
+        assert [record["body"] for record in records(site)] == ['{"sleep": 0.3}', '{"second": 2}']
+        assert records(site)[0]["md5OfBody"] == first["MD5OfMessageBody"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"QueueUrl": "http://other/queue"}, "QueueDoesNotExist"),
+        ({"MessageBody": "a" * (1024 * 1024 + 1)}, "InvalidParameterValue"),
+    ],
+)
+async def test_message_that_cannot_be_is_refused(
+    open_gateway: OpenSite, options: dict[str, Any], code: str
+) -> None:
+    async with open_gateway(ORDERED) as site:
+        with pytest.raises(ClientError) as refused:
+            await send(site, "{}", "a", "1", **options)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert refused.value.response["Error"]["Code"] == code
+        assert records(site) == []

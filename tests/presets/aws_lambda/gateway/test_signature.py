@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import random
+import string
+from urllib.parse import quote
+
+import pytest
+from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
+from botocore.credentials import Credentials as BotocoreCredentials  # type: ignore[import-untyped]
+
+from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.gateway.http1 import Request
+from nitro_presets.aws_lambda.gateway.signature import Verifier
+
+CREDENTIALS = Credentials("AKIDEXAMPLE", "secret", "token")
+REGION = "eu-central-1"
+
+
+def make_signed(random: random.Random, service: str = "execute-api") -> tuple[Request, bytes]:
+    """Makes a request at random, signed by botocore."""
+    letters = string.ascii_letters + "=@-_.~ é+%"
+    segments = ["".join(random.choices(letters, k=random.randint(1, 8))) for _ in range(random.randint(1, 4))]
+    path = "/" + "/".join(quote(segment.strip(".") or "a", safe="@") for segment in segments)
+    pairs = [
+        (random.choice("abc"), quote("".join(random.choices(letters, k=3)))) for _ in range(random.randint(0, 3))
+    ]
+    query = "&".join(f"{name}={value}" for name, value in pairs)
+    body = random.randbytes(random.randint(0, 50))
+    method = random.choice(["DELETE", "GET", "POST"])
+    target = path + (f"?{query}" if query else "")
+    signed = AWSRequest(method, f"http://localhost:3000{target}", {"X-Amz-Thing": " a  b "}, body)
+    credentials = BotocoreCredentials(CREDENTIALS.access_key, CREDENTIALS.secret_key, CREDENTIALS.token)
+    SigV4Auth(credentials, service, REGION).add_auth(signed)
+    headers = {"Host": "localhost:3000", **dict(signed.headers.items())}
+    return Request(method, target, tuple(headers.items()), "127.0.0.1"), body
+
+
+def test_what_botocore_signs_is_good() -> None:
+    source = random.Random(3)
+    verifier = Verifier(CREDENTIALS, REGION)
+    for _ in range(300):
+        request, body = make_signed(source)
+        assert verifier.check(request, body, "execute-api") is None, request
+
+
+@pytest.mark.parametrize("part", ["body", "method", "path", "header", "service"])
+def test_what_was_changed_is_not(part: str) -> None:
+    source = random.Random(4)
+    verifier = Verifier(CREDENTIALS, REGION)
+    for _ in range(20):
+        request, body = make_signed(source)
+        service = "lambda" if part == "service" else "execute-api"
+        headers = tuple((name, "c" if name == "X-Amz-Thing" else value) for name, value in request.headers)
+        changed = Request(
+            "PUT" if part == "method" else request.method,
+            "/x" + request.target if part == "path" else request.target,
+            headers if part == "header" else request.headers,
+            request.client,
+        )
+        denial = verifier.check(changed, body + b"x" if part == "body" else body, service)
+        assert denial is not None
+        assert denial.code == "InvalidSignatureException"
+
+
+def test_old_signature_has_expired() -> None:
+    request, body = make_signed(random.Random(5))
+    headers = tuple(
+        (name, "20200101T000000Z" if name == "X-Amz-Date" else value.replace("/2026", "/2020"))
+        for name, value in request.headers
+    )
+    stale = Request(request.method, request.target, headers, request.client)
+    denial = Verifier(CREDENTIALS, REGION).check(stale, body, "execute-api")
+    assert denial is not None
+    assert denial.code == "InvalidSignatureException"
