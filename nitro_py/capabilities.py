@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 Capability = Literal[
     "http",
+    "http.length",
     "peers.reach",
     "streaming",
     "streaming.disconnect",
@@ -16,6 +17,7 @@ Capability = Literal[
     "websocket.binary",
     "websocket.buffering",
     "websocket.close-code",
+    "websocket.mounted",
     "websocket.ordered",
     "websocket.ping",
     "websocket.refusal-body",

@@ -116,6 +116,7 @@ class ServerTarget:
         url: Where it listens, such as `http://127.0.0.1:3000`.
         capabilities: What it can do; by default everything.
         socket_url: Where sockets connect, if elsewhere.
+        secure: Whether the app's own URLs are those of TLS.
     """
 
     def __init__(
@@ -124,8 +125,10 @@ class ServerTarget:
         *,
         capabilities: frozenset[Capability] = frozenset(CAPABILITIES),
         socket_url: str | None = None,
+        secure: bool = False,
     ) -> None:
         self.url = url
+        self.secure = secure
         self.capabilities = capabilities
         self.socket_url = socket_url or url.replace("http", "ws", 1)
 
@@ -195,12 +198,16 @@ class ServerTarget:
                 TestResponse(answer.status_code, Headers(answer.headers.raw_items()), body)
             ) from None
         try:
-            yield ServerSocket(connection)
+            yield self.make_socket(connection)
         finally:
             # A test may have left messages behind, and a client that does not read them sees no close frame.
             async with asyncio.TaskGroup() as group:
                 group.create_task(connection.close())
                 group.create_task(pass_over(connection))
+
+    def make_socket(self, connection: ClientConnection) -> ServerSocket:
+        """Makes what a test gets for an open connection; for targets whose clients speak more than WebSocket."""
+        return ServerSocket(connection)
 
     async def check_denied(self, capability: Capability) -> None:
         """Checks nothing: a server at a URL shows no build to refuse."""

@@ -143,7 +143,7 @@ class SocketFunction:
         handler = self._handler(row)
         if handler.message is None:
             return
-        peer = self._hub.make_peer(row)
+        peer = self._hub.make_peer(row, settled=True)
         data = unwrap_text(read_body(event), self._platform.settings.binary)
         message_id = event["requestContext"].get("messageId")
 

@@ -39,7 +39,7 @@ class Answers:
             "query": {"word": "x y", "many": "2"},
             "request": ["starlette.requests", "PUT", "x y"],
             "same_request": True,
-            "url": f"http://app.example{path}",
+            "url": f"{'https' if target.secure else 'http'}://app.example{path}",
         }
 
     async def test_status_and_headers_are_set_beside_the_value(self, target: Target) -> None:
@@ -143,7 +143,7 @@ class Answers:
         assert (await target.request("GET", "/mounted/nowhere")).text == "Not Found"
         assert (await target.request("DELETE", "/mounted/hello/a")).status == 405
 
-    @requires("websocket")
+    @requires("websocket", "websocket.mounted")
     async def test_mounted_application_has_sockets(self, target: Target) -> None:
         async with target.connect("/mounted/echo") as socket:
             await socket.send("hello")

@@ -76,6 +76,11 @@ class Routes:
         head = await target.request("HEAD", "/rules/methods/some")
         assert (head.status, head.body) == (200, b"")
         assert head.headers["content-type"] == get.headers["content-type"]
+
+    @requires("http.length")
+    async def test_head_tells_the_length_that_get_has(self, target: Target) -> None:
+        get = await target.request("GET", "/rules/methods/some")
+        head = await target.request("HEAD", "/rules/methods/some")
         assert head.headers["content-length"] == str(len(get.body))
 
     async def test_known_path_with_another_method_is_405(self, target: Target) -> None:

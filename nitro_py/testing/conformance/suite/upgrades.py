@@ -54,12 +54,18 @@ class Upgrades:
 
     @requires("websocket")
     @pytest.mark.parametrize(("guard", "status"), [("answer", 401), ("error", 429), ("value", 403)])
-    @pytest.mark.parametrize("path", ["/ws/upgrade/plain", "/mounted/echo"])
-    async def test_middleware_refuses(self, target: Target, guard: str, status: int, path: str) -> None:
+    async def test_middleware_refuses(self, target: Target, guard: str, status: int) -> None:
         key = make_key()
-        refused = await refuse(target, f"{path}?key={key}", headers={"x-guard": guard})
+        refused = await refuse(target, f"/ws/upgrade/plain?key={key}", headers={"x-guard": guard})
         assert refused.status == status
         assert await read_journal(target, key) == []
+
+    @requires("websocket", "websocket.mounted")
+    @pytest.mark.parametrize(("guard", "status"), [("answer", 401), ("error", 429), ("value", 403)])
+    async def test_middleware_refuses_before_a_mounted_application(
+        self, target: Target, guard: str, status: int
+    ) -> None:
+        assert (await refuse(target, "/mounted/echo", headers={"x-guard": guard})).status == status
 
     @requires("websocket.upgrade-headers")
     async def test_middleware_runs_around_the_upgrade(self, target: Target) -> None:

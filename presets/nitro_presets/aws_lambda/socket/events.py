@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from nitro_presets.aws_lambda.edge import pass_edge
 from nitro_py.event import ASGIMessage, Scope
@@ -33,7 +33,7 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
     named = [value for name, value in query if name == PATH_PARAMETER]
     raw_path = named[-1] if named else only_path(routes)
     offered = [item.strip() for field in headers.getlist("sec-websocket-protocol") for item in field.split(",")]
-    rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER])
+    rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
     return {
         "type": "websocket",
         "scheme": "wss",

@@ -29,8 +29,13 @@ class AwsHub:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
 
-    def make_peer(self, row: ConnectionRow) -> Peer:
-        """Makes a peer of what is kept about it; the handler may change the copy of the context."""
+    def make_peer(self, row: ConnectionRow, *, settled: bool = False) -> Peer:
+        """Makes a peer of what is kept about it; the handler may change the copy of the context.
+
+        Args:
+            row: What is kept.
+            settled: Whether its `$connect` is known to have returned, so that a 410 is believed at once.
+        """
         request = Request(
             row.url,
             headers=Headers(row.headers),
@@ -45,7 +50,7 @@ class AwsHub:
             protocol=row.protocol,
             context=copy_json(row.context),
             topics=set(row.topics),
-            channel=AwsChannel(row.id, row.connected_at, self.platform, state),
+            channel=AwsChannel(row.id, 0.0 if settled else row.connected_at, self.platform, state),
             hub=self,
         )
 

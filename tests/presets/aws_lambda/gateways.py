@@ -1,0 +1,102 @@
+"""Running the strict gateway beside tests, which have loops of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection
+
+from nitro_presets.aws_lambda.gateway.faults import Faults
+from nitro_presets.aws_lambda.gateway.server import Gateway
+from nitro_py.build.config import load_config
+from nitro_py.build.pipeline import plan_build, write_plan
+from nitro_py.encoding import Frame
+from nitro_py.testing.conformance import APP, ServerTarget
+from nitro_py.testing.conformance.server import ServerSocket
+
+# How long the gateway may take to start or to stop, in seconds.
+PATIENCE = 60.0
+
+
+def build_suite(folder: Path, **settings: object) -> Path:
+    """Builds the suite's app for AWS in a new folder, with `aws.*` settings, and gives the output folder."""
+    shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    overrides = {f"aws.{name}": value for name, value in settings.items()}
+    # A route that streams a topic is refused for this target, as a test of its own shows.
+    overrides |= {"preset": "aws-lambda", "ignore": ("ignored/**", "topics_sse/**")}
+    plan = plan_build(load_config(folder, mode="production", overrides=overrides, environ={}), {})
+    write_plan(plan)
+    return plan.output
+
+
+class EnvelopeSocket(ServerSocket):
+    """Is a client that knows the envelope in which binary messages travel."""
+
+    async def send(self, data: object) -> None:
+        """Sends bytes in an envelope, the rest as it is."""
+        if isinstance(data, bytes):
+            data = {"base64": base64.b64encode(data).decode()}
+        await super().send(data)
+
+    async def receive(self, timeout: float | None = None) -> Frame:
+        """Gives the next message, without its envelope."""
+        text = await super().receive(timeout)
+        assert isinstance(text, str)
+        if text.startswith('{"base64":'):
+            return base64.b64decode(json.loads(text)["base64"])
+        return text
+
+
+class EnvelopeTarget(ServerTarget):
+    """Drives a bundle on AWS with clients that know the envelope."""
+
+    def make_socket(self, connection: ClientConnection) -> ServerSocket:
+        """Makes what a test gets for an open connection."""
+        return EnvelopeSocket(connection)
+
+
+@contextmanager
+def run_gateway(
+    output: Path, *, environment: Mapping[str, str], concurrency: int = 4, faults: Faults | None = None
+) -> Iterator[str]:
+    """Runs a bundle behind the gateway, in a thread with a loop of its own, and gives its URL."""
+    ready = threading.Event()
+    url: list[str] = []
+    problems: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        gateway = Gateway(output, concurrency=concurrency, faults=faults, environment=environment)
+        async with gateway:
+            url.append(gateway.url)
+            ready.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as error:
+            problems.append(error)
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    if not ready.wait(PATIENCE) or problems:
+        raise AssertionError(f"The gateway did not start: {problems}")
+    try:
+        yield url[0]
+    finally:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE)
+    assert not problems, problems
