@@ -23,7 +23,7 @@ def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
         BuildError: A WebSocket route without the flag, or a route that needs what the target cannot do.
         ConfigError: Live reload would meet one of the app's routes.
     """
-    raise_all([*_check_flag(manifest, loaded), *_check_capabilities(manifest, loaded, preset)])
+    raise_all([*check_flag(manifest, loaded), *_check_capabilities(manifest, loaded, preset)])
     router = Router(manifest.routes)
 
     def serves(path: str) -> str | None:
@@ -33,7 +33,8 @@ def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
     check_config(loaded, serves)
 
 
-def _check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
+def check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
+    """Finds the WebSocket routes of a project that has not switched WebSocket on."""
     if loaded.config.websocket_enabled:
         return []
     source = loaded.source or "nitro.toml"

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from nitro_py.build.config import LoadedConfig, load_config
+from nitro_py.build.load import raise_all
 from nitro_py.build.pipeline import make_manifest
+from nitro_py.build.validate import check_flag
 from nitro_py.capabilities import Mode
 from nitro_py.encoding import encode_frame, to_json
 from nitro_py.headers import Headers
@@ -227,7 +229,10 @@ async def client(
             assert answer.json() == {"message": "hello"}
     """
     loaded = await asyncio.to_thread(load_project, Path(project), mode)
-    application = Application(App(loaded.root, await asyncio.to_thread(make_manifest, loaded)))
+    manifest = await asyncio.to_thread(make_manifest, loaded)
+    # What the build would refuse must not pass in a test.
+    raise_all(check_flag(manifest, loaded))
+    application = Application(App(loaded.root, manifest), public_dir=loaded.config.public_dir)
     path = list(sys.path)
     try:
         await within(PLUGIN_TIMEOUT, application.start(), "The app did not start")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ import httpx
 import pytest
 
 from nitro_py.capabilities import CAPABILITIES, Capability
-from nitro_py.runtime.ports import find_free_port
 from nitro_py.testing.conformance import JOURNAL, ServerTarget
 from nitro_py.testing.conformance.suite import Conformance
 from tests.bundles import PATIENCE, run_server
@@ -56,7 +56,7 @@ def target(
     """Runs the suite's bundle on another server."""
     server: AnyServer = request.param
     folder = tmp_path_factory.mktemp(server.name)
-    port = find_free_port(HOST, 20000)
+    port = find_port()
     arguments = [part.format(port=port) for part in server.arguments]
     with run_server(
         [sys.executable, "-m", server.name, *arguments, "nitro_server:app"],
@@ -68,6 +68,13 @@ def target(
         target = ServerTarget(f"http://{HOST}:{port}", capabilities=frozenset(CAPABILITIES) - server.lacking)
         wait_for_health(target.url)
         yield target
+
+
+def find_port() -> int:
+    """Finds a port that is free now; granian would share one that another test run has taken."""
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def wait_for_health(url: str) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.errors import BuildError
 from nitro_py.testing import Client, SocketClosed, UpgradeRefused, client
 from tests.bundles import copy_demo, write_files
 
 pytestmark = pytest.mark.anyio
 
 PROJECT = {
-    "nitro.toml": "experimental.websocket = true",
-    "public/hello.txt": "Hello.",
+    "nitro.toml": "experimental.websocket = true\npublic_dir = 'static'",
+    "static/hello.txt": "Hello.",
     "handlers/plugins/log.py": """
         from collections.abc import AsyncIterator
 
@@ -231,3 +232,10 @@ async def test_demo_answers(tmp_path: Path) -> None:
         assert (await socket.receive_json())["message"].startswith("Welcome ")
         await socket.send("ping")
         assert await socket.receive_json() == {"user": "server", "message": "pong"}
+
+
+async def test_what_the_build_refuses_does_not_pass_here(tmp_path: Path) -> None:
+    write_files(tmp_path, {**PROJECT, "nitro.toml": "public_dir = 'static'"})
+    with pytest.raises(BuildError, match="is a WebSocket route, and WebSocket is off"):
+        async with client(tmp_path):
+            pass

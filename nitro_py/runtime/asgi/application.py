@@ -16,6 +16,9 @@ from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Miss
 
+# Where a bundle has its public files, whatever the project calls the folder.
+PUBLIC_DIR = "public"
+
 logger = logging.getLogger("nitro_py.app")
 
 
@@ -27,15 +30,16 @@ class Application:
     Args:
         app: The app to serve.
         buffered: Whether the target holds streams back, so that one that was not declared is an error.
+        public_dir: Where its public files are, relative to the app's folder.
 
     Example:
         app = Application(App(folder, read_manifest(folder)))
     """
 
-    def __init__(self, app: App, *, buffered: bool = False) -> None:
+    def __init__(self, app: App, *, buffered: bool = False, public_dir: str = PUBLIC_DIR) -> None:
         self.app = app
         self._buffered = buffered
-        self._public = PublicFiles(app.root, app.manifest.public)
+        self._public = PublicFiles(app.root / public_dir, app.manifest.public)
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

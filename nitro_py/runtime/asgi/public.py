@@ -11,19 +11,17 @@ from nitro_py.event import Receive, Scope, Send
 if TYPE_CHECKING:
     from starlette.staticfiles import StaticFiles
 
-PUBLIC_DIR = "public"
-
 
 class PublicFiles:
     """Serves the files that the manifest names, and no others, with ETags and ranges by Starlette.
 
     Args:
-        root: The bundle's folder.
-        paths: The files' paths below `public/`, each with a leading slash.
+        folder: Where they are.
+        paths: Their paths below it, each with a leading slash.
     """
 
-    def __init__(self, root: Path, paths: Iterable[str]) -> None:
-        self._folder = root / PUBLIC_DIR
+    def __init__(self, folder: Path, paths: Iterable[str]) -> None:
+        self._folder = folder
         self._paths = frozenset(paths)
         self._files: StaticFiles | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.testing.conformance.target import Target
+from nitro_py.testing.conformance.target import Target, requires
 
 HELLO = "Hello from a file, with enough in it for a range.\n"
 

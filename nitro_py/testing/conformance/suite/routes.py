@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nitro_py.testing.conformance.suite.steps import make_key, read_journal
-from nitro_py.testing.conformance.target import Target
+from nitro_py.testing.conformance.target import Target, requires
 
 METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
 

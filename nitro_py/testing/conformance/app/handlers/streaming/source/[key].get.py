@@ -8,10 +8,15 @@ from nitro_py import Event, EventStream, EventStreamMessage, create_event_stream
 
 from ..._journal import note
 
+# Kept, so that no garbage collector closes a source in the place of the stream.
+SOURCES: list[AsyncIterator[EventStreamMessage]] = []
+
 
 @define_handler
 async def handler(event: Event) -> EventStream:
-    return create_event_stream(event, produce(event.params["key"], int(event.query.get("size", "10"))))
+    source = produce(event.params["key"], int(event.query.get("size", "10")))
+    SOURCES.append(source)
+    return create_event_stream(event, source)
 
 
 async def produce(key: str, size: int) -> AsyncIterator[EventStreamMessage]:
