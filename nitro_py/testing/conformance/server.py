@@ -116,7 +116,6 @@ class ServerTarget:
         url: Where it listens, such as `http://127.0.0.1:3000`.
         capabilities: What it can do; by default everything.
         socket_url: Where sockets connect, if elsewhere.
-        secure: Whether the app's own URLs are those of TLS.
     """
 
     def __init__(
@@ -125,10 +124,8 @@ class ServerTarget:
         *,
         capabilities: frozenset[Capability] = frozenset(CAPABILITIES),
         socket_url: str | None = None,
-        secure: bool = False,
     ) -> None:
         self.url = url
-        self.secure = secure
         self.capabilities = capabilities
         self.socket_url = socket_url or url.replace("http", "ws", 1)
 

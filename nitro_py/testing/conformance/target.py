@@ -67,8 +67,6 @@ class Target(Protocol):
     """
 
     capabilities: frozenset[Capability]
-    # Whether the app's own URLs are those of TLS, which somebody in front of it speaks.
-    secure: bool
 
     async def request(
         self,

@@ -1,5 +1,8 @@
 """Running the strict gateway beside tests, which have loops of their own."""
 
+# Each wait has its own limit, and its own message when that is reached.
+# ruff: noqa: ASYNC109
+
 from __future__ import annotations
 
 import asyncio

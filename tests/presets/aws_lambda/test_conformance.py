@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -33,11 +32,12 @@ LACKING: frozenset[Capability] = frozenset(
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
     """Runs the suite's app."""
     folder = tmp_path_factory.mktemp("aws")
-    output = build_suite(folder / "app", streaming="function-url", binary="base64", ordered=True, keep_headers=("cookie",))
+    settings = {"streaming": "function-url", "binary": "base64", "keep_headers": ("cookie",)}
+    output = build_suite(folder / "app", ordered=True, **settings)
     journal = folder / "journal"
     journal.mkdir()
     with run_gateway(output, environment={JOURNAL: str(journal)}) as url:
-        yield EnvelopeTarget(url, capabilities=frozenset(CAPABILITIES) - LACKING, secure=True)
+        yield EnvelopeTarget(url, capabilities=frozenset(CAPABILITIES) - LACKING)
 
 
 class TestAws(Conformance):

@@ -39,7 +39,7 @@ class Answers:
             "query": {"word": "x y", "many": "2"},
             "request": ["starlette.requests", "PUT", "x y"],
             "same_request": True,
-            "url": f"{'https' if target.secure else 'http'}://app.example{path}",
+            "url": f"http://app.example{path}",
         }
 
     async def test_status_and_headers_are_set_beside_the_value(self, target: Target) -> None:

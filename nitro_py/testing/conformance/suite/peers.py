@@ -42,7 +42,7 @@ class Peers:
             "ready_state": 1,
             "request": "nitro_py.request.Request",
             "topics": [],
-            "url": f"{'wss' if target.secure else 'ws'}://app.example{path}",
+            "url": f"ws://app.example{path}",
         }
 
     @requires("websocket")

@@ -36,7 +36,8 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
     rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
     return {
         "type": "websocket",
-        "scheme": "wss",
+        # Only the local gateway speaks in the clear.
+        "scheme": "ws" if headers.get("x-forwarded-proto") == "http" else "wss",
         "path": unquote(raw_path),
         "raw_path": raw_path.encode(),
         "query_string": rest.encode(),
