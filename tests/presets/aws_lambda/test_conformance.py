@@ -11,11 +11,11 @@ from nitro_py.testing.conformance import JOURNAL
 from nitro_py.testing.conformance.suite import Conformance
 from tests.presets.aws_lambda.gateways import EnvelopeTarget, build_suite, run_gateway
 
-# What the contract's table says that AWS cannot do, whatever the settings.
+# What the contract's table says that AWS cannot do, whatever the settings; `test_denied.py` shows it.
 LACKING: frozenset[Capability] = frozenset(
     {
-        "streaming.disconnect",
         "http.length",
+        "streaming.disconnect",
         "topics.ordered",
         "topics.sse",
         "websocket.buffering",
@@ -29,16 +29,40 @@ LACKING: frozenset[Capability] = frozenset(
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
-    """Runs the suite's app."""
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
+    """Runs the suite's app with every setting that adds a capability."""
     folder = tmp_path_factory.mktemp("aws")
     settings = {"streaming": "function-url", "binary": "base64", "keep_headers": ("cookie",)}
     output = build_suite(folder / "app", ordered=True, **settings)
-    journal = folder / "journal"
-    journal.mkdir()
-    with run_gateway(output, environment={JOURNAL: str(journal)}) as url:
+    (folder / "journal").mkdir()
+    with run_gateway(output, environment={JOURNAL: str(folder / "journal")}) as url:
         yield EnvelopeTarget(url, capabilities=frozenset(CAPABILITIES) - LACKING)
 
 
-class TestAws(Conformance):
-    """Runs the suite with messages in order."""
+@pytest.fixture(scope="module")
+def unordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
+    """Runs the suite's app without a queue and without an envelope: messages may overlap."""
+    folder = tmp_path_factory.mktemp("plain")
+    output = build_suite(folder / "app", streaming="function-url", keep_headers=("cookie",))
+    (folder / "journal").mkdir()
+    lacking: set[Capability] = {"websocket.binary", "websocket.ordered"}
+    with run_gateway(output, environment={JOURNAL: str(folder / "journal")}) as url:
+        yield EnvelopeTarget(url, capabilities=frozenset(CAPABILITIES) - LACKING - lacking)
+
+
+class TestWithEverySetting(Conformance):
+    """Runs the suite with a stream, an envelope and an order."""
+
+    @pytest.fixture
+    def target(self, everything: EnvelopeTarget) -> EnvelopeTarget:
+        """Gives the running bundle."""
+        return everything
+
+
+class TestUnordered(Conformance):
+    """Runs the suite without a queue."""
+
+    @pytest.fixture
+    def target(self, unordered: EnvelopeTarget) -> EnvelopeTarget:
+        """Gives the running bundle."""
+        return unordered

@@ -13,7 +13,7 @@ from nitro_py.testing.conformance.target import Target, requires
 class Failures:
     """Tests the contract's paragraph "Errors"."""
 
-    @requires("websocket")
+    @requires("websocket", "websocket.ordered")
     async def test_exception_in_a_message_hook_goes_to_error_then_close(self, target: Target) -> None:
         key = make_key()
         async with open_script(target, key) as socket:
@@ -54,7 +54,7 @@ class Failures:
             await other.send("still here")
             assert await other.receive_text() == "still here"
 
-    @requires("websocket")
+    @requires("websocket", "websocket.ordered")
     @pytest.mark.parametrize("caught", [True, False])
     async def test_sending_to_a_peer_that_is_gone_raises(self, target: Target, caught: bool) -> None:
         key = make_key()

@@ -65,7 +65,7 @@ class Order:
                 assert (await ask(other, "state"))["ready_state"] == 1
             await write_journal(target, key, "never")
 
-    @requires("websocket")
+    @requires("websocket", "websocket.ordered")
     @pytest.mark.parametrize("way", ["close", "drop"])
     async def test_disconnect_cancels_no_running_hook(self, target: Target, way: str) -> None:
         key = make_key()
@@ -90,7 +90,7 @@ class Order:
         lines = await reach_close(target, key, 2)
         assert [line.partition(" ")[0] for line in lines] == ["open", "open", "close"] * 2
 
-    @requires("websocket")
+    @requires("websocket", "websocket.ordered")
     async def test_hooks_may_be_plain_functions(self, target: Target) -> None:
         key = make_key()
         async with target.connect(f"/ws/sync/{key}") as socket:
