@@ -250,10 +250,10 @@ def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
         config: The settings of the build.
 
     Returns:
-        The tables `aws`, `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
+        The tables `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
 
     Example:
         >>> runtime_settings(NitroConfig())["sse"]
         {'heartbeat': 15.0}
     """
-    return config.model_dump(mode="json", include={"aws", "http", "runtime_config", "sse", "websocket"})
+    return config.model_dump(mode="json", include={"http", "runtime_config", "sse", "websocket"})

@@ -12,7 +12,7 @@ from nitro_py.errors import ConfigError
 from tests.build.config_files import fail_to_load
 
 TABLES = (
-    "`dev`, `development`, `experimental`, `features`, `handlers_dir`, `http`, `ignore`, `include`, "
+    "`aws`, `dev`, `development`, `experimental`, `features`, `handlers_dir`, `http`, `ignore`, `include`, "
     "`output_dir`, `preset`, `production`, `public_dir`, `runtime_config`, `sse`, `websocket`"
 )
 WEBSOCKET = "`allowed_origins`, `buffer_limit`, `compression`, `idle_timeout`, `max_message`, `max_queue`"

@@ -83,7 +83,7 @@ def test_unknown_variable_in_a_known_table(tmp_path: Path) -> None:
 )
 def test_unknown_variable(tmp_path: Path, name: str, hint: str) -> None:
     error = fail_to_load(tmp_path, environ={name: "x"})
-    assert error.message.startswith(f"Unknown key `{name}` in the environment: expected one of `NITRO_DEV__")
+    assert error.message.startswith(f"Unknown key `{name}` in the environment: expected one of `NITRO_AWS__")
     assert error.message.endswith(f"`NITRO_WEBSOCKET__MAX_QUEUE`, got `{name}`.")
     assert error.hint == hint
 

@@ -17,7 +17,7 @@ from nitro_py.cli.output import format_size
 from tests.bundles import clean_environment, write_files
 from tests.cli.commands import NITROPY, make_project, run_nitropy, succeed
 
-COMMANDS = ["init", "dev", "build", "preview", "routes", "check", "publish", "config"]
+COMMANDS = ["init", "dev", "build", "preview", "deploy", "routes", "check", "publish", "config"]
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal
 
@@ -90,7 +90,7 @@ class AwsLambdaPreset:
         own = {
             **collect_runtime("nitro_presets.aws_lambda", *SHIPPED),
             **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
-            MANIFEST_NAME: build.manifest.to_json().encode(),
+            MANIFEST_NAME: add_settings(build).to_json().encode(),
             **{name: _template(name) for name in STUBS},
         }
         return Bundle(
@@ -114,6 +114,12 @@ class AwsLambdaPreset:
             notes=describe_target(target),
             extra={"functions": functions},
         )
+
+
+def add_settings(build: BuildInput) -> Manifest:
+    """Adds `aws.*` to the settings that ship."""
+    aws = build.config.aws.model_dump(mode="json")
+    return replace(build.manifest, settings={**build.manifest.settings, "aws": aws})
 
 
 def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:

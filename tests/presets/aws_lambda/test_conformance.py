@@ -32,8 +32,9 @@ LACKING: frozenset[Capability] = frozenset(
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
     """Runs the suite's app with every setting that adds a capability."""
     folder = tmp_path_factory.mktemp("aws")
-    settings = {"streaming": "function-url", "binary": "base64", "keep_headers": ("cookie",)}
-    output = build_suite(folder / "app", ordered=True, **settings)
+    output = build_suite(
+        folder / "app", streaming="function-url", binary="base64", ordered=True, keep_headers=("cookie",)
+    )
     (folder / "journal").mkdir()
     with run_gateway(output, environment={JOURNAL: str(folder / "journal")}) as url:
         yield EnvelopeTarget(url, capabilities=frozenset(CAPABILITIES) - LACKING)
