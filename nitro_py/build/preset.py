@@ -73,6 +73,21 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """Is a limit of the target on what it takes.
+
+    Args:
+        path: The file or folder that it is about, relative to the output folder.
+        size: In bytes.
+        what: What it is, after "of".
+    """
+
+    path: str
+    size: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """Is what a preset emits.
 
@@ -87,6 +102,7 @@ class Bundle:
         vendor: Dependencies to install into it.
         package: What to pack once the dependencies are there.
         notes: What the user should know about this build, a line each.
+        limits: How large the target lets the bundle be.
         extra: What else `nitro.json` shall say.
     """
 
@@ -99,6 +115,7 @@ class Bundle:
     vendor: Vendor | None = None
     package: Package | None = None
     notes: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

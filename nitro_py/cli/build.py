@@ -13,8 +13,9 @@ import typer
 from nitro_py.build.config import LoadedConfig, Mode
 from nitro_py.build.pipeline import Plan, plan_build, write_plan
 from nitro_py.build.write import check_output
-from nitro_py.cli.output import format_size, print_json, print_line, print_table, show_progress
+from nitro_py.cli.output import format_size, messages, print_json, print_line, print_table, show_progress
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
+from nitro_py.cli.sizes import list_dependencies, list_warnings
 
 # A table with more rows than this is drawn together further.
 MOST_ROWS = 24
@@ -38,6 +39,16 @@ def build(
         return
     print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan)}")
     print_table(("file", "files", "size"), list_emitted(loaded.config.output_dir, sizes), right=(1, 2))
+    dependencies = list_dependencies(plan.output, plan.bundle)
+    if dependencies:
+        print_line()
+        print_table(("dependency", "size"), dependencies, right=(1,))
+    if plan.bundle.notes:
+        print_line()
+    for note in plan.bundle.notes:
+        print_line(f"{note}.")
+    for warning in list_warnings(plan.bundle, sizes):
+        print_line(f"warning: {warning}", style="yellow", to=messages)
     _print_next(loaded, built, output_dir)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from nitro_presets.aws_lambda.target import Target, build_python, find_target
 from nitro_presets.aws_lambda.template import TemplateOptions, render_template
 from nitro_py.build.dependencies import pin_requirements
-from nitro_py.build.preset import BuildInput, Bundle, Deployment, Package, Vendor, merge_files
+from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
@@ -34,6 +34,11 @@ ADVICE: Mapping[Capability, str] = {
     "websocket.binary": 'Set `aws.binary = "base64"`.',
     "websocket.ordered": "Set `aws.ordered = true`.",
 }
+# What Lambda takes: unpacked, and as an archive that is sent to it without a bucket.
+LIMITS = (
+    Limit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks"),
+    Limit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
+)
 # What the stack tells the functions.
 STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
 # Seconds that a function may take: API Gateway waits for 29, a sweep or a fan-out for nobody.
@@ -112,6 +117,7 @@ class AwsLambdaPreset:
                 SERVER, archive=ARCHIVE, bytecode=target.takes_bytecode, programs=frozenset({WRAPPER})
             ),
             notes=describe_target(target),
+            limits=LIMITS,
             extra={"functions": functions},
         )
 

@@ -1,0 +1,130 @@
+"""The function package: what is in it, what is not, and that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nitro_py.build.pipeline import write_plan
+from tests.bundles import copy_demo, plan_project, write_files
+
+pytestmark = pytest.mark.timeout(180)
+
+# What the WebSocket function must not load, unless a route asks for it.
+HEAVY = ("boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn")
+
+
+def build(folder: Path, **settings: object) -> Path:
+    """Builds a project for AWS and gives its output folder."""
+    overrides = {f"aws.{name}": value for name, value in settings.items()}
+    plan = plan_project(folder, preset="aws-lambda", **{"aws.streaming": "function-url", **overrides})
+    write_plan(plan)
+    return plan.output
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds the repository's own handlers for AWS."""
+    folder = copy_demo(tmp_path_factory.mktemp("first"))
+    secrets = {
+        ".env": "TOKEN=1",
+        "handlers/.env.local": "TOKEN=2",
+        "handlers/api/server.pem": "a key",
+        "handlers/.git/config": "a repository",
+        "handlers/api/id_rsa": "a key",
+    }
+    return build(write_files(folder, secrets))
+
+
+def test_package_of_the_demo_is_small_and_holds_what_runs(demo: Path) -> None:
+    archive = demo / "function.zip"
+    assert archive.stat().st_size < 6_000_000
+    with zipfile.ZipFile(archive) as package:
+        names = set(package.namelist())
+        assert package.getinfo("nitro_wrapper.sh").external_attr >> 16 == 0o100755
+    assert {"manifest.json", "nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py"} <= names
+    assert "handlers/api/ws/chat.py" in names
+    packages = {name.split("/")[1] for name in names if name.startswith("vendor/")}
+    assert {"mangum", "pydantic", "starlette"} <= packages
+    assert not {"boto3", "botocore", "typer", "uv", "uvicorn", "watchfiles"} & packages
+    assert not any(name.startswith(("nitro_py/build/", "nitro_py/cli/", "nitro_py/dev/")) for name in names)
+    assert not any(name.startswith("nitro_presets/aws_lambda/gateway/") for name in names)
+
+
+def test_archive_and_folder_are_the_same(demo: Path) -> None:
+    with zipfile.ZipFile(demo / "function.zip") as package:
+        packed = {name: package.read(name) for name in package.namelist()}
+    folder = demo / "server"
+    assert packed == {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_nothing_secret_travels(demo: Path) -> None:
+    with zipfile.ZipFile(demo / "function.zip") as package:
+        names = package.namelist()
+    handlers = [name for name in names if name.startswith("handlers/")]
+    assert handlers
+    assert [
+        name for name in handlers if ".env" in name or ".pem" in name or ".git" in name or "id_rsa" in name
+    ] == []
+
+
+def test_same_input_gives_the_same_archive_from_any_folder(
+    demo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = build(copy_demo(tmp_path_factory.mktemp("second") / "elsewhere"))
+    assert (again / "function.zip").read_bytes() == (demo / "function.zip").read_bytes()
+    assert (again / "template.yaml").read_bytes() == (demo / "template.yaml").read_bytes()
+
+
+def test_byte_code_is_there_where_it_can_be_used(demo: Path, tmp_path: Path) -> None:
+    tag = sys.implementation.cache_tag
+    with zipfile.ZipFile(demo / "function.zip") as package:
+        code = package.read(f"nitro_py/__pycache__/peer.{tag}.pyc")
+    # PEP 552: flags 0b01, a hash that nobody checks.
+    assert code[4:8] == (1).to_bytes(4, "little")
+    other = "3.12" if sys.version_info[:2] != (3, 12) else "3.13"
+    plan = plan_project(
+        write_files(tmp_path, {"nitro.toml": "", "handlers/index.get.py": HELLO}),
+        preset="aws-lambda",
+        **{"aws.python": other},
+    )
+    assert plan.bundle.package is not None
+    assert not plan.bundle.package.bytecode
+    assert any("No byte code" in note for note in plan.bundle.notes)
+
+
+def test_information_names_the_functions(demo: Path) -> None:
+    functions = json.loads((demo / "nitro.json").read_text())["functions"]
+    assert functions["websocket"]["handler"] == "nitro_websocket.handler"
+    assert functions["http"]["handler"] == "nitro_http.handler"
+    assert functions["websocket"]["needs"] == ["NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION"]
+
+
+@pytest.mark.parametrize("module", ["nitro_http", "nitro_websocket"])
+def test_importing_an_entry_needs_no_environment_and_loads_nothing_heavy(demo: Path, module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=demo / "server",
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+HELLO = """
+    from nitro_py import Event, define_handler
+
+    @define_handler
+    async def handler(event: Event) -> str:
+        return "hello"
+    """
