@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
 
 from nitro_presets.aws_lambda.gateway.frames import ClientSocket
 from nitro_presets.aws_lambda.gateway.identifiers import make_connection_id
@@ -24,13 +23,7 @@ class Connection:
     id: str = field(default_factory=make_connection_id)
     connected_at: int = field(default_factory=lambda: now())
     last_active_at: int = field(default_factory=lambda: now())
-    state: Literal["connecting", "open", "closed"] = "connecting"
     socket: ClientSocket | None = None
-
-    def open(self, socket: ClientSocket) -> None:
-        """Lets messages through."""
-        self.socket = socket
-        self.state = "open"
 
     def touch(self) -> None:
         """Notes that something was said."""
@@ -52,19 +45,15 @@ class Connections:
 
     def remove(self, connection: Connection) -> None:
         """Takes one away that has ended."""
-        connection.state = "closed"
         self._by_id.pop(connection.id, None)
 
     def find_open(self, id: str) -> tuple[Connection, ClientSocket] | None:
         """Finds a connection that messages can be sent to."""
         connection = self._by_id.get(id)
-        if connection is None or connection.state != "open" or connection.socket is None:
+        # Until `$connect` has returned there is no socket.
+        if connection is None or connection.socket is None or connection.socket.closing:
             return None
-        return None if connection.socket.closing else (connection, connection.socket)
-
-    def all(self) -> tuple[Connection, ...]:
-        """Lists all, those included that wait for `$connect`."""
-        return tuple(self._by_id.values())
+        return connection, connection.socket
 
 
 def now() -> int:

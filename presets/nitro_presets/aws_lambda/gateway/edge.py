@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 from nitro_presets.aws_lambda.edge import HOST_HEADER, SECRET_HEADER
 from nitro_presets.aws_lambda.gateway.http1 import Request
+from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER
 from nitro_presets.aws_lambda.socket.events import PATH_PARAMETER
 
 
@@ -20,6 +21,27 @@ def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, 
     replaced = {"host", HOST_HEADER, SECRET_HEADER}
     kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
     return [("Host", domain), *kept, (HOST_HEADER, request.get("host") or ""), (SECRET_HEADER, secret)]
+
+
+def add_client(request: Request, headers: list[tuple[str, str]], trace: str) -> list[tuple[str, str]]:
+    """Adds what an API says of its client, in place of what the client says of itself.
+
+    Args:
+        request: The client's request.
+        headers: Its header fields, as they are to reach the function.
+        trace: The trace that starts with it.
+    """
+    port = (request.get("host") or "").rpartition(":")[2]
+    told = [value for name, value in headers if name.lower() == "x-forwarded-for"]
+    replaced = {"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", TRACE_HEADER.lower()}
+    return [
+        *((name, value) for name, value in headers if name.lower() not in replaced),
+        (TRACE_HEADER, trace),
+        ("X-Forwarded-For", ", ".join([*told, request.client])),
+        # What is true of this client; on AWS none comes in the clear.
+        ("X-Forwarded-Port", port if port.isdigit() else "80"),
+        ("X-Forwarded-Proto", "http"),
+    ]
 
 
 def move_path(request: Request) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+from nitro_presets.aws_lambda.gateway.edge import add_client
 from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnection, Request
 from nitro_presets.aws_lambda.gateway.http_events import (
     HttpAnswer,
@@ -16,7 +17,7 @@ from nitro_presets.aws_lambda.gateway.http_events import (
 from nitro_presets.aws_lambda.gateway.limits import MIB, Limits
 from nitro_presets.aws_lambda.gateway.outcome import Answer, Failure, Outcome, Stream, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER, start_trace
+from nitro_presets.aws_lambda.gateway.trace import start_trace
 
 # What marks a stream that starts with a status and header fields.
 INTEGRATION = "application/vnd.awslambda.http-integration-response"
@@ -54,39 +55,36 @@ class HttpApi:
             headers: Its header fields, as they are to reach the function.
         """
         trace = start_trace()
-        added = [
-            ("x-forwarded-for", request.client),
-            ("x-forwarded-port", "443"),
-            ("x-forwarded-proto", "https"),
-            (TRACE_HEADER, trace),
-        ]
         try:
             body = await http.read_body(MAX_BODY)
         except BodyTooLargeError:
             await http.respond_json(413, {"message": "Request Entity Too Large"}, [("connection", "close")])
             return
-        event = make_http_event(self._function.event, request, [*headers, *added], self._domain, body)
+        event = make_http_event(
+            self._function.event, request, add_client(request, headers, trace), self._domain, body
+        )
         payload = json.dumps(event).encode()
         if len(payload) > self._limits.payload:
             await http.respond_json(413, {"message": "Request Entity Too Large"})
             return
         outcome = await self._invoke(payload, trace)
-        if isinstance(outcome, Stream) and self._function.streaming:
-            await self._stream(http, outcome)
-        elif outcome is None:
+        if outcome is None:
             await http.respond_json(503, {"message": "Service Unavailable"})
+        elif isinstance(outcome, Stream):
+            await self._stream(http, request, outcome)
         else:
-            await self._respond(http, await collect(outcome))
+            await self._respond(http, request, outcome)
 
     async def _invoke(self, payload: bytes, trace: str) -> Outcome | None:
         seconds = self._limits.http_integration if self._function.event == "http-api" else None
         try:
             async with asyncio.timeout(seconds):
-                return await self._pool.invoke(payload, trace)
+                outcome = await self._pool.invoke(payload, trace)
+                return outcome if self._function.streaming else await collect(outcome)
         except TimeoutError:
             return None
 
-    async def _respond(self, http: HttpConnection, outcome: Answer | Failure) -> None:
+    async def _respond(self, http: HttpConnection, request: Request, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):
             await self._fail(http)
             return
@@ -95,6 +93,9 @@ class HttpApi:
         answer = raw if self._function.streaming else read_http_answer(outcome.body)
         if answer is None:
             await self._fail(http)
+        elif request.method == "HEAD" and answer.length is not None:
+            await http.start(answer.status, [*answer.headers, ("content-length", answer.length)])
+            await http.end()
         else:
             await http.respond(answer.status, answer.headers, answer.body)
 
@@ -104,7 +105,7 @@ class HttpApi:
         else:
             await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")
 
-    async def _stream(self, http: HttpConnection, stream: Stream) -> None:
+    async def _stream(self, http: HttpConnection, request: Request, stream: Stream) -> None:
         """Hands a stream on as it comes. That the client has left, the function is not told."""
         chunks = stream.chunks()
         answer: HttpAnswer | None = HttpAnswer(200, [("content-type", stream.content_type)])
@@ -116,7 +117,9 @@ class HttpApi:
             if answer is None:
                 await self._fail(http)
                 return
-            await http.start(answer.status, answer.headers)
+            length = answer.length if request.method == "HEAD" else None
+            headers = [*answer.headers, ("content-length", length)] if length is not None else answer.headers
+            await http.start(answer.status, headers)
             await http.write(rest)
             async for chunk in chunks:
                 await http.write(chunk)

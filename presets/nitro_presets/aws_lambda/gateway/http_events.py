@@ -29,11 +29,13 @@ class HttpAnswer:
         status: The HTTP status.
         headers: The header fields.
         body: The body, empty where it is still to come.
+        length: What the function says that a body has, in the answer to `HEAD`.
     """
 
     status: int
     headers: Fields
     body: bytes = b""
+    length: str | None = None
 
 
 def make_http_event(kind: HttpKind, request: Request, headers: Fields, domain: str, body: bytes) -> Event:
@@ -108,7 +110,7 @@ def read_http_answer(body: bytes) -> HttpAnswer | None:
     try:
         text = answer.get("body") or ""
         content = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
-        return HttpAnswer(int(answer["statusCode"]), _read_fields(answer), content)
+        return HttpAnswer(int(answer["statusCode"]), _read_fields(answer), content, _find_length(answer))
     except (ValueError, TypeError, AttributeError, binascii.Error):
         return None
 
@@ -117,7 +119,7 @@ def read_prelude(text: bytes) -> HttpAnswer | None:
     """Reads what a streamed answer starts with; `None` when it is no proper prelude."""
     try:
         prelude: dict[str, Any] = json.loads(text)
-        return HttpAnswer(int(prelude["statusCode"]), _read_fields(prelude))
+        return HttpAnswer(int(prelude["statusCode"]), _read_fields(prelude), length=_find_length(prelude))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -126,6 +128,11 @@ def _read_fields(answer: dict[str, Any]) -> Fields:
     headers = [(str(name), str(value)) for name, value in (answer.get("headers") or {}).items()]
     kept = [(name, value) for name, value in headers if name.lower() not in _OWN]
     return [*kept, *(("set-cookie", str(cookie)) for cookie in answer.get("cookies") or ())]
+
+
+def _find_length(answer: dict[str, Any]) -> str | None:
+    lengths = [value for name, value in (answer.get("headers") or {}).items() if name.lower() == "content-length"]
+    return str(lengths[-1]) if lengths else None
 
 
 def _join_parameters(query: str) -> dict[str, str]:

@@ -89,5 +89,8 @@ async def collect(outcome: Outcome) -> Answer | Failure:
     """Waits for the whole of an answer."""
     if not isinstance(outcome, Stream):
         return outcome
-    body = b"".join([chunk async for chunk in outcome.chunks()])
+    try:
+        body = b"".join([chunk async for chunk in outcome.chunks()])
+    finally:
+        outcome.discard()
     return outcome.failure or Answer(body)

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from nitro_presets.aws_lambda.gateway.connections import Connection, Connections
+from nitro_presets.aws_lambda.gateway.edge import add_client
 from nitro_presets.aws_lambda.gateway.events import Api, Event
 from nitro_presets.aws_lambda.gateway.faults import Faults
 from nitro_presets.aws_lambda.gateway.frames import LEFT, ClientSocket, Ending, accept_key
@@ -19,7 +20,7 @@ from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.queue import FifoQueue, map_message
 from nitro_presets.aws_lambda.gateway.tasks import Tasks
-from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER, start_trace
+from nitro_presets.aws_lambda.gateway.trace import start_trace
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -109,9 +110,7 @@ class SocketApi:
     ) -> Event | int:
         """Asks the function, and gives its answer or the status of a refusal."""
         trace = start_trace()
-        scheme = [("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https")]
-        added = [(TRACE_HEADER, trace), ("X-Forwarded-For", request.client), *scheme]
-        event = self._api.connect(connection, [*headers, *added], query)
+        event = self._api.connect(connection, add_client(request, headers, trace), query)
         answer = await self._invoke(event, trace)
         if isinstance(answer, int):
             return answer
@@ -130,7 +129,7 @@ class SocketApi:
             fields.append(("Sec-WebSocket-Protocol", protocol))
         data = http.switch(fields)
         socket = ClientSocket(http.reader, http.writer, data, self._limits)
-        connection.open(socket)
+        connection.socket = socket
         return socket
 
     async def _talk(self, connection: Connection, socket: ClientSocket) -> None:
@@ -147,7 +146,6 @@ class SocketApi:
         finally:
             life.cancel()
             idle.cancel()
-            connection.state = "closed"
         if socket.ending is not None:
             self._end(connection, socket.ending)
         await socket.finish()

@@ -65,6 +65,21 @@ async def test_event_has_the_shape_of_aws(open_gateway: OpenSite) -> None:
         }
 
 
+async def test_client_cannot_speak_for_the_platform(open_gateway: OpenSite) -> None:
+    forged = {
+        "X-Forwarded-Proto": "ftp",
+        "X-Forwarded-For": "8.8.8.8",
+        "X-Amzn-Trace-Id": "Root=mine",
+        "Host": "a.b",
+    }
+    async with open_gateway(URL) as site:
+        headers = (await echo(site, headers=forged))["headers"]
+        assert headers["x-forwarded-for"] == "8.8.8.8, 127.0.0.1"
+        assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == ("http", "80")
+        assert headers["x-nitro-host"] == "a.b"
+        assert headers["x-amzn-trace-id"].startswith("Root=1-")
+
+
 async def test_http_api_decodes_the_path_and_loses_its_end(open_gateway: OpenSite) -> None:
     async with open_gateway(API) as site:
         assert (await echo(site, path="/a%20b/c%2Fd%3Fe"))["rawPath"] == "/a b/c/d"
@@ -114,7 +129,8 @@ async def test_answer_is_read(open_gateway: OpenSite) -> None:
         response = await client.get(ask(site, do="return", value=value))
         assert (response.status_code, response.content, response.headers["x-a"]) == (201, b"\xff\x00", "1")
         assert response.headers.get_list("set-cookie") == ["a=1; Path=/", "b=2"]
-        assert (await client.head(ask(site, do="return", value=value))).content == b""
+        head = await client.head(ask(site, do="return", value=value))
+        assert (head.content, head.headers["content-length"]) == (b"", "77")
         response = await client.get(ask(site, do="return", value={"any": "thing"}))
         assert (response.status_code, response.json()) == (200, {"any": "thing"})
 
@@ -137,6 +153,17 @@ async def test_http_api_does_not_wait_for_ever(open_gateway: OpenSite) -> None:
         assert (response.status_code, response.json()) == (503, {"message": "Service Unavailable"})
 
 
+@pytest.mark.parametrize("pauses", [{"sleep": 1}, {"pause": 0.005}], ids=["start", "end"])
+async def test_late_answer_goes_nowhere_and_keeps_nobody(open_gateway: OpenSite, pauses: dict[str, Any]) -> None:
+    async with open_gateway(API, limits=Limits(http_integration=0.5)) as site, httpx.AsyncClient() as client:
+        response = await client.get(ask(site, do="stream", chunks=["x"] * 200, **pauses))
+        assert response.status_code == 503
+        await site.gateway.idle()
+        assert len(site.events(noted="end")) == 1
+        assert (await client.get(ask(site))).status_code == 200
+        assert len({note["pid"] for note in site.notes()}) == 1
+
+
 async def test_request_has_a_size(open_gateway: OpenSite) -> None:
     async with open_gateway(URL, limits=Limits(payload=20_000)) as site, httpx.AsyncClient() as client:
         assert (await client.post(site.gateway.url, content=b"a" * 10_000)).status_code == 200
@@ -156,6 +183,15 @@ async def test_stream_is_handed_on_chunk_by_chunk(open_gateway: OpenSite) -> Non
         assert chunks[0][1] < made[-1]
 
 
+async def test_streamed_head_has_the_length_that_a_body_would_have(open_gateway: OpenSite) -> None:
+    prelude = {"statusCode": 200, "headers": {"Content-Length": "77"}}
+    async with open_gateway(STREAMED) as site, httpx.AsyncClient() as client:
+        url = ask(site, do="stream", chunks=["one"], prelude=prelude)
+        head = await client.head(url)
+        assert (head.content, head.headers["content-length"]) == (b"", "77")
+        assert "content-length" not in (await client.get(url)).headers
+
+
 async def test_error_in_the_middle_of_a_stream_breaks_it_off(open_gateway: OpenSite) -> None:
     async with open_gateway(STREAMED) as site, httpx.AsyncClient() as client:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -167,10 +203,10 @@ async def test_error_in_the_middle_of_a_stream_breaks_it_off(open_gateway: OpenS
 
 
 async def test_function_is_not_told_that_the_client_left(open_gateway: OpenSite) -> None:
-    chunks = ["x"] * 30
+    chunks = ["x"] * 200
     async with open_gateway(STREAMED) as site, httpx.AsyncClient() as client:
         async with client.stream(
-            "GET", ask(site, do="stream", chunks=chunks, pause=0.02, times=9_000)
+            "GET", ask(site, do="stream", chunks=chunks, pause=0.003, times=9_000)
         ) as response:
             async for _ in response.aiter_raw():
                 break

@@ -15,6 +15,7 @@ from nitro_presets.aws_lambda.gateway.limits import Limits
 from nitro_presets.aws_lambda.gateway.server import FixedCredentials
 from nitro_py.errors import PeerClosedError
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
+from tests.presets.aws_lambda.gateway.test_messages import HANDSHAKE_LINES
 
 pytestmark = pytest.mark.anyio
 
@@ -159,10 +160,7 @@ async def connect_deaf_client(site: Site) -> sockets.socket:
     """Connects a client that never reads what it is sent."""
     client = sockets.create_connection(("127.0.0.1", int(site.gateway.url.rpartition(":")[2])))
     client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    client.sendall(
-        b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    client.sendall("".join(f"{line}\r\n" for line in HANDSHAKE_LINES).encode())
     await asyncio.to_thread(client.recv, 200)
     return client
 

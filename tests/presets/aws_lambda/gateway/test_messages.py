@@ -9,12 +9,13 @@ from websockets.exceptions import ConnectionClosed
 
 from nitro_presets.aws_lambda.gateway.limits import Limits
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
-from tests.presets.aws_lambda.gateway.test_handshake import ALWAYS
+from tests.presets.aws_lambda.gateway.test_handshake import ALWAYS, HANDSHAKE
 
 pytestmark = pytest.mark.anyio
 
 FRAME = 32 * 1024
 MESSAGE = 128 * 1024
+HANDSHAKE_LINES = ["GET / HTTP/1.1", "host: a", *(f"{name}: {value}" for name, value in HANDSHAKE.items()), ""]
 
 
 async def wait_for_close(socket: Any) -> int:
@@ -125,6 +126,25 @@ async def test_frames_and_messages_have_a_size(open_gateway: OpenSite, fragments
         assert await wait_for_close(socket) == 1009
         assert (await read_end(site))[0] == 1009
         assert site.events("MESSAGE") == []
+
+
+async def test_every_message_has_its_own_size(open_gateway: OpenSite) -> None:
+    async with open_gateway() as site, site.connect() as socket:
+        for _ in range(5):
+            await socket.send("a" * FRAME)
+        await site.wait_for(lambda: len(site.events("MESSAGE")) == 5)
+
+
+async def test_client_that_is_still_sending_is_told_too(open_gateway: OpenSite) -> None:
+    async with open_gateway() as site:
+        port = int(site.gateway.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("".join(f"{line}\r\n" for line in HANDSHAKE_LINES).encode())
+        await reader.readuntil(b"\r\n\r\n")
+        # A frame of 8 MB, and the first of them.
+        writer.write(b"\x81\xff" + (8_000_000).to_bytes(8, "big") + bytes(4) + b"a" * 1_000_000)
+        assert await reader.readexactly(4) == b"\x88\x02" + (1009).to_bytes(2, "big")
+        writer.close()
 
 
 async def test_size_counts_bytes_of_fragmented_characters(open_gateway: OpenSite) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -65,22 +66,16 @@ async def test_messages_of_one_connection_come_one_at_a_time_in_order(open_gatew
             await order(one, sleep=0.1, number=number)
         await order(two, sleep=0.1)
         await site.wait_for(lambda: len(records(site, "end")) == 5)
-        group = await site.id()
-        notes = [
-            note
-            for kind in ("start", "end")
-            for note in site.notes(kind)
-            if "Records" in note["event"] and note["event"]["Records"][0]["attributes"]["MessageGroupId"] == group
-        ]
-        notes.sort(key=lambda note: note["at"])
-        assert [note["kind"] for note in notes] == ["start", "end"] * 4
-        bodies = [json.loads(note["event"]["Records"][0]["body"])["body"] for note in notes[::2]]
+        first = await site.id()
+        groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+        for note in site.notes():
+            for record in note["event"].get("Records", ()):
+                groups[record["attributes"]["MessageGroupId"] == first].append(note)
+        mine, (other,) = groups[True], groups[False]
+        bodies = [json.loads(note["event"]["Records"][0]["body"])["body"] for note in mine]
         assert [json.loads(base64.b64decode(body))["number"] for body in bodies] == [0, 1, 2, 3]
-        # Meanwhile the other connection's was handled.
-        other = next(
-            note["at"] for note in site.notes("start") if note["event"].get("Records") and note not in notes
-        )
-        assert other < notes[-1]["at"]
+        assert all(after["at"] - before["at"] >= 0.1 for before, after in pairwise(mine))
+        assert other["at"] < mine[-1]["at"]
 
 
 async def test_connect_and_disconnect_come_past_the_queue(open_gateway: OpenSite) -> None:

@@ -65,11 +65,9 @@ def test_what_was_changed_is_not(part: str) -> None:
 
 def test_old_signature_has_expired() -> None:
     request, body = make_signed(random.Random(5))
-    headers = tuple(
-        (name, "20200101T000000Z" if name == "X-Amz-Date" else value.replace("/2026", "/2020"))
-        for name, value in request.headers
-    )
+    today = (request.get("x-amz-date") or "")[:8]
+    headers = tuple((name, value.replace(today, "20200101")) for name, value in request.headers)
     stale = Request(request.method, request.target, headers, request.client)
     denial = Verifier(CREDENTIALS, REGION).check(stale, body, "execute-api")
     assert denial is not None
-    assert denial.code == "InvalidSignatureException"
+    assert denial.message.startswith("Signature expired")
