@@ -19,10 +19,14 @@ pytestmark = pytest.mark.timeout(180)
 HEAVY = ("boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn")
 
 
-def build(folder: Path, **settings: object) -> Path:
+SETTINGS = """
+preset = "aws-lambda"
+"""
+
+
+def build(folder: Path) -> Path:
     """Builds a project for AWS and gives its output folder."""
-    overrides = {f"aws.{name}": value for name, value in settings.items()}
-    plan = plan_project(folder, preset="aws-lambda", **{"aws.streaming": "function-url", **overrides})
+    plan = plan_project(folder, preset="aws-lambda")
     write_plan(plan)
     return plan.output
 
@@ -90,11 +94,8 @@ def test_byte_code_is_there_where_it_can_be_used(demo: Path, tmp_path: Path) -> 
     # PEP 552: flags 0b01, a hash that nobody checks.
     assert code[4:8] == (1).to_bytes(4, "little")
     other = "3.12" if sys.version_info[:2] != (3, 12) else "3.13"
-    plan = plan_project(
-        write_files(tmp_path, {"nitro.toml": "", "handlers/index.get.py": HELLO}),
-        preset="aws-lambda",
-        **{"aws.python": other},
-    )
+    settings = f'{SETTINGS}aws.python = "{other}"'
+    plan = plan_project(write_files(tmp_path, {"nitro.toml": settings, "handlers/index.get.py": HELLO}))
     assert plan.bundle.package is not None
     assert not plan.bundle.package.bytecode
     assert any("No byte code" in note for note in plan.bundle.notes)
