@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import Frame, encode_frame
+from nitro_py.encoding import encode_frame
 from nitro_py.request import Request
 
 if TYPE_CHECKING:
+    from nitro_py.runtime.broadcast import Broadcast
     from nitro_py.runtime.contracts import Channel, Hub
 
 
@@ -154,9 +155,9 @@ class Peer:
         """Waits until all that was sent has left this process, or the peer is gone."""
         await self._channel.wait_for_drain()
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Hands over a topic's frame without waiting; for hubs, handlers use `send`."""
-        self._channel.deliver(frame)
+        self._channel.deliver(broadcast)
 
     def __str__(self) -> str:
         return self.id

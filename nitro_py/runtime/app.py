@@ -16,8 +16,10 @@ from nitro_py.encoding import Frame
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
+from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.contracts import Hub
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.current import enter_app, leave_app
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
@@ -26,7 +28,7 @@ from nitro_py.runtime.modules import AnyHandler, add_project, load_export, load_
 from nitro_py.runtime.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
-from nitro_py.sse import EventStream, EventStreamMessage, format_message, frame_text
+from nitro_py.sse import EventStream, format_message, frame_text
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -60,6 +62,7 @@ class App:
         self.development = manifest.mode == "development"
         self.settings = Settings.from_json(manifest.settings)
         self.router = Router(manifest.routes)
+        self.counters = Counters()
         self.local_hub = LocalHub()
         self.hub: Hub = hub or self.local_hub
         self.middleware: tuple[Middleware, ...] = ()
@@ -156,8 +159,12 @@ class StreamSubscriber:
     namespace: str | None
     stream: EventStream
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Hands a topic's message to the stream; a client that is too slow for it is cut off, and reconnects."""
-        chunk = format_message(EventStreamMessage(frame_text(frame))).encode()
-        if not self.stream.deliver(chunk):
+        if not self.stream.deliver(broadcast.encode(encode_event)):
             self.stream.abort()
+
+
+def encode_event(frame: Frame) -> bytes:
+    """Writes a topic's frame as a server-sent event."""
+    return format_message(frame_text(frame)).encode()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from nitro_py.encoding import Frame
 from nitro_py.peer import Peer
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hooks import run_hook
 from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
 
@@ -37,16 +38,25 @@ class Connection:
         hub: Where the peer is announced.
         route: The route's path, for the log.
         max_queue: How many messages may wait for their hook; past it `feed` says to stop reading.
+        counters: Counts the connection and its messages.
     """
 
     def __init__(
-        self, peer: Peer, handler: WebSocketHandler, hub: Membership, *, route: str, max_queue: int
+        self,
+        peer: Peer,
+        handler: WebSocketHandler,
+        hub: Membership,
+        *,
+        route: str,
+        max_queue: int,
+        counters: Counters,
     ) -> None:
         self.peer = peer
         self._handler = handler
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
+        self._counters = counters
         self._queue: deque[Frame] = deque()
         self._room = asyncio.Event()
         self._finished = asyncio.Event()
@@ -57,11 +67,13 @@ class Connection:
 
     def start(self) -> None:
         """Announces the peer and runs its open hook."""
+        self._counters.sockets_opened += 1
         self._hub.add(self.peer)
         self._wake()
 
     def feed(self, data: Frame) -> bool:
         """Queues a message for the message hook; false asks to stop reading until `wait_for_room` returns."""
+        self._counters.messages_received += 1
         if self._details is not None or self._failed or self._handler.message is None:
             return True
         self._queue.append(data)
@@ -78,6 +90,7 @@ class Connection:
     def lost(self, details: CloseDetails) -> None:
         """Notes that the socket is gone: what came before is still handled, then `close` runs."""
         if self._details is None:
+            self._counters.sockets_closed += 1
             self._details = details
             self._hub.remove(self.peer)
             self._wake()

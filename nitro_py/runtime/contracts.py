@@ -9,6 +9,7 @@ from nitro_py.encoding import Frame
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer, ReadyState
+    from nitro_py.runtime.broadcast import Broadcast
 
 
 class Channel(Protocol):
@@ -25,7 +26,7 @@ class Channel(Protocol):
     async def send(self, frame: Frame) -> None:
         """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one."""
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Hands over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""
 
     async def close(self, code: int, reason: str) -> None:
@@ -49,7 +50,7 @@ class Subscriber(Protocol):
     def namespace(self) -> str | None:
         """The namespace it listens in; `None` for all."""
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Takes a frame without waiting."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.peer import Peer, ReadyState
+from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Subscriber
 
 # namespace → subscriber's id → subscriber; the namespace `None` listens to all.
@@ -70,13 +71,19 @@ class LocalHub:
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
         """Hands a frame to every subscriber of a topic in this process."""
+        self.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
+        # A publisher in a loop must let the frames out, or peers that are fast would look slow.
+        await asyncio.sleep(0)
+
+    def deliver(
+        self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Hands a frame to every subscriber of a topic in this process, without waiting."""
         # The lists are copied: a delivery may close a peer, which takes it out of the topic.
         for members in list(self._members(topic, namespace)):
             for subscriber in list(members.values()):
                 if subscriber.id != exclude:
-                    subscriber.deliver(frame)
-        # A publisher in a loop must let the frames out, or peers that are fast would look slow.
-        await asyncio.sleep(0)
+                    subscriber.deliver(broadcast)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
         """Walks this process's peers."""

@@ -7,6 +7,7 @@ from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.request import Request
+from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Hub
 
 
@@ -25,9 +26,9 @@ class RecordingChannel:
             raise PeerClosedError("The peer is gone.")
         self.frames.append(frame)
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Records a topic's frame."""
-        self.frames.append(frame)
+        self.frames.append(broadcast.frame)
 
     async def close(self, code: int, reason: str) -> None:
         """Records a close."""

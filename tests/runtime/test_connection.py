@@ -10,6 +10,7 @@ import pytest
 
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
 from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
@@ -56,7 +57,8 @@ def connect(max_queue: int = 64, **hooks: Any) -> tuple[Connection, RecordingCha
     hub = LocalHub()
     peer, channel = make_peer("1", hub)
     handler = define_websocket_handler(**hooks)
-    return Connection(peer, handler, hub, route="/chat", max_queue=max_queue), channel
+    connection = Connection(peer, handler, hub, route="/chat", max_queue=max_queue, counters=Counters())
+    return connection, channel
 
 
 async def finish(connection: Connection, code: int = 1000) -> None:

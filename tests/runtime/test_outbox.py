@@ -12,6 +12,8 @@ from nitro_py.event import ASGIMessage
 from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi import outbox as outbox_module
 from nitro_py.runtime.asgi.outbox import Outbox
+from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.runtime.counters import Counters
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +65,7 @@ def make(
         transport=transport,
         drop=lambda: told.append(("drop",)),
         overflow=lambda code, reason: told.append((code, reason)),
+        counters=Counters(),
     )
     return outbox, told
 
@@ -77,9 +80,9 @@ async def test_frames_go_out_in_order_whoever_sends_them() -> None:
     wire = Wire()
     outbox, _ = make(wire, limit=1000)
     await outbox.send("a")
-    outbox.deliver(b"b")
+    outbox.deliver(Broadcast(b"b"))
     await outbox.send("")
-    outbox.deliver("d")
+    outbox.deliver(Broadcast("d"))
     await outbox.close(4000, "bye")
     await settle()
     assert wire.sent == ["a", b"b", "", "d", (4000, "bye")]
@@ -104,13 +107,13 @@ async def test_slow_subscriber_is_closed_with_1013_and_nobody_waits() -> None:
     wire = Wire()
     outbox, told = make(wire)
     wire.reads.clear()
-    outbox.deliver("first")
+    outbox.deliver(Broadcast("first"))
     await settle()
-    outbox.deliver("second")
-    outbox.deliver("third")
+    outbox.deliver(Broadcast("second"))
+    outbox.deliver(Broadcast("third"))
     assert outbox.ready_state is ReadyState.CLOSING
     assert told == [(1013, "Too slow")]
-    outbox.deliver("fourth")
+    outbox.deliver(Broadcast("fourth"))
     wire.reads.set()
     await settle()
     # What had not begun to leave is dropped, so that the close frame gets through.
@@ -127,7 +130,7 @@ async def test_close_comes_after_what_was_sent_and_once() -> None:
     await outbox.close(4000, "again")
     with pytest.raises(PeerClosedError, match="got CLOSING"):
         await outbox.send("late")
-    outbox.deliver("late")
+    outbox.deliver(Broadcast("late"))
     wire.reads.set()
     await settle()
     assert wire.sent == ["a", (1000, "")]
@@ -182,7 +185,7 @@ async def test_send_that_fails_closes_the_peer() -> None:
     wire = Wire()
     wire.broken = True
     outbox, _ = make(wire)
-    outbox.deliver("a")
+    outbox.deliver(Broadcast("a"))
     await settle()
     with pytest.raises(PeerClosedError):
         await outbox.send("b")
@@ -214,7 +217,7 @@ async def test_buffer_of_the_server_counts_toward_the_limit() -> None:
     transport = Transport()
     outbox, told = make(Wire(), transport=transport)
     transport.size = 100
-    outbox.deliver("x")
+    outbox.deliver(Broadcast("x"))
     await settle()
     assert told == [(1013, "Too slow")]
     outbox.closed()
@@ -223,8 +226,8 @@ async def test_buffer_of_the_server_counts_toward_the_limit() -> None:
 async def test_one_message_larger_than_the_limit_is_no_sign_of_a_slow_client() -> None:
     wire = Wire()
     outbox, told = make(wire)
-    outbox.deliver("x" * 100)
+    outbox.deliver(Broadcast("x" * 100))
     await settle()
-    outbox.deliver("y")
+    outbox.deliver(Broadcast("y"))
     await settle()
     assert (wire.sent, told) == (["x" * 100, "y"], [])

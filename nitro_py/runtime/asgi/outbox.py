@@ -13,6 +13,8 @@ from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Send
 from nitro_py.peer import ReadyState
+from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.runtime.counters import Counters
 
 logger = logging.getLogger("nitro_py.websocket")
 
@@ -50,6 +52,7 @@ class Outbox:
         transport: The server's transport, where it tells.
         drop: Stops reading, which ends the connection where there is no transport to abort.
         overflow: Is told that the peer was too slow and is being closed.
+        counters: Counts what is sent, and the peers that were too slow.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class Outbox:
         transport: Transport | None,
         drop: Callable[[], None],
         overflow: Callable[[int, str], None],
+        counters: Counters,
     ) -> None:
         self._send = send
         self._limit = limit
         self._transport = transport
         self._drop = drop
         self._overflow = overflow
+        self._counters = counters
         self._queue: deque[Frame | CloseFrame] = deque()
         self._waiting = 0
         self._writer: asyncio.Task[None] | None = None
@@ -92,16 +97,17 @@ class Outbox:
         if self.ready_state is ReadyState.CLOSED:
             raise PeerClosedError("The peer left while it was sent to.")
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
         if self.ready_state is not ReadyState.OPEN:
             return
         # What waits already tells a slow peer; one message larger than the limit does not.
         if self.buffered_amount <= self._limit:
-            self._enqueue(frame)
+            self._enqueue(broadcast.frame)
             return
         reason = "Too slow"
         logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
+        self._counters.peers_too_slow += 1
         self._queue.clear()
         self._begin_close(1013, reason)
         self._overflow(1013, reason)
@@ -145,6 +151,7 @@ class Outbox:
             raise PeerClosedError(f"The peer is gone: expected an open connection, got {self.ready_state.name}.")
 
     def _enqueue(self, frame: Frame) -> None:
+        self._counters.messages_sent += 1
         self._waiting += len(frame)
         self._queue.append(frame)
         self._start_writer()

@@ -130,6 +130,7 @@ async def run_socket(
         transport=scope.get("extensions", {}).get(TRANSPORT_EXTENSION),
         drop=drop,
         overflow=overflow,
+        counters=app.counters,
     )
     peer = Peer(
         id=str(uuid.uuid4()),
@@ -141,7 +142,14 @@ async def run_socket(
         channel=outbox,
         hub=app.hub,
     )
-    connection = Connection(peer, handler, app.local_hub, route=route, max_queue=app.settings.websocket.max_queue)
+    connection = Connection(
+        peer,
+        handler,
+        app.local_hub,
+        route=route,
+        max_queue=app.settings.websocket.max_queue,
+        counters=app.counters,
+    )
     forget = app.track(connection)
     connection.start()
     reading = asyncio.create_task(read_socket(connection, receive))

@@ -9,6 +9,7 @@ from nitro_presets.aws_lambda.socket.platform import Platform
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError, UnsupportedError
 from nitro_py.peer import ReadyState
+from nitro_py.runtime.broadcast import Broadcast
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -56,7 +57,7 @@ class AwsChannel:
             await self._platform.forget(self._id, self._connected_at)
             raise
 
-    def deliver(self, frame: Frame) -> None:
+    def deliver(self, broadcast: Broadcast) -> None:
         """Is not how topics reach peers here: publishing posts to them."""
         raise UnsupportedError("On AWS a topic's frames are posted, not handed over.")
 
