@@ -14,8 +14,9 @@ from nitro_py.event import Event, Receive, Scope, Send, raw_path_of
 from nitro_py.handler import Handler, HandlerFunction
 from nitro_py.middleware import run_middleware
 from nitro_py.mount import MountedApp
+from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.responses import MountedAnswer, describe_error, send_answer
+from nitro_py.runtime.responses import MountedAnswer, describe_error, make_whole, send_answer
 from nitro_py.runtime.router import Match, Miss
 from nitro_py.runtime.tasks import start_task
 from nitro_py.websocket import WebSocketHandler
@@ -44,16 +45,41 @@ async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, bu
         await send(message)
 
     try:
-        answer = await run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
+        answer = await find_answer(app, match, event, raw_path)
         await send_answer(answer, event, receive, tracked, buffered=buffered)
     except Exception as error:
         if started and isinstance(error, OSError):
             return  # The client left while it was being answered.
-        if not isinstance(error, HTTPError):
-            logger.exception("%s %s failed.", event.method, event.path)
+        failure = report_error(app, event, error)
         if started:
             raise
-        await send_answer(describe_error(error, development=app.development), event, receive, send)
+        await send_answer(failure, event, receive, send)
+
+
+async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
+    """Lets middleware and handler answer a request, whoever carries the answer to its client.
+
+    Args:
+        app: The app.
+        match: What the router has found.
+        event: The request.
+        raw_path: The path below the place that the app is mounted at, percent-encoded.
+
+    Returns:
+        A `Whole`, or what is sent piece by piece: see `make_whole`.
+
+    Raises:
+        Exception: What middleware or handler raised; `report_error` makes an answer of it.
+    """
+    value = await run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
+    return make_whole(value, event)
+
+
+def report_error(app: App, event: Event, error: Exception) -> Response:
+    """Logs an error that is no `HTTPError`, and makes the answer to it."""
+    if not isinstance(error, HTTPError):
+        logger.error("%s %s failed.", event.method, event.path, exc_info=error)
+    return describe_error(error, development=app.development)
 
 
 def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) -> Event:

@@ -22,37 +22,76 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Is an answer that is there as a whole.
+
+    Args:
+        status: The HTTP status.
+        headers: The header fields as ASGI has them, the body's type and length among them.
+        body: The body; empty where the answer has none, as to `HEAD`.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *, buffered: bool = False) -> None:
     """Sends what a handler returned.
 
     Args:
-        value: The returned value, or the exception that it raised.
+        value: The returned value, or what `make_whole` made of it.
         event: The request, with the status and header fields that the handler set.
         receive: The ASGI receive callable, which tells that a streaming client left.
         send: The ASGI send callable.
         buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
     """
+    answer = make_whole(value, event)
+    if isinstance(answer, Whole):
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+        return
     status, headers = head_of(value, event)
-    answer = value
-    if isinstance(value, Response):
-        value = value.body
-    if is_stream(value):
-        if buffered and "streaming" not in event.declared:
-            raise NitroError(
-                "The handler streams, and this target would hold its stream back.",
-                hint="Say so by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
-            )
-        if isinstance(value, EventStream):
-            await send_event_stream(value, status or 200, headers, event, receive, send)
-        else:
-            await send_chunks(value, lambda: head_of(answer, event), event, receive, send)
-    elif is_asgi_answer(value):
-        await _send_asgi(value, headers, event, send)
+    content: Any = value.body if isinstance(value, Response) else value
+    if is_asgi_answer(content):
+        await _send_asgi(content, headers, event, send)
+        return
+    if buffered and "streaming" not in event.declared:
+        raise NitroError(
+            "The handler streams, and this target would hold its stream back.",
+            hint="Say so by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
+        )
+    if isinstance(content, EventStream):
+        await send_event_stream(content, status or 200, headers, event, receive, send)
     else:
-        body, kind = encode_body(value)
-        if status is None:
-            status = 204 if value is None else 200
-        await send_body(send, status, headers, body, kind, head=event.method == "HEAD")
+        await send_chunks(content, lambda: head_of(value, event), event, receive, send)
+
+
+def make_whole(value: Any, event: Event) -> Any:
+    """Makes the whole answer that a returned value means; what is sent piece by piece stays as it is.
+
+    Args:
+        value: The returned value.
+        event: The request, with the status and header fields that the handler set.
+
+    Returns:
+        A `Whole`, or else the value: a stream, a response of Starlette's kind, a mounted application's answer.
+    """
+    content = value.body if isinstance(value, Response) else value
+    if isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content):
+        return value
+    status, headers = head_of(value, event)
+    body, kind = encode_body(content)
+    if status is None:
+        status = 204 if content is None else 200
+    fields = headers.to_raw()
+    if kind is not None and "content-type" not in headers:
+        fields.append((b"content-type", kind.encode("latin-1")))
+    bodiless = status < 200 or status in (204, 304)
+    if not bodiless and "content-length" not in headers:
+        fields.append((b"content-length", str(len(body)).encode()))
+    return Whole(status, fields, b"" if bodiless or event.method == "HEAD" else body)
 
 
 def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
@@ -71,20 +110,6 @@ def encode_body(value: Any) -> tuple[bytes, str | None]:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value), BINARY
     return to_json(value).encode(), JSON
-
-
-async def send_body(
-    send: Send, status: int, headers: Headers, body: bytes, kind: str | None, *, head: bool = False
-) -> None:
-    """Sends a whole answer with its length; a `HEAD` gets everything but the body."""
-    fields = headers.to_raw()
-    if kind is not None and "content-type" not in headers:
-        fields.append((b"content-type", kind.encode("latin-1")))
-    bodiless = status < 200 or status in (204, 304)
-    if not bodiless and "content-length" not in headers:
-        fields.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": b"" if head or bodiless else body})
 
 
 def describe_error(error: BaseException, *, development: bool) -> Response:
