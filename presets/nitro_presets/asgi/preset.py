@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
-from nitro_py.build.dependencies import pin_requirements
-from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
-from nitro_py.build.runtime_files import collect_runtime
+from nitro_py.build.preset import BuildInput, Bundle
+from nitro_py.build.server_bundle import emit_server
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import CAPABILITIES, Capability
-from nitro_py.runtime.manifest import MANIFEST_NAME
-
-SERVER = "server"
-PUBLIC = "public"
-VENDOR = "vendor"
-# What the bundle's own server and runtime import, beside what the handlers import.
-SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "wsproto"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +32,7 @@ class AsgiPreset:
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle."""
-        requirements = pin_requirements(build.imports | SERVER_IMPORTS, build.extras)
-        own = {
-            **collect_runtime("nitro_presets.asgi", "entry.py"),
-            **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
-            MANIFEST_NAME: build.manifest.to_json().encode(),
-            "requirements.txt": "".join(f"{line}\n" for line in requirements).encode(),
-            "__main__.py": _template("main.py"),
-            "nitro_server.py": _template("nitro_server.py"),
-        }
-        return Bundle(
-            files={f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
-            entry=f"{SERVER}/__main__.py",
-            app="nitro_server:app",
-            manifest=f"{SERVER}/{MANIFEST_NAME}",
-            preview=("python", f"{build.config.output_dir}/{SERVER}"),
-            vendor=Vendor(f"{SERVER}/{VENDOR}", requirements) if build.vendor else None,
-        )
-
-
-def _template(name: str) -> bytes:
-    return (files("nitro_presets.asgi") / "templates" / f"{name}.txt").read_bytes()
+        return emit_server(build, "nitro_presets.asgi")
 
 
 preset = AsgiPreset()

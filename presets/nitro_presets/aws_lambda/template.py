@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nitro_presets.aws_lambda.parts import fill_part, join_parts, quote, read_part
+from nitro_py.build.parts import fill_part, join_parts, quote, read_part
 from nitro_py.errors import BuildError
 
 HttpEvents = Literal["none", "http-api", "function-url"]
@@ -113,11 +113,11 @@ def render_template(options: TemplateOptions) -> str:
         "websocket_timeout": str(options.websocket_timeout),
     }
     blocks = {
-        "edge": fill_part(read_part("edge.js"), holds, values, {}),
+        "edge": fill_part(_read_part("edge.js"), holds, values, {}),
         "http_environment": _write_environment(options.http_environment),
         "websocket_environment": _write_environment(options.websocket_environment),
     }
-    return join_parts(fill_part(read_part(name), holds, values, blocks) for name in _list_parts(options))
+    return join_parts(fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options))
 
 
 def _list_conditions(options: TemplateOptions) -> Iterator[str]:
@@ -145,6 +145,10 @@ def _list_parts(options: TemplateOptions) -> Iterator[str]:
         yield f"{options.http}.yaml"
     if options.cloudfront:
         yield "cloudfront.yaml"
+
+
+def _read_part(name: str) -> str:
+    return read_part("nitro_presets.aws_lambda", "aws", name)
 
 
 def _write_environment(variables: Mapping[str, str]) -> str:

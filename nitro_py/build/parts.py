@@ -1,4 +1,4 @@
-"""Reads the parts of the stack in `infra/aws`, and joins them."""
+"""Reads the deployment templates in `infra/`, fills them in, and joins them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ _VALUE = re.compile(r"<<(\w+)>>")
 _SECTION = re.compile(r"[A-Z]\w*:")
 
 
-def read_part(name: str) -> str:
-    """Reads a part of the stack.
+def read_part(package: str, folder: str, name: str) -> str:
+    """Reads a template of a preset.
 
     Args:
-        name: A file's name in `infra/aws`.
+        package: The preset's package, such as `nitro_presets.container`.
+        folder: The preset's folder in `infra/`.
+        name: A file's name in it.
 
     Returns:
         Its text: from the wheel, which carries the folder along, or from the checkout of an editable install.
 
-    Example:
-        >>> read_part("edge.js").startswith("import")
-        True
+    Raises:
+        FileNotFoundError: There is no such file.
     """
-    installed = files("nitro_presets.aws_lambda") / "infra" / name
+    installed = files(package) / "infra" / name
     if installed.is_file():
         return installed.read_text(encoding="utf-8")
-    checkout = Path(__file__).resolve().parents[3] / "infra" / "aws" / name
+    checkout = Path(__file__).resolve().parents[2] / "infra" / folder / name
     return checkout.read_text(encoding="utf-8")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_presets.aws_lambda.parts import fill_part, join_parts, quote, read_part
+from nitro_py.build.parts import fill_part, join_parts, quote, read_part
 from tests.presets.aws_lambda.infra.stacks import read_template
 
 PART = """
@@ -48,5 +48,6 @@ def test_quoted_text_is_read_back(text: str) -> None:
 
 
 def test_part_that_is_not_there_is_an_error() -> None:
+    assert read_part("nitro_presets.aws_lambda", "aws", "edge.js").startswith("import")
     with pytest.raises(FileNotFoundError):
-        read_part("nothing.yaml")
+        read_part("nitro_presets.aws_lambda", "aws", "nothing.yaml")

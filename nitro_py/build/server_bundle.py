@@ -1,0 +1,51 @@
+"""The folder `server/` of every preset whose bundle is a server itself."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from nitro_py.build.dependencies import pin_requirements
+from nitro_py.build.parts import fill_part
+from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
+from nitro_py.build.runtime_files import collect_runtime
+from nitro_py.runtime.manifest import MANIFEST_NAME
+
+SERVER = "server"
+PUBLIC = "public"
+VENDOR = "vendor"
+REQUIREMENTS = "requirements.txt"
+# What the bundle's own server and runtime import, beside what the handlers import.
+SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "wsproto"})
+
+
+def emit_server(build: BuildInput, package: str, *modules: str, imports: frozenset[str] = frozenset()) -> Bundle:
+    """Computes a bundle that is started by `python .output/server`, or by any ASGI server.
+
+    Args:
+        build: What the emission depends on.
+        package: The preset's package, such as `nitro_presets.asgi`; its `entry.py` has `main(folder)`.
+        modules: Its files that ship beside `entry.py`.
+        imports: Modules that the preset needs beside those of the handlers and the server.
+    """
+    requirements = pin_requirements(build.imports | SERVER_IMPORTS | imports, build.extras)
+    own = {
+        **collect_runtime(package, "entry.py", *modules),
+        **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
+        MANIFEST_NAME: build.manifest.to_json().encode(),
+        REQUIREMENTS: "".join(f"{line}\n" for line in requirements).encode(),
+        "__main__.py": _fill_template("main.py", package),
+        "nitro_server.py": _fill_template("nitro_server.py", package),
+    }
+    return Bundle(
+        files={f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
+        entry=f"{SERVER}/__main__.py",
+        app="nitro_server:app",
+        manifest=f"{SERVER}/{MANIFEST_NAME}",
+        preview=("python", f"{build.config.output_dir}/{SERVER}"),
+        vendor=Vendor(f"{SERVER}/{VENDOR}", requirements) if build.vendor else None,
+    )
+
+
+def _fill_template(name: str, package: str) -> bytes:
+    text = (files("nitro_py.build") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+    return fill_part(text, frozenset(), {"package": package}, {}).encode()
