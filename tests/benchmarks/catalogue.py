@@ -1,0 +1,15 @@
+"""All rows, in the order of the table."""
+
+from __future__ import annotations
+
+import importlib
+
+from tests.benchmarks.rows import Row
+
+MODULES: tuple[str, ...] = ()
+
+
+def load_rows() -> tuple[Row, ...]:
+    """Gives the rows of every module named here."""
+    modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in MODULES]
+    return tuple(row for module in modules for row in module.ROWS)
