@@ -84,8 +84,8 @@ class Contender:
 
     Args:
         name: Such as `Starlette on uvicorn`; `OURS` for the built bundle.
-        open: Makes the contender ready, warmed up, until the end of the block, and gives the function that measures
-            it.
+        open: Makes the contender ready, warmed up, until the end of the block, and gives the function that
+            measures it.
         size: Where it stands on a curve, such as the number of subscribers; rows whose contenders all have one
             are drawn as a curve.
     """
