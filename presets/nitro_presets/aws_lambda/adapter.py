@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nitro_presets.aws_lambda.edge import HIDDEN, SECRET_VARIABLE
+from nitro_presets.aws_lambda.socket.context import StoredContext, keep_stored
 from nitro_presets.aws_lambda.socket.envelope import unwrap_text
 from nitro_presets.aws_lambda.socket.events import read_body, read_handshake, receive_nothing
 from nitro_presets.aws_lambda.socket.fanout import resume_jobs
@@ -19,7 +20,6 @@ from nitro_presets.aws_lambda.socket.jobs import run_job
 from nitro_presets.aws_lambda.socket.platform import Platform, enter_hop
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
 from nitro_py.errors import HTTPError
-from nitro_py.peer import Peer
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks import run_hook
 from nitro_py.runtime.http import make_event
@@ -151,8 +151,10 @@ class SocketFunction:
             assert handler.message is not None
             await settle(handler.message(peer, handler.read(data, peer, message_id)))
 
-        await run_hook(call, handler, peer, row.route)
-        await self._save(row, peer)
+        context = StoredContext(self._store, peer)
+        with keep_stored(context):
+            await run_hook(call, handler, peer, row.route)
+        await context.save()
 
     async def _wait_for_open(self, id: str, time_left: TimeLeft) -> ConnectionRow | None:
         """Runs the open hook, or waits for it where it runs elsewhere."""
@@ -177,8 +179,10 @@ class SocketFunction:
             assert handler.open is not None
             await settle(handler.open(peer))
 
-        well = await run_hook(call, handler, peer, row.route)
-        await self._save(row, peer, open_token=row.open_token)
+        context = StoredContext(self._store, peer)
+        with keep_stored(context):
+            well = await run_hook(call, handler, peer, row.route)
+        await context.save(open_token=row.open_token)
         return well
 
     async def _end(
@@ -242,13 +246,6 @@ class SocketFunction:
             if page.next is None:
                 return
             start = page.next
-
-    async def _save(self, row: ConnectionRow, peer: Peer, *, open_token: str = "") -> None:
-        """Writes what the hook has changed of the context, and nothing where it has changed nothing."""
-        changed = {key: value for key, value in peer.context.items() if row.context.get(key, row) != value}
-        removed = row.context.keys() - peer.context.keys()
-        if changed or removed or open_token:
-            await self._store.save(row.id, changed, removed, open_token=open_token)
 
     def _handler(self, row: ConnectionRow) -> WebSocketHandler:
         for route in self._app.manifest.routes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from nitro_presets.aws_lambda.socket.context import store_changes
 from nitro_presets.aws_lambda.socket.envelope import wrap_frame
 from nitro_presets.aws_lambda.socket.platform import Platform
 from nitro_py.encoding import Frame
@@ -50,6 +51,7 @@ class AwsChannel:
         if self.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{self._id}` is gone.")
         text = wrap_frame(frame, self._platform.settings.binary)
+        await store_changes()
         try:
             await self._platform.post(self._id, self._connected_at, text)
         except PeerClosedError:
@@ -65,6 +67,7 @@ class AwsChannel:
         """Ends the connection; the platform tells the client neither code nor reason."""
         if self.ready_state is ReadyState.OPEN:
             self.ready_state = ReadyState.CLOSING
+            await store_changes()
             await self._platform.poster.delete(self._id)
 
     async def terminate(self) -> None:

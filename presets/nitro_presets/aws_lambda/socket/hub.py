@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 from nitro_presets.aws_lambda.socket.channel import AwsChannel
+from nitro_presets.aws_lambda.socket.context import store_changes
 from nitro_presets.aws_lambda.socket.envelope import wrap_frame
 from nitro_presets.aws_lambda.socket.fanout import fan_out
 from nitro_presets.aws_lambda.socket.platform import Platform
@@ -84,6 +85,7 @@ class AwsHub:
         """
         text = wrap_frame(frame, self.platform.settings.binary)
         publication = Publication(str(uuid.uuid4()), topic, text, namespace, exclude)
+        await store_changes()
         await fan_out(self.platform, publication)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:

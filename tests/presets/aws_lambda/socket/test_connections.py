@@ -117,50 +117,6 @@ async def test_message_waits_no_longer_than_its_invocation_has() -> None:
     await cloud.settle()
 
 
-async def test_message_reads_once_and_writes_what_has_changed() -> None:
-    async def message(peer: Peer, message: Message) -> None:
-        if message.text() == "count":
-            peer.context["seen"]["n"] += 1
-        if message.text() == "drop":
-            del peer.context["seen"]
-
-    async def keep(request: Request) -> Upgrade:
-        return Upgrade(context={"seen": {"n": 1}, "kept": [1.5]})
-
-    cloud = Cloud({"upgrade": keep, "message": message})
-    await cloud.run(connecting(ID))
-    cloud.calls.clear()
-    await cloud.run(saying(ID, "nothing"))
-    assert cloud.calls == {"get_connection": 1}
-    await cloud.run(saying(ID, "count"))
-    assert cloud.calls == {"get_connection": 2, "save": 1}
-    row = await cloud.store.get_connection(ID)
-    assert row is not None
-    assert row.context == {"seen": {"n": 2}, "kept": [1.5]}
-    await cloud.run(saying(ID, "drop"))
-    row = await cloud.store.get_connection(ID)
-    assert row is not None
-    assert row.context == {"kept": [1.5]}
-
-
-async def test_overlapping_messages_keep_each_others_keys() -> None:
-    gate = asyncio.Event()
-
-    async def message(peer: Peer, message: Message) -> None:
-        peer.context[message.text()] = True
-        await gate.wait()
-
-    cloud = Cloud({"message": message})
-    await cloud.run(connecting(ID))
-    first, second = cloud.start(saying(ID, "a")), cloud.start(saying(ID, "b"))
-    await asyncio.sleep(0.02)
-    gate.set()
-    await asyncio.wait([first, second])
-    row = await cloud.store.get_connection(ID)
-    assert row is not None
-    assert row.context == {"a": True, "b": True}
-
-
 async def test_410_while_connect_has_not_returned_is_not_believed() -> None:
     async def open(peer: Peer) -> None:
         await peer.send("hello")
