@@ -180,6 +180,10 @@ def _describe(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "boolean":
         return "`true` or `false`"
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{show_value(choice)}`" for choice in sorted(schema["enum"]))
+    if "pattern" in schema:
+        return f"a string that matches `{schema['pattern']}`"
     if kind == "string":
         return "a non-empty string" if schema.get("minLength") else "a string"
     if kind == "array":

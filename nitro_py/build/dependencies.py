@@ -45,12 +45,16 @@ def find_distributions(name: str) -> tuple[str, ...]:
     return _find_providers(tuple(sys.path)).get(name, ())
 
 
-def pin_requirements(imports: Iterable[str], extra: Iterable[str]) -> tuple[str, ...]:
+def pin_requirements(
+    imports: Iterable[str], extra: Iterable[str], *, markers: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Pins what some modules need to the versions that are installed here.
 
     Args:
         imports: The top-level names that are imported.
         extra: Requirements that are needed as well, such as `uvicorn[standard]`.
+        markers: What the target is where it differs from this machine, by the names of PEP 508, such as
+            `python_version`: it may need what is not needed here, and not need what is.
 
     Returns:
         Sorted lines `name==version`, what the packages require themselves included, nitro-py left out.
@@ -62,6 +66,7 @@ def pin_requirements(imports: Iterable[str], extra: Iterable[str]) -> tuple[str,
         >>> [line.partition("==")[0] for line in pin_requirements(["packaging"], [])]
         ['packaging']
     """
+    target = dict(markers or {})
     queue = [(Requirement(text), "") for text in extra]
     for name in imports:
         found = find_distributions(name)
@@ -73,7 +78,7 @@ def pin_requirements(imports: Iterable[str], extra: Iterable[str]) -> tuple[str,
     while queue:
         requirement, parent = queue.pop()
         name = canonicalize_name(requirement.name)
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        applies = requirement.marker is None or requirement.marker.evaluate({**target, "extra": ""})
         if name == _OWN or (not parent and not applies):
             continue
         installed = _find_installed(requirement, parent)
@@ -81,7 +86,7 @@ def pin_requirements(imports: Iterable[str], extra: Iterable[str]) -> tuple[str,
         for extra_name in {"", *requirement.extras}:
             if (name, extra_name) not in seen:
                 seen.add((name, extra_name))
-                queue += [(needed, name) for needed in _requirements(installed, extra_name)]
+                queue += [(needed, name) for needed in _requirements(installed, extra_name, target)]
     return tuple(pins[name] for name in sorted(pins))
 
 
@@ -202,7 +207,7 @@ def _top_levels(installed: Distribution) -> set[str]:
     return {file.parts[0].partition(".")[0] for file in installed.files or () if file.suffix in _MODULES}
 
 
-def _requirements(installed: Distribution, extra: str) -> list[Requirement]:
+def _requirements(installed: Distribution, extra: str, target: Mapping[str, str]) -> list[Requirement]:
     """Reads what a distribution requires; for an extra, only what the extra adds matters."""
     needed: list[Requirement] = []
     for text in installed.requires or ():
@@ -211,7 +216,7 @@ def _requirements(installed: Distribution, extra: str) -> list[Requirement]:
         except InvalidRequirement:
             # Old packages have some, and installers have passed over them too.
             continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+        if requirement.marker is None or requirement.marker.evaluate({**target, "extra": extra}):
             needed.append(requirement)
     return needed
 

@@ -142,7 +142,7 @@ class AwsSettings(_Settings):
         default=None, description="Python of the functions; by default the build's own.", examples=["3.13"]
     )
     architecture: Literal["arm64", "x86_64"] | None = Field(
-        default=None, description="Processor of the functions; by default the build's own."
+        default=None, description="Processor of the functions; by default the build's own.", examples=["arm64"]
     )
     memory: Annotated[int, Field(ge=128, le=10240)] = Field(
         default=512, description="Memory of a function, in MB."

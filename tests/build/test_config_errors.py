@@ -56,6 +56,19 @@ def test_long_value_is_shortened(tmp_path: Path) -> None:
     assert error.message == f'`dev.port`: expected an integer from 0 to 65535, got `"{"x" * 78}…`.'
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("python", '"3.10"', r"a string that matches `^3\.(1[1-9]|[2-9][0-9])$`"),
+        ("architecture", '"mips"', 'one of `"arm64"`, `"x86_64"`'),
+        ("streaming", '"yes"', 'one of `"function-url"`, `"none"`'),
+    ],
+)
+def test_choices_are_listed(tmp_path: Path, key: str, value: str, expected: str) -> None:
+    error = fail_to_load(tmp_path, f"aws.{key} = {value}")
+    assert error.message == f"`aws.{key}`: expected {expected}, got `{value}`."
+
+
 def test_table_in_pyproject(tmp_path: Path) -> None:
     error = fail_to_load(tmp_path, "[tool.nitropy]\ndev = 1", file="pyproject.toml")
     assert error.hint == "Write its keys below a line `[tool.nitropy.dev]`."

@@ -48,6 +48,16 @@ def test_extras_and_markers_of_requirements(site: Path) -> None:
     assert pin_requirements([], ["animals"]) == ("animals==2.0",)
 
 
+def test_markers_are_judged_by_the_target(site: Path) -> None:
+    requires = ("zebra; python_version < '3.50'", "lion; python_version >= '3.50'", "wolf; sys_platform == 'none'")
+    install(site, "animals", "2.0", requires=requires)
+    for name in ("zebra", "lion", "wolf"):
+        install(site, name, "1.0")
+    assert pin_requirements([], ["animals"]) == ("animals==2.0", "zebra==1.0")
+    markers = {"python_version": "3.50", "sys_platform": "none"}
+    assert pin_requirements([], ["animals"], markers=markers) == ("animals==2.0", "lion==1.0", "wolf==1.0")
+
+
 def test_pins_what_is_installed_here() -> None:
     pins = pin_requirements(["starlette"], ["uvicorn"])
     assert f"starlette=={version('starlette')}" in pins

@@ -109,7 +109,7 @@ class AwsLambdaPreset:
             deploy=("nitropy", "deploy", "--preset", self.name),
             vendor=Vendor(
                 f"{SERVER}/{VENDOR}",
-                pin_requirements(imports, build.extras),
+                pin_requirements(imports, build.extras, markers=target.markers),
                 python_version=target.python_version,
                 platform=target.platform,
             ),
@@ -137,7 +137,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
         functions["websocket"] = {
             "handler": "nitro_websocket.handler",
             "environment": environment,
-            "needs": list(STACK_NEEDS),
+            "needs": [*STACK_NEEDS, *(["NITRO_QUEUE_URL"] if settings.ordered else [])],
             "timeout": SOCKET_TIMEOUT,
             "memory": settings.memory,
             "ordered": settings.ordered,

@@ -42,6 +42,20 @@ class Target:
         return f"{_UV_ARCHITECTURES[self.architecture]}-{linux}"
 
     @property
+    def markers(self) -> dict[str, str]:
+        """The target in the words of requirements' markers (PEP 508)."""
+        return {
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": _UV_ARCHITECTURES[self.architecture],
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python_version}.0",
+            "python_version": self.python_version,
+            "sys_platform": "linux",
+        }
+
+    @property
     def takes_bytecode(self) -> bool:
         """Whether byte code of this Python is that of the target's."""
         return self.python_version == build_python()
