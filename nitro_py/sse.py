@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ class EventStream:
         self._paused = False
         self._closed = False
         self._callbacks: list[ClosedCallback] = []
+        self._awaited: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -134,8 +135,15 @@ class EventStream:
         self._append(chunk)
         return True
 
+    def hold_until(self, work: Coroutine[Any, Any, None]) -> None:
+        """Keeps the first bytes from the client until some work is done; for adapters."""
+        self._awaited = asyncio.create_task(work)
+
     async def read(self) -> bytes | None:
         """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+        if self._awaited is not None:
+            await self._awaited
+            self._awaited = None
         while not self._chunks:
             if self._closed:
                 return None

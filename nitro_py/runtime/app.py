@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nitro_py.capabilities import Kind
 from nitro_py.encoding import Frame
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
+from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.contracts import Hub
@@ -29,6 +30,10 @@ from nitro_py.runtime.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
 from nitro_py.sse import EventStream, format_message, frame_text
+
+if TYPE_CHECKING:
+    from nitro_py.backplane import Backplane
+    from nitro_py.runtime.backplane.hub import BackplaneHub
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -47,6 +52,7 @@ class App:
         kinds: What this process serves of it: the start leaves other routes' files alone, and the mounted
             applications in them.
         hub: What knows peers and topics, where they don't live in this process.
+        backplane: What carries topics to other processes of the app; `None` keeps them in this one.
 
     Example:
         app = App(folder, read_manifest(folder))
@@ -54,7 +60,13 @@ class App:
     """
 
     def __init__(
-        self, root: Path, manifest: Manifest, *, kinds: Collection[Kind] = EVERY_KIND, hub: Hub | None = None
+        self,
+        root: Path,
+        manifest: Manifest,
+        *,
+        kinds: Collection[Kind] = EVERY_KIND,
+        hub: Hub | None = None,
+        backplane: Backplane | None = None,
     ) -> None:
         self.root = root
         self.manifest = manifest
@@ -64,7 +76,14 @@ class App:
         self.router = Router(manifest.routes)
         self.counters = Counters()
         self.local_hub = LocalHub()
-        self.hub: Hub = hub or self.local_hub
+        self.backplane = BackplaneState()
+        self._backplane_hub: BackplaneHub | None = None
+        if backplane is not None:
+            from nitro_py.runtime.backplane.hub import BackplaneHub
+
+            self.backplane.name = self.settings.backplane.name
+            self._backplane_hub = BackplaneHub(self.local_hub, backplane, self.backplane)
+        self.hub: Hub = hub or self._backplane_hub or self.local_hub
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self.stopping = False
@@ -134,11 +153,15 @@ class App:
         subscriber = StreamSubscriber(str(uuid.uuid4()), namespace, stream)
         self.local_hub.join(topic, subscriber)
         stream.on_closed(lambda: self.local_hub.leave(topic, subscriber))
+        if self._backplane_hub is not None:
+            stream.hold_until(self._backplane_hub.cover(topic))
 
     async def _enter(self) -> AsyncExitStack:
         add_project(self.root)
         self.middleware = tuple(load_export(self.root, file, Middleware) for file in self.manifest.middleware)
         async with AsyncExitStack() as stack:
+            if self._backplane_hub is not None:
+                await stack.enter_async_context(self._backplane_hub.running())
             for file in self.manifest.plugins:
                 await stack.enter_async_context(run_plugin(load_export(self.root, file, Plugin), file))
             for route in self.manifest.routes:

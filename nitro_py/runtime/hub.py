@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
@@ -26,6 +26,19 @@ class LocalHub:
     def __init__(self) -> None:
         self._peers: dict[str, Peer] = {}
         self._topics: dict[str, Members] = {}
+        self._watchers: list[Callable[[str], None]] = []
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Calls a function with each topic that gets its first subscriber here, or loses its last."""
+        self._watchers.append(watcher)
+
+    def topics(self) -> Collection[str]:
+        """Names the topics that have subscribers here."""
+        return self._topics.keys()
+
+    def has(self, topic: str) -> bool:
+        """Says whether a topic has subscribers here."""
+        return topic in self._topics
 
     def add(self, peer: Peer) -> None:
         """Makes a peer known; it was accepted and is about to be opened."""
@@ -39,7 +52,10 @@ class LocalHub:
 
     def join(self, topic: str, subscriber: Subscriber) -> None:
         """Adds a subscriber to a topic."""
-        members = self._topics.setdefault(topic, {})
+        members = self._topics.get(topic)
+        if members is None:
+            members = self._topics[topic] = {}
+            self._announce(topic)
         members.setdefault(subscriber.namespace, {})[subscriber.id] = subscriber
 
     def leave(self, topic: str, subscriber: Subscriber) -> None:
@@ -52,6 +68,7 @@ class LocalHub:
             del members[subscriber.namespace]
         if not members:
             del self._topics[topic]
+            self._announce(topic)
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
         """Adds a peer to a topic.
@@ -94,6 +111,10 @@ class LocalHub:
     async def get_peer(self, id: str) -> Peer | None:
         """Reaches one of this process's peers."""
         return self._peers.get(id)
+
+    def _announce(self, topic: str) -> None:
+        for watcher in self._watchers:
+            watcher(topic)
 
     def _members(self, topic: str, namespace: str | None) -> Iterator[dict[str, Subscriber]]:
         by_namespace = self._topics.get(topic, {})

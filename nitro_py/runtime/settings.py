@@ -38,17 +38,34 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BackplaneSettings:
+    """Holds `backplane`, `backplane_url` and `backplane_prefix`."""
+
+    name: str = "memory"
+    url: str = ""
+    prefix: str = "nitro"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str]) -> BackplaneSettings:
+        """Reads the settings of a manifest, under what the environment says."""
+        names = {"name": "backplane", "url": "backplane_url", "prefix": "backplane_prefix"}
+        given = {name: environ.get(f"NITRO_{key.upper()}") or data.get(key) for name, key in names.items()}
+        return cls(**{name: value for name, value in given.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Holds all settings that ship in a bundle."""
 
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     sse: SseSettings = field(default_factory=SseSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    backplane: BackplaneSettings = field(default_factory=BackplaneSettings)
     runtime_config: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-        """Reads the settings of a manifest and overrides `runtime_config` from the environment."""
+        """Reads the settings of a manifest, and overrides backplane and `runtime_config` from the environment."""
         websocket = dict(data.get("websocket", {}))
         if "allowed_origins" in websocket:
             websocket["allowed_origins"] = tuple(websocket["allowed_origins"])
@@ -56,6 +73,7 @@ class Settings:
             websocket=WebSocketSettings(**websocket),
             sse=SseSettings(**data.get("sse", {})),
             http=HttpSettings(**data.get("http", {})),
+            backplane=BackplaneSettings.from_json(data, environ),
             runtime_config=override(data.get("runtime_config", {}), environ),
         )
 

@@ -1,0 +1,1 @@
+"""Topics across processes: the hub, its link to the broker, and the brokers that come with nitro-py."""

@@ -1,0 +1,123 @@
+"""A broker in this process, and a backplane for it: topics between several apps of one test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from nitro_py.backplane import Outgoing, Receive
+from nitro_py.errors import BackplaneError
+
+Delivery = tuple["MemoryConnection", bytes]
+
+
+class MemoryBroker:
+    """Is a broker that tests can stop and start.
+
+    Example:
+        broker = MemoryBroker()
+        first, second = (App(folder, manifest, backplane=broker.make_backplane()) for _ in range(2))
+    """
+
+    def __init__(self) -> None:
+        self.running = True
+        self.subscriptions: dict[str, set[MemoryConnection]] = {}
+        self.connections: set[MemoryConnection] = set()
+
+    def make_backplane(self, prefix: str = "test") -> MemoryBackplane:
+        """Makes the backplane of one process."""
+        return MemoryBackplane(self, prefix)
+
+    def stop(self) -> None:
+        """Loses every connection, and takes none until `start`."""
+        self.running = False
+        for connection in list(self.connections):
+            connection.lose("the broker stopped")
+
+    def start(self) -> None:
+        """Takes connections again."""
+        self.running = True
+
+
+class MemoryBackplane:
+    """Connects to a broker in this process.
+
+    Args:
+        broker: The broker.
+        prefix: Keeps apps apart.
+    """
+
+    def __init__(self, broker: MemoryBroker, prefix: str) -> None:
+        self._broker = broker
+        self._prefix = prefix
+
+    async def connect(self, receive: Receive) -> MemoryConnection:
+        """Opens a connection.
+
+        Raises:
+            BackplaneError: The broker was stopped.
+        """
+        if not self._broker.running:
+            raise BackplaneError("The broker is stopped.")
+        return MemoryConnection(self._broker, f"{self._prefix}:", receive)
+
+
+class MemoryConnection:
+    """Is one connection, until it is closed or the broker stops."""
+
+    max_size: int | None = None
+
+    def __init__(self, broker: MemoryBroker, prefix: str, receive: Receive) -> None:
+        self._broker = broker
+        self._prefix = prefix
+        self._receive = receive
+        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reading = asyncio.create_task(self._read())
+        broker.connections.add(self)
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Hands messages to all that subscribe, this connection included."""
+        self._check()
+        for topic, data in messages:
+            for connection in self._broker.subscriptions.get(self._prefix + topic, ()):
+                connection._incoming.put_nowait(data)
+
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        """Asks for topics."""
+        self._check()
+        for topic in topics:
+            self._broker.subscriptions.setdefault(self._prefix + topic, set()).add(self)
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Gives topics up."""
+        self._check()
+        for topic in topics:
+            self._broker.subscriptions.get(self._prefix + topic, set()).discard(self)
+
+    async def wait_lost(self) -> None:
+        """Waits until the broker stops."""
+        await asyncio.shield(self._lost)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        self.lose("it was closed")
+
+    def lose(self, reason: str) -> None:
+        """Ends the connection, and says why."""
+        self._reading.cancel()
+        self._broker.connections.discard(self)
+        for connections in self._broker.subscriptions.values():
+            connections.discard(self)
+        if not self._lost.done():
+            self._lost.set_exception(BackplaneError(f"The connection is gone: {reason}."))
+            # Nobody need wait for it.
+            self._lost.exception()
+
+    async def _read(self) -> None:
+        while True:
+            await self._receive(await self._incoming.get())
+
+    def _check(self) -> None:
+        if self._lost.done():
+            self._lost.result()

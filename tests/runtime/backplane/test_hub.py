@@ -1,0 +1,191 @@
+"""The hub of an app in several processes, on a broker that can be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from nitro_py.backplane import BackplaneMessage, Outgoing
+from nitro_py.errors import BackplaneError, PeerClosedError
+from nitro_py.runtime.backplane.hub import BackplaneHub
+from nitro_py.runtime.backplane.state import BackplaneState
+from nitro_py.runtime.hub import LocalHub
+from nitro_py.testing.backplanes import until
+from nitro_py.testing.memory_broker import MemoryBroker
+from tests.runtime.peers import RecordingChannel, make_peer
+
+pytestmark = pytest.mark.anyio
+
+
+class Process:
+    """Is one process of an app: a hub and its peers."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.state = BackplaneState("test")
+        self.local = LocalHub()
+        self.hub = BackplaneHub(self.local, broker.make_backplane(), self.state)
+
+    async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
+        """Adds a peer that subscribes to topics."""
+        peer, channel = make_peer(id, self.hub, namespace=namespace)
+        self.local.add(peer)
+        for topic in topics:
+            await peer.subscribe(topic)
+        return channel
+
+    async def until_connected(self, connected: bool = True) -> None:
+        """Waits until the backplane is there, or lost."""
+        await until(lambda: self.state.connected is connected, f"connected={connected}", lambda: self.state)
+
+
+@asynccontextmanager
+async def processes(broker: MemoryBroker, count: int) -> AsyncIterator[list[Process]]:
+    """Runs some processes of an app."""
+    async with AsyncExitStack() as stack:
+        started = [Process(broker) for _ in range(count)]
+        for process in started:
+            await stack.enter_async_context(process.hub.running())
+        yield started
+
+
+async def hears(channel: RecordingChannel, *frames: str | bytes) -> None:
+    """Waits for frames, and for others that should not come."""
+    await until(lambda: len(channel.frames) >= len(frames), f"{frames}", lambda: channel.frames)
+    await asyncio.sleep(0.01)
+    assert channel.frames == list(frames)
+
+
+async def test_everybody_hears_once_wherever_they_are() -> None:
+    async with processes(MemoryBroker(), 3) as (one, two, three):
+        here, there = await one.join("here", "a"), await two.join("there", "a")
+        elsewhere = await two.join("elsewhere", "a", namespace="/elsewhere")
+        other = await three.join("other", "b")
+        sender, own = make_peer("sender", one.hub)
+        one.local.add(sender)
+        await sender.subscribe("a")
+        await sender.publish("a", {"n": 1})
+        await sender.publish("a", b"\x01", include_self=True)
+        await one.hub.publish("a", "all")
+        await hears(here, '{"n":1}', b"\x01", "all")
+        await hears(there, '{"n":1}', b"\x01", "all")
+        await hears(own, b"\x01", "all")
+        await hears(elsewhere, "all")
+        await hears(other)
+        assert (two.state.received, one.state.received) == (3, 0)
+
+
+async def test_broker_is_asked_for_what_has_subscribers_and_no_more() -> None:
+    broker = MemoryBroker()
+
+    def asked() -> dict[str, int]:
+        return {topic: len(found) for topic, found in broker.subscriptions.items() if found}
+
+    async with processes(broker, 2) as (one, two):
+        await one.hub.publish("a", "nobody")
+        assert asked() == {}
+        first, _ = make_peer("1", one.hub)
+        second, _ = make_peer("2", one.hub)
+        for peer in (first, second):
+            one.local.add(peer)
+            await peer.subscribe("a")
+        await two.join("3", "a", "b")
+        assert asked() == {"test:a": 2, "test:b": 1}
+        await first.unsubscribe("a")
+        await asyncio.sleep(0.01)
+        assert asked() == {"test:a": 2, "test:b": 1}
+        one.local.remove(second)
+        await until(lambda: asked() == {"test:a": 1, "test:b": 1}, "one subscription less", asked)
+
+
+async def test_topic_that_comes_and_goes_ends_as_it_was_left() -> None:
+    async with processes(MemoryBroker(), 2) as (one, two):
+        peer, channel = make_peer("1", one.hub)
+        one.local.add(peer)
+        for _ in range(20):
+            await peer.subscribe("a")
+            await peer.unsubscribe("a")
+        await peer.subscribe("a")
+        await two.hub.publish("a", "x")
+        await hears(channel, "x")
+
+
+async def test_peer_that_leaves_while_it_subscribes_leaves_nothing_behind() -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        peer, channel = make_peer("1", one.hub)
+        one.local.add(peer)
+        subscribing = asyncio.create_task(peer.subscribe("a"))
+        await asyncio.sleep(0)
+        one.local.remove(peer)
+        with pytest.raises(PeerClosedError):
+            await subscribing
+        assert (one.local.has("a"), peer.topics, channel.frames) == (False, frozenset(), [])
+
+
+async def test_lost_broker_leaves_local_delivery_and_comes_back_with_its_subscriptions() -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 2) as (one, two):
+        here, there = await one.join("here", "a"), await two.join("there", "a")
+        await one.hub.publish("a", "1")
+        await hears(there, "1")
+        broker.stop()
+        for process in (one, two):
+            await process.until_connected(False)
+        await one.hub.publish("a", "2")
+        late = await two.join("late", "b")
+        broker.start()
+        for process in (one, two):
+            await process.until_connected()
+        await one.hub.publish("a", "3")
+        await one.hub.publish("b", "4")
+        await hears(here, "1", "2", "3")
+        await hears(there, "1", "3")
+        await hears(late, "4")
+        assert (one.state.reconnects, one.state.failures, two.state.failures) == (1, 1, 0)
+
+
+async def test_lost_broker_is_an_error_only_where_nobody_is_here() -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        channel = await one.join("here", "a")
+        broker.stop()
+        await one.hub.publish("a", "x")
+        await hears(channel, "x")
+        with pytest.raises(BackplaneError, match="lost"):
+            await one.hub.publish("b", "x")
+        assert one.state.failures == 2
+
+
+async def test_absent_broker_is_waited_for() -> None:
+    broker = MemoryBroker()
+    broker.stop()
+    async with processes(broker, 2) as (one, two):
+        assert not one.state.connected
+        channel = await one.join("1", "a")
+        broker.start()
+        for process in (one, two):
+            await process.until_connected()
+        await two.hub.publish("a", "x")
+        await hears(channel, "x")
+
+
+async def test_what_comes_twice_or_cannot_be_read_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        channel = await one.join("1", "a")
+        connection = await broker.make_backplane().connect(one.hub._receive)
+        message = BackplaneMessage(bytes(16), 1, "a", "x").to_bytes()
+        await connection.publish([Outgoing("a", data) for data in (message, b"?", message)])
+        await hears(channel, "x")
+        assert "Passed over what came from the backplane. A message is broken" in caplog.text
+        await connection.close()
+
+
+async def test_order_of_a_publisher_is_kept_when_it_does_not_wait() -> None:
+    async with processes(MemoryBroker(), 2) as (one, two):
+        channel = await two.join("1", "a")
+        await asyncio.gather(*(one.hub.publish("a", str(number)) for number in range(1000)))
+        await hears(channel, *map(str, range(1000)))

@@ -1,0 +1,18 @@
+"""The broker for tests keeps the contract that real ones keep."""
+
+from __future__ import annotations
+
+import pytest
+
+from nitro_py.testing.backplanes import BackplaneConformance, MakeBackplane
+from nitro_py.testing.memory_broker import MemoryBroker
+
+
+@pytest.fixture
+def make_backplane() -> MakeBackplane:
+    """Makes backplanes of one broker."""
+    return MemoryBroker().make_backplane
+
+
+class TestMemory(BackplaneConformance):
+    """Runs the suite."""
