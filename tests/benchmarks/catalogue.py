@@ -6,7 +6,7 @@ import importlib
 
 from tests.benchmarks.rows import Row
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("sockets",)
 
 
 def load_rows() -> tuple[Row, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,17 +76,27 @@ def install_peers(name: str, folder: Path) -> Install:
     install = Install(folder / name, kind)
     receipt = install.folder / RECEIPT
     wanted = json.dumps([*packages, sys.version if kind == "python" else ""])
-    if receipt.exists() and receipt.read_text(encoding="utf-8") == wanted:
-        return install
-    shutil.rmtree(install.folder, ignore_errors=True)
-    install.folder.mkdir(parents=True)
-    print(f"Installing {', '.join(packages)} …", file=sys.stderr)
-    if kind == "python":
-        _install_python(install, packages)
-    else:
-        _install_node(install, packages)
-    receipt.write_text(wanted, encoding="utf-8")
+    with _lock(folder):
+        if receipt.exists() and receipt.read_text(encoding="utf-8") == wanted:
+            return install
+        shutil.rmtree(install.folder, ignore_errors=True)
+        install.folder.mkdir()
+        print(f"Installing {', '.join(packages)} …", file=sys.stderr)
+        if kind == "python":
+            _install_python(install, packages)
+        else:
+            _install_node(install, packages)
+        receipt.write_text(wanted, encoding="utf-8")
     return install
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keeps others out, such as a run from another checkout, until the end of the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install_python(install: Install, packages: tuple[str, ...]) -> None:

@@ -1,0 +1,107 @@
+"""A load client for WebSockets: connects a crowd, then publishes to it or lets it call for echoes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from tests.benchmarks.load.answers import LostError, answer_questions
+from tests.benchmarks.load.crowd import Crowd, receive_exactly
+
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\n"
+    "Host: 127.0.0.1:{port}\r\n"
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Version: 13\r\n\r\n"
+)
+MESSAGE = b"x" * 64
+MASK = b"\x12\x34\x56\x78"
+
+
+def frame_for_client(payload: bytes) -> bytes:
+    """Frames a short text as a server does (RFC 6455, 5.2)."""
+    return bytes((0x81, len(payload))) + payload
+
+
+def frame_for_server(payload: bytes) -> bytes:
+    """Frames a short text as a client does, masked."""
+    masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
+    return bytes((0x81, 0x80 | len(payload))) + MASK + masked
+
+
+SENT = frame_for_server(MESSAGE)
+RECEIVED = frame_for_client(MESSAGE)
+
+crowd = Crowd()
+
+
+def connect(port: int, path: str, count: int) -> None:
+    """Opens sockets, each of which the server greets with `ready`."""
+    handshake = HANDSHAKE.format(path=path, port=port).encode()
+    crowd.connect(port, count, handshake, greeting=frame_for_client(b"ready"))
+
+
+def broadcast(publications: int) -> None:
+    """Lets the first socket publish, each time once all the others have got what it published before."""
+    publisher, *subscribers = crowd.members
+    for _ in range(publications):
+        publisher.send(SENT)
+        crowd.collect(len(RECEIVED) * len(subscribers))
+    crowd.check_received(len(RECEIVED) * publications, first=1)
+
+
+def check_broadcast() -> None:
+    """Publishes once and compares what each subscriber gets."""
+    publisher, *subscribers = crowd.members
+    publisher.send(SENT)
+    check_frames(subscribers)
+
+
+def echo(messages: int) -> None:
+    """Lets each socket send a message as soon as the one before has come back."""
+    left = {member.fileno(): messages for member in crowd.members}
+    senders = {member.fileno(): member.send for member in crowd.members}
+    missing = dict.fromkeys(left, len(RECEIVED))
+    for send in senders.values():
+        send(SENT)
+    open_count = len(left)
+    while open_count:
+        for descriptor in crowd.wait("Some echoes arrived"):
+            missing[descriptor] -= crowd.read(descriptor)
+            if missing[descriptor] > 0:
+                continue
+            missing[descriptor] = len(RECEIVED)
+            left[descriptor] -= 1
+            if left[descriptor]:
+                senders[descriptor](SENT)
+            else:
+                open_count -= 1
+    crowd.check_received(len(RECEIVED) * messages, first=0)
+
+
+def check_echo() -> None:
+    """Compares one echo on each socket."""
+    for member in crowd.members:
+        member.send(SENT)
+    check_frames(crowd.members)
+
+
+def check_frames(members: Iterable[socket.socket]) -> None:
+    """Compares the next frame of each socket with what was sent."""
+    for member in members:
+        if (received := receive_exactly(member, len(RECEIVED))) != RECEIVED:
+            raise LostError(f"a socket received {received!r}")
+
+
+if __name__ == "__main__":
+    answer_questions(
+        {
+            "connect": connect,
+            "broadcast": broadcast,
+            "check_broadcast": check_broadcast,
+            "echo": echo,
+            "check_echo": check_echo,
+        }
+    )

@@ -1,0 +1,125 @@
+"""Results for readers: a table for the terminal, one for the README, and one object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.benchmarks.harness import Outcome, Result
+
+# A load client that is busier than this, in parts of a core, may be what is measured.
+BUSIEST = 0.9
+
+
+def describe_results(results: Sequence[Result]) -> dict[str, Any]:
+    """Gives the rows as one object of plain data."""
+    return {result.row.name: _describe(result) for result in results}
+
+
+def _describe(result: Result) -> dict[str, Any]:
+    row = result.row
+    return {
+        "title": row.title,
+        "unit": row.unit,
+        "ratio": result.ratio,
+        "peer": row.target.peer,
+        "target": row.target.ratio,
+        "limit": row.limit,
+        "met": result.met,
+        "contenders": {
+            outcome.contender.name: {
+                "median": outcome.median,
+                "samples": [sample.value for sample in outcome.samples],
+                "details": outcome.details,
+                "size": outcome.contender.size,
+                "failure": outcome.failure,
+            }
+            for outcome in result.outcomes
+        },
+    }
+
+
+def format_machine(machine: Mapping[str, str]) -> str:
+    """Says when and where figures were taken."""
+    return (
+        f"{machine['date']}, {machine['processor']}, {machine['system']}, "
+        f"Python {machine['python']}, node {machine['node']}"
+    )
+
+
+def format_table(result: Result) -> str:
+    """Gives a row's table: each contender with its median, its spread and its part of the peer's."""
+    row = result.row
+    peer = result.find(row.target.peer).median
+    width = max(len(outcome.contender.name) for outcome in result.outcomes)
+    lines = [f"{row.name}: {row.title}, {row.unit}; ratio to {row.target.peer}"]
+    for outcome in result.outcomes:
+        lines.append(f"  {outcome.contender.name:<{width}}  {_format_outcome(outcome, peer)}")
+    lines.append(f"  {format_verdict(result)}")
+    lines += [f"  warning: {warning}" for warning in list_warnings(result)]
+    return "\n".join(lines)
+
+
+def format_verdict(result: Result) -> str:
+    """Says whether the target was reached."""
+    target = result.row.target
+    goal = f"at most {target.ratio:g} of {target.peer}"
+    if result.row.limit is not None:
+        goal += f" and {result.row.limit:g} {result.row.unit}"
+    if result.ratio is None:
+        return f"no ratio; the target is {goal}"
+    return f"{'met' if result.met else 'MISSED'}: {result.ratio:.2f}; the target is {goal}"
+
+
+def list_warnings(result: Result) -> list[str]:
+    """Lists the contenders whose figure may be their load client's."""
+    return [
+        f"the load client of {outcome.contender.name} was busy for {load:.2f} of its core"
+        for outcome in result.outcomes
+        if (load := outcome.details.get("load", 0.0)) > BUSIEST
+    ]
+
+
+def format_markdown(results: Sequence[Result], machine: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """Gives the README's table with the day, the machine's class and the versions."""
+    named = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    lines = [
+        f"Measured on {format_machine(machine)}: {named}.",
+        "",
+        "| work | unit | nitro-py | ratio | target | others |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [_format_markdown_row(result) for result in results]
+    return "\n".join(lines) + "\n"
+
+
+def _format_markdown_row(result: Result) -> str:
+    row = result.row
+    ours, *others = result.outcomes
+    ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
+    target = f"{row.target.ratio:g} of {row.target.peer}: {'met' if result.met else '**missed**'}"
+    named = ", ".join(f"{outcome.contender.name} {format_figure(outcome.median)}" for outcome in others)
+    return f"| {row.title} | {row.unit} | {format_figure(ours.median)} | {ratio} | {target} | {named} |"
+
+
+def format_figure(value: float | None) -> str:
+    """Gives three digits of a figure.
+
+    Example:
+        >>> format_figure(5.678), format_figure(1234.5), format_figure(None)
+        ('5.68', '1,234', 'failed')
+    """
+    if value is None:
+        return "failed"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _format_outcome(outcome: Outcome, peer: float | None) -> str:
+    median = outcome.median
+    if median is None:
+        return f"failed: {(outcome.failure or '').splitlines()[0]}"
+    values = [sample.value for sample in outcome.samples]
+    spread = f"{format_figure(min(values))}-{format_figure(max(values))}"
+    ratio = f"{median / peer:.2f}" if peer else "-"
+    details = ", ".join(f"{name} {value:.2f}" for name, value in outcome.details.items())
+    return f"{format_figure(median):>7}  ({spread:^13})  {ratio:>6}  {details}".rstrip()

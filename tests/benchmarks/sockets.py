@@ -1,0 +1,179 @@
+"""Rows about sockets: a topic with many subscribers, echoes, and connections that only wait."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+from tests.benchmarks.programs import Program, open_program
+from tests.benchmarks.rows import OURS, Bench, Contender, Measure, Row, Sample, Target, measure_alone
+from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on_python, on_uvicorn, run_server
+from tests.checkout import ROOT
+
+Kind = Literal["chat", "echo"]
+
+CROSSWS = "crossws on node"
+CHAT = """
+    from nitro_py import Message, Peer, define_websocket_handler
+
+
+    async def open(peer: Peer) -> None:
+        await peer.subscribe("room")
+        await peer.send("ready")
+
+
+    async def message(peer: Peer, message: Message) -> None:
+        await peer.publish("room", message.text())
+
+
+    handler = define_websocket_handler(open=open, message=message)
+"""
+ECHO = """
+    from nitro_py import Message, Peer, define_websocket_handler
+
+
+    async def open(peer: Peer) -> None:
+        await peer.send("ready")
+
+
+    async def message(peer: Peer, message: Message) -> None:
+        await peer.send(message.text())
+
+
+    handler = define_websocket_handler(open=open, message=message)
+"""
+
+
+def make_project(settings: str = "") -> Mapping[str, str]:
+    """Gives the files of our chat and our echo."""
+    toml = f"[tool.nitropy]\nexperimental.websocket = true\n{settings}\n"
+    return {"pyproject.toml": toml, "handlers/chat.py": CHAT, "handlers/echo.py": ECHO}
+
+
+def list_commands(kind: Kind) -> dict[str, Command]:
+    """Lists who serves sockets; nobody pings, so that only what is asked for is sent."""
+    return {
+        OURS: on_bundle("sockets", make_project("websocket.idle_timeout = 0")),
+        CROSSWS: on_node("crossws_hooks.mjs", kind),
+        "Starlette on uvicorn (sansio)": on_uvicorn("starlette_sockets:app", "--ws-ping-interval", "0"),
+        "Starlette on granian": on_granian("starlette_sockets:app"),
+        "picows, no framework": on_python("picows_sockets.py", kind),
+    }
+
+
+@contextmanager
+def open_load(bench: Bench) -> Iterator[Program]:
+    """Runs the load client for sockets until the end of the block."""
+    command = [sys.executable, "-m", "tests.benchmarks.load.sockets"]
+    with open_program(command, core=bench.load_core, cwd=ROOT) as load:
+        yield load
+
+
+def open_broadcast(command: Command, subscribers: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
+    """Makes the `open` of a contender that publishes to so many subscribers."""
+
+    @contextmanager
+    def open_contender(bench: Bench) -> Iterator[Measure]:
+        with run_server(bench, command) as server, open_load(bench) as load:
+            load.ask({"do": "connect", "port": server.port, "path": "/chat", "count": subscribers + 1})
+            load.ask({"do": "check_broadcast"})
+
+            def measure(deliveries: int) -> Sample:
+                publications = max(deliveries // subscribers, 1)
+                before = server.read_cpu()
+                answer = load.ask({"do": "broadcast", "publications": publications})
+                used = server.read_cpu() - before
+                return Sample(used / publications / subscribers * 1e6, answer)
+
+            measure(bench.scale(100_000, 50_000))
+            yield lambda: measure(bench.scale(200_000, 60_000))
+
+    return open_contender
+
+
+def open_echo(command: Command, connections: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
+    """Makes the `open` of a contender that answers so many sockets."""
+
+    @contextmanager
+    def open_contender(bench: Bench) -> Iterator[Measure]:
+        with run_server(bench, command) as server, open_load(bench) as load:
+            load.ask({"do": "connect", "port": server.port, "path": "/echo", "count": connections})
+            load.ask({"do": "check_echo"})
+
+            def measure(messages: int) -> Sample:
+                before = server.read_cpu()
+                answer = load.ask({"do": "echo", "messages": messages})
+                used = server.read_cpu() - before
+                return Sample(used / messages / connections * 1e6, answer)
+
+            measure(bench.scale(500, 300))
+            yield lambda: measure(bench.scale(1_000, 300))
+
+    return open_contender
+
+
+def measure_idle(command: Command) -> Callable[[Bench], Sample]:
+    """Makes the measure of a server's growth by connections that only wait, on a new server each time."""
+
+    def measure(bench: Bench) -> Sample:
+        connections = bench.scale(5_000, 2_000)
+        with run_server(bench, command) as server, open_load(bench) as load:
+            connect = {"do": "connect", "port": server.port, "path": "/echo"}
+            load.ask(connect | {"count": 500})
+            time.sleep(1)
+            before = server.read_memory()
+            load.ask(connect | {"count": connections})
+            time.sleep(1)
+            return Sample((server.read_memory() - before) / connections / 1000)
+
+    return measure
+
+
+def make_broadcast_row(subscribers: int, ratio: float) -> Row:
+    """Makes a row that publishes to so many subscribers."""
+    return Row(
+        name=f"broadcast-{subscribers}",
+        title=f"broadcast to {subscribers:,} subscribers, a delivery",
+        unit="µs of CPU",
+        contenders=tuple(
+            Contender(name, open_broadcast(command, subscribers))
+            for name, command in list_commands("chat").items()
+        ),
+        target=Target(CROSSWS, ratio),
+    )
+
+
+def list_idle_commands() -> dict[str, Command]:
+    """Lists who holds idle connections, each as it does by default, pings included."""
+    return {
+        OURS: on_bundle("idle", make_project()),
+        CROSSWS: on_node("crossws_hooks.mjs", "echo"),
+        "Starlette on uvicorn (sansio)": on_uvicorn("starlette_sockets:app"),
+    }
+
+
+ROWS = (
+    make_broadcast_row(1_000, 0.70),
+    make_broadcast_row(5_000, 0.65),
+    Row(
+        name="echo",
+        title="echo on 100 connections, a message",
+        unit="µs of CPU",
+        contenders=tuple(
+            Contender(name, open_echo(command, 100)) for name, command in list_commands("echo").items()
+        ),
+        target=Target(CROSSWS, 0.70),
+    ),
+    Row(
+        name="idle",
+        title="an idle connection",
+        unit="kB of memory",
+        contenders=tuple(
+            Contender(name, measure_alone(measure_idle(command))) for name, command in list_idle_commands().items()
+        ),
+        target=Target(CROSSWS, 0.60),
+    ),
+)
