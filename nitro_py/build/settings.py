@@ -50,6 +50,10 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
+# What a running bundle reads too.
+_SHIPPED = ("http", "log", "metrics", "runtime_config", "server", "sse", "websocket")
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -130,6 +134,20 @@ class HttpSettings(_Settings):
     """Limits what HTTP clients may send."""
 
     max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
+
+
+class ServerSettings(_Settings):
+    """Sets how the bundle's own server stops."""
+
+    grace: Annotated[float, Field(gt=0)] = Field(
+        default=8.0,
+        description="Most seconds from SIGTERM to the end; less than what the platform waits before it kills "
+        "(docker 10, Kubernetes 30).",
+    )
+    drain_delay: Seconds = Field(
+        default=0.0,
+        description="Seconds of the grace period in which the server still accepts, for load balancers to notice.",
+    )
 
 
 class AwsSettings(_Settings):
@@ -213,6 +231,13 @@ class NitroConfig(_Settings):
     websocket: WebSocketSettings = Field(default=WebSocketSettings(), description="WebSocket connections.")
     sse: SseSettings = Field(default=SseSettings(), description="Server-sent events.")
     http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
+    server: ServerSettings = Field(default=ServerSettings(), description="The bundle's own server.")
+    metrics: bool = Field(
+        default=False, description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`."
+    )
+    log: Literal["json", "text"] = Field(
+        default="text", description="How the bundle's own server logs: lines of text, or a JSON object a line."
+    )
     aws: AwsSettings = Field(default=AwsSettings(), description="The preset `aws-lambda`.")
 
     @property
@@ -250,10 +275,11 @@ def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
         config: The settings of the build.
 
     Returns:
-        The tables `http`, `runtime_config`, `sse` and `websocket`, with lists in place of tuples.
+        `log`, `metrics`, and the tables `http`, `runtime_config`, `server`, `sse` and `websocket`, with lists in
+        place of tuples.
 
     Example:
         >>> runtime_settings(NitroConfig())["sse"]
         {'heartbeat': 15.0}
     """
-    return config.model_dump(mode="json", include={"http", "runtime_config", "sse", "websocket"})
+    return config.model_dump(mode="json", include=set(_SHIPPED))

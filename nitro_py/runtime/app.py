@@ -22,6 +22,7 @@ from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.current import enter_app, leave_app
+from nitro_py.runtime.grace import BACKGROUND, WORK, Grace, say_goodbyes
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
 from nitro_py.runtime.manifest import Manifest, Route
@@ -39,8 +40,8 @@ logger = logging.getLogger("nitro_py.app")
 
 EVERY_KIND: tuple[Kind, ...] = ("http", "sse", "websocket")
 
-# How long hooks and background work may take once the app stops, in seconds.
-STOP_TIMEOUT = 10.0
+# How long clients may take to answer the last close frames of a stop, in seconds.
+CLOSE_ANSWERS = 1.0
 
 
 class App:
@@ -86,7 +87,8 @@ class App:
         self.hub: Hub = hub or self._backplane_hub or self.local_hub
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
-        self.stopping = False
+        self._told: set[Connection | EventStream] = set()
+        self._grace: Grace | None = None
         self._handlers: dict[str, AnyHandler] = {}
         self._connections: set[Connection] = set()
         self._streams: set[EventStream] = set()
@@ -105,31 +107,68 @@ class App:
                 leave_app(self)
                 raise
 
+    @property
+    def started(self) -> bool:
+        """Whether plugins and mounted applications run."""
+        return self._stack is not None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the stop has begun, and so nothing new shall come."""
+        return self._grace is not None
+
+    def begin_stop(self, *, patient: bool = True) -> Grace:
+        """Says that the stop begins, before anything is closed; a second call changes nothing.
+
+        Args:
+            patient: Whether connections are closed one after the other.
+
+        Returns:
+            The grace period, which runs from the first call on.
+        """
+        if self._grace is None:
+            self._grace = Grace(self.settings.server.grace, patient=patient)
+        return self._grace
+
     async def drain(self) -> None:
-        """Closes every socket with 1001 and ends every stream, and waits for their last hooks."""
-        self.stopping = True
-        for stream in list(self._streams):
-            await stream.close()
-        connections = list(self._connections)
-        await asyncio.gather(*(connection.shut_down() for connection in connections), return_exceptions=True)
-        if connections:
-            waits = [asyncio.create_task(connection.finished()) for connection in connections]
-            _, late = await asyncio.wait(waits, timeout=STOP_TIMEOUT)
-            for task in late:
-                task.cancel()
-            if late:
-                logger.warning("%d hooks were still running %g s into the stop.", len(late), STOP_TIMEOUT)
+        """Closes sockets with 1001 and ends streams, spread over the grace period; waits for the last hooks."""
+        grace = self.begin_stop()
+        leaving: list[Connection] = []
+        # More than once: a handshake that was accepted just before may have become a connection in the meantime.
+        while untold := self._find_untold():
+            self._told.update(untold)
+            leaving += [item for item in untold if isinstance(item, Connection)]
+            ends = [item.shut_down if isinstance(item, Connection) else item.close for item in untold]
+            await say_goodbyes(ends, grace)
+        late = await grace.wait([connection.finished() for connection in leaving], WORK)
+        if late:
+            logger.warning("%d sockets still had running hooks when their time was over.", late)
+        if leaving:
+            await self._wait_for_answers(grace)
 
     async def stop(self) -> None:
         """Drains, waits for background work, and stops the plugins in reverse order."""
+        grace = self.begin_stop()
         await self.drain()
-        await wait_for_tasks(STOP_TIMEOUT)
+        await grace.wait([wait_for_tasks(grace.left(BACKGROUND))], BACKGROUND)
         stack, self._stack = self._stack, None
         if stack is not None:
             try:
                 await stack.aclose()
             finally:
                 leave_app(self)
+
+    def _find_untold(self) -> list[Connection | EventStream]:
+        everybody: set[Connection | EventStream] = {*self._connections, *self._streams}
+        return [*(everybody - self._told)]
+
+    async def _wait_for_answers(self, grace: Grace) -> None:
+        """Waits until clients have answered: a close frame may be lost with a connection that is dropped."""
+        until = min(grace.left(WORK), CLOSE_ANSWERS)
+        pause = 0.01
+        while self._connections and until > 0:
+            await grace.sleep(pause)
+            until -= pause
 
     def handler_of(self, route: Route) -> AnyHandler:
         """Gives a route's handler, imported once."""

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nitro_py.errors import ConfigError
+from nitro_py.runtime.environment import read_choice, read_seconds, read_switch
+
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
 
 
@@ -54,6 +57,14 @@ class BackplaneSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Holds `server.*`; times in seconds."""
+
+    grace: float = 8.0
+    drain_delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Holds all settings that ship in a bundle."""
 
@@ -61,11 +72,20 @@ class Settings:
     sse: SseSettings = field(default_factory=SseSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     backplane: BackplaneSettings = field(default_factory=BackplaneSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    metrics: bool = False
+    log: str = "text"
     runtime_config: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-        """Reads the settings of a manifest, and overrides backplane and `runtime_config` from the environment."""
+        """Reads the settings of a manifest, and overrides from the environment what belongs to where it runs.
+
+        That is the backplane, `runtime_config`, `server`, `metrics` and `log`.
+
+        Raises:
+            ConfigError: A variable holds what its setting cannot be.
+        """
         websocket = dict(data.get("websocket", {}))
         if "allowed_origins" in websocket:
             websocket["allowed_origins"] = tuple(websocket["allowed_origins"])
@@ -74,8 +94,25 @@ class Settings:
             sse=SseSettings(**data.get("sse", {})),
             http=HttpSettings(**data.get("http", {})),
             backplane=BackplaneSettings.from_json(data, environ),
+            server=read_server(data.get("server", {}), environ),
+            metrics=read_switch(environ, "NITRO_METRICS", data.get("metrics", False)),
+            log=read_choice(environ, "NITRO_LOG", ("json", "text"), data.get("log", "text")),
             runtime_config=override(data.get("runtime_config", {}), environ),
         )
+
+
+def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSettings:
+    """Reads `server.*`, each overridden by its own variable."""
+    given = ServerSettings(**data)
+    grace = read_seconds(environ, "NITRO_SERVER__GRACE", given.grace, positive=True)
+    delay = read_seconds(environ, "NITRO_SERVER__DRAIN_DELAY", given.drain_delay)
+    if delay >= grace:
+        raise ConfigError(
+            "`server.drain_delay` leaves no time to stop: "
+            f"expected less than `server.grace`, {grace:g}, got {delay:g}.",
+            hint="Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.",
+        )
+    return ServerSettings(grace=grace, drain_delay=delay)
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -14,13 +14,16 @@ from tests.checkout import ROOT, list_files
 
 HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn"})
 
-# It fits uvicorn to the app, and only a bundle that is a server itself loads it.
+# They fit uvicorn to the app, and only a bundle that is a server itself loads them.
 SERVER = Path("nitro_py/runtime/asgi/server.py")
+AROUND_UVICORN = {SERVER, SERVER.with_name("graceful.py")}
 
 SHIPPED = [
     file
     for file in list_files("nitro_py/*.py")
-    if file.name != "__main__.py" and file != SERVER and (len(file.parts) == 2 or file.parts[1] == "runtime")
+    if file.name != "__main__.py"
+    and file not in AROUND_UVICORN
+    and (len(file.parts) == 2 or file.parts[1] == "runtime")
 ]
 
 # Imports each module in turn and stops at the first that loads a heavy one.

@@ -43,7 +43,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_runtime_settings_are_what_the_runtime_has_by_default() -> None:
     settings = runtime_settings(NitroConfig())
-    assert sorted(settings) == ["http", "runtime_config", "sse", "websocket"]
+    assert sorted(settings) == ["http", "log", "metrics", "runtime_config", "server", "sse", "websocket"]
     assert Settings.from_json(settings, environ={}) == Settings()
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.internal import answer_internal
+from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH, answer_internal
 from nitro_py.runtime.asgi.public import PublicFiles
 from nitro_py.runtime.asgi.socket import serve_socket
 from nitro_py.runtime.http import make_event, serve_http, strip_root
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Miss
+from nitro_py.runtime.tasks import start_task
 
 # Where a bundle has its public files, whatever the project calls the folder.
 PUBLIC_DIR = "public"
@@ -48,7 +49,7 @@ class Application:
             await self._live(receive, send)
             return
         if not self._started:
-            await self.start()
+            await self._start_for(scope)
         if scope["type"] == "websocket":
             await serve_socket(self.app, scope, receive, send)
         else:
@@ -62,6 +63,13 @@ class Application:
     async def drain(self) -> None:
         """Closes sockets with 1001 and ends streams, before the server closes the connections."""
         await self.app.drain()
+
+    async def _start_for(self, scope: Scope) -> None:
+        if scope["type"] == "http" and strip_root(scope) in (LIVE_PATH, READY_PATH):
+            # A probe is answered while plugins start, and where the server starts nothing, it is what starts them.
+            start_task(self.start())
+        else:
+            await self.start()
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = strip_root(scope)

@@ -1,4 +1,4 @@
-"""The app's own endpoints below `/_nitro/`: health, and publishing from the command line."""
+"""The app's own endpoints below `/_nitro/`: probes, and publishing from the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 
+LIVE_PATH = "/_nitro/live"
+READY_PATH = "/_nitro/ready"
 HEALTH_PATH = "/_nitro/health"
 PUBLISH_PATH = "/_nitro/publish"
 PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
@@ -20,14 +22,31 @@ PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
 async def answer_internal(app: App, event: Event, path: str) -> Response | None:
     """Answers a request to one of the app's own paths; `None` for every other path."""
-    if path == HEALTH_PATH:
-        if app.stopping:
-            return Response({"status": "stopping"}, 503)
-        return Response({"status": "ok"}, headers={"cache-control": "no-store"})
+    if path in (LIVE_PATH, READY_PATH, HEALTH_PATH):
+        return _probe(app, path)
     token = os.environ.get(PUBLISH_TOKEN)
     if path == PUBLISH_PATH and token:
         return await _publish(app, event, token)
     return None
+
+
+def _probe(app: App, path: str) -> Response:
+    """Says how the app is: one that lives is left alone, one that is not ready gets no new clients."""
+    status = 200
+    if path == LIVE_PATH:
+        state: dict[str, object] = {"status": "live"}
+    elif app.stopping:
+        status, state = 503, {"status": "stopping", "reason": "The server stops."}
+    elif not app.started:
+        status, state = 503, {"status": "starting", "reason": "The plugins have not started."}
+    elif path == READY_PATH:
+        # Without its backplane the app still serves, and the other processes will hardly have theirs.
+        state = {"status": "ready"}
+    else:
+        state = {"status": "ok" if app.backplane.connected else "degraded"}
+    if app.backplane.name != "memory" and path != LIVE_PATH:
+        state["backplane"] = {"name": app.backplane.name, "connected": app.backplane.connected}
+    return Response(state, status, {"cache-control": "no-store"})
 
 
 async def _publish(app: App, event: Event, token: str) -> Response:

@@ -22,6 +22,7 @@ def launch(folder: Path, *, host: str, port: int) -> None:
     """
     try:
         arguments = read_arguments(host=host, port=port)
+        application = load_application(folder)
         listener = bind_port(arguments.host, arguments.port)
     except NitroError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -29,7 +30,7 @@ def launch(folder: Path, *, host: str, port: int) -> None:
     # Imported last: a wrong flag is answered before the server's modules are loaded.
     from nitro_py.runtime.asgi.server import serve
 
-    serve(load_application(folder), listener)
+    serve(application, listener)
 
 
 def read_arguments(*, host: str, port: int) -> argparse.Namespace:

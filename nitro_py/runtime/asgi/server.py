@@ -1,4 +1,4 @@
-"""Fits uvicorn to the app: a socket that can be dropped, and a stop that says goodbye first."""
+"""Fits uvicorn to the app: a socket that can be dropped, the app's limits and logs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from wsproto import events
 
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.socket import TRANSPORT_EXTENSION
 from nitro_py.runtime.ports import format_url
-
-# How long uvicorn waits for open connections once the app has drained, in seconds.
-GRACE = 5
 
 
 class SocketProtocol(WSProtocol):
@@ -37,24 +35,6 @@ class SocketProtocol(WSProtocol):
         # The app takes the first that it gets, so nothing changes after a close frame.
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
         super().connection_lost(exc)
-
-
-class Server(uvicorn.Server):
-    """Is uvicorn's server, and drains the app before it closes the connections.
-
-    uvicorn itself would close sockets with 1012 and wait for event streams that never end.
-    """
-
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
-        super().__init__(config)
-        self._application = application
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting, drains the app, then lets uvicorn finish."""
-        for server in self.servers:
-            server.close()
-        await self._application.drain()
-        await super().shutdown(sockets)
 
 
 def serve(application: Application, listener: socket.socket, *, front: ASGIApplication | None = None) -> None:
@@ -76,13 +56,12 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
         lifespan="on",
         log_config=make_log_config(),
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
     )
     print(f"Listening on {format_url(listener)}", flush=True)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config, application).run(sockets=[listener])
+        GracefulServer(config, application).run(sockets=[listener])
 
 
 def make_log_config() -> dict[str, Any]:

@@ -38,6 +38,10 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
     match = app.router.match("GET", raw_path, "websocket")
     handler = app.handler_of(match.route) if isinstance(match, Match) else None
     event = make_event(app, match, scope, receive)
+    if app.stopping:
+        await receive()
+        await refuse(Response(status=503), app, event, send)
+        return
     if isinstance(match, Match) and isinstance(handler, MountedApp):
         await serve_mounted(app, handler, event, mounted_scope(app, match, scope, raw_path), send)
         return

@@ -1,0 +1,106 @@
+"""uvicorn's server with a stop of its own: in peace, and never longer than the grace period."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.grace import HURRY, PLUGINS, WORK, Grace
+
+logger = logging.getLogger("nitro_py.app")
+
+CLOSE = (b"connection", b"close")
+
+# How long a kept connection may go on after the last one was accepted, in seconds: a request may be on its way.
+LAST_REQUESTS = 0.2
+
+# How long the process may take to end once a stop that was hurried is over, in seconds.
+LAST_STEPS = 1.0
+
+
+class GracefulServer(uvicorn.Server):
+    """Serves an app, and stops it as its clients and the platform expect.
+
+    uvicorn itself would close sockets with 1012, all at once, and wait for event streams that never end.
+
+    Args:
+        config: What uvicorn shall do.
+        application: The app, whatever stands in front of it.
+    """
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+        self._app = application.app
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the app, then accepts connections."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins the stop at the first signal, from which on the app is not ready; a second one hurries it."""
+        super().handle_exit(sig, frame)
+        if not self._app.stopping:
+            self._announce_end()
+            # Ctrl+C comes from somebody who waits.
+            limit_stop(self._app.begin_stop(patient=sig != signal.SIGINT).left())
+        elif self._loop is not None:
+            grace = self._app.begin_stop()
+            self._loop.call_soon_threadsafe(grace.hurry)
+            limit_stop(min(grace.left(), HURRY) + LAST_STEPS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting, drains the app, lets it answer what it was asked, and stops it."""
+        grace = self._app.begin_stop()
+        self._announce_end()
+        if grace.patient:
+            await grace.sleep(self._app.settings.server.drain_delay)
+        grace.begin_work()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if grace.patient else 0.0))
+        await self._application.drain()
+        if self.server_state.connections:
+            await last_requests
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._finish_requests(grace)
+        if await grace.wait([self.lifespan.shutdown()], PLUGINS):
+            logger.error("The plugins had not stopped when their time was over.")
+
+    def _announce_end(self) -> None:
+        """Tells clients that keep a connection to use another from their next answer on."""
+        if self.started and CLOSE not in self.config.encoded_headers:
+            self.config.encoded_headers.append(CLOSE)
+            # The list that answers have at hand, until the next is made of the former.
+            self.server_state.default_headers.append(CLOSE)
+
+    async def _finish_requests(self, grace: Grace) -> None:
+        state = self.server_state
+        # Neither of uvicorn's sets tells that it is empty.
+        while (state.connections or state.tasks) and grace.left(WORK):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if late := list(state.tasks):
+            logger.warning("Cut off %d requests that were not answered when their time was over.", len(late))
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=grace.left(PLUGINS))
+
+
+def limit_stop(seconds: float) -> None:
+    """Ends the process with status 1 after a time, whatever holds it up, and prints where it hangs.
+
+    Not by a timer of the event loop, which may be what hangs.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)

@@ -1,0 +1,227 @@
+"""The limits of a stop: what is finished in the grace period, and what does not get more than that."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
+
+GRACE = 3.0
+# What the end of a process takes beside what it waits for, in seconds: the machine may be busy.
+ROOM = 2.0
+
+PROJECT = {
+    "nitro.toml": """
+        experimental.websocket = true
+        server.grace = 20.0
+        """,
+    "handlers/plugins/journal.py": """
+        import asyncio
+        import os
+        from collections.abc import AsyncIterator
+
+        from nitro_py import define_plugin
+
+        @define_plugin
+        async def journal() -> AsyncIterator[None]:
+            yield
+            await asyncio.sleep(float(os.environ.get("PLUGIN", "0")))
+            print("plugin stopped", flush=True)
+        """,
+    "handlers/sleep/[seconds].py": """
+        import asyncio
+
+        from nitro_py import Event, define_handler
+
+        @define_handler
+        async def handler(event: Event) -> str:
+            print("asked", flush=True)
+            await asyncio.sleep(float(event.params["seconds"]))
+            print("answered", flush=True)
+            return "rested"
+        """,
+    "handlers/block/[seconds].py": """
+        import time
+
+        from nitro_py import Event, define_handler
+
+        @define_handler
+        async def handler(event: Event) -> None:
+            print("asked", flush=True)
+            time.sleep(float(event.params["seconds"]))
+        """,
+    "handlers/chat.py": """
+        import asyncio
+
+        from nitro_py import CloseDetails, Peer, define_websocket_handler
+
+        async def close(peer: Peer, details: CloseDetails) -> None:
+            await asyncio.sleep(float(peer.request.query.get("rest", "0")))
+            print("closed", details.code, flush=True)
+
+        handler = define_websocket_handler(close=close)
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds an app that can take its time."""
+    return build_project(write_files(tmp_path_factory.mktemp("grace"), PROJECT))
+
+
+@contextmanager
+def run_ready(bundle: Path, **environ: str) -> Iterator[Server]:
+    """Runs the bundle, from when signals are the server's own."""
+    with run_bundle(bundle, environ=environ) as server:
+        assert httpx.get(f"{server.url}/_nitro/ready").status_code == 200
+        yield server
+
+
+@pytest.fixture
+def server(bundle: Path) -> Iterator[Server]:
+    """Runs the bundle with a grace period that tests can wait for."""
+    with run_ready(bundle, NITRO_SERVER__GRACE=str(GRACE)) as server:
+        yield server
+
+
+class Request(threading.Thread):
+    """Is a request that goes on in a thread of its own."""
+
+    def __init__(self, server: Server, path: str) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._path = path
+        self.outcome: object = None
+        self.start()
+        wait_for_line(server, "asked")
+
+    def run(self) -> None:
+        """Asks, and keeps what comes of it."""
+        try:
+            answer = httpx.get(self._server.url + self._path, timeout=PATIENCE)
+        except httpx.TransportError as error:
+            self.outcome = error
+        else:
+            self.outcome = answer.text
+
+
+def wait_for_line(server: Server, line: str) -> None:
+    """Waits until the server has printed a line."""
+    deadline = time.monotonic() + PATIENCE
+    while line not in server.read_log().splitlines():
+        assert time.monotonic() < deadline, server.read_log()
+        time.sleep(0.01)
+
+
+def end(server: Server, *signals: signal.Signals, pause: float = 0.3) -> tuple[int, float]:
+    """Sends signals, and gives the status that the process ends with and the seconds it takes from the last on."""
+    for place, number in enumerate(signals):
+        if place:
+            time.sleep(pause)
+        server.process.send_signal(number)
+    began = time.monotonic()
+    return server.process.wait(PATIENCE), time.monotonic() - began
+
+
+def read_code(socket: ClientConnection) -> int | None:
+    """Reads a socket to its end, and gives the close code."""
+    for _ in socket:
+        pass
+    return socket.close_code
+
+
+def test_request_under_way_is_answered(server: Server) -> None:
+    request = Request(server, "/sleep/1")
+    status, seconds = end(server, signal.SIGTERM)
+    request.join()
+    assert (status, request.outcome) == (0, "rested")
+    assert seconds < 1 + ROOM
+    assert server.read_log().splitlines()[-1] != "answered"
+
+
+def test_request_that_takes_too_long_is_cut_off(server: Server) -> None:
+    request = Request(server, "/sleep/15")
+    status, seconds = end(server, signal.SIGTERM)
+    request.join()
+    assert status == 0
+    assert request.outcome != "rested"
+    assert seconds < GRACE + ROOM
+    log = server.read_log()
+    assert "Cut off 1 requests that were not answered when their time was over." in log
+    assert "plugin stopped" in log
+
+
+def test_hook_that_takes_too_long_is_left(server: Server) -> None:
+    with connect(f"{server.socket_url}/chat?rest=15") as slow, connect(f"{server.socket_url}/chat") as quick:
+        status, seconds = end(server, signal.SIGTERM)
+        assert (read_code(slow), read_code(quick)) == (1001, 1001)
+    assert status == 0
+    assert seconds < GRACE + ROOM
+    log = server.read_log()
+    assert log.count("closed 1001") == 1
+    assert "1 sockets still had running hooks when their time was over." in log
+    assert "plugin stopped" in log
+
+
+def test_plugin_that_takes_too_long_is_left(bundle: Path) -> None:
+    with run_ready(bundle, NITRO_SERVER__GRACE=str(GRACE), PLUGIN="15") as server:
+        status, seconds = end(server, signal.SIGTERM)
+    assert status == 0
+    assert seconds < GRACE + ROOM
+    log = server.read_log()
+    assert "The plugins had not stopped when their time was over." in log
+    assert "plugin stopped" not in log
+
+
+def test_blocked_loop_is_ended_and_shown(server: Server) -> None:
+    request = Request(server, "/block/15")
+    status, seconds = end(server, signal.SIGTERM)
+    request.join()
+    assert status == 1
+    assert isinstance(request.outcome, httpx.TransportError)
+    assert GRACE - 0.5 < seconds < GRACE + ROOM
+    # The place that holds up the stop.
+    assert "block/[seconds].py" in server.read_log()
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_hurries(bundle: Path, second: signal.Signals) -> None:
+    with run_ready(bundle) as server, ExitStack() as stack:
+        sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(100)]
+        request = Request(server, "/sleep/15")
+        status, seconds = end(server, signal.SIGTERM, second)
+        request.join()
+        assert {read_code(socket) for socket in sockets} == {1001}
+    assert status == 0
+    assert seconds < 1 + ROOM
+    assert server.read_log().count("closed 1001") == len(sockets)
+    assert "plugin stopped" in server.read_log()
+
+
+def test_ctrl_c_waits_for_requests_only(bundle: Path) -> None:
+    with run_ready(bundle, NITRO_SERVER__DRAIN_DELAY="10") as server, ExitStack() as stack:
+        sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(300)]
+        request = Request(server, "/sleep/1")
+        status, seconds = end(server, signal.SIGINT)
+        request.join()
+        assert {read_code(socket) for socket in sockets} == {1001}
+    assert (status, request.outcome) == (0, "rested")
+    # Spread, the goodbyes alone would take 3 s.
+    assert seconds < 1 + 1.5
+
+
+def test_server_without_clients_stops_at_once(bundle: Path) -> None:
+    with run_ready(bundle) as server:
+        status, seconds = end(server, signal.SIGTERM)
+    assert status == 0
+    assert seconds < ROOM

@@ -1,0 +1,157 @@
+"""What a platform asks a running bundle: whether it lives, and whether it may get clients."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.bundles import PATIENCE, Server, build_project, clean_environment, run_bundle, run_server, write_files
+
+# How long the server of these tests accepts after SIGTERM, in seconds.
+DELAY = 1.5
+
+PROJECT = {
+    "nitro.toml": """
+        experimental.websocket = true
+        server.grace = 6.0
+        """,
+    "handlers/plugins/slow.py": """
+        import asyncio
+        import os
+        from collections.abc import AsyncIterator
+
+        from nitro_py import define_plugin
+
+        @define_plugin
+        async def slow() -> AsyncIterator[None]:
+            await asyncio.sleep(float(os.environ.get("START", "0")))
+            yield
+        """,
+    "handlers/hello.py": """
+        from nitro_py import Event, define_handler
+
+        @define_handler
+        async def handler(event: Event) -> str:
+            return "hello"
+        """,
+    "handlers/chat.py": """
+        from nitro_py import define_websocket_handler
+
+        handler = define_websocket_handler()
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds an app whose start takes as long as it is told."""
+    return build_project(write_files(tmp_path_factory.mktemp("probes"), PROJECT))
+
+
+@pytest.fixture
+def server(bundle: Path) -> Iterator[Server]:
+    """Runs the bundle, which goes on accepting for a while when it is told to stop."""
+    with run_bundle(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": str(DELAY)}) as server:
+        yield server
+
+
+def ask(server: Server, name: str) -> tuple[int, object]:
+    """Asks one of the probes."""
+    answer = httpx.get(f"{server.url}/_nitro/{name}")
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.status_code, answer.json()
+
+
+def wait_for(check: Callable[[], bool]) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_running_app_is_live_ready_and_well(server: Server) -> None:
+    assert ask(server, "live") == (200, {"status": "live"})
+    assert ask(server, "ready") == (200, {"status": "ready"})
+    assert ask(server, "health") == (200, {"status": "ok"})
+
+
+def test_stopping_app_is_not_ready_and_still_answers(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as kept:
+        assert "connection" not in kept.get("/hello").headers
+        server.process.send_signal(signal.SIGTERM)
+        stopping = (503, {"status": "stopping", "reason": "The server stops."})
+        wait_for(lambda: ask(server, "ready") == stopping)
+        assert ask(server, "live") == (200, {"status": "live"})
+        assert ask(server, "health") == stopping
+        answer = kept.get("/hello")
+        assert (answer.text, answer.headers["connection"]) == ("hello", "close")
+    with pytest.raises(InvalidStatus) as caught, connect(f"{server.socket_url}/chat"):
+        pass
+    assert caught.value.response.status_code == 503
+    server.stop()
+    assert "Traceback" not in server.read_log()
+
+
+def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
+    # A server that does not speak the lifespan protocol: the first question is what starts the app.
+    code = "import uvicorn; uvicorn.run('nitro_server:app', port=0, lifespan='off')"
+    command = [sys.executable, "-c", code]
+    environ = {"PYTHONPATH": str(bundle / "server"), "START": "1.5"}
+    log = bundle.with_name("other.log")
+    with run_server(command, log=log, environ=environ, announcement="running on ") as server:
+        assert ask(server, "live") == (200, {"status": "live"})
+        starting = (503, {"status": "starting", "reason": "The plugins have not started."})
+        assert ask(server, "ready") == starting
+        wait_for(lambda: ask(server, "ready") == (200, {"status": "ready"}))
+        assert httpx.get(f"{server.url}/hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NITRO_SERVER__GRACE", "soon", "expected seconds above 0, got `soon`"),
+        ("NITRO_SERVER__GRACE", "0", "expected seconds above 0, got `0`"),
+        ("NITRO_SERVER__DRAIN_DELAY", "-1", "expected seconds, 0 or more, got `-1`"),
+        ("NITRO_SERVER__DRAIN_DELAY", "inf", "expected seconds, 0 or more, got `inf`"),
+        ("NITRO_METRICS", "yes", "expected `true` or `false`, got `yes`"),
+        ("NITRO_LOG", "xml", "expected one of `json`, `text`, got `xml`"),
+    ],
+)
+def test_wrong_variable_of_a_running_bundle(bundle: Path, name: str, value: str, message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, bundle / "server", "--port", "0"],
+        env=clean_environment() | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: Wrong value for `{name}` in the environment: {message}.\n"
+        "  hint: Correct the variable, or unset it to keep what the bundle was built with.\n"
+    )
+
+
+def test_delay_that_leaves_no_time_to_stop(bundle: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, bundle / "server", "--port", "0"],
+        env=clean_environment() | {"NITRO_SERVER__DRAIN_DELAY": "6"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: `server.drain_delay` leaves no time to stop: expected less than `server.grace`, 6, got 6.\n"
+        "  hint: Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.\n"
+    )
