@@ -15,8 +15,10 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto import events
 
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.asgi.access_log import AccessLog
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
+from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.socket import TRANSPORT_EXTENSION
 from nitro_py.runtime.ports import format_url
 
@@ -48,6 +50,7 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
     settings = application.app.settings.websocket
     config = uvicorn.Config(
         front or application,
+        http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=settings.max_message,
         ws_ping_interval=settings.idle_timeout or None,
@@ -67,5 +70,6 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
 def make_log_config() -> dict[str, Any]:
     """Gives uvicorn's logging configuration with the app's own loggers in it."""
     config = copy.deepcopy(LOGGING_CONFIG)
+    config["handlers"]["access"]["class"] = f"{AccessLog.__module__}.{AccessLog.__name__}"
     config["loggers"]["nitro_py"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
     return config

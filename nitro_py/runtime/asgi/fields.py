@@ -1,0 +1,89 @@
+"""The lines of an HTTP answer's head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+INVALID_REQUEST = "Invalid HTTP request received."
+
+_Fields = list[tuple[bytes, bytes]]
+_CLOSE = (b"connection", b"close")
+_default: tuple[_Fields, int, bytes, bool] = ([], 0, b"", False)
+
+# What ends a field's name or value begins whatever its author likes (RFC 9110, section 5).
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _make_status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+
+STATUS_LINES = {status: _make_status_line(status) for status in range(100, 600)}
+
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Checks that a header field cannot be read as more than one.
+
+    Raises:
+        RuntimeError: It could be.
+    """
+    if _NAME.fullmatch(name) is None or _NO_VALUE.search(value) is not None:
+        raise RuntimeError(f"The header field {name!r} cannot be sent: its name or value holds what ends a field.")
+
+
+def read_length(value: bytes) -> int:
+    """Reads a `content-length` (RFC 9110, section 8.6).
+
+    Raises:
+        RuntimeError: It is none.
+    """
+    if not value.isdigit():
+        raise RuntimeError(f"The answer has the `content-length` {value!r}: expected digits.")
+    return int(value)
+
+
+def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Writes header fields as lines."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def encode_default(fields: _Fields) -> tuple[bytes, bool]:
+    """Writes the fields of every answer as lines, and says whether they end the connection.
+
+    uvicorn puts a new list of them there every second, and a stop adds to it.
+    """
+    global _default
+    if fields is not _default[0] or len(fields) != _default[1]:
+        kept = [field for field in fields if field != _CLOSE]
+        _default = (fields, len(fields), encode_fields(kept), len(kept) < len(fields))
+    return _default[2:]
+
+
+def encode_refusal(default: _Fields) -> bytes:
+    """Writes the whole answer to what is no HTTP request."""
+    fields = [
+        *(field for field in default if field != _CLOSE),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(INVALID_REQUEST)),
+        _CLOSE,
+    ]
+    return b"%b%b\r\n%b" % (STATUS_LINES[400], encode_fields(fields), INVALID_REQUEST.encode())
+
+
+def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Says whether a request's fields, with names in lower case, ask for a WebSocket (RFC 6455, section 4.1)."""
+    tokens: list[bytes] = []
+    upgrades: list[bytes] = []
+    for name, value in fields:
+        if name == b"connection":
+            tokens += [token.strip() for token in value.lower().split(b",")]
+        elif name == b"upgrade":
+            upgrades += [token.strip() for token in value.lower().split(b",")]
+    return b"upgrade" in tokens and b"websocket" in upgrades

@@ -1,0 +1,285 @@
+"""HTTP/1.1 for uvicorn: what its own protocol does, with less work for a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, cast
+
+import httptools
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from nitro_py.runtime.asgi.access_log import find_access_log
+from nitro_py.runtime.asgi.exchange import Exchange
+from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
+from nitro_py.runtime.asgi.idle import IdleTimer
+from nitro_py.runtime.asgi.scope import describe_connection, make_scope
+from nitro_py.runtime.direct import DIRECT_EXTENSION
+
+logger = logging.getLogger("uvicorn.error")
+
+# What may wait of a request's body before reading pauses, in bytes.
+BODY_LIMIT = 64 * 1024
+# Decoding a method costs more than looking it up.
+METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
+
+
+class HttpProtocol(asyncio.Protocol):
+    """Is one client's connection; uvicorn makes one for each.
+
+    Requests that come together are answered one after another, in their order. Follows RFC 9112.
+
+    Args:
+        config: uvicorn's configuration.
+        server_state: What uvicorn knows of all connections.
+        app_state: What the lifespan left for each request's scope.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.state = server_state
+        self.loop = _loop or asyncio.get_running_loop()
+        self.log = find_access_log()
+        self.write_paused = False
+        self.transport = cast(asyncio.Transport, None)
+        self._config = config
+        self._app = cast(Any, config.loaded_app)
+        self._app_state = app_state
+        self._parser: Any = self._make_parser()
+        self._base: dict[str, Any] = {}
+        self._read_paused = False
+        self._room: asyncio.Event | None = None
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
+        # The request whose body is still being read, the one that is being answered, and those behind it.
+        self._parsing: Exchange | None = None
+        self._current: Exchange | None = None
+        self._waiting: deque[tuple[Exchange, dict[str, Any]]] = deque()
+        # No request comes after this one, what comes is no HTTP, what comes is a WebSocket handshake.
+        self._last = False
+        self._broken = False
+        self._upgrading = False
+        self._idle = IdleTimer(self.loop, config.timeout_keep_alive, self.close)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins a connection."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.state.connections.add(cast(Any, self))
+        self._base = describe_connection(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the app that the client left."""
+        self.state.connections.discard(cast(Any, self))
+        self._last = True
+        # It refers to us as we to it.
+        self._parser = None
+        self._idle.cancel()
+        self._waiting.clear()
+        current, self._current = self._current, None
+        if current is not None:
+            current.disconnect()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes from the client."""
+        if self._broken:
+            return
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            logger.warning(INVALID_REQUEST)
+            self._refuse()
+
+    def eof_received(self) -> bool:
+        """Closes a connection whose client says nothing more."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Notes that the client takes bytes more slowly than they come."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """Notes that the client takes bytes again."""
+        self.write_paused = False
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        if self._current is not None:
+            self._current.resume()
+
+    async def drain(self) -> None:
+        """Waits until the client takes bytes again, or is gone."""
+        if self.write_paused:
+            if self._room is None:
+                self._room = asyncio.Event()
+            await self._room.wait()
+
+    def resume_reading(self) -> None:
+        """Reads on."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        """Closes the connection once what was written has left."""
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Closes the connection for uvicorn's stop, after the answer that is under way."""
+        if self._current is None:
+            self.transport.close()
+        else:
+            self._current.keep_alive = False
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Begins a request."""
+        self._idle.stop()
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        """Takes a piece of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header field."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Starts the app for a request, or lets it wait for the answers before its own."""
+        self._parsing = None
+        # Whoever asked for the connection's end has no more to ask.
+        if self._last:
+            return
+        parser = self._parser
+        version = parser.get_http_version()
+        if parser.should_upgrade() and version == "1.1" and self._current is None and self._takes_sockets():
+            self._upgrading = True
+            return
+        name = parser.get_method()
+        method = METHODS.get(name) or name.decode("ascii")
+        exchange = Exchange(
+            self,
+            method,
+            chunks=version == "1.1",
+            keep_alive=version == "1.1" and parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        scope = make_scope(self._base, method, version, self._url, self._headers)
+        scope["state"] = self._app_state.copy()
+        scope["extensions"] = {DIRECT_EXTENSION: exchange}
+        self._parsing = exchange
+        self._last = not exchange.keep_alive
+        if self._current is None:
+            self._start(exchange, scope)
+        else:
+            self._pause_reading()
+            self._waiting.append((exchange, scope))
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a piece of a request's body."""
+        exchange = self._parsing
+        if exchange is not None and exchange.feed(body) > BODY_LIMIT:
+            self._pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Ends a request."""
+        exchange, self._parsing = self._parsing, None
+        if exchange is not None:
+            exchange.end()
+            if self._current is None:
+                # The answer came before the end of its request.
+                self._idle.start()
+
+    def finish(self, exchange: Exchange) -> None:
+        """Goes on after an answer: with the next request, or with waiting for one."""
+        self.state.total_requests += 1
+        self._current = None
+        if not exchange.keep_alive:
+            self._last = True
+            self.transport.close()
+        elif self._waiting:
+            self._start(*self._waiting.popleft())
+        else:
+            self.resume_reading()
+            self._idle.start()
+
+    def _make_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # Otherwise bytes behind a last request would be an error before that request is answered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _start(self, exchange: Exchange, scope: dict[str, Any]) -> None:
+        self._current = exchange
+        self.state.tasks.add(self.loop.create_task(exchange.run(self._app, scope)))
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def _takes_sockets(self) -> bool:
+        return self._config.ws_protocol_class is not None and wants_socket(self._headers)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if self._upgrading:
+                    self._hand_over(data)
+                    return
+                # Another protocol than ours, or a socket behind a request without its answer: HTTP goes on.
+                self._parser = self._make_parser()
+
+    def _hand_over(self, rest: bytes) -> None:
+        """Hands the connection over to the WebSocket protocol, with what came behind the handshake."""
+        method = self._parser.get_method()
+        self.state.connections.discard(cast(Any, self))
+        self._idle.cancel()
+        factory = cast(Any, self._config.ws_protocol_class)
+        protocol = factory(config=self._config, server_state=self.state, app_state=self._app_state)
+        protocol.connection_made(self.transport)
+        fields = encode_fields(self._headers)
+        protocol.data_received(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._url, fields))
+        self.transport.set_protocol(protocol)
+        self._parser = None
+        if rest:
+            protocol.data_received(rest)
+
+    def _refuse(self) -> None:
+        """Answers what is no HTTP with 400, unless an answer is under way, which ends the connection then."""
+        current = self._current
+        self._last = self._broken = True
+        if current is not None and current is not self._parsing:
+            # What came before the garbage deserves its answer.
+            if self._waiting and self._waiting[-1][0] is self._parsing:
+                self._waiting.pop()
+            last = self._waiting[-1][0] if self._waiting else current
+            last.keep_alive = False
+            return
+        if current is None or not current.started:
+            self.transport.write(encode_refusal(self.state.default_headers))
+        if current is not None:
+            self._current = None
+            current.disconnect()
+        self.transport.close()

@@ -1,0 +1,207 @@
+"""HTTP connections: slow, idle and leaving clients, the stop, upgrades, and what goes past the messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from nitro_py.runtime.direct import find_direct, frame_chunk
+from tests.runtime.wire import HELLO, PATIENCE, echo, serve
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_client_that_leaves_is_told_to_the_app() -> None:
+    told = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        # What is sent to nobody is no error.
+        await send({"type": "http.response.body", "body": b"abc"})
+        told.set()
+
+    async with serve(app) as site:
+        async with site.connect() as wire:
+            wire.send(*HELLO)
+            await wire.reader.readuntil(b"abc")
+            wire.writer.transport.abort()
+        async with asyncio.timeout(PATIENCE):
+            await told.wait()
+
+
+async def test_app_that_fails_is_answered_for_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/late":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        if scope["path"] != "/silent":
+            raise ValueError("no")
+
+    async with serve(app) as site:
+        for path in ("/early", "/silent"):
+            async with site.connect() as wire:
+                wire.send(f"GET {path} HTTP/1.1", "Host: x")
+                assert (await wire.read()).status == 500
+                assert await wire.read_end() == b""
+        async with site.connect() as wire:
+            wire.send("GET /late HTTP/1.1", "Host: x")
+            # No last chunk: the client must know that it has not got everything.
+            assert (await wire.read_end()).endswith(b"3\r\nabc\r\n")
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
+
+
+async def test_slow_reader_makes_the_app_wait() -> None:
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(400):
+            await send({"type": "http.response.body", "body": b"x" * 50_000, "more_body": True})
+            sent += 1
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serve(app) as site, site.connect() as wire:
+        wire.send(*HELLO)
+        await asyncio.sleep(0.2)
+        assert sent < 300
+        assert len((await wire.read()).body) == 20_000_000
+
+
+async def test_idle_connection_is_closed_and_a_used_one_is_not() -> None:
+    async with serve(echo, timeout_keep_alive=0.2) as site, site.connect() as wire:
+        for _ in range(5):
+            wire.send(*HELLO)
+            await wire.read()
+            await asyncio.sleep(0.1)
+        started = asyncio.get_running_loop().time()
+        assert await wire.read_end() == b""
+        assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_shutdown_ends_idle_connections_at_once_and_busy_ones_after_their_answer() -> None:
+    release = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/busy":
+            await release.wait()
+        await echo(scope, receive, send)
+
+    async with serve(app) as site, site.connect() as idle, site.connect() as busy:
+        idle.send(*HELLO)
+        await idle.read()
+        busy.send("GET /busy HTTP/1.1", "Host: x")
+        await asyncio.sleep(0.02)
+        for connection in list(site.state.connections):
+            connection.shutdown()
+        assert await idle.read_end() == b""
+        release.set()
+        assert (await busy.read()).get("connection") == "close"
+        assert await busy.read_end() == b""
+
+
+async def test_other_upgrades_are_ignored_and_what_follows_is_answered() -> None:
+    async with serve(echo) as site, site.connect() as wire:
+        for number in range(2000):
+            wire.send(f"GET /{number} HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: h2c")
+        for number in range(2000):
+            assert json.loads((await wire.read()).body)["path"] == f"/{number}"
+
+
+class Recorder(asyncio.Protocol):
+    """Stands where a WebSocket protocol does, and keeps what it is handed."""
+
+    received: asyncio.Queue[bytes]
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
+        Recorder.received = asyncio.Queue()
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps some bytes."""
+        self.received.put_nowait(data)
+
+
+async def test_bytes_behind_a_handshake_reach_the_socket_after_it() -> None:
+    fields = ("host: x", "connection: keep-alive, Upgrade", "upgrade: websocket")
+    async with serve(echo, ws=Recorder) as site, site.connect() as wire:
+        wire.send("GET /socket?a=b HTTP/1.1", *fields, body=b"\x81\x00frames")
+        await asyncio.sleep(0.02)
+        wire.writer.write(b"more")
+        async with asyncio.timeout(PATIENCE):
+            received = [await Recorder.received.get() for _ in range(3)]
+        head = "".join(f"{line}\r\n" for line in ("GET /socket?a=b HTTP/1.1", *fields, "")).encode()
+        assert received == [head, b"\x81\x00frames", b"more"]
+        assert not site.state.connections
+
+
+async def test_handshake_behind_an_unanswered_request_is_a_plain_request() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.02)
+        await echo(scope, receive, send)
+
+    async with serve(app, ws=Recorder) as site, site.connect() as wire:
+        wire.send(*HELLO)
+        wire.send("GET /socket HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket")
+        assert [(await wire.read()).status for _ in range(2)] == [200, 200]
+
+
+async def test_wrapped_send_is_not_gone_past() -> None:
+    found = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def wrapped(message: Any) -> None:
+            await send(message)
+
+        found.append((find_direct(scope, send) is send, find_direct(scope, wrapped), find_direct({}, send)))
+        await echo(scope, receive, send)
+
+    async with serve(app) as site, site.connect() as wire:
+        wire.send(*HELLO)
+        await wire.read()
+    assert found == [(True, None, None)]
+
+
+async def test_stream_is_written_past_the_messages_only_while_it_is_chunked() -> None:
+    opened = {}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        direct = find_direct(scope, send)
+        assert direct is not None
+
+        class Listener:
+            def resume(self) -> None: ...
+            def abort(self) -> None: ...
+
+        before = direct.open_stream(Listener())
+        fields = [(b"content-length", b"1")] if scope["path"] == "/length" else []
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        opened[scope["path"], scope["method"]] = (before, direct.open_stream(Listener()))
+        if opened[scope["path"], scope["method"]][1]:
+            direct.write_chunk(frame_chunk(b"direct "))
+        await send({"type": "http.response.body", "body": b"x"})
+        direct.write_chunk(frame_chunk(b"too late"))
+
+    async with serve(app) as site:
+        async with site.connect() as wire:
+            wire.send("GET /chunks HTTP/1.1", "Host: x")
+            assert (await wire.read()).body == b"direct x"
+            wire.send("GET /length HTTP/1.1", "Host: x")
+            assert (await wire.read()).body == b"x"
+            wire.send("HEAD /chunks HTTP/1.1", "Host: x")
+            await wire.read("HEAD")
+        async with site.connect() as wire:
+            wire.send("GET /old HTTP/1.0")
+            assert (await wire.read()).body == b"x"
+    assert opened == {
+        ("/chunks", "GET"): (False, True),
+        ("/length", "GET"): (False, False),
+        ("/chunks", "HEAD"): (False, False),
+        ("/old", "GET"): (False, False),
+    }
