@@ -13,7 +13,10 @@ from nitro_py.build.config_errors import value_problem
 from nitro_py.build.config_layers import Place, find_place
 from nitro_py.build.settings import NitroConfig
 from nitro_py.build.toml_lines import KeyPath
-from nitro_py.errors import ConfigError
+from nitro_py.errors import ConfigError, NitroError
+from nitro_py.runtime.backplane.registry import MEMORY, find_backplane, load_backplane
+from nitro_py.runtime.backplane.urls import holds_secret
+from nitro_py.runtime.settings import BackplaneSettings
 
 _SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
 _HIGHEST_PORT = 65535
@@ -37,6 +40,7 @@ def check_settings(config: NitroConfig, places: Places, root: Path) -> list[Conf
         *_check_folders(config, places, root),
         *_check_ports(config, places),
         *_check_secrets(config.runtime_config, places, ("runtime_config",)),
+        *_check_backplane(config, places),
     ]
 
 
@@ -122,6 +126,25 @@ def _check_ports(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
             got=config.dev.hmr_port,
             hint='Leave `dev.hmr.port` out, or set `dev.hmr.path = "/_nitro/hmr"`.',
         )
+
+
+def _check_backplane(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    if holds_secret(config.backplane_url):
+        # The URL itself is left out: error messages end up in logs.
+        place = find_place(places, ("backplane_url",))
+        message = "`backplane_url` names a user, password or token, and bundles hold none: expected only the host."
+        hint = "Leave it out here, and set `NITRO_BACKPLANE_URL=...` where the bundle runs."
+        yield ConfigError(message, file=place.file, line=place.line, hint=hint)
+    elif config.backplane != MEMORY:
+        key = "backplane"
+        try:
+            find_backplane(config.backplane)
+            if config.backplane_url:
+                key = "backplane_url"
+                load_backplane(BackplaneSettings(config.backplane, config.backplane_url, config.backplane_prefix))
+        except NitroError as error:
+            place = find_place(places, (key,))
+            yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
 
 
 def _check_secrets(values: Mapping[str, JsonValue], places: Places, parent: KeyPath) -> Iterator[ConfigError]:

@@ -17,10 +17,12 @@ PREFIX = "NITRO_"
 # Read elsewhere, never by the build: by a running bundle, its backplane, and `nitropy publish`.
 RESERVED = (
     "NITRO_BACKPLANE",
+    "NITRO_BACKPLANE_PREFIX",
     "NITRO_BACKPLANE_URL",
     "NITRO_ENV",
     "NITRO_PUBLISH_*",
     "NITRO_RUNTIME_CONFIG__*",
+    "NITRO_WORKERS",
 )
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 

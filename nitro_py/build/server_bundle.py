@@ -8,6 +8,7 @@ from nitro_py.build.dependencies import pin_requirements
 from nitro_py.build.parts import fill_part
 from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
+from nitro_py.runtime.backplane.registry import find_client
 from nitro_py.runtime.manifest import MANIFEST_NAME
 
 SERVER = "server"
@@ -27,7 +28,9 @@ def emit_server(build: BuildInput, package: str, *modules: str, imports: frozens
         modules: Its files that ship beside `entry.py`.
         imports: Modules that the preset needs beside those of the handlers and the server.
     """
-    requirements = pin_requirements(build.imports | SERVER_IMPORTS | imports, build.extras)
+    client = find_client(build.config.backplane)
+    needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
+    requirements = pin_requirements(needed, build.extras)
     own = {
         **collect_runtime(package, "entry.py", *modules),
         **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},

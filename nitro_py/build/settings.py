@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{_HOST}|\*")
-_HIGHEST_PORT = 65535
-
-
-# What a validator raises is the phrase that follows "expected" in the error.
-def _check_folder(value: str) -> str:
-    path = PurePosixPath(value)
-    outside = PureWindowsPath(value).anchor or "\\" in value or ".." in path.parts
-    if outside or path == PurePosixPath("."):
-        raise ValueError("a folder inside the project, relative to its root and not the root itself")
-    return str(path)
-
-
-def _check_glob(value: str) -> str:
-    if not value or PureWindowsPath(value).anchor or "\\" in value or ".." in PurePosixPath(value).parts:
-        raise ValueError("a relative glob with `/` between folders and without `..`")
-    return value
-
-
-def _check_origin(value: str) -> str:
-    origin = value.lower()
-    if _ORIGIN.fullmatch(origin) is None:
-        raise ValueError("`scheme://host[:port]`, a host pattern such as `*.example.com`, or `*`")
-    return origin
-
-
-def _check_url_path(value: str) -> str:
-    if re.fullmatch(r"/[^\s?#]*", value) is None:
-        raise ValueError("a path that starts with `/`, without query or fragment")
-    return value
-
-
-# TOML knows lists only, which strict validation refuses for a tuple.
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
-Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
-Folder = Annotated[str, AfterValidator(_check_folder)]
-Port = Annotated[int, Field(ge=0, le=_HIGHEST_PORT)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0)]
-
+from nitro_py.build.setting_types import Count, Folder, Globs, Name, Origins, Port, Seconds, UrlPath
 
 # What a running bundle reads too.
-_SHIPPED = ("http", "log", "metrics", "runtime_config", "server", "sse", "websocket")
+_SHIPPED = (
+    "backplane",
+    "backplane_prefix",
+    "backplane_url",
+    "http",
+    "log",
+    "metrics",
+    "runtime_config",
+    "server",
+    "sse",
+    "websocket",
+)
 
 
 class _Settings(BaseModel):
@@ -72,7 +41,7 @@ class HmrSettings(_Settings):
         description="Port of the live-reload socket, 0 for any free one; by default `dev.port` + 2.",
         examples=[3002],
     )
-    path: Annotated[str, AfterValidator(_check_url_path)] | None = Field(
+    path: UrlPath | None = Field(
         default=None,
         description="Path of the live-reload socket; needed if it shares its port with the app.",
         examples=["/_nitro/hmr"],
@@ -82,7 +51,7 @@ class HmrSettings(_Settings):
 class DevSettings(_Settings):
     """Sets what `nitropy dev` listens on."""
 
-    host: Annotated[str, Field(min_length=1)] = Field(default="127.0.0.1", description="Address to listen on.")
+    host: Name = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=3000, description="Port to listen on; 0 takes any free one.")
     hmr: HmrSettings = Field(default=HmrSettings(), description="The live-reload socket.")
 
@@ -200,7 +169,7 @@ class NitroConfig(_Settings):
         True
     """
 
-    preset: Annotated[str, Field(min_length=1)] | None = Field(
+    preset: Name | None = Field(
         default=None,
         description="Preset to build with: a name, or a folder of the project; by default it is detected.",
         examples=["asgi"],
@@ -222,6 +191,24 @@ class NitroConfig(_Settings):
         default={},
         description="The app's own values; `NITRO_RUNTIME_CONFIG__KEY` overrides one when the bundle runs. "
         "Never a secret: leave it empty here.",
+    )
+    backplane: Name = Field(
+        default="memory",
+        description="What carries topics between processes: `memory` for one process, `redis`, `nats`, or the "
+        "name of an installed backplane; `NITRO_BACKPLANE` overrides it when the bundle runs.",
+        examples=["redis"],
+    )
+    backplane_url: str = Field(
+        default="",
+        description="URL of the backplane's broker; `NITRO_BACKPLANE_URL` overrides it when the bundle runs, and "
+        "is the place for one with a password.",
+        examples=["redis://localhost:6379"],
+    )
+    backplane_prefix: Name = Field(
+        default="nitro",
+        description="Prefix of the topics at the broker: apps that share a broker need different ones. "
+        "`NITRO_BACKPLANE_PREFIX` overrides it when the bundle runs.",
+        examples=["shop"],
     )
     experimental: FeatureSettings = Field(default=FeatureSettings(), description="Features that may still change.")
     features: FeatureSettings = Field(
@@ -275,8 +262,7 @@ def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
         config: The settings of the build.
 
     Returns:
-        `log`, `metrics`, and the tables `http`, `runtime_config`, `server`, `sse` and `websocket`, with lists in
-        place of tuples.
+        What the runtime's `Settings` reads, with lists in place of tuples.
 
     Example:
         >>> runtime_settings(NitroConfig())["sse"]

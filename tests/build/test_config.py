@@ -43,7 +43,18 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_runtime_settings_are_what_the_runtime_has_by_default() -> None:
     settings = runtime_settings(NitroConfig())
-    assert sorted(settings) == ["http", "log", "metrics", "runtime_config", "server", "sse", "websocket"]
+    assert sorted(settings) == [
+        "backplane",
+        "backplane_prefix",
+        "backplane_url",
+        "http",
+        "log",
+        "metrics",
+        "runtime_config",
+        "server",
+        "sse",
+        "websocket",
+    ]
     assert Settings.from_json(settings, environ={}) == Settings()
 
 

@@ -11,10 +11,12 @@ from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH, answer_internal
 from nitro_py.runtime.asgi.public import PublicFiles
 from nitro_py.runtime.asgi.socket import serve_socket
+from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.http import make_event, serve_http, strip_root
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Miss
+from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
 
 # Where a bundle has its public files, whatever the project calls the folder.
@@ -111,5 +113,11 @@ class Application:
 
 
 def load_application(folder: Path) -> Application:
-    """Makes the ASGI application of a bundle's folder."""
-    return Application(App(folder, read_manifest(folder)))
+    """Makes the ASGI application of a bundle's folder.
+
+    Raises:
+        NitroError: The bundle cannot be read, or its backplane not be used as it is set.
+    """
+    manifest = read_manifest(folder)
+    backplane = load_backplane(Settings.from_json(manifest.settings).backplane)
+    return Application(App(folder, manifest, backplane=backplane))

@@ -116,7 +116,7 @@ class AwsLambdaPreset:
             package=Package(
                 SERVER, archive=ARCHIVE, bytecode=target.takes_bytecode, programs=frozenset({WRAPPER})
             ),
-            notes=describe_target(target),
+            notes=(*describe_target(target), *describe_backplane(build.config)),
             limits=LIMITS,
             extra={"functions": functions},
         )
@@ -209,6 +209,13 @@ def describe_target(target: Target) -> tuple[str, ...]:
             f"{target.python_version}; building with theirs halves the import of large packages"
         )
     return tuple(notes)
+
+
+def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
+    """Tells that a backplane has no use here, to whoever has set one."""
+    if config.backplane == "memory":
+        return ()
+    return (f"`backplane` (`{config.backplane}`) has no use here: DynamoDB carries topics to every connection",)
 
 
 def _template(name: str) -> bytes:

@@ -1,0 +1,52 @@
+"""What the value of a setting may be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{_HOST}|\*")
+_HIGHEST_PORT = 65535
+
+
+# What a validator raises is the phrase that follows "expected" in the error.
+def _check_folder(value: str) -> str:
+    path = PurePosixPath(value)
+    outside = PureWindowsPath(value).anchor or "\\" in value or ".." in path.parts
+    if outside or path == PurePosixPath("."):
+        raise ValueError("a folder inside the project, relative to its root and not the root itself")
+    return str(path)
+
+
+def _check_glob(value: str) -> str:
+    if not value or PureWindowsPath(value).anchor or "\\" in value or ".." in PurePosixPath(value).parts:
+        raise ValueError("a relative glob with `/` between folders and without `..`")
+    return value
+
+
+def _check_origin(value: str) -> str:
+    origin = value.lower()
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ValueError("`scheme://host[:port]`, a host pattern such as `*.example.com`, or `*`")
+    return origin
+
+
+def _check_url_path(value: str) -> str:
+    if re.fullmatch(r"/[^\s?#]*", value) is None:
+        raise ValueError("a path that starts with `/`, without query or fragment")
+    return value
+
+
+# TOML knows lists only, which strict validation refuses for a tuple.
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
+Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
+Folder = Annotated[str, AfterValidator(_check_folder)]
+UrlPath = Annotated[str, AfterValidator(_check_url_path)]
+Name = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=_HIGHEST_PORT)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0)]
