@@ -6,7 +6,7 @@ import importlib
 
 from tests.benchmarks.rows import Row
 
-MODULES: tuple[str, ...] = ("sockets",)
+MODULES: tuple[str, ...] = ("sockets", "web")
 
 
 def load_rows() -> tuple[Row, ...]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.failures import BenchmarkError
+from tests.benchmarks.rows import Bench
 from tests.bundles import clean_environment
+from tests.checkout import ROOT
 
 # How long a process may take to stop before it is killed, in seconds.
 GRACE = 3.0
@@ -88,6 +91,14 @@ def open_program(
         yield Program(process, " ".join(words))
     finally:
         stop(process)
+
+
+@contextmanager
+def open_load(bench: Bench, name: str) -> Iterator[Program]:
+    """Runs a load client, a module of `load/`, on its core until the end of the block."""
+    command = [sys.executable, "-m", f"tests.benchmarks.load.{name}"]
+    with open_program(command, core=bench.load_core, cwd=ROOT) as load:
+        yield load
 
 
 @contextmanager

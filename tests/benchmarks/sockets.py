@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
-from tests.benchmarks.programs import Program, open_program
+from tests.benchmarks.programs import open_load
 from tests.benchmarks.rows import OURS, Bench, Contender, Measure, Row, Sample, Target, measure_alone
 from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on_python, on_uvicorn, run_server
-from tests.checkout import ROOT
 
 Kind = Literal["chat", "echo"]
 
@@ -64,20 +62,12 @@ def list_commands(kind: Kind) -> dict[str, Command]:
     }
 
 
-@contextmanager
-def open_load(bench: Bench) -> Iterator[Program]:
-    """Runs the load client for sockets until the end of the block."""
-    command = [sys.executable, "-m", "tests.benchmarks.load.sockets"]
-    with open_program(command, core=bench.load_core, cwd=ROOT) as load:
-        yield load
-
-
 def open_broadcast(command: Command, subscribers: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
     """Makes the `open` of a contender that publishes to so many subscribers."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench) as load:
+        with run_server(bench, command) as server, open_load(bench, "sockets") as load:
             load.ask({"do": "connect", "port": server.port, "path": "/chat", "count": subscribers + 1})
             load.ask({"do": "check_broadcast"})
 
@@ -99,7 +89,7 @@ def open_echo(command: Command, connections: int) -> Callable[[Bench], AbstractC
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench) as load:
+        with run_server(bench, command) as server, open_load(bench, "sockets") as load:
             load.ask({"do": "connect", "port": server.port, "path": "/echo", "count": connections})
             load.ask({"do": "check_echo"})
 
@@ -120,7 +110,7 @@ def measure_idle(command: Command) -> Callable[[Bench], Sample]:
 
     def measure(bench: Bench) -> Sample:
         connections = bench.scale(5_000, 2_000)
-        with run_server(bench, command) as server, open_load(bench) as load:
+        with run_server(bench, command) as server, open_load(bench, "sockets") as load:
             connect = {"do": "connect", "port": server.port, "path": "/echo"}
             load.ask(connect | {"count": 500})
             time.sleep(1)

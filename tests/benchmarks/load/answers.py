@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 # How long nothing may arrive before something counts as lost, in seconds.
-PATIENCE = 20.0
+PATIENCE = 10.0
 
 
 class LostError(Exception):

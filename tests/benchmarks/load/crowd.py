@@ -27,21 +27,30 @@ class Crowd:
         self._received: dict[int, int] = {}
         self._readers: dict[int, Callable[[bytearray], int]] = {}
 
-    def connect(self, port: int, count: int, request: bytes, *, greeting: bytes) -> None:
-        """Opens connections, sends a request on each, and reads until a greeting stands at the end.
+    def connect(self, port: int, count: int, request: bytes, greet: Callable[[socket.socket], object]) -> None:
+        """Opens connections, sends a request on each, and leaves the answer to a function.
 
-        Raises:
-            LostError: A connection was refused, or greeted otherwise.
+        Args:
+            port: Where the server listens on 127.0.0.1.
+            count: How many to open.
+            request: What is sent first.
+            greet: Reads what is then sent back, and raises if it is not what it should be.
         """
         for start in range(0, count, BATCH):
-            batch = [self._open(port, request) for _ in range(min(BATCH, count - start))]
+            batch = [open_connection(port, request) for _ in range(min(BATCH, count - start))]
             for member in batch:
-                _read_greeting(member, greeting)
-                member.setblocking(False)
+                greet(member)
                 self.members.append(member)
                 self._received[member.fileno()] = 0
                 self._readers[member.fileno()] = member.recv_into
                 self._poll.register(member, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        for member in self.members:
+            self._poll.unregister(member)
+            member.close()
+        self.members.clear()
 
     def collect(self, expected: int) -> None:
         """Reads until so many bytes have arrived on all connections together.
@@ -51,15 +60,47 @@ class Crowd:
         """
         arrived = 0
         while arrived < expected:
-            for descriptor in self.wait(f"{arrived} of {expected} bytes arrived"):
+            ready = self.wait()
+            if not ready:
+                raise LostError(f"{arrived} of {expected} bytes came, then nothing for {PATIENCE:g} s")
+            for descriptor, _ in ready:
                 arrived += self.read(descriptor)
 
-    def wait(self, state: str) -> list[int]:
-        """Gives the connections that can be read; `state` is what an error says when there are none."""
-        ready = self._poll.poll(PATIENCE, 1024)
-        if not ready:
-            raise LostError(f"{state}, and then nothing for {PATIENCE:g} s")
-        return [descriptor for descriptor, _ in ready]
+    def converse(self, question: bytes, answer_size: int, turns: int) -> None:
+        """Lets each connection ask again as soon as it has got the answer before.
+
+        Args:
+            question: What is sent.
+            answer_size: How many bytes come back.
+            turns: How often each connection asks.
+
+        Raises:
+            LostError: An answer did not come, or was not so long.
+        """
+        senders = {member.fileno(): member.send for member in self.members}
+        missing = dict.fromkeys(senders, answer_size)
+        left = dict.fromkeys(senders, turns)
+        for send in senders.values():
+            send(question)
+        while left:
+            ready = self.wait()
+            if not ready:
+                raise LostError(f"{len(left)} connections got no answer for {PATIENCE:g} s")
+            for descriptor, _ in ready:
+                missing[descriptor] -= self.read(descriptor)
+                if missing[descriptor] > 0:
+                    continue
+                missing[descriptor] = answer_size
+                left[descriptor] -= 1
+                if left[descriptor]:
+                    senders[descriptor](question)
+                else:
+                    del left[descriptor]
+        self.check_received(answer_size * turns, first=0)
+
+    def wait(self) -> list[tuple[int, int]]:
+        """Waits for connections that can be read, and gives them with their events; none once patience ends."""
+        return self._poll.poll(PATIENCE, 1024)
 
     def read(self, descriptor: int) -> int:
         """Reads what a connection has, and gives its number of bytes."""
@@ -81,30 +122,30 @@ class Crowd:
             if received != (wanted := expected if index >= first else 0):
                 raise LostError(f"connection {index} received {received} bytes, not {wanted}")
 
-    def _open(self, port: int, request: bytes) -> socket.socket:
-        member = socket.create_connection((HOST, port), PATIENCE)
-        member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        member.sendall(request)
-        return member
+
+def open_connection(port: int, request: bytes) -> socket.socket:
+    """Connects and sends a request."""
+    member = socket.create_connection((HOST, port), PATIENCE)
+    member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    member.sendall(request)
+    return member
 
 
-def receive_exactly(member: socket.socket, size: int) -> bytes:
-    """Reads so many bytes of one connection, for checks."""
+def receive_until(member: socket.socket, complete: Callable[[bytes], object]) -> bytes:
+    """Reads one connection until what it sent is complete.
+
+    Raises:
+        LostError: The server closed it, or nothing came for a while.
+    """
     member.settimeout(PATIENCE)
     received = b""
-    while len(received) < size:
-        part = member.recv(size - len(received))
+    while not complete(received):
+        try:
+            part = member.recv(65536)
+        except TimeoutError:
+            raise LostError(f"nothing came for {PATIENCE:g} s after {received!r}") from None
         if not part:
             raise LostError(f"the server closed a connection after {received!r}")
         received += part
     member.setblocking(False)
     return received
-
-
-def _read_greeting(member: socket.socket, greeting: bytes) -> None:
-    received = b""
-    while not received.endswith(greeting):
-        part = member.recv(4096)
-        if not part:
-            raise LostError(f"the server greeted with {received!r}")
-        received += part

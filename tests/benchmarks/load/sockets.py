@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 
 from tests.benchmarks.load.answers import LostError, answer_questions
-from tests.benchmarks.load.crowd import Crowd, receive_exactly
+from tests.benchmarks.load.crowd import Crowd, receive_until
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\n"
@@ -40,7 +40,12 @@ crowd = Crowd()
 def connect(port: int, path: str, count: int) -> None:
     """Opens sockets, each of which the server greets with `ready`."""
     handshake = HANDSHAKE.format(path=path, port=port).encode()
-    crowd.connect(port, count, handshake, greeting=frame_for_client(b"ready"))
+    crowd.connect(port, count, handshake, read_greeting)
+
+
+def read_greeting(member: socket.socket) -> None:
+    """Reads the answer to a handshake and the first frame."""
+    receive_until(member, lambda received: received.endswith(frame_for_client(b"ready")))
 
 
 def broadcast(publications: int) -> None:
@@ -61,24 +66,7 @@ def check_broadcast() -> None:
 
 def echo(messages: int) -> None:
     """Lets each socket send a message as soon as the one before has come back."""
-    left = {member.fileno(): messages for member in crowd.members}
-    senders = {member.fileno(): member.send for member in crowd.members}
-    missing = dict.fromkeys(left, len(RECEIVED))
-    for send in senders.values():
-        send(SENT)
-    open_count = len(left)
-    while open_count:
-        for descriptor in crowd.wait("Some echoes arrived"):
-            missing[descriptor] -= crowd.read(descriptor)
-            if missing[descriptor] > 0:
-                continue
-            missing[descriptor] = len(RECEIVED)
-            left[descriptor] -= 1
-            if left[descriptor]:
-                senders[descriptor](SENT)
-            else:
-                open_count -= 1
-    crowd.check_received(len(RECEIVED) * messages, first=0)
+    crowd.converse(SENT, len(RECEIVED), messages)
 
 
 def check_echo() -> None:
@@ -91,7 +79,7 @@ def check_echo() -> None:
 def check_frames(members: Iterable[socket.socket]) -> None:
     """Compares the next frame of each socket with what was sent."""
     for member in members:
-        if (received := receive_exactly(member, len(RECEIVED))) != RECEIVED:
+        if (received := receive_until(member, lambda received: len(received) >= len(RECEIVED))) != RECEIVED:
             raise LostError(f"a socket received {received!r}")
 
 
