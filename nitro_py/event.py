@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,6 +14,9 @@ from nitro_py.request import parse_cookies
 
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
+
+# What a client may say ends up in logs, and in requests to others.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+/@-]{1,128}")
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -50,6 +55,7 @@ class Event:
     __slots__ = (
         "_body",
         "_headers",
+        "_id",
         "_max_body",
         "_query",
         "_receive",
@@ -81,11 +87,20 @@ class Event:
         self._receive = receive
         self._wait_until = wait_until
         self._max_body = max_body
+        self._id: str | None = None
         self._headers: Headers | None = None
         self._query: Query | None = None
         self._body: bytes | None = None
         self._replayed = False
         self._request: StarletteRequest | None = None
+
+    @property
+    def id(self) -> str:
+        """The request's id, which logs show: its `X-Request-ID` if that can be one, else a new one."""
+        if self._id is None:
+            given = self.headers.get("x-request-id", "")
+            self._id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        return self._id
 
     @property
     def method(self) -> str:

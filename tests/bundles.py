@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,7 +167,7 @@ def _wait_for_url(process: subprocess.Popen[bytes], log: Path, announcement: str
             _, found, rest = line.partition(announcement)
             # Half a line may stand there already.
             if found and line.endswith("\n") and not ended:
-                return rest.split()[0]
+                return re.split(r'[\s"]', rest)[0]
         if ended:
             break
         time.sleep(0.02)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
+from nitro_py.runtime.subject import enter_subject
 from nitro_py.websocket import WebSocketHandler, settle
 
 logger = logging.getLogger("nitro_py.websocket")
@@ -26,6 +27,7 @@ async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandle
     Returns:
         False when the hook failed, and the peer must get no more messages.
     """
+    enter_subject(peer, route)
     try:
         await call()
     except PeerClosedError:

@@ -18,6 +18,7 @@ from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.responses import MountedAnswer, describe_error, make_whole, send_answer
 from nitro_py.runtime.router import Match, Miss
+from nitro_py.runtime.subject import enter_subject
 from nitro_py.runtime.tasks import start_task
 from nitro_py.websocket import WebSocketHandler
 
@@ -37,6 +38,7 @@ async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, bu
     raw_path = strip_root(scope)
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
+    enter_subject(event, match.route.path if isinstance(match, Match) else None)
     started = False
 
     async def tracked(message: Any) -> None:

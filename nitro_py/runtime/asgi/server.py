@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import logging
 import signal
 import socket
 import sys
 from typing import Any
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto import events
 
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.asgi.access_log import AccessLog
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
+from nitro_py.runtime.asgi.logs import make_log_config
 from nitro_py.runtime.asgi.socket import TRANSPORT_EXTENSION
 from nitro_py.runtime.ports import format_url
+
+logger = logging.getLogger("nitro_py.app")
 
 
 class SocketProtocol(WSProtocol):
@@ -57,19 +58,19 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
         ws_ping_timeout=settings.idle_timeout or None,
         ws_per_message_deflate=settings.compression,
         lifespan="on",
-        log_config=make_log_config(),
+        log_config=make_log_config(application.app.settings.log),
         server_header=False,
     )
-    print(f"Listening on {format_url(listener)}", flush=True)
+    announce(f"Listening on {format_url(listener)}", application.app.settings.log)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
         GracefulServer(config, application).run(sockets=[listener])
 
 
-def make_log_config() -> dict[str, Any]:
-    """Gives uvicorn's logging configuration with the app's own loggers in it."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["handlers"]["access"]["class"] = f"{AccessLog.__module__}.{AccessLog.__name__}"
-    config["loggers"]["nitro_py"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return config
+def announce(text: str, style: str) -> None:
+    """Tells whoever started the server something: on a line of its own, or in the log where all lines are."""
+    if style == "json":
+        logger.info(text)
+    else:
+        print(text, flush=True)

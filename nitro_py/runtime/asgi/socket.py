@@ -18,6 +18,7 @@ from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.http import make_event, mounted_scope, strip_root
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Match, Miss
+from nitro_py.runtime.subject import enter_subject
 from nitro_py.runtime.upgrade import Refusal, decide_upgrade, pass_middleware
 from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
 
@@ -38,6 +39,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
     match = app.router.match("GET", raw_path, "websocket")
     handler = app.handler_of(match.route) if isinstance(match, Match) else None
     event = make_event(app, match, scope, receive)
+    enter_subject(event, match.route.path if isinstance(match, Match) else None)
     if app.stopping:
         await receive()
         await refuse(Response(status=503), app, event, send)

@@ -1,0 +1,87 @@
+"""How the bundle's own server logs: uvicorn's lines of text, or one JSON object a line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import time
+from typing import Any
+
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.logging import DefaultFormatter
+
+from nitro_py.runtime.asgi.access_log import AccessLog
+from nitro_py.runtime.subject import describe_subject
+
+# What every record has; all else came by `extra=`.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
+_ACCESS = ("client", "method", "path", "http_version", "status")
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one line of JSON, with the ids of the request or the peer that it is about.
+
+    The fields are `time` (RFC 3339, UTC), `level`, `logger`, `message`, then `request_id` or `peer_id`, `route`,
+    what the access log tells of a request, what the caller gave as `extra`, and `exception`, a traceback.
+
+    Example:
+        >>> record = logging.makeLogRecord({"name": "shop", "levelname": "INFO", "msg": "sold", "created": 0.5})
+        >>> JsonFormatter().format(record)
+        '{"time": "1970-01-01T00:00:00.500Z", "level": "INFO", "logger": "shop", "message": "sold"}'
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Writes a record."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        fields: dict[str, Any] = {
+            "time": f"{stamp}.{int(record.created * 1000) % 1000:03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **describe_subject(),
+        }
+        if record.name == "uvicorn.access" and isinstance(record.args, tuple):
+            fields |= zip(_ACCESS, record.args, strict=False)
+        for name, value in vars(record).items():
+            if name not in _OWN:
+                fields.setdefault(name, value)
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(fields, default=str, ensure_ascii=False)
+
+
+class TextFormatter(DefaultFormatter):
+    """Writes a record as uvicorn does, and which request it is about."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Writes the line that stands before a traceback."""
+        text = super().formatMessage(record)
+        id = describe_subject().get("request_id")
+        return text if id is None else f"{text} [request {id}]"
+
+
+def make_log_config(style: str = "text") -> dict[str, Any]:
+    """Gives the logging configuration of the server.
+
+    Args:
+        style: The setting `log`. As text, uvicorn's own lines and those of `nitro_py` are written; as JSON
+            everything, from `INFO` on, because a line of another kind would break whoever reads them.
+    """
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["nitro_py"] = {"handlers": ["app"], "level": "INFO", "propagate": False}
+    if style == "text":
+        config["handlers"]["access"]["class"] = f"{AccessLog.__module__}.{AccessLog.__name__}"
+        config["formatters"]["app"] = {**config["formatters"]["default"], "()": TextFormatter}
+        config["handlers"]["app"] = {**config["handlers"]["default"], "formatter": "app"}
+        return config
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
+    config["formatters"] = {"json": {"()": JsonFormatter}}
+    config["handlers"] = {"json": handler}
+    config["root"] = {"handlers": ["json"], "level": "INFO"}
+    for logger in config["loggers"].values():
+        logger.pop("handlers", None)
+        logger["propagate"] = True
+    return config
