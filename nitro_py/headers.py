@@ -52,6 +52,11 @@ class Headers(MutableMapping[str, str]):
         """Gives every field as a pair, in order."""
         return list(self._items)
 
+    def __contains__(self, name: object) -> bool:
+        # The mapping's own way raises and catches a `KeyError` for each name that is not there.
+        wanted = name.lower() if isinstance(name, str) else name
+        return any(key == wanted for key, _ in self._items) if self._items else False
+
     def __getitem__(self, name: str) -> str:
         wanted = name.lower()
         for key, value in self._items:

@@ -73,8 +73,10 @@ async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str
     Raises:
         Exception: What middleware or handler raised; `report_error` makes an answer of it.
     """
-    value = await run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
-    return make_whole(value, event)
+    if app.middleware:
+        handle = partial(_handle, app, match, event, raw_path)
+        return make_whole(await run_middleware(app.middleware, event, handle), event)
+    return make_whole(await _handle(app, match, event, raw_path), event)
 
 
 def report_error(app: App, event: Event, error: Exception) -> Response:

@@ -21,6 +21,8 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BINARY = "application/octet-stream"
 
+_PLAIN = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:
@@ -78,10 +80,15 @@ def make_whole(value: Any, event: Event) -> Any:
     Returns:
         A `Whole`, or else the value: a stream, a response of Starlette's kind, a mounted application's answer.
     """
-    content = value.body if isinstance(value, Response) else value
-    if isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content):
+    response = value if isinstance(value, Response) else None
+    content = value if response is None else response.body
+    # Most answers are of a type that needs no closer look.
+    if type(content) not in _PLAIN and (isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content)):
         return value
-    status, headers = head_of(value, event)
+    if response is None:
+        status, headers = event.response.status, event.response.headers
+    else:
+        status, headers = response.status, _merge(event.response.headers, response.headers)
     body, kind = encode_body(content)
     if status is None:
         status = 204 if content is None else 200

@@ -65,7 +65,7 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = Node()
-        self._static: dict[str, Node] = {}
+        self._static: dict[str, tuple[Node, int]] = {}
         for route in routes:
             self._add(route)
 
@@ -78,15 +78,15 @@ class Router:
             protocol: What the client speaks; a socket finds WebSocket routes and mounted apps only.
         """
         path = raw_path.rstrip("/") or "/"
-        node = self._static.get(path)
-        if node is not None and (route := node.find(method, protocol)) is not None:
-            return Match(route, {}, len(split_path(path)))
+        found = self._static.get(path)
+        if found is not None and (route := found[0].find(method, protocol)) is not None:
+            return Match(route, {}, found[1])
         segments = split_path(path)
         allow: set[str] = set()
-        for found, values, rest in self._walk(self._root, segments, 0, ()):
-            if (route := found.find(method, protocol)) is not None:
+        for node, values, rest in self._walk(self._root, segments, 0, ()):
+            if (route := node.find(method, protocol)) is not None:
                 return Match(route, _name_params(route, values), rest)
-            allow.update(_methods_at(found))
+            allow.update(_methods_at(node))
         return Miss(tuple(sorted(allow)))
 
     def serves(self, path: str) -> Route | None:
@@ -109,7 +109,7 @@ class Router:
         for method in route.methods or ("",):
             node.routes.setdefault(method, []).append(route)
         if not any(segment.startswith("[") for segment in segments):
-            self._static["/" + "/".join(segments)] = node
+            self._static["/" + "/".join(segments)] = (node, len(segments))
 
     def _walk(
         self, node: Node, segments: tuple[str, ...], index: int, values: tuple[str, ...]

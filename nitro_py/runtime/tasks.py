@@ -21,6 +21,11 @@ def start_task(work: Awaitable[object]) -> None:
     task.add_done_callback(_running.discard)
 
 
+def work_is_left() -> bool:
+    """Says whether any work still runs."""
+    return bool(_running)
+
+
 async def wait_for_tasks(seconds: float) -> None:
     """Waits for this loop's running work and what it starts in turn, and cancels what takes longer than that."""
     loop = asyncio.get_running_loop()

@@ -7,19 +7,22 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.edge import SECRET_VARIABLE, hide_edge, pass_edge
+from nitro_presets.aws_lambda.edge import SECRET_VARIABLE
+from nitro_presets.aws_lambda.http.direct import FORMAT, Collector, DirectRequest, DirectRoutes
 from nitro_presets.aws_lambda.http.limit import CLEANUP, run_limited
-from nitro_presets.aws_lambda.http.scope import complete_scope
-from nitro_presets.aws_lambda.http.stream import stream_answer
+from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
+from nitro_presets.aws_lambda.http.scope import complete_scope, make_scope, pass_scope
+from nitro_presets.aws_lambda.http.stream import StreamSender, stream_answer, stream_whole
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.loop import enter_loop, run
+from nitro_presets.aws_lambda.runtime.stream import ResponseStream, StreamedAnswer
 from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
-from nitro_py.headers import Headers
+from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
-from nitro_py.runtime.responses import describe_error, encode_body
-from nitro_py.runtime.tasks import wait_for_tasks
+from nitro_py.runtime.responses import Whole
+from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 
 if TYPE_CHECKING:
     from mangum import Mangum
@@ -50,16 +53,23 @@ class HttpFunction:
         settings = app.manifest.settings.get("aws", {})
         self._streaming = settings.get("streaming") == "function-url"
         self._stream_seconds = float(settings.get("stream_seconds", STREAM_SECONDS))
+        self._routes = DirectRoutes(app)
         # A whole answer may hold a declared stream, as long as it ends in time; one unsaid is an error there.
         self._whole = Application(app, buffered=True)
         self._streamed = Application(app)
+        self._secret: str | None = None
+        self._started = False
 
     async def start(self) -> None:
         """Loads the routes and starts the plugins."""
+        # Lambda sets a function's variables once, for as long as its environment lives.
+        self._secret = os.environ.get(SECRET_VARIABLE)
         await self.app.start()
+        self._started = True
 
     async def stop(self) -> None:
         """Stops the plugins."""
+        self._started = False
         await self.app.stop()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
@@ -72,17 +82,66 @@ class HttpFunction:
         Returns:
             What the gateway expects, or a `StreamedAnswer`.
         """
-        run(self.start())
+        if not self._started:
+            run(self.start())
         ours = context if isinstance(context, Context) else None
         if ours is not None:
             ours.defer(lambda: wait_for_tasks(_seconds_left(context)))
-            if self._streaming and event.get("version") == "2.0":
-                return stream_answer(self._serve_streamed, event, context)
         try:
-            return self._answer_whole(event, context)
+            if event.get("version") == FORMAT:
+                found = self._find(event, context)
+                if ours is not None and self._streaming:
+                    return self._stream(found, event, context)
+                if isinstance(found, Whole):
+                    return write_answer(found)
+                if found is not None:
+                    return write_answer(run(self._complete(found, context)))
+            return self._answer_by_mangum(event, context)
         finally:
-            if ours is None:
+            if ours is None and work_is_left():
                 run(wait_for_tasks(_seconds_left(context)))
+
+    def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | Whole | None:
+        """Finds who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
+        try:
+            return self._routes.find(pass_scope(make_scope(event, context), self._secret))
+        except HTTPError as error:
+            return write_refusal(error)
+        except ValueError as error:
+            logger.warning("Refused an event that is no valid request: %s", error)
+            return Whole(400, [], b"")
+
+    async def _complete(self, found: DirectRequest, context: LambdaContext) -> Whole:
+        """Gives the whole answer, once a stream that it may be has ended."""
+        answer = await found.answer()
+        if isinstance(answer, Whole):
+            return answer
+        collector = Collector()
+        application = found.sender(answer, buffered=True)
+        try:
+            await self._run_limited(application, found.scope, found.receive, collector.send, context)
+        except Exception as error:
+            return found.fail(error)
+        return collector.whole()
+
+    def _stream(
+        self, found: DirectRequest | Whole | None, event: dict[str, Any], context: LambdaContext
+    ) -> StreamedAnswer:
+        if found is None:
+            return stream_answer(self._serve_streamed, event, context)
+
+        async def produce(stream: ResponseStream) -> None:
+            if isinstance(found, Whole):
+                await stream_whole(found, stream)
+                return
+            answer = await found.answer()
+            if isinstance(answer, Whole):
+                await stream_whole(answer, stream)
+                return
+            application, send = found.sender(answer, buffered=False), StreamSender(stream).send
+            await self._run_limited(application, found.scope, found.receive, send, context)
+
+        return StreamedAnswer(produce)
 
     @cached_property
     def _mangum(self) -> Mangum:
@@ -90,7 +149,7 @@ class HttpFunction:
 
         return Mangum(self._serve_whole, lifespan="off")
 
-    def _answer_whole(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    def _answer_by_mangum(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         # Mangum runs the application on the thread's current loop, and would make another if there were none.
         enter_loop()
         try:
@@ -115,26 +174,22 @@ class HttpFunction:
 
     async def _serve(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = pass_edge(Headers.from_raw(scope["headers"]), os.environ.get(SECRET_VARIABLE))
+            clean = pass_scope(scope, self._secret)
         except HTTPError as error:
-            await _refuse(error, send)
+            answer = write_refusal(error)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
             return
-        context = scope["aws.context"]
-        clean = {**scope, "headers": headers.to_raw(), "aws.event": hide_edge(scope["aws.event"])}
+        await self._run_limited(application, clean, receive, send, scope["aws.context"])
 
+    async def _run_limited(
+        self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send, context: LambdaContext
+    ) -> None:
         def stream_seconds() -> float:
             return max(0.0, min(self._stream_seconds, _seconds_left(context) - 2 * CLEANUP))
 
-        await run_limited(application, clean, receive, send, stream_seconds)
+        await run_limited(application, scope, receive, send, stream_seconds)
 
 
 def _seconds_left(context: LambdaContext) -> float:
     return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
-
-
-async def _refuse(error: HTTPError, send: Send) -> None:
-    answer = describe_error(error, development=False)
-    body, kind = encode_body(answer.body)
-    headers = [(b"content-type", (kind or "").encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

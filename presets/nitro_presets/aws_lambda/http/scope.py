@@ -4,12 +4,47 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from nitro_presets.aws_lambda.edge import HIDDEN, hide_edge, pass_edge
 from nitro_py.event import Scope
+from nitro_py.headers import Headers
 
 LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+# What most paths consist of, and what encoding leaves as it is.
+PLAIN = re.compile("[A-Za-z0-9/_.-]*")
+# Up to 2.3 an application listens for the client's leaving by itself, later it waits for `send` to fail.
+ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class Fields:
+    """Holds header fields, as bytes for those who ask for them: most handlers don't.
+
+    Args:
+        fields: The fields, their names in lower case.
+
+    Example:
+        >>> list(Fields({"host": "a.test"}))
+        [(b'host', b'a.test')]
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names."""
+        return self._fields.keys()
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter([(name.encode(), value.encode()) for name, value in self._fields.items()])
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 def make_scope(event: dict[str, Any], context: object) -> Scope:
@@ -20,29 +55,43 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
         context: The invocation's context.
     """
     request = event["requestContext"]["http"]
-    headers = [(name.lower(), value) for name, value in event.get("headers", {}).items()]
+    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
     if event.get("cookies"):
-        headers = [field for field in headers if field[0] != "cookie"]
-        headers.append(("cookie", "; ".join(event["cookies"])))
-    scheme = event.get("headers", {}).get("x-forwarded-proto", "https")
+        headers["cookie"] = "; ".join(event["cookies"])
     raw_path = encode_path(event["rawPath"])
     return {
         "type": "http",
-        # Up to 2.3 an application listens for the client's leaving by itself, later it waits for `send` to fail.
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": ASGI,
         "http_version": "1.1",
         "method": request["method"],
-        "scheme": scheme,
-        "path": unquote(raw_path),
+        "scheme": headers.get("x-forwarded-proto", "https"),
+        "path": unquote(raw_path) if "%" in raw_path else raw_path,
         "raw_path": raw_path.encode(),
         "query_string": event.get("rawQueryString", "").encode(),
         "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in headers],
+        "headers": Fields(headers),
         "client": (request["sourceIp"], 0),
         "server": None,
         "aws.event": event,
         "aws.context": context,
     }
+
+
+def pass_scope(scope: Scope, secret: str | None) -> Scope:
+    """Gives a request's scope as handlers see it, without what the edge adds, there and in the gateway's event.
+
+    Args:
+        scope: The scope.
+        secret: What `NITRO_ORIGIN_SECRET` says.
+
+    Raises:
+        HTTPError: 403, the request did not come through the edge.
+    """
+    fields = scope["headers"]
+    if not secret and isinstance(fields, Fields) and HIDDEN.isdisjoint(fields.names):
+        return scope
+    headers = pass_edge(Headers.from_raw(fields), secret)
+    return {**scope, "headers": headers.to_raw(), "aws.event": hide_edge(scope["aws.event"])}
 
 
 def read_body(event: dict[str, Any]) -> bytes:
@@ -69,4 +118,6 @@ def encode_path(path: str) -> str:
         >>> encode_path("/a b/c%2Fd/100%")
         '/a%20b/c%2Fd/100%25'
     """
+    if PLAIN.fullmatch(path):
+        return path
     return quote(LONE_PERCENT.sub("%25", path), safe="/:@!$&'()*+,;=~%")

@@ -10,9 +10,33 @@ from nitro_presets.aws_lambda.http.scope import make_scope, read_body
 from nitro_presets.aws_lambda.runtime.stream import Prelude, ResponseStream, StreamedAnswer
 from nitro_py.event import ASGIMessage
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.responses import Whole
 
 # How a message travels is the connection's own affair, and Lambda's front end speaks to the client.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+
+
+class StreamSender:
+    """Sends an ASGI application's messages into a stream.
+
+    Args:
+        stream: The stream.
+    """
+
+    def __init__(self, stream: ResponseStream) -> None:
+        self._stream = stream
+        self.complete = asyncio.Event()
+
+    async def send(self, message: ASGIMessage) -> None:
+        """Is the ASGI send callable."""
+        if message["type"] == "http.response.start":
+            await self._stream.start(make_prelude(message["status"], message.get("headers", ())))
+            return
+        await self._stream.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            # Ended here, so that what the application does afterwards keeps nobody waiting.
+            self.complete.set()
+            await self._stream.end()
 
 
 def stream_answer(application: ASGIApplication, event: dict[str, Any], context: object) -> StreamedAnswer:
@@ -27,29 +51,26 @@ def stream_answer(application: ASGIApplication, event: dict[str, Any], context: 
     async def produce(stream: ResponseStream) -> None:
         body = read_body(event)
         given = False
-        complete = asyncio.Event()
+        sender = StreamSender(stream)
 
         async def receive() -> ASGIMessage:
             nonlocal given
             if not given:
                 given = True
                 return {"type": "http.request", "body": body, "more_body": False}
-            await complete.wait()
+            await sender.complete.wait()
             return {"type": "http.disconnect"}
 
-        async def send(message: ASGIMessage) -> None:
-            if message["type"] == "http.response.start":
-                await stream.start(make_prelude(message["status"], message.get("headers", ())))
-                return
-            await stream.write(message.get("body", b""))
-            if not message.get("more_body", False):
-                # Ended here, so that what the application does afterwards keeps nobody waiting.
-                complete.set()
-                await stream.end()
-
-        await application(make_scope(event, context), receive, send)
+        await application(make_scope(event, context), receive, sender.send)
 
     return StreamedAnswer(produce)
+
+
+async def stream_whole(answer: Whole, stream: ResponseStream) -> None:
+    """Sends a whole answer into a stream."""
+    await stream.start(make_prelude(answer.status, answer.headers))
+    await stream.write(answer.body)
+    await stream.end()
 
 
 def make_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Prelude:

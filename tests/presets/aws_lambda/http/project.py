@@ -134,6 +134,26 @@ async def app(scope, receive, send):
 
 handler = mount_asgi(app)
 """,
+    "handlers/api/starlette.get.py": """
+from nitro_py import define_handler
+from starlette.responses import HTMLResponse
+
+@define_handler
+async def handler(event):
+    event.response.headers["x-own"] = "1"
+    response = HTMLResponse("<p>gr\u00fc\u00df</p>", 201)
+    response.set_cookie("a", "1")
+    return response
+""",
+    "handlers/api/lines.get.py": """
+from collections.abc import AsyncIterator
+from nitro_py import define_handler
+
+@define_handler
+async def handler(event) -> AsyncIterator[str]:
+    for n in range(3):
+        yield f"{n};"
+""",
     "handlers/api/chat.py": 'raise RuntimeError("loaded by the HTTP function")\n',
     "handlers/api/room.py": """
 from nitro_py import define_websocket_handler
@@ -160,8 +180,10 @@ ROUTES = (
     _route("/api/bytes"),
     _route("/api/chat", "websocket", hooks=("message",)),
     _route("/api/later"),
+    _route("/api/lines", requires=STREAMS),
     _route("/api/room", "websocket", hooks=("http",)),
     _route("/api/show/[name]"),
+    _route("/api/starlette"),
     _route("/api/stubborn", mounted=True),
     _route("/api/ticks", "sse", requires=STREAMS),
     _route("/api/unsaid"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,3 +193,50 @@ def test_event_that_is_no_valid_request_is_refused(function: HttpFunction) -> No
     assert get(function, "/api/bytes", "alb", headers={"host": "a:b:c"})["statusCode"] == 400
     broken = make_event("httpapi", "/api/show/x", method="POST") | {"body": "abc", "isBase64Encoded": True}
     assert function(broken, Invoked())["statusCode"] == 400
+
+
+PATHS = [
+    ("GET", "/api/bytes"),
+    ("HEAD", "/api/bytes"),
+    ("GET", "/api/nothing"),
+    ("POST", "/api/bytes"),
+    ("GET", "/api/chat"),
+    ("GET", "/api/room"),
+    ("PUT", "/api/show/a%2Fb%20c%25"),
+    ("GET", "/api/show/100%"),
+    ("GET", "/api/ticks"),
+    ("GET", "/api/unsaid"),
+    ("GET", "/api/starlette"),
+    ("GET", "/api/lines"),
+    ("GET", "/_nitro/health"),
+    ("GET", "/_nitro/nothing"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_handlers_are_answered_as_mangum_answers_applications(
+    function: HttpFunction, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    event = make_event("httpapi", path, method=method, query="q=x", cookies=("c=1",), body=b"some")
+    directly = function(event, Invoked())
+    monkeypatch.setattr(function, "_find", lambda event, context: None)
+    by_mangum = function(event, Invoked())
+    if not by_mangum["body"]:
+        # Mangum says that nothing at all is JSON.
+        by_mangum["headers"].pop("content-type", None)
+        directly["headers"].pop("content-type", None)
+    assert directly == by_mangum
+
+
+def test_mangum_is_loaded_for_mounted_applications_and_other_gateways_only(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from tests.presets.aws_lambda.http.project import Invoked, make_event
+from nitro_presets.aws_lambda.entry import make_http_function
+from pathlib import Path
+function = make_http_function(Path({str(write_project(tmp_path))!r}))
+for shape, path in (("httpapi", "/api/bytes"), ("httpapi", "/api/stubborn"), ("rest", "/api/bytes")):
+    print(function(make_event(shape, path), Invoked(seconds=5))["statusCode"], "mangum" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["200 False", "200 True", "200 True"]

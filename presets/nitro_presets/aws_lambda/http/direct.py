@@ -1,0 +1,172 @@
+"""Requests in payload format 2.0 for the app's own handlers, answered without an ASGI application in between."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from nitro_presets.aws_lambda.http.scope import read_body
+from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.application import PUBLIC_DIR
+from nitro_py.runtime.asgi.public import PublicFiles
+from nitro_py.runtime.http import find_answer, make_event, report_error
+from nitro_py.runtime.responses import Whole, make_whole, send_answer
+from nitro_py.runtime.router import Match, Miss
+
+FORMAT = "2.0"
+INTERNAL = "/_nitro/"
+
+
+class DirectRoutes:
+    """Finds the requests that need no ASGI application.
+
+    That is all of them but those for mounted applications, for public files, and below `/_nitro/`.
+
+    Args:
+        app: The app.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._public = PublicFiles(app.root / PUBLIC_DIR, app.manifest.public)
+
+    def find(self, scope: Scope) -> DirectRequest | None:
+        """Gives what answers a request; `None` where an application does.
+
+        Args:
+            scope: The ASGI scope that `make_scope` has made, with the header fields that handlers may see.
+
+        Raises:
+            ValueError: The event is no valid request.
+        """
+        raw_path = scope["raw_path"].decode()
+        if raw_path.startswith(INTERNAL) or self._public.find(scope["method"], scope["path"]) is not None:
+            return None
+        match = self._app.router.match(scope["method"], raw_path)
+        if isinstance(match, Match) and match.route.mounted:
+            return None
+        return DirectRequest(self._app, match, scope, raw_path)
+
+
+class Body:
+    """Is the ASGI receive callable of a request that is there as a whole, and whose client never leaves.
+
+    Args:
+        event: The event; a broken body of it is found now.
+
+    Raises:
+        ValueError: The body is not what the event says that it is.
+    """
+
+    __slots__ = ("_body", "_given")
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        self._body = read_body(event)
+        self._given = False
+
+    async def __call__(self) -> ASGIMessage:
+        """Gives the body, and after it nothing any more."""
+        if self._given:
+            await asyncio.get_running_loop().create_future()
+        self._given = True
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+
+class DirectRequest:
+    """Is a request on its way to one of the app's own handlers.
+
+    Args:
+        app: The app.
+        match: What the router has found.
+        scope: The ASGI scope.
+        raw_path: The path, percent-encoded.
+
+    Raises:
+        ValueError: The body is not what the event says that it is.
+    """
+
+    __slots__ = ("_app", "_event", "_match", "_raw_path", "receive", "scope")
+
+    def __init__(self, app: App, match: Match | Miss, scope: Scope, raw_path: str) -> None:
+        self._app = app
+        self._match = match
+        self._raw_path = raw_path
+        self.scope = scope
+        self.receive = Body(scope["aws.event"])
+        self._event: Event = make_event(app, match, scope, self.receive)
+
+    async def answer(self) -> Any:
+        """Lets middleware and handler answer.
+
+        Returns:
+            A `Whole`, or what `send` sends piece by piece.
+        """
+        try:
+            return await find_answer(self._app, self._match, self._event, self._raw_path)
+        except Exception as error:
+            return self.fail(error)
+
+    def fail(self, error: Exception) -> Whole:
+        """Makes the answer to an error, which is logged if it is no `HTTPError`."""
+        answer: Whole = make_whole(report_error(self._app, self._event, error), self._event)
+        return answer
+
+    def sender(self, value: Any, *, buffered: bool) -> Sender:
+        """Gives the application that sends an answer piece by piece."""
+        return Sender(self._app, self._event, value, buffered)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Is the ASGI application that sends what a handler has answered.
+
+    Args:
+        app: The app.
+        event: The request.
+        value: The answer.
+        buffered: Whether the target holds streams back, so that one that was not declared is an error.
+    """
+
+    app: App
+    event: Event
+    value: Any
+    buffered: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the answer."""
+        started = False
+
+        async def send_tracked(message: ASGIMessage) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await send_answer(self.value, self.event, receive, send_tracked, buffered=self.buffered)
+        except Exception as error:
+            if started:
+                raise
+            await send_answer(report_error(self.app, self.event, error), self.event, receive, send)
+
+
+class Collector:
+    """Puts together the answer that an ASGI application sends."""
+
+    def __init__(self) -> None:
+        self._status: int | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+
+    async def send(self, message: ASGIMessage) -> None:
+        """Is the ASGI send callable."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], list(message.get("headers", ()))
+        else:
+            self._pieces.append(message.get("body", b""))
+
+    def whole(self) -> Whole:
+        """Gives the answer."""
+        assert self._status is not None
+        return Whole(self._status, self._headers, b"".join(self._pieces))
