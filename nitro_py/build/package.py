@@ -34,12 +34,19 @@ def pack(stage: Path, package: Package) -> None:
         write_archive(folder, stage / package.archive, programs=package.programs)
 
 
-def compile_modules(folder: Path) -> None:
+def compile_modules(folder: Path, *, home: str = HOME) -> None:
     """Writes byte code that is believed without a look at its module, which halves the import of large packages.
 
     Follows PEP 552, unchecked hash-based `.pyc` files.
+
+    Args:
+        folder: The folder.
+        home: Where it will be found when it runs.
+
+    Raises:
+        BuildError: The compiler itself fails.
     """
-    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", HOME]
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", home]
     # In a process of its own: what was compiled before decides how the same code is marshalled.
     done = subprocess.run(
         [sys.executable, "-I", "-m", "compileall", *options, str(folder)],

@@ -38,14 +38,19 @@ class Plan:
     Args:
         loaded: The configuration.
         choice: The preset, and why.
-        manifest: What the bundle serves.
+        build: What the emission depended on.
         bundle: What the preset emitted, with `nitro.json`.
     """
 
     loaded: LoadedConfig
     choice: Choice
-    manifest: Manifest
+    build: BuildInput
     bundle: Bundle
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle serves."""
+        return self.build.manifest
 
     @property
     def output(self) -> Path:
@@ -110,18 +115,16 @@ def plan_build(
         entries=[*(route.file for route in manifest.routes), *manifest.middleware, *manifest.plugins],
     )
     progress(f"Emitting `{choice.preset.name}`")
-    bundle = choice.preset.emit(
-        BuildInput(
-            config=config,
-            manifest=manifest,
-            sources=sources.files,
-            public=collect_public(loaded.root, config.public_dir),
-            imports=sources.imports,
-            extras=find_extras(loaded.root, sources.imports),
-            vendor=vendored,
-        )
+    build = BuildInput(
+        config=config,
+        manifest=manifest,
+        sources=sources.files,
+        public=collect_public(loaded.root, config.public_dir),
+        imports=sources.imports,
+        extras=find_extras(loaded.root, sources.imports),
+        vendor=vendored,
     )
-    return Plan(loaded, choice, manifest, bundle)
+    return Plan(loaded, choice, build, choice.preset.emit(build))
 
 
 def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:

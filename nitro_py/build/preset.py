@@ -181,6 +181,33 @@ class DeployablePreset(Preset, Protocol):
         """Deploys a bundle and gives what it is reached by, name by name; nothing if nothing was changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """Is what `nitropy build --oci` was asked for.
+
+    Args:
+        output: The folder that the build wrote.
+        build: What its emission depended on.
+        base: The base image: a folder or an archive.
+        file: The archive to write.
+        report: Is told what is being done.
+    """
+
+    output: Path
+    build: BuildInput
+    base: Path
+    file: Path
+    report: Callable[[str], None]
+
+
+@runtime_checkable
+class ImagePreset(Preset, Protocol):
+    """Is a preset that can make a container image of its bundle."""
+
+    def write_image(self, request: ImageRequest) -> Mapping[str, str]:
+        """Writes the image, all or nothing, and says what it is, name by name."""
+
+
 def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Reads the files of an installed package that ship: path below the import root → bytes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 
 from nitro_py.build.dependencies import pin_requirements
@@ -19,7 +20,13 @@ REQUIREMENTS = "requirements.txt"
 SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "wsproto"})
 
 
-def emit_server(build: BuildInput, package: str, *modules: str, imports: frozenset[str] = frozenset()) -> Bundle:
+def emit_server(
+    build: BuildInput,
+    package: str,
+    *modules: str,
+    imports: frozenset[str] = frozenset(),
+    markers: Mapping[str, str] | None = None,
+) -> Bundle:
     """Computes a bundle that is started by `python .output/server`, or by any ASGI server.
 
     Args:
@@ -27,15 +34,14 @@ def emit_server(build: BuildInput, package: str, *modules: str, imports: frozens
         package: The preset's package, such as `nitro_presets.asgi`; its `entry.py` has `main(folder)`.
         modules: Its files that ship beside `entry.py`.
         imports: Modules that the preset needs beside those of the handlers and the server.
+        markers: What it runs on where that is not this machine, as `pin_requirements` takes it.
     """
-    client = find_client(build.config.backplane)
-    needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
-    requirements = pin_requirements(needed, build.extras)
+    requirements = pin_server(build, imports=imports, markers=markers)
     own = {
         **collect_runtime(package, "entry.py", *modules),
         **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
         MANIFEST_NAME: build.manifest.to_json().encode(),
-        REQUIREMENTS: "".join(f"{line}\n" for line in requirements).encode(),
+        REQUIREMENTS: write_requirements(requirements),
         "__main__.py": _fill_template("main.py", package),
         "nitro_server.py": _fill_template("nitro_server.py", package),
     }
@@ -47,6 +53,26 @@ def emit_server(build: BuildInput, package: str, *modules: str, imports: frozens
         preview=("python", f"{build.config.output_dir}/{SERVER}"),
         vendor=Vendor(f"{SERVER}/{VENDOR}", requirements) if build.vendor else None,
     )
+
+
+def pin_server(
+    build: BuildInput, *, imports: frozenset[str] = frozenset(), markers: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Pins what the handlers, the server and the backplane need.
+
+    Args:
+        build: What the emission depends on.
+        imports: Modules that are needed as well.
+        markers: What it runs on where that is not this machine, as `pin_requirements` takes it.
+    """
+    client = find_client(build.config.backplane)
+    needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
+    return pin_requirements(needed, build.extras, markers=markers)
+
+
+def write_requirements(requirements: tuple[str, ...]) -> bytes:
+    """Writes pins as a file of requirements."""
+    return "".join(f"{line}\n" for line in requirements).encode()
 
 
 def _fill_template(name: str, package: str) -> bytes:

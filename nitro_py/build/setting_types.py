@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field
 
 _HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{_HOST}|\*")
+_IMAGE_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(rf"({_HOST}(:[0-9]{{1,5}})?/)?({_IMAGE_PART}/)*[a-z]({_IMAGE_PART})?(:\w[\w.-]{{0,127}})?")
 _HIGHEST_PORT = 65535
 
 
@@ -35,6 +37,12 @@ def _check_origin(value: str) -> str:
     return origin
 
 
+def _check_image(value: str) -> str:
+    if _IMAGE.fullmatch(value) is None:
+        raise ValueError("`name`, `name:tag` or `registry/name:tag`, in small letters")
+    return value
+
+
 def _check_url_path(value: str) -> str:
     if re.fullmatch(r"/[^\s?#]*", value) is None:
         raise ValueError("a path that starts with `/`, without query or fragment")
@@ -45,6 +53,7 @@ def _check_url_path(value: str) -> str:
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
 Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
+Image = Annotated[str, AfterValidator(_check_image)]
 UrlPath = Annotated[str, AfterValidator(_check_url_path)]
 Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=_HIGHEST_PORT)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from nitro_py.build.setting_types import Count, Folder, Globs, Name, Origins, Port, Seconds, UrlPath
+from nitro_py.build.setting_types import Count, Folder, Globs, Image, Name, Origins, Port, Seconds, UrlPath
 
 # What a running bundle reads too.
 _SHIPPED = (
@@ -161,6 +161,16 @@ class AwsSettings(_Settings):
     log_days: Count = Field(default=14, description="Days that logs are kept.")
 
 
+class ContainerSettings(_Settings):
+    """Sets what the preset `container` builds."""
+
+    image: Image = Field(
+        default="nitro-app:latest",
+        description="Name of the image; its last part is the app's name in compose and Kubernetes.",
+        examples=["registry.example/team/chat:1.2"],
+    )
+
+
 class NitroConfig(_Settings):
     """Holds every setting of a project, checked.
 
@@ -226,6 +236,7 @@ class NitroConfig(_Settings):
         default="text", description="How the bundle's own server logs: lines of text, or a JSON object a line."
     )
     aws: AwsSettings = Field(default=AwsSettings(), description="The preset `aws-lambda`.")
+    container: ContainerSettings = Field(default=ContainerSettings(), description="The preset `container`.")
 
     @property
     def websocket_enabled(self) -> bool:

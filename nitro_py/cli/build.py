@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -13,6 +13,7 @@ import typer
 from nitro_py.build.config import LoadedConfig, Mode
 from nitro_py.build.pipeline import Plan, plan_build, write_plan
 from nitro_py.build.write import check_output
+from nitro_py.cli.image import prepare_image
 from nitro_py.cli.output import format_size, messages, print_json, print_line, print_table, show_progress
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
 from nitro_py.cli.sizes import list_dependencies, list_warnings
@@ -25,6 +26,13 @@ def build(
     preset: PresetOption = None,
     mode: Annotated[Mode, typer.Option("--mode", help="What the bundle is for.")] = "production",
     vendor: Annotated[bool, typer.Option("--vendor", help="Install the dependencies into the bundle.")] = False,
+    oci: Annotated[
+        Path | None,
+        typer.Option("--oci", metavar="FILE", help="Write the container image as well: an archive."),
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option("--base", metavar="PATH", help="Base of the image: an OCI layout or archive.")
+    ] = None,
     output_dir: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -32,10 +40,12 @@ def build(
     loaded = load_project(mode, preset=preset, output_dir=output_dir)
     with show_progress() as progress:
         plan = plan_build(loaded, os.environ, vendored=vendor, progress=progress)
+        write_image = prepare_image(plan, oci, base)
         sizes = write_plan(plan, progress=progress)
+        image = write_image(progress)
     built = read_bundle(loaded)
     if json:
-        print_json(_describe(plan, built, sizes))
+        print_json({**_describe(plan, built, sizes), **({"image": image} if image else {})})
         return
     print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan)}")
     print_table(("file", "files", "size"), list_emitted(loaded.config.output_dir, sizes), right=(1, 2))
@@ -49,6 +59,9 @@ def build(
         print_line(f"{note}.")
     for warning in list_warnings(plan.bundle, sizes):
         print_line(f"warning: {warning}", style="yellow", to=messages)
+    if image:
+        print_line()
+        print_table(("image", ""), list(image.items()))
     _print_next(loaded, built, output_dir)
 
 

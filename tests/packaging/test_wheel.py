@@ -36,8 +36,9 @@ def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str
     sources = {file.as_posix() for file in list_files("nitro_py")}
     sources |= {file.relative_to("presets").as_posix() for file in list_files("presets/nitro_presets")}
     templates = {
-        f"nitro_presets/aws_lambda/infra/{file.relative_to('infra/aws').as_posix()}"
-        for file in list_files("infra/aws")
+        f"nitro_presets/{preset}/infra/{file.relative_to(folder).as_posix()}"
+        for folder, preset in (("infra/aws", "aws_lambda"), ("infra/container", "container"))
+        for file in list_files(folder)
     }
     metadata = {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
@@ -58,6 +59,7 @@ def test_wheel_declares_the_command_and_the_presets(artifacts: Path, version: st
     points.read_string(text)
     assert dict(points["console_scripts"]) == {"nitropy": "nitro_py.cli.main:main"}
     assert points["nitro_py.presets"]["asgi"] == "nitro_presets.asgi.preset:preset"
+    assert points["nitro_py.presets"]["container"] == "nitro_presets.container.preset:preset"
     for group in points.sections():
         for target in points[group].values():
             module = PurePosixPath(target.partition(":")[0].replace(".", "/"))
@@ -73,12 +75,16 @@ def test_sdist_holds_what_the_tests_need_and_nothing_else(artifacts: Path, versi
 
 RENDER = """
 from nitro_presets.aws_lambda import template
+from nitro_presets.container.files import render_files
+from nitro_py.build.settings import NitroConfig
 print(template.__file__)
 print(template.render_template(template.TemplateOptions(name="chat", python_version="3.13")))
+for name, data in sorted(render_files(NitroConfig(), vendored=False).items()):
+    print(name, data.decode(), sep="\\n")
 """
 
 
-def test_wheel_and_checkout_render_the_same_stack(artifacts: Path, version: str, tmp_path: Path) -> None:
+def test_wheel_and_checkout_render_the_same_templates(artifacts: Path, version: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
         wheel.extractall(tmp_path)
     rendered: list[str] = []
@@ -96,3 +102,4 @@ def test_wheel_and_checkout_render_the_same_stack(artifacts: Path, version: str,
         rendered.append(text)
     assert rendered[0] == rendered[1]
     assert rendered[0].startswith("AWSTemplateFormatVersion:")
+    assert "\nkind: Deployment\n" in rendered[0]

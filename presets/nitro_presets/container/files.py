@@ -1,0 +1,73 @@
+"""What stands beside `server/`: the files that build an image, and those that run it on many machines."""
+
+from __future__ import annotations
+
+import re
+
+from nitro_presets.container.entry import DEFAULT_PORT
+from nitro_presets.container.platforms import build_python
+from nitro_py.build.parts import fill_part, read_part
+from nitro_py.build.settings import NitroConfig
+from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH
+from nitro_py.runtime.backplane.registry import MEMORY, find_client
+
+PACKAGE = "nitro_presets.container"
+PROBE = "nitro_presets/container/health.py"
+# Path in the bundle → template in `infra/container/`.
+TEMPLATES = {
+    ".dockerignore": "dockerignore",
+    "Dockerfile": "Dockerfile",
+    "compose.yaml": "compose.yaml",
+    "k8s/deployment.yaml": "k8s/deployment.yaml",
+    "k8s/service.yaml": "k8s/service.yaml",
+    "nginx.conf": "nginx.conf",
+}
+# What joins the replicas where the settings name nothing.
+BACKPLANE = "redis"
+# The port of a broker, by its backplane.
+BROKERS = {"nats": 4222, "redis": 6379}
+# A user that no system has a name for: the number that distroless images use as well.
+USER = 65532
+
+
+def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
+    """Renders what stands beside `server/`: path in the bundle → bytes."""
+    backplane = find_backplane_name(config)
+    values = {
+        "backplane": backplane,
+        "broker": f"{backplane}://broker:{BROKERS.get(backplane, '')}",
+        "image": config.container.image,
+        "live": LIVE_PATH,
+        "name": name_app(config.container.image),
+        "port": str(DEFAULT_PORT),
+        "probe": PROBE,
+        "python": build_python(),
+        "ready": READY_PATH,
+        "user": str(USER),
+    }
+    holds = {backplane if backplane in BROKERS else "another"} | ({"vendored"} if vendored else set())
+    return {
+        path: fill_part(read_part(PACKAGE, "container", template), holds, values, {}).encode()
+        for path, template in TEMPLATES.items()
+    }
+
+
+def find_backplane_name(config: NitroConfig) -> str:
+    """Gives the backplane that joins the replicas."""
+    return BACKPLANE if config.backplane == MEMORY else config.backplane
+
+
+def list_imports(config: NitroConfig) -> frozenset[str]:
+    """Lists what the image needs to be one of many."""
+    client = find_client(find_backplane_name(config))
+    return frozenset({client} if client else ())
+
+
+def name_app(image: str) -> str:
+    """Names the app after its image.
+
+    Example:
+        >>> name_app("registry.example:5000/team/chat_room:1.2")
+        'chat-room'
+    """
+    return re.sub(r"[._-]+", "-", image.rpartition("/")[2].partition("@")[0].partition(":")[0])

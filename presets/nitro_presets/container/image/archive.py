@@ -1,0 +1,142 @@
+"""Writing an image as one archive, which everything that knows OCI or Docker images reads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
+
+from nitro_presets.container.image.base import Layer
+from nitro_presets.container.image.layout import (
+    CONFIG_TYPE,
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    Descriptor,
+    blob_name,
+)
+from nitro_py.errors import BuildError
+
+
+def write_archive(
+    file: Path,
+    *,
+    image: str,
+    document: Mapping[str, object],
+    layers: Sequence[Layer],
+    annotations: Mapping[str, str],
+) -> str:
+    """Writes an image, all or nothing; the same input gives the same bytes.
+
+    Follows the OCI image layout, with the one file beside it that `docker load` reads.
+
+    Args:
+        file: The archive to write.
+        image: The image's name, with a tag or without.
+        document: The image's configuration.
+        layers: Its layers, the lowest first.
+        annotations: What else its manifest says.
+
+    Returns:
+        The digest of the manifest, which names the image in every registry.
+
+    Raises:
+        BuildError: The file cannot be written.
+    """
+    config = _encode(document)
+    manifest = _encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": describe(config, CONFIG_TYPE).to_json(),
+            "layers": [layer.descriptor.to_json() for layer in layers],
+            "annotations": dict(annotations),
+        }
+    )
+    described = describe(manifest, MANIFEST_TYPE)
+    name, tag = split_name(image)
+    blobs = [blob_name(layer.descriptor.digest) for layer in layers]
+    documents = {
+        "oci-layout": _encode({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _encode(_make_index(described, document, f"{name}:{tag}", tag)),
+        "manifest.json": _encode(
+            [{"Config": blob_name(_hash(config)), "RepoTags": [f"{name}:{tag}"], "Layers": blobs}]
+        ),
+        blob_name(_hash(config)): config,
+        blob_name(described.digest): manifest,
+    }
+    _write(file, documents, dict(zip(blobs, layers, strict=True)))
+    return described.digest
+
+
+def describe(data: bytes, media_type: str) -> Descriptor:
+    """Describes a document."""
+    return Descriptor(media_type, _hash(data), len(data))
+
+
+def split_name(image: str) -> tuple[str, str]:
+    """Splits an image's name from its tag.
+
+    Example:
+        >>> split_name("registry.example:5000/chat"), split_name("chat:1")
+        (('registry.example:5000/chat', 'latest'), ('chat', '1'))
+    """
+    folder, slash, last = image.rpartition("/")
+    name, _, tag = last.partition(":")
+    return f"{folder}{slash}{name}", tag or "latest"
+
+
+def _make_index(manifest: Descriptor, document: Mapping[str, object], image: str, tag: str) -> dict[str, object]:
+    platform = {key: document[key] for key in ("architecture", "os", "variant") if key in document}
+    # The one is read by whatever copies layouts, the other by containerd and Docker.
+    names = {"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": image}
+    entry = {**manifest.to_json(), "platform": platform, "annotations": names}
+    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+
+
+def _write(file: Path, documents: Mapping[str, bytes], layers: Mapping[str, Layer]) -> None:
+    contents: dict[str, bytes | Layer] = {**documents, **layers}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w") as archive:
+                for folder in ("blobs", "blobs/sha256"):
+                    entry = tarfile.TarInfo(folder)
+                    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                    archive.addfile(entry)
+                for name, content in sorted(contents.items()):
+                    _add(archive, name, content)
+            Path(draft).chmod(0o644)
+            Path(draft).replace(file)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+    except OSError as error:
+        message = f"The image `{file}` cannot be written: {error.strerror or error}."
+        raise BuildError(message, file=str(file), hint="Name a file in a folder that you may write.") from error
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes | Layer) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.mode = 0o644
+    opened: AbstractContextManager[IO[bytes]]
+    if isinstance(content, bytes):
+        entry.size, opened = len(content), io.BytesIO(content)
+    else:
+        entry.size, opened = content.descriptor.size, content.open()
+    with opened as file:
+        archive.addfile(entry, file)
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _hash(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

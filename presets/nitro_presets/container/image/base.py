@@ -1,0 +1,186 @@
+"""Reading the base image: an OCI layout as a folder or an archive, or what `docker save` writes."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from nitro_presets.container.image.layout import (
+    LAYER_TYPE,
+    ArchiveSource,
+    Descriptor,
+    FolderSource,
+    Source,
+    blob_name,
+    broken,
+    hash_file,
+    read_descriptor,
+    read_document,
+    read_json,
+    verify_blob,
+)
+from nitro_presets.container.image.select import select_manifest
+from nitro_presets.container.platforms import ARCHITECTURES, Architecture
+from nitro_py.errors import UsageError
+
+# The kinds of layers that can be read here → what they are called in an OCI image.
+LAYER_TYPES = {
+    LAYER_TYPE: LAYER_TYPE,
+    f"{LAYER_TYPE}+gzip": f"{LAYER_TYPE}+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar": LAYER_TYPE,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER_TYPE}+gzip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Is one layer of an image.
+
+    Args:
+        descriptor: What it is, as the image names it.
+        diff_id: The digest of its archive before compression.
+        open: Opens its bytes.
+    """
+
+    descriptor: Descriptor
+    diff_id: str
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """Is an image to put layers on, once every byte of it is checked.
+
+    Args:
+        source: Where it was read from.
+        digest: The digest of its manifest, where it has one.
+        document: Its configuration.
+        architecture: The processor it is for.
+        layers: Its layers, the lowest first.
+    """
+
+    source: Source
+    digest: str | None
+    document: Mapping[str, Any]
+    architecture: Architecture
+    layers: tuple[Layer, ...]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """How its containers run."""
+        return self.document.get("config") or {}
+
+
+@contextmanager
+def open_base(path: Path, architecture: Architecture) -> Iterator[BaseImage]:
+    """Opens a base image, and checks all of it.
+
+    Args:
+        path: A folder or an archive.
+        architecture: The processor to take where the image is there for several.
+
+    Raises:
+        UsageError: It is missing, no image, damaged, or not for Linux on a known processor.
+    """
+    if path.is_dir():
+        yield _read(FolderSource(path), architecture)
+        return
+    with _open_archive(path) as archive:
+        yield _read(ArchiveSource(path, archive), architecture)
+
+
+def _open_archive(path: Path) -> tarfile.TarFile:
+    hint = "Make one, for example: `skopeo copy docker://python:3.13-slim oci:base:latest`."
+    try:
+        return tarfile.open(path)
+    except tarfile.TarError:
+        message = f"`{path}` is no image: expected an OCI layout, as a folder or an archive, or a Docker archive."
+        raise UsageError(message, file=str(path), hint=hint) from None
+    except OSError as error:
+        message = f"The base image `{path}` cannot be read: {error.strerror or error}."
+        raise UsageError(message, file=str(path), hint=hint) from None
+
+
+def _read(source: Source, architecture: Architecture) -> BaseImage:
+    if source.has("oci-layout"):
+        return _read_layout(source, architecture)
+    if source.has("manifest.json"):
+        return _read_docker(source)
+    raise broken(source, f"`{source.path}` is no image: it has neither `oci-layout` nor `manifest.json`")
+
+
+def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
+    chosen = select_manifest(source, architecture)
+    manifest = read_document(source, chosen, "manifest")
+    config = read_descriptor(source, manifest.get("config") or {}, "configuration")
+    document = read_document(source, config, "configuration")
+    found = [read_descriptor(source, value, "layer") for value in manifest.get("layers") or ()]
+    layers = []
+    for number, (layer, diff_id) in enumerate(zip(found, _diff_ids(source, document, len(found)), strict=True)):
+        if layer.media_type not in LAYER_TYPES:
+            listed = ", ".join(f"`{name}`" for name in sorted(LAYER_TYPES))
+            raise UsageError(
+                f"Layer {number} of the base image is `{layer.media_type}`: expected one of {listed}.",
+                file=str(source.path),
+                hint="Compress it anew: `skopeo copy --dest-compress-format gzip FROM oci:base:latest`.",
+            )
+        verify_blob(source, layer, f"layer {number}")
+        named = Descriptor(LAYER_TYPES[layer.media_type], layer.digest, layer.size)
+        layers.append(Layer(named, diff_id, _opener(source, blob_name(layer.digest))))
+    return BaseImage(source, chosen.digest, document, _check_platform(source, document), tuple(layers))
+
+
+def _read_docker(source: Source) -> BaseImage:
+    """Follows `docker save`: one file names the configuration and the layers, which are not compressed."""
+    listed = read_json(source, "manifest.json", "manifest", list)
+    if len(listed) != 1:
+        raise broken(source, f"The archive holds {len(listed)} images: expected one")
+    (image,) = listed
+    try:
+        name, files = str(image["Config"]), [str(file) for file in image["Layers"]]
+    except (KeyError, TypeError) as error:
+        raise broken(source, f"`manifest.json` cannot be read: {error!r}") from None
+    document = read_json(source, name, "configuration", dict)
+    layers = []
+    for number, (file, diff_id) in enumerate(zip(files, _diff_ids(source, document, len(files)), strict=True)):
+        opened = source.open(file)
+        if opened is None:
+            raise broken(source, f"Layer {number} is missing: there is no `{file}`")
+        digest, size = hash_file(opened)
+        if digest != diff_id:
+            raise broken(source, f"Layer {number} is damaged: expected the digest `{diff_id}`, got `{digest}`")
+        layers.append(Layer(Descriptor(LAYER_TYPE, digest, size), diff_id, _opener(source, file)))
+    return BaseImage(source, None, document, _check_platform(source, document), tuple(layers))
+
+
+def _opener(source: Source, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    def open_layer() -> AbstractContextManager[IO[bytes]]:
+        opened = source.open(name)
+        if opened is None:
+            raise broken(source, f"A layer has gone while it was read: there is no `{name}`")
+        return opened
+
+    return open_layer
+
+
+def _diff_ids(source: Source, document: Mapping[str, Any], layers: int) -> list[str]:
+    ids = (document.get("rootfs") or {}).get("diff_ids") or []
+    if len(ids) != layers:
+        raise broken(source, f"The configuration names {len(ids)} layers, and the manifest {layers}")
+    return [str(value) for value in ids]
+
+
+def _check_platform(source: Source, document: Mapping[str, Any]) -> Architecture:
+    system, architecture = document.get("os"), document.get("architecture")
+    if system != "linux" or architecture not in ARCHITECTURES:
+        listed = " or ".join(f"`linux/{name}`" for name in ARCHITECTURES)
+        raise UsageError(
+            f"The base image is for `{system}/{architecture}`: expected {listed}.",
+            file=str(source.path),
+            hint="Copy another: `skopeo copy --override-os linux --override-arch amd64 FROM oci:base:latest`.",
+        )
+    return cast(Architecture, architecture)

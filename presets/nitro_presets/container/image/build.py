@@ -1,0 +1,93 @@
+"""Making the image: the base, the dependencies, the app."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nitro_presets.container.entry import DEFAULT_PORT
+from nitro_presets.container.files import PROBE, USER, list_imports, name_app
+from nitro_presets.container.image.archive import write_archive
+from nitro_presets.container.image.base import BaseImage, open_base
+from nitro_presets.container.image.config import ImageOptions, make_config
+from nitro_presets.container.image.layer import write_layer
+from nitro_presets.container.image.python import find_platform
+from nitro_presets.container.platforms import build_python, find_build_platform
+from nitro_py.build.dependencies import vendor
+from nitro_py.build.package import compile_modules
+from nitro_py.build.preset import ImageRequest
+from nitro_py.build.server_bundle import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
+from nitro_py.cli.output import format_size
+
+HOME = "/app"
+PLACE = f"{HOME}/{SERVER}"
+
+
+def write_image(request: ImageRequest) -> Mapping[str, str]:
+    """Writes the image of a bundle, all or nothing; the same input gives the same bytes.
+
+    Args:
+        request: The bundle, the base, and the file to write.
+
+    Returns:
+        What the image is, name by name.
+
+    Raises:
+        UsageError: The base is none, or does not fit.
+        BuildError: A dependency cannot be installed, or the file cannot be written.
+    """
+    request.report(f"Checking the base image `{request.base.name}`")
+    with (
+        open_base(request.base, find_build_platform().architecture) as base,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        return _write(request, base, Path(folder))
+
+
+def _write(request: ImageRequest, base: BaseImage, scratch: Path) -> Mapping[str, str]:
+    platform = find_platform(base)
+    server = request.output / SERVER
+    dependencies, app = scratch / "dependencies", scratch / "app"
+    # Another Python may need other packages than the build's own.
+    requirements = pin_server(request.build, imports=list_imports(request.build.config), markers=platform.markers)
+    request.report(f"Installing {len(requirements)} dependencies for Python {platform.python}, {platform.wheels}")
+    vendor(requirements, dependencies / VENDOR, python_version=platform.python, platform=platform.wheels)
+    shutil.copytree(server, app, ignore=_ignore_at(server, VENDOR))
+    (app / REQUIREMENTS).write_bytes(write_requirements(requirements))
+    if platform.python == build_python():
+        request.report("Compiling")
+        for tree in (dependencies, app):
+            compile_modules(tree, home=PLACE)
+    request.report(f"Writing `{request.file.name}`")
+    layers = {
+        "dependencies": write_layer(dependencies, PLACE, scratch / "dependencies.gz"),
+        "app": write_layer(app, PLACE, scratch / "app.gz"),
+    }
+    image = request.build.config.container.image
+    options = ImageOptions(name_app(image), PLACE, HOME, USER, DEFAULT_PORT, PROBE)
+    annotations = {} if base.digest is None else {"org.opencontainers.image.base.digest": base.digest}
+    digest = write_archive(
+        request.file,
+        image=image,
+        document=make_config(base, layers, options),
+        layers=(*base.layers, *layers.values()),
+        annotations=annotations,
+    )
+    sizes = {f"layer of the {what}": format_size(layer.descriptor.size) for what, layer in layers.items()}
+    return {
+        "file": f"{request.file} ({format_size(request.file.stat().st_size)})",
+        "image": image,
+        "digest": digest,
+        "platform": f"linux/{base.architecture}, Python {platform.python}{', musl' if platform.musl else ''}",
+        "byte code": "yes" if platform.python == build_python() else f"no: this is Python {build_python()}",
+        **sizes,
+    }
+
+
+def _ignore_at(folder: Path, name: str) -> Callable[[str, list[str]], set[str]]:
+    def ignore(place: str, names: list[str]) -> set[str]:
+        return {name} if Path(place) == folder else set()
+
+    return ignore

@@ -1,0 +1,68 @@
+"""The platforms that an image may have, in the words of images, of Python and of wheels."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from nitro_py.errors import BuildError
+
+Architecture = Literal["amd64", "arm64"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+_MACHINES: dict[Architecture, str] = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Is what dependencies depend on.
+
+    Args:
+        architecture: The processor, in the words of images.
+        python: Python's version, such as `3.13`.
+        musl: Whether the C library is musl, as in Alpine, and not glibc.
+    """
+
+    architecture: Architecture
+    python: str
+    musl: bool = False
+
+    @property
+    def wheels(self) -> str:
+        """The platform in uv's words."""
+        machine = _MACHINES[self.architecture]
+        return f"{machine}-unknown-linux-musl" if self.musl else f"{machine}-manylinux_2_28"
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """The platform in the words of requirements' markers (PEP 508)."""
+        return {
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": _MACHINES[self.architecture],
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
+
+
+def find_build_platform() -> Platform:
+    """Gives the platform of an image that this machine runs, with the Python that builds.
+
+    Raises:
+        BuildError: Its processor is none that dependencies can be installed for.
+    """
+    machine = platform.machine().lower()
+    names = {name: key for key, name in _MACHINES.items()} | {key: key for key in ARCHITECTURES}
+    if machine not in names:
+        listed = ", ".join(f"`{name}`" for name in sorted(names))
+        raise BuildError(f"This machine's processor is `{machine}`: expected one of {listed}.")
+    return Platform(names[machine], build_python())
+
+
+def build_python() -> str:
+    """Gives the version of the Python that builds, such as `3.13`."""
+    return "{}.{}".format(*sys.version_info)
