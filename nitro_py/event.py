@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -61,11 +61,11 @@ class Event:
         "_receive",
         "_replayed",
         "_request",
+        "_response",
         "_wait_until",
         "context",
         "declared",
         "params",
-        "response",
         "scope",
     )
 
@@ -77,12 +77,11 @@ class Event:
         params: Mapping[str, str],
         wait_until: Callable[[Awaitable[object]], None],
         max_body: int,
-        declared: frozenset[str] = frozenset(),
+        declared: Collection[str] = (),
     ) -> None:
         self.scope = scope
         self.params = params
         self.context: dict[str, Any] = {}
-        self.response = EventResponse()
         self.declared = declared
         self._receive = receive
         self._wait_until = wait_until
@@ -93,6 +92,19 @@ class Event:
         self._body: bytes | None = None
         self._replayed = False
         self._request: StarletteRequest | None = None
+        self._response: EventResponse | None = None
+
+    @property
+    def response(self) -> EventResponse:
+        """The status and header fields of the answer, beside what the handler returns."""
+        if self._response is None:
+            self._response = EventResponse()
+        return self._response
+
+    @property
+    def touches_response(self) -> bool:
+        """Whether anybody has looked at `response`, which may then hold something."""
+        return self._response is not None
 
     @property
     def id(self) -> str:
@@ -211,6 +223,8 @@ def url_of(scope: Scope, headers: Headers) -> str:
 def raw_path_of(scope: Scope) -> str:
     """Gives the path as the client wrote it, percent-encoded, without the query."""
     raw: bytes | None = scope.get("raw_path")
+    if raw and b"?" not in raw:
+        return raw.decode("latin-1")
     # Some servers leave the query in `raw_path`, and the specification lets them leave it out altogether.
     path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe="/:@!$&'()*+,;=~")
     return path or "/"

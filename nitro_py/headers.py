@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from urllib.parse import parse_qsl
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
+# A line break begins another field, and what is beyond Latin-1 cannot be sent.
+_NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class Headers(MutableMapping[str, str]):
@@ -14,6 +19,9 @@ class Headers(MutableMapping[str, str]):
 
     Args:
         items: Pairs of name and value, or a mapping.
+
+    Raises:
+        ValueError: A name or value cannot be sent, here and wherever one is set.
 
     Example:
         >>> headers = Headers({"Content-Type": "text/plain"})
@@ -26,12 +34,12 @@ class Headers(MutableMapping[str, str]):
 
     def __init__(self, items: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
         pairs = items.items() if isinstance(items, Mapping) else items
-        self._items = [(name.lower(), value) for name, value in pairs]
+        self._items = [_check_field(name.lower(), value) for name, value in pairs]
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         """Decodes the header list of an ASGI scope."""
-        headers = cls()
+        headers = cls.__new__(cls)
         headers._items = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
         return headers
 
@@ -41,7 +49,7 @@ class Headers(MutableMapping[str, str]):
 
     def append(self, name: str, value: str) -> None:
         """Adds a value beside those that the name already has."""
-        self._items.append((name.lower(), value))
+        self._items.append(_check_field(name.lower(), value))
 
     def getlist(self, name: str) -> list[str]:
         """Gives every value of a name, in order."""
@@ -51,6 +59,12 @@ class Headers(MutableMapping[str, str]):
     def pairs(self) -> list[tuple[str, str]]:
         """Gives every field as a pair, in order."""
         return list(self._items)
+
+    def copy(self) -> Headers:
+        """Gives fields that can be changed without these."""
+        headers = Headers.__new__(Headers)
+        headers._items = self._items.copy()
+        return headers
 
     def __contains__(self, name: object) -> bool:
         # The mapping's own way raises and catches a `KeyError` for each name that is not there.
@@ -65,9 +79,9 @@ class Headers(MutableMapping[str, str]):
         raise KeyError(name)
 
     def __setitem__(self, name: str, value: str) -> None:
-        name = name.lower()
-        self._items = [item for item in self._items if item[0] != name]
-        self._items.append((name, value))
+        field = _check_field(name.lower(), value)
+        self._items = [item for item in self._items if item[0] != field[0]]
+        self._items.append(field)
 
     def __delitem__(self, name: str) -> None:
         name = name.lower()
@@ -84,6 +98,14 @@ class Headers(MutableMapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
+
+
+def _check_field(name: str, value: str) -> tuple[str, str]:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a header field.")
+    if (found := _NO_VALUE.search(value)) is not None:
+        raise ValueError(f"The header field `{name}` cannot hold {found[0]!r}.")
+    return name, value
 
 
 class Query(Mapping[str, str]):

@@ -30,6 +30,31 @@ def test_name_that_stands_more_than_once() -> None:
         del headers["set-cookie"]
 
 
+@pytest.mark.parametrize("value", ["a\r\nset-cookie: b=1", "a\nb", "a\rb", "a\0b", "a\x7f", "\u2028", "€"])
+def test_value_that_cannot_be_sent_is_refused(value: str) -> None:
+    headers = Headers()
+    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+        headers["X-Name"] = value
+    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+        headers.append("X-Name", value)
+    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+        Headers({"X-Name": value})
+    assert headers.pairs() == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "é"])
+def test_name_that_cannot_be_sent_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no name of a header field"):
+        Headers()[name] = "value"
+
+
+def test_copy_is_changed_without_the_original() -> None:
+    headers = Headers({"a": "1"})
+    copy = headers.copy()
+    copy["a"] = "2"
+    assert (headers["a"], copy["a"]) == ("1", "2")
+
+
 def test_raw_fields_keep_their_bytes() -> None:
     raw = [(b"X-Name", b"caf\xe9 \xff")]
     assert Headers.from_raw(raw).to_raw() == [(b"x-name", b"caf\xe9 \xff")]

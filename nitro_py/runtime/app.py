@@ -18,6 +18,7 @@ from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
 from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.runtime.calls import Call, make_call, refuse_plain
 from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.counters import Counters
@@ -90,6 +91,7 @@ class App:
         self._told: set[Connection | EventStream] = set()
         self._grace: Grace | None = None
         self._handlers: dict[str, AnyHandler] = {}
+        self._calls: dict[str, Call | MountedApp] = {}
         self._connections: set[Connection] = set()
         self._streams: set[EventStream] = set()
         self._stack: AsyncExitStack | None = None
@@ -176,6 +178,15 @@ class App:
         if handler is None:
             handler = self._handlers[route.file] = load_handler(self.root, route.file)
         return handler
+
+    def call_of(self, route: Route) -> Call | MountedApp:
+        """Gives what answers a plain request to a route."""
+        call = self._calls.get(route.file)
+        if call is None:
+            # A process that serves no sockets never loads their files.
+            unserved = route.kind == "websocket" and "http" not in route.hooks
+            call = self._calls[route.file] = refuse_plain if unserved else make_call(self.handler_of(route))
+        return call
 
     def track(self, connection: Connection) -> Callable[[], None]:
         """Remembers a connection for the stop; the returned function forgets it."""

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from nitro_py.errors import HTTPError
 from nitro_py.event import Event, Receive, Scope, Send, raw_path_of
-from nitro_py.handler import Handler, HandlerFunction
 from nitro_py.middleware import run_middleware
 from nitro_py.mount import MountedApp
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.responses import MountedAnswer, describe_error, make_whole, send_answer
+from nitro_py.runtime.responses import MountedAnswer, Whole, describe_error, make_whole, send_answer, send_whole
 from nitro_py.runtime.router import Match, Miss
 from nitro_py.runtime.subject import enter_subject
 from nitro_py.runtime.tasks import start_task
-from nitro_py.websocket import WebSocketHandler
 
 logger = logging.getLogger("nitro_py.http")
+
+# What a handler said of the content that it then did not give.
+OF_CONTENT = frozenset(
+    {
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "etag",
+        "last-modified",
+        "transfer-encoding",
+    }
+)
 
 
 async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False) -> None:
@@ -39,23 +50,14 @@ async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, bu
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
     enter_subject(event, match.route.path if isinstance(match, Match) else None)
-    started = False
-
-    async def tracked(message: Any) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
     try:
         answer = await find_answer(app, match, event, raw_path)
-        await send_answer(answer, event, receive, tracked, buffered=buffered)
     except Exception as error:
-        if started and isinstance(error, OSError):
-            return  # The client left while it was being answered.
-        failure = report_error(app, event, error)
-        if started:
-            raise
-        await send_answer(failure, event, receive, send)
+        answer = make_whole(report_error(app, event, error), event)
+    if isinstance(answer, Whole):
+        await send_whole(answer, scope, send)
+    else:
+        await _send_pieces(app, answer, event, receive, send, buffered=buffered)
 
 
 async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
@@ -83,6 +85,9 @@ def report_error(app: App, event: Event, error: Exception) -> Response:
     """Logs an error that is no `HTTPError`, and makes the answer to it."""
     if not isinstance(error, HTTPError):
         logger.error("%s %s failed.", event.method, event.path, exc_info=error)
+    if event.touches_response:
+        for name in OF_CONTENT & set(event.response.headers):
+            del event.response.headers[name]
     return describe_error(error, development=app.development)
 
 
@@ -92,10 +97,10 @@ def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) ->
     return Event(
         scope,
         receive,
-        params=found.params if found else {},
+        params={} if found is None else found.params.copy(),
         wait_until=start_task,
         max_body=app.settings.http.max_body,
-        declared=frozenset(found.route.requires if found else ()),
+        declared=() if found is None else found.route.requires,
     )
 
 
@@ -117,34 +122,39 @@ def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
     return {**scope, "root_path": scope.get("root_path", "") + prefix, "state": state}
 
 
-async def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
+def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
     if isinstance(match, Miss):
         raise _missing(match, event)
-    if match.route.kind == "websocket" and "http" not in match.route.hooks:
-        # Answered without loading the file, which a process that serves no sockets never does.
-        raise HTTPError(
-            426,
-            "This path speaks WebSocket only.",
-            headers={"upgrade": "websocket", "connection": "Upgrade"},
-        )
-    handler = app.handler_of(match.route)
-    if isinstance(handler, MountedApp):
-        return MountedAnswer(handler.app, mounted_scope(app, match, event.scope, raw_path))
-    if isinstance(handler, WebSocketHandler):
-        assert handler.http is not None
-        function = handler.http.function if isinstance(handler.http, Handler) else handler.http
-        return await _call(function, event)
-    return await _call(handler.function, event)
+    call = app.call_of(match.route)
+    if isinstance(call, MountedApp):
+        return _mount(call, mounted_scope(app, match, event.scope, raw_path))
+    return call(event)
 
 
-async def _call(function: HandlerFunction, event: Event) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(event)
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        return function(event)
-    # A plain function may block, and one that blocked the loop would hold up every socket.
-    result = await asyncio.to_thread(function, event)
-    return await result if inspect.isawaitable(result) else result
+async def _mount(mounted: MountedApp, scope: Scope) -> MountedAnswer:
+    return MountedAnswer(mounted.app, scope)
+
+
+async def _send_pieces(
+    app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
+) -> None:
+    """Sends an answer that is no whole; until it has begun, an error can still be told instead."""
+    started = False
+
+    async def tracked(message: Any) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await send_answer(answer, event, receive, tracked, buffered=buffered)
+    except Exception as error:
+        if started and isinstance(error, OSError):
+            return  # The client left while it was being answered.
+        failure = report_error(app, event, error)
+        if started:
+            raise
+        await send_answer(failure, event, receive, send)
 
 
 def _missing(miss: Miss, event: Event) -> HTTPError:

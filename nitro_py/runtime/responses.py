@@ -14,6 +14,7 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.mount import ASGIApplication
 from nitro_py.response import Response
+from nitro_py.runtime.direct import find_direct
 from nitro_py.runtime.streams import send_chunks, send_event_stream
 from nitro_py.sse import EventStream
 
@@ -21,10 +22,12 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BINARY = "application/octet-stream"
 
+# What needs no second look: values that are neither a stream nor a response.
 _PLAIN = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would make the making of one, which each request pays, twice as slow.
+@dataclass(slots=True)
 class Whole:
     """Is an answer that is there as a whole.
 
@@ -51,8 +54,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
     """
     answer = make_whole(value, event)
     if isinstance(answer, Whole):
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send_whole(answer, event.scope, send)
         return
     status, headers = head_of(value, event)
     content: Any = value.body if isinstance(value, Response) else value
@@ -80,32 +82,71 @@ def make_whole(value: Any, event: Event) -> Any:
     Returns:
         A `Whole`, or else the value: a stream, a response of Starlette's kind, a mounted application's answer.
     """
-    response = value if isinstance(value, Response) else None
-    content = value if response is None else response.body
-    # Most answers are of a type that needs no closer look.
+    if type(value) in _PLAIN and not event.touches_response:
+        body, kind = encode_body(value)
+        if kind is None:
+            return Whole(204, [], b"")
+        length = b"%d" % len(body)
+        return Whole(
+            200,
+            [(b"content-type", kind.encode()), (b"content-length", length)],
+            b"" if event.method == "HEAD" else body,
+        )
+    content = value.body if isinstance(value, Response) else value
     if type(content) not in _PLAIN and (isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content)):
         return value
-    if response is None:
-        status, headers = event.response.status, event.response.headers
-    else:
-        status, headers = response.status, _merge(event.response.headers, response.headers)
+    status, headers = head_of(value, event)
     body, kind = encode_body(content)
     if status is None:
         status = 204 if content is None else 200
+    bodiless = status in (204, 304)
+    check_head(status, headers, None if bodiless or (event.method == "HEAD" and not body) else len(body))
     fields = headers.to_raw()
     if kind is not None and "content-type" not in headers:
-        fields.append((b"content-type", kind.encode("latin-1")))
-    bodiless = status < 200 or status in (204, 304)
+        fields.append((b"content-type", kind.encode()))
     if not bodiless and "content-length" not in headers:
-        fields.append((b"content-length", str(len(body)).encode()))
+        fields.append((b"content-length", b"%d" % len(body)))
     return Whole(status, fields, b"" if bodiless or event.method == "HEAD" else body)
+
+
+async def send_whole(answer: Whole, scope: Scope, send: Send) -> None:
+    """Sends a whole answer, at once where the server can."""
+    direct = find_direct(scope, send)
+    if direct is not None and not direct.paused:
+        direct.answer(answer.status, answer.headers, answer.body)
+        return
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def check_head(status: int, headers: Headers, length: int | None) -> None:
+    """Checks what a handler set of an answer's head.
+
+    Args:
+        status: The status.
+        headers: The header fields.
+        length: How much content there is, in bytes; `None` if that is not known.
+
+    Raises:
+        NitroError: It would not be an HTTP answer, or one that its reader takes for two.
+    """
+    if not 200 <= status <= 599:
+        raise NitroError(f"The handler answers with the status {status}: expected 200 to 599.")
+    if "transfer-encoding" in headers:
+        raise NitroError("The handler set `transfer-encoding`, which is the server's to say.")
+    said = headers.getlist("content-length")
+    if said and length is not None and said != [str(length)]:
+        raise NitroError(
+            f"The handler set `content-length: {', '.join(said)}`, and its answer has {length} bytes.",
+            hint="Leave the field out.",
+        )
 
 
 def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
     """Gives the status and the header fields that a handler set so far, on the event or in its answer."""
     if isinstance(value, Response):
         return value.status, _merge(event.response.headers, value.headers)
-    return event.response.status, Headers(event.response.headers.pairs())
+    return event.response.status, event.response.headers.copy()
 
 
 def encode_body(value: Any) -> tuple[bytes, str | None]:

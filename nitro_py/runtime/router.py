@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 from urllib.parse import unquote
 
@@ -15,7 +16,10 @@ Protocol = Literal["http", "websocket"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Is a route that was found, with the path's parameters and the depth at which a mounted app begins."""
+    """Is a route that was found, with the path's parameters and the depth at which a mounted app begins.
+
+    A path without parameters gives the same object to each request, so that `params` is not to be changed.
+    """
 
     route: Route
     params: dict[str, str]
@@ -37,6 +41,7 @@ class Node:
     parameter: Node | None = None
     catch_all: Node | None = None
     routes: dict[str, list[Route]] = field(default_factory=dict)
+    matches: dict[tuple[str, Protocol], Match] = field(default_factory=dict)
 
     def find(self, method: str, protocol: Protocol) -> Route | None:
         """Gives the route that serves a method here: its own, `GET` for `HEAD`, or the one for every method."""
@@ -65,7 +70,7 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = Node()
-        self._static: dict[str, tuple[Node, int]] = {}
+        self._static: dict[str, Node] = {}
         for route in routes:
             self._add(route)
 
@@ -78,22 +83,42 @@ class Router:
             protocol: What the client speaks; a socket finds WebSocket routes and mounted apps only.
         """
         path = raw_path.rstrip("/") or "/"
-        found = self._static.get(path)
-        if found is not None and (route := found[0].find(method, protocol)) is not None:
-            return Match(route, {}, found[1])
+        node = self._static.get(path)
+        if node is not None:
+            match = node.matches.get((method, protocol)) or _match_static(node, method, protocol, path)
+            if match is not None:
+                return match
         segments = split_path(path)
-        allow: set[str] = set()
-        for node, values, rest in self._walk(self._root, segments, 0, ()):
-            if (route := node.find(method, protocol)) is not None:
-                return Match(route, _name_params(route, values), rest)
-            allow.update(_methods_at(node))
-        return Miss(tuple(sorted(allow)))
+        return self._descend(segments, method, protocol) or self._search(segments, method, protocol)
 
     def serves(self, path: str) -> Route | None:
         """Gives a route that serves a path with any method, if there is one."""
         for found, _, _ in self._walk(self._root, split_path(path.rstrip("/")), 0, ()):
             return next(iter(found.routes.values()))[0]
         return None
+
+    def _descend(self, segments: tuple[str, ...], method: str, protocol: Protocol) -> Match | None:
+        """Takes the first choice at every segment; where that leads nowhere, only a search can tell."""
+        node = self._root
+        values: list[str] = []
+        for segment in segments:
+            following = node.static.get(segment)
+            if following is None:
+                following = node.parameter
+                if following is None or not segment:
+                    return None
+                values.append(segment)
+            node = following
+        route = node.find(method, protocol)
+        return None if route is None else Match(route, _name_params(route, values), len(segments))
+
+    def _search(self, segments: tuple[str, ...], method: str, protocol: Protocol) -> Match | Miss:
+        allow: set[str] = set()
+        for found, values, rest in self._walk(self._root, segments, 0, ()):
+            if (route := found.find(method, protocol)) is not None:
+                return Match(route, _name_params(route, values), rest)
+            allow.update(_methods_at(found))
+        return Miss(tuple(sorted(allow)))
 
     def _add(self, route: Route) -> None:
         segments = [segment for segment in route.path.split("/") if segment]
@@ -109,7 +134,7 @@ class Router:
         for method in route.methods or ("",):
             node.routes.setdefault(method, []).append(route)
         if not any(segment.startswith("[") for segment in segments):
-            self._static["/" + "/".join(segments)] = (node, len(segments))
+            self._static["/" + "/".join(segments)] = node
 
     def _walk(
         self, node: Node, segments: tuple[str, ...], index: int, values: tuple[str, ...]
@@ -132,9 +157,12 @@ def split_path(raw_path: str) -> tuple[str, ...]:
     if raw_path in ("", "/"):
         return ()
     parts = raw_path.removeprefix("/").split("/")
+    if "%" not in raw_path:
+        return tuple(parts)
     return tuple(unquote(part) if "%" in part else part for part in parts)
 
 
+@cache
 def parameter_names(path: str) -> tuple[str, ...]:
     """Names a path's parameters, in order; an unnamed catch-all is `_`.
 
@@ -156,7 +184,18 @@ def _child(node: Node, segment: str) -> Node:
     return node.static.setdefault(segment, Node())
 
 
-def _name_params(route: Route, values: tuple[str, ...]) -> dict[str, str]:
+def _match_static(node: Node, method: str, protocol: Protocol, path: str) -> Match | None:
+    route = node.find(method, protocol)
+    if route is None:
+        return None
+    match = Match(route, {}, len(split_path(path)))
+    # Other methods are the client's to invent, and a route for every method would remember them all.
+    if method in EVERY_METHOD:
+        node.matches[method, protocol] = match
+    return match
+
+
+def _name_params(route: Route, values: Sequence[str]) -> dict[str, str]:
     # A mounted app's catch-all below its own path has no name in the file name.
     return dict(zip(parameter_names(route.path), values, strict=False))
 

@@ -87,13 +87,16 @@ class Answers:
         answer = await target.request("GET", "/fail/error")
         expected = {"status": 418, "message": "short and stout", "data": {"pot": "tea"}}
         assert (answer.status, answer.json(), answer.headers["x-pot"]) == (418, expected, "tea")
+        # What was said of the content that did not come is not said of the error.
+        assert (answer.headers["content-type"], answer.headers["x-kept"]) == (JSON, "yes")
         phrase = await target.request("GET", "/fail/phrase")
         assert phrase.json() == {"status": 404, "message": "Not Found", "data": None}
 
-    @pytest.mark.parametrize("kind", ["crash", "unwritable"])
+    @pytest.mark.parametrize("kind", ["crash", "unwritable", "split", "length", "chunks", "status"])
     async def test_any_other_exception_is_500_without_detail(self, target: Target, kind: str) -> None:
         answer = await target.request("GET", f"/fail/{kind}")
         assert answer.status == 500
+        assert "x-smuggled" not in answer.headers
         assert answer.json() == {"status": 500, "message": "Internal Server Error", "data": None}
 
     async def test_valid_body_and_query_are_models(self, target: Target) -> None:
