@@ -12,10 +12,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from nitro_py.build.config import load_config
 from nitro_py.build.settings import ConfigFile
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.readme import find_blocks, find_table, read_readme
+from tests.readme import Block, find_blocks, find_table, read_readme
 
 KINDS = {
     "handlers/api/users/[id].get.py": "http",
@@ -30,7 +31,7 @@ KINDS = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Writes the README's handlers and its settings into a new project."""
     files = {block.file: block.text for block in find_blocks("python") if block.file}
-    (settings,) = find_blocks("toml")
+    settings = find_blocks("toml")[0]
     return write_files(tmp_path_factory.mktemp("readme"), {**files, "pyproject.toml": settings.text})
 
 
@@ -44,6 +45,13 @@ def server(project: Path) -> Iterator[Server]:
 def test_handlers_build_as_the_kinds_they_are_said_to_be(project: Path) -> None:
     manifest = read_manifest(build_project(project) / "server")
     assert {route.file: route.kind for route in manifest.routes} == KINDS
+
+
+@pytest.mark.parametrize("block", find_blocks("toml"), ids=lambda block: block.text.splitlines()[1])
+def test_settings_are_valid(tmp_path: Path, block: Block) -> None:
+    write_files(tmp_path, {"pyproject.toml": block.text})
+    loaded = load_config(tmp_path, mode="production", overrides={}, environ={})
+    assert loaded.places
 
 
 def test_http_route_answers(server: Server) -> None:

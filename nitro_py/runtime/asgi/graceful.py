@@ -7,6 +7,7 @@ import faulthandler
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -33,10 +34,14 @@ class GracefulServer(uvicorn.Server):
     Args:
         config: What uvicorn shall do.
         application: The app, whatever stands in front of it.
+        ready: Is called once connections are accepted.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, ready: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(config)
+        self._ready = ready
         self._application = application
         self._app = application.app
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -45,6 +50,8 @@ class GracefulServer(uvicorn.Server):
         """Starts the app, then accepts connections."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started and self._ready is not None:
+            self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the stop at the first signal, from which on the app is not ready; a second one hurries it."""

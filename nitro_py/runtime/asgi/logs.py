@@ -14,6 +14,8 @@ from uvicorn.logging import DefaultFormatter
 from nitro_py.runtime.asgi.access_log import AccessLog
 from nitro_py.runtime.subject import describe_subject
 
+logger = logging.getLogger("nitro_py.app")
+
 # What every record has; all else came by `extra=`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
 _ACCESS = ("client", "method", "path", "http_version", "status")
@@ -85,3 +87,11 @@ def make_log_config(style: str = "text") -> dict[str, Any]:
         logger.pop("handlers", None)
         logger["propagate"] = True
     return config
+
+
+def announce(text: str, style: str) -> None:
+    """Tells whoever started the server something: on a line of its own, or in the log where all lines are."""
+    if style == "json":
+        logger.info(text)
+    else:
+        print(text, flush=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -17,11 +17,9 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.asgi.logs import make_log_config
+from nitro_py.runtime.asgi.logs import announce, make_log_config
 from nitro_py.runtime.asgi.socket import TRANSPORT_EXTENSION
 from nitro_py.runtime.ports import format_url
-
-logger = logging.getLogger("nitro_py.app")
 
 
 class SocketProtocol(WSProtocol):
@@ -40,13 +38,20 @@ class SocketProtocol(WSProtocol):
         super().connection_lost(exc)
 
 
-def serve(application: Application, listener: socket.socket, *, front: ASGIApplication | None = None) -> None:
+def serve(
+    application: Application,
+    listener: socket.socket,
+    *,
+    front: ASGIApplication | None = None,
+    ready: Callable[[], None] | None = None,
+) -> None:
     """Serves an app on a bound socket until a signal stops it.
 
     Args:
         application: The app.
         listener: The socket, bound and listening.
         front: What answers in the app's place and hands on to it, as `nitropy dev` needs.
+        ready: Is called once the app serves, in place of the line that tells its URL.
     """
     settings = application.app.settings.websocket
     config = uvicorn.Config(
@@ -61,16 +66,9 @@ def serve(application: Application, listener: socket.socket, *, front: ASGIAppli
         log_config=make_log_config(application.app.settings.log),
         server_header=False,
     )
-    announce(f"Listening on {format_url(listener)}", application.app.settings.log)
+    if ready is None:
+        announce(f"Listening on {format_url(listener)}", application.app.settings.log)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        GracefulServer(config, application).run(sockets=[listener])
-
-
-def announce(text: str, style: str) -> None:
-    """Tells whoever started the server something: on a line of its own, or in the log where all lines are."""
-    if style == "json":
-        logger.info(text)
-    else:
-        print(text, flush=True)
+        GracefulServer(config, application, ready).run(sockets=[listener])
