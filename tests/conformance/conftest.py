@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,16 @@ from nitro_py.testing.conformance import APP, JOURNAL, ServerTarget
 from tests.bundles import Server, run_bundle
 
 
-def build_suite(folder: Path, *, mode: Mode = "production", environ: Mapping[str, str] | None = None) -> Path:
+def build_suite(
+    folder: Path,
+    *,
+    mode: Mode = "production",
+    environ: Mapping[str, str] | None = None,
+    prepare: Callable[[Path], None] = lambda project: None,
+) -> Path:
     """Builds the suite's app in a new folder, with settings from an environment, and gives the output folder."""
     shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    prepare(folder)
     plan = plan_build(load_config(folder, mode=mode, overrides={}, environ=environ or {}), {})
     write_plan(plan)
     return plan.output

@@ -1,0 +1,152 @@
+"""The suite's app in several processes that share a broker, and sockets that are spread over them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from nitro_py.testing.answers import TestResponse
+from nitro_py.testing.conformance import JOURNAL, ServerTarget
+from nitro_py.testing.conformance.server import ServerSocket, ServerStream
+from tests.brokers import RealBroker
+from tests.bundles import run_bundle
+
+COUNT = 4
+# The header by which each process names itself, and the middleware that sets it.
+PROCESS = "x-process"
+MIDDLEWARE = """
+import os
+
+from nitro_py import Event, Next, define_middleware
+
+
+@define_middleware
+async def process(event: Event, next: Next) -> object:
+    event.response.headers["x-process"] = str(os.getpid())
+    return await next()
+"""
+# How many sockets are opened at once to find a certain process, and how often at most.
+AT_ONCE = 8
+ATTEMPTS = 100
+
+
+class Spread(ServerTarget):
+    """Is a target whose connections go to one process after the other.
+
+    Args:
+        url: Where it listens.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.processes: list[str] = []
+        self._turns: Iterator[str] = cycle(())
+
+    async def find_processes(self) -> None:
+        """Gets to know all of them."""
+        found: set[str] = set()
+        for _ in range(ATTEMPTS):
+            answers = await asyncio.gather(*(self.request("GET", "/_nowhere") for _ in range(AT_ONCE)))
+            found |= {answer.headers[PROCESS] for answer in answers}
+            if len(found) == COUNT:
+                break
+        assert len(found) == COUNT, found
+        self.processes = sorted(found)
+        self._turns = cycle(self.processes)
+
+    @asynccontextmanager
+    async def connect(self, path: str, **options: Any) -> AsyncIterator[ServerSocket]:
+        """Opens a socket to the process whose turn it is."""
+        if not self.processes:
+            await self.find_processes()
+        wanted = next(self._turns)
+        async with AsyncExitStack() as stack:
+            yield await self._open(wanted, path, options, stack)
+
+    async def _open(self, wanted: str, path: str, options: dict[str, Any], stack: AsyncExitStack) -> ServerSocket:
+        """Opens some sockets at a time, since it is not for us to say which process takes one."""
+        chosen: ServerSocket | None = None
+        for _ in range(ATTEMPTS):
+            async with AsyncExitStack() as attempt:
+                contexts = [super(Spread, self).connect(path, **options) for _ in range(AT_ONCE)]
+                sockets = await asyncio.gather(*(context.__aenter__() for context in contexts))
+                for context, socket in zip(contexts, sockets, strict=True):
+                    if chosen is None and socket.headers[PROCESS] == wanted:
+                        stack.push_async_exit(context)
+                        chosen = socket
+                    else:
+                        attempt.push_async_exit(context)
+            if chosen is not None:
+                return chosen
+        raise AssertionError(f"No socket of {AT_ONCE * ATTEMPTS} reached the process {wanted}.")
+
+
+class Replicas(Spread):
+    """Is a target whose processes have a port each.
+
+    Args:
+        urls: Where they listen.
+    """
+
+    def __init__(self, urls: list[str]) -> None:
+        super().__init__(urls[0])
+        self._urls = cycle(urls)
+
+    async def request(self, method: str, path: str, **options: Any) -> TestResponse:
+        """Asks one after the other."""
+        self._move()
+        return await super().request(method, path, **options)
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[ServerStream]:
+        """Streams from one after the other."""
+        self._move()
+        async with super().stream(method, path, **options) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def connect(self, path: str, **options: Any) -> AsyncIterator[ServerSocket]:
+        """Connects to one after the other."""
+        self._move()
+        async with super(Spread, self).connect(path, **options) as socket:
+            yield socket
+
+    def _move(self) -> None:
+        self.url = next(self._urls)
+        self.socket_url = self.url.replace("http", "ws", 1)
+
+
+def add_process_header(project: Path) -> None:
+    """Makes each process of a project name itself in its answers, those that open sockets included."""
+    (project / "handlers/middleware/00_process.py").write_text(MIDDLEWARE)
+
+
+@contextmanager
+def run_workers(output: Path, broker: RealBroker, journal: Path) -> Iterator[Spread]:
+    """Runs a bundle with `--workers`: one port."""
+    arguments = ("--port", "0", "--workers", str(COUNT))
+    with run_bundle(output, *arguments, environ=make_environ(broker, journal)) as server:
+        yield Spread(server.url)
+        server.stop()
+
+
+@contextmanager
+def run_replicas(output: Path, broker: RealBroker, journal: Path) -> Iterator[Replicas]:
+    """Runs a bundle several times: a port each, as replicas of a container have."""
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(run_bundle(output, "--port", "0", environ=make_environ(broker, journal)))
+            for _ in range(COUNT)
+        ]
+        yield Replicas([server.url for server in running])
+        for server in running:
+            server.stop()
+
+
+def make_environ(broker: RealBroker, journal: Path) -> dict[str, str]:
+    """Gives the variables of a bundle that uses a broker."""
+    return {"NITRO_BACKPLANE": broker.name, "NITRO_BACKPLANE_URL": broker.url, JOURNAL: str(journal)}
