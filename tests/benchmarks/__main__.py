@@ -10,12 +10,14 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.catalogue import load_rows
 from tests.benchmarks.harness import Result, run_row
+from tests.benchmarks.installs import install_peers
 from tests.benchmarks.machine import describe_machine, list_versions
 from tests.benchmarks.report import describe_results, format_machine, format_markdown, format_table
 from tests.benchmarks.rows import Bench, Row
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_file_limit()
     results = run_rows(chosen, make_bench(options), options)
     report(results, options)
+    draw_chart(options)
     return 1 if any(result.outcomes[0].failure for result in results) else 0
 
 
@@ -87,6 +90,15 @@ def report(results: Sequence[Result], options: argparse.Namespace) -> None:
     if options.markdown:
         options.markdown.write_text(format_markdown(results, machine, versions), encoding="utf-8")
     print(text if options.json else f"Measured on {format_machine(machine)}.")
+
+
+def draw_chart(options: argparse.Namespace) -> None:
+    """Draws the results, in an environment that has what it takes."""
+    python = install_peers("chart", options.peers.absolute()).python
+    chart = Path(__file__).with_name("chart.py")
+    command = [python, chart, options.output / "results.json", options.output / "chart.png"]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    print(f"The chart is {options.output / 'chart.png'}.", file=sys.stderr)
 
 
 def raise_file_limit() -> None:

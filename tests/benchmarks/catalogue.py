@@ -6,7 +6,7 @@ import importlib
 
 from tests.benchmarks.rows import Row
 
-MODULES: tuple[str, ...] = ("sockets", "web")
+MODULES: tuple[str, ...] = ("sockets", "web", "builds")
 
 
 def load_rows() -> tuple[Row, ...]:

@@ -33,6 +33,7 @@ PYTHON_SETS: dict[str, tuple[str, ...]] = {
 NODE_SETS: dict[str, tuple[str, ...]] = {
     "node": ("crossws@0.4.17", "h3@2.0.8"),
     "nitro": ("nitropack@2.13.6",),
+    "nitro-3": ("h3@2.0.8", "nitro@3.0.0"),
 }
 # What was installed stands here, so that a changed pin is noticed.
 RECEIPT = "installed.json"

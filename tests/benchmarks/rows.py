@@ -83,7 +83,7 @@ class Contender:
     """Is one way to do the work of a row.
 
     Args:
-        name: Such as `Starlette on uvicorn`; `OURS` for the built bundle.
+        name: Such as `Starlette on uvicorn`; starts with `OURS` for what is ours.
         open: Makes the contender ready, warmed up, until the end of the block, and gives the function that
             measures it.
         size: Where it stands on a curve, such as the number of subscribers; rows whose contenders all have one

@@ -14,6 +14,10 @@ from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on
 Kind = Literal["chat", "echo"]
 
 CROSSWS = "crossws on node"
+# Open files are limited, often to 20,000 a process.
+LARGEST = 15_000
+SIZES = (LARGEST, 10_000, 5_000, 2_000, 1_000)
+CROSSWS_SIZES = (LARGEST, 5_000, 1_000)
 CHAT = """
     from nitro_py import Message, Peer, define_websocket_handler
 
@@ -55,7 +59,7 @@ def list_commands(kind: Kind) -> dict[str, Command]:
     """Lists who serves sockets; nobody pings, so that only what is asked for is sent."""
     return {
         OURS: on_bundle("sockets", make_project("websocket.idle_timeout = 0")),
-        CROSSWS: on_node("crossws_hooks.mjs", kind),
+        CROSSWS: on_node("crossws_hooks.mjs", kind, "0"),
         "Starlette on uvicorn (sansio)": on_uvicorn("starlette_sockets:app", "--ws-ping-interval", "0"),
         "Starlette on granian": on_granian("starlette_sockets:app"),
         "picows, no framework": on_python("picows_sockets.py", kind),
@@ -136,11 +140,27 @@ def make_broadcast_row(subscribers: int, ratio: float) -> Row:
     )
 
 
+def make_curve_row() -> Row:
+    """Makes the row that shows how the cost of a delivery grows with the subscribers of one process."""
+    ours, crossws = (list_commands("chat")[name] for name in (OURS, CROSSWS))
+    return Row(
+        name="broadcast-curve",
+        title=f"broadcast to {LARGEST:,} subscribers, a delivery",
+        unit="µs of CPU",
+        contenders=tuple(
+            Contender(f"{name}, {size:,}", open_broadcast(command, size), size)
+            for name, command, sizes in ((OURS, ours, SIZES), (CROSSWS, crossws, CROSSWS_SIZES))
+            for size in sizes
+        ),
+        target=Target(f"{CROSSWS}, {LARGEST:,}", 0.65),
+    )
+
+
 def list_idle_commands() -> dict[str, Command]:
     """Lists who holds idle connections, each as it does by default, pings included."""
     return {
         OURS: on_bundle("idle", make_project()),
-        CROSSWS: on_node("crossws_hooks.mjs", "echo"),
+        CROSSWS: on_node("crossws_hooks.mjs", "echo", "30"),
         "Starlette on uvicorn (sansio)": on_uvicorn("starlette_sockets:app"),
     }
 
@@ -148,6 +168,7 @@ def list_idle_commands() -> dict[str, Command]:
 ROWS = (
     make_broadcast_row(1_000, 0.70),
     make_broadcast_row(5_000, 0.65),
+    make_curve_row(),
     Row(
         name="echo",
         title="echo on 100 connections, a message",

@@ -1,7 +1,7 @@
-// The chat and the echo as crossws's guide writes them: `node crossws_hooks.mjs chat|echo PORT`.
+// The chat and the echo as crossws's guide writes them: `node crossws_hooks.mjs chat|echo IDLE_TIMEOUT PORT`.
 import { serve } from "crossws/server";
 
-const [kind, port] = process.argv.slice(2);
+const [kind, idleTimeout, port] = process.argv.slice(2);
 
 const chat = {
   open(peer) {
@@ -26,6 +26,9 @@ serve({
   hostname: "127.0.0.1",
   port: Number(port),
   silent: true,
-  websocket: kind === "chat" ? chat : echo,
+  websocket: {
+    ...(kind === "chat" ? chat : echo),
+    options: { node: { idleTimeout: Number(idleTimeout) } },
+  },
   fetch: () => new Response("This is a socket.", { status: 426 }),
 });
