@@ -18,6 +18,7 @@ VENDOR = "vendor"
 REQUIREMENTS = "requirements.txt"
 # What the bundle's own server and runtime import, beside what the handlers import.
 SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "wsproto"})
+METRICS_IMPORT = "prometheus_client"
 
 
 def emit_server(
@@ -58,7 +59,7 @@ def emit_server(
 def pin_server(
     build: BuildInput, *, imports: frozenset[str] = frozenset(), markers: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Pins what the handlers, the server and the backplane need.
+    """Pins what the handlers, the server, its metrics and the backplane need.
 
     Args:
         build: What the emission depends on.
@@ -67,6 +68,8 @@ def pin_server(
     """
     client = find_client(build.config.backplane)
     needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
+    if build.config.metrics:
+        needed |= {METRICS_IMPORT}
     return pin_requirements(needed, build.extras, markers=markers)
 
 

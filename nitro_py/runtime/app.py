@@ -36,6 +36,7 @@ from nitro_py.sse import EventStream, format_message, frame_text
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
     from nitro_py.runtime.backplane.hub import BackplaneHub
+    from nitro_py.runtime.metrics.meter import Meter
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -86,6 +87,7 @@ class App:
             self.backplane.name = self.settings.backplane.name
             self._backplane_hub = BackplaneHub(self.local_hub, backplane, self.backplane)
         self.hub: Hub = hub or self._backplane_hub or self.local_hub
+        self.meter: Meter | None = None
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self._told: set[Connection | EventStream] = set()
@@ -108,6 +110,18 @@ class App:
             except BaseException:
                 leave_app(self)
                 raise
+
+    def measure(self) -> None:
+        """Measures from now on what metrics show; to be called before the start."""
+        from nitro_py.runtime.metrics.meter import Meter, MeteredHub
+
+        self.meter = Meter()
+        self.hub = MeteredHub(self.hub, self.meter.publishes)
+
+    @property
+    def open_streams(self) -> int:
+        """How many event streams are open."""
+        return len(self._streams)
 
     @property
     def started(self) -> bool:

@@ -49,13 +49,20 @@ async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, bu
     raw_path = strip_root(scope)
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
-    enter_subject(event, match.route.path if isinstance(match, Match) else None)
+    route = match.route.path if isinstance(match, Match) else None
+    enter_subject(event, route)
+    watch = None if app.meter is None else app.meter.watch(scope["method"], route)
     try:
         answer = await find_answer(app, match, event, raw_path)
     except Exception as error:
         answer = make_whole(report_error(app, event, error), event)
     if isinstance(answer, Whole):
         await send_whole(answer, scope, send)
+        if watch is not None:
+            watch.note(answer.status)
+    elif watch is not None:
+        with watch.watching(send) as watched:
+            await _send_pieces(app, answer, event, receive, watched, buffered=buffered)
     else:
         await _send_pieces(app, answer, event, receive, send, buffered=buffered)
 

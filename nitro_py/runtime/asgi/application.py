@@ -14,6 +14,8 @@ from nitro_py.runtime.asgi.socket import serve_socket
 from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.http import make_event, serve_http, strip_root
 from nitro_py.runtime.manifest import read_manifest
+from nitro_py.runtime.metrics.endpoint import turn_on_metrics
+from nitro_py.runtime.metrics.meter import PUBLIC_FILE
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Miss
 from nitro_py.runtime.settings import Settings
@@ -79,9 +81,16 @@ class Application:
             return
         file = self._public.find(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
         if file is not None:
-            await self._public.serve(file, scope, receive, send)
+            await self._serve_file(file, scope, receive, send)
         else:
             await serve_http(self.app, scope, receive, send, buffered=self._buffered)
+
+    async def _serve_file(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.app.meter is None:
+            await self._public.serve(file, scope, receive, send)
+            return
+        with self.app.meter.watch(scope["method"], PUBLIC_FILE).watching(send) as watched:
+            await self._public.serve(file, scope, receive, watched)
 
     async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
         event = make_event(self.app, Miss(), scope, receive)
@@ -116,8 +125,10 @@ def load_application(folder: Path) -> Application:
     """Makes the ASGI application of a bundle's folder.
 
     Raises:
-        NitroError: The bundle cannot be read, or its backplane not be used as it is set.
+        NitroError: The bundle cannot be read, or its backplane or metrics not be used as they are set.
     """
     manifest = read_manifest(folder)
     backplane = load_backplane(Settings.from_json(manifest.settings).backplane)
-    return Application(App(folder, manifest, backplane=backplane))
+    app = App(folder, manifest, backplane=backplane)
+    turn_on_metrics(app)
+    return Application(app)

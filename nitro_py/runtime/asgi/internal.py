@@ -1,4 +1,4 @@
-"""The app's own endpoints below `/_nitro/`: probes, and publishing from the command line."""
+"""The app's own endpoints below `/_nitro/`: probes, metrics, and publishing from the command line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from nitro_py.errors import HTTPError
 from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
+from nitro_py.runtime.metrics.endpoint import answer_scrape
 
 LIVE_PATH = "/_nitro/live"
 READY_PATH = "/_nitro/ready"
 HEALTH_PATH = "/_nitro/health"
+METRICS_PATH = "/_nitro/metrics"
 PUBLISH_PATH = "/_nitro/publish"
 PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
@@ -24,6 +26,8 @@ async def answer_internal(app: App, event: Event, path: str) -> Response | None:
     """Answers a request to one of the app's own paths; `None` for every other path."""
     if path in (LIVE_PATH, READY_PATH, HEALTH_PATH):
         return _probe(app, path)
+    if path == METRICS_PATH:
+        return answer_scrape(app, event)
     token = os.environ.get(PUBLISH_TOKEN)
     if path == PUBLISH_PATH and token:
         return await _publish(app, event, token)

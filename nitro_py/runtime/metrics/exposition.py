@@ -1,0 +1,120 @@
+"""Writing figures for Prometheus, in whichever of its formats a scraper asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from nitro_py.runtime.metrics.figures import Figures, HistogramFigures
+from nitro_py.runtime.metrics.meter import BOUNDS
+
+WORKER = "worker"
+_COUNTERS = {
+    "sockets_opened": ("nitro_websocket_connections_opened", "WebSocket connections that were accepted."),
+    "sockets_closed": ("nitro_websocket_connections_closed", "WebSocket connections that have ended."),
+    "messages_received": ("nitro_websocket_messages_received", "Messages that peers sent."),
+    "messages_sent": (
+        "nitro_websocket_messages_sent",
+        "Messages that were sent to peers, a topic's once for each subscriber.",
+    ),
+    "peers_too_slow": (
+        "nitro_websocket_slow_peers_closed",
+        "Peers that were closed with 1013, because too much waited for them.",
+    ),
+}
+_BACKPLANE = {
+    "reconnects": ("nitro_backplane_reconnects", "How often the broker came back."),
+    "failures": ("nitro_backplane_failures", "Messages that could not be handed to the broker."),
+    "received": ("nitro_backplane_messages_received", "Messages that came from other processes."),
+}
+
+
+class FiguresCollector:
+    """Gives prometheus-client the figures of all workers; each has its own series, which a restart sets to 0.
+
+    Args:
+        workers: The figures by the worker's number.
+    """
+
+    def __init__(self, workers: Mapping[int, Figures]) -> None:
+        self._workers = {str(number): figures for number, figures in sorted(workers.items())}
+
+    def collect(self) -> Iterator[Metric]:
+        """Gives every metric."""
+        for name, (metric, text) in _COUNTERS.items():
+            yield self._count(metric, text, lambda figures, name=name: figures.counters[name])
+        yield self._gauge(
+            "nitro_websocket_connections",
+            "WebSocket connections that are open.",
+            lambda figures: figures.counters["sockets_opened"] - figures.counters["sockets_closed"],
+        )
+        yield self._gauge("nitro_event_streams", "Event streams that are open.", lambda figures: figures.streams)
+        yield self._gauge(
+            "nitro_backplane_connected",
+            "Whether topics reach the other processes.",
+            lambda figures: figures.backplane["connected"],
+        )
+        for name, (metric, text) in _BACKPLANE.items():
+            yield self._count(metric, text, lambda figures, name=name: figures.backplane[name])
+        yield self._histogram(
+            "nitro_publish_duration_seconds",
+            "Time until a publish has reached the local subscribers and the broker.",
+            (),
+            lambda figures: [figures.publishes],
+        )
+        yield self._histogram(
+            "nitro_http_request_duration_seconds",
+            "Time until a request was answered; until the answer began, where that is an event stream.",
+            ("method", "route", "status"),
+            lambda figures: figures.requests,
+        )
+
+    def _count(self, name: str, text: str, read: Any) -> Metric:
+        family = CounterMetricFamily(name, text, labels=[WORKER])
+        for worker, figures in self._workers.items():
+            family.add_metric([worker], read(figures))
+        return family
+
+    def _gauge(self, name: str, text: str, read: Any) -> Metric:
+        family = GaugeMetricFamily(name, text, labels=[WORKER])
+        for worker, figures in self._workers.items():
+            family.add_metric([worker], read(figures))
+        return family
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], read: Any) -> Metric:
+        family = HistogramMetricFamily(name, text, labels=[WORKER, *labels])
+        for worker, figures in self._workers.items():
+            histograms: Iterable[HistogramFigures] = read(figures)
+            for histogram in histograms:
+                family.add_metric([worker, *histogram.labels], cumulate(histogram.counts), histogram.total)
+        return family
+
+
+def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
+    """Gives the buckets as Prometheus has them, each with all that is in those below it."""
+    buckets = []
+    count = 0
+    for bound, more in zip((*(str(bound) for bound in BOUNDS), "+Inf"), counts, strict=True):
+        count += more
+        buckets.append((bound, float(count)))
+    return buckets
+
+
+def write_metrics(workers: Mapping[int, Figures], accept: str) -> tuple[bytes, str]:
+    """Writes figures.
+
+    Args:
+        workers: The figures by the worker's number.
+        accept: What the scraper accepts.
+
+    Returns:
+        The text, and its content type.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FiguresCollector(workers))
+    encode, kind = choose_encoder(accept)
+    return encode(registry), kind

@@ -1,0 +1,158 @@
+"""What is measured beyond the totals that every app counts."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from nitro_py.encoding import Frame
+from nitro_py.event import ASGIMessage, Send
+from nitro_py.peer import Peer
+from nitro_py.runtime.contracts import Hub
+
+# Upper bounds of the buckets, in seconds; one bucket more takes what is above.
+BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# Methods that get a series of their own; clients can make up any number of others.
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+OTHER_METHOD: Final = "OTHER"
+# In place of the route's path: what no route serves, and files of `public/`.
+NO_ROUTE: Final = "(none)"
+PUBLIC_FILE: Final = "(public)"
+
+
+class Histogram:
+    """Counts how long things took.
+
+    Example:
+        >>> histogram = Histogram()
+        >>> histogram.observe(0.002)
+        >>> histogram.counts[:4], histogram.total
+        ([0, 0, 1, 0], 0.002)
+    """
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Adds one that took some seconds."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.total += seconds
+
+
+class Meter:
+    """Measures requests and publishes; an app that has none measures nothing."""
+
+    def __init__(self) -> None:
+        # By method, route and class of status: as many series as the app has routes, whatever clients send.
+        self.requests: dict[tuple[str, str, str], Histogram] = {}
+        self.publishes = Histogram()
+
+    def watch(self, method: str, route: str | None) -> Watch:
+        """Begins to measure a request.
+
+        Args:
+            method: Its method.
+            route: The path of its route; `None` if there is none.
+        """
+        return Watch(self, method if method in METHODS else OTHER_METHOD, NO_ROUTE if route is None else route)
+
+
+class Watch:
+    """Measures one request, from when it is made."""
+
+    __slots__ = ("_began", "_meter", "_method", "_route")
+
+    def __init__(self, meter: Meter, method: str, route: str) -> None:
+        self._meter = meter
+        self._method = method
+        self._route = route
+        self._began = time.perf_counter()
+
+    def note(self, status: int | None, ended: float | None = None) -> None:
+        """Notes how the request has ended.
+
+        Args:
+            status: The answer's status; `None` if there was no answer.
+            ended: When, by `time.perf_counter`; by default now.
+        """
+        key = (self._method, self._route, "none" if status is None else f"{status // 100}xx")
+        histogram = self._meter.requests.get(key)
+        if histogram is None:
+            histogram = self._meter.requests[key] = Histogram()
+        histogram.observe((time.perf_counter() if ended is None else ended) - self._began)
+
+    @contextmanager
+    def watching(self, send: Send) -> Iterator[Send]:
+        """Gives a `send` that sees how the request is answered, and notes it at the end of the block.
+
+        An event stream is answered once it begins: its end says when somebody left.
+        """
+        status: int | None = None
+        ended: float | None = None
+
+        async def watched(message: ASGIMessage) -> None:
+            nonlocal status, ended
+            await send(message)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if is_event_stream(message):
+                    ended = time.perf_counter()
+
+        try:
+            yield watched
+        finally:
+            self.note(status, ended)
+
+
+def is_event_stream(start: ASGIMessage) -> bool:
+    """Says whether the start of an answer begins a stream of server-sent events."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start.get("headers", ())
+    )
+
+
+class MeteredHub:
+    """Is a hub whose publishes are measured.
+
+    Args:
+        hub: The hub itself.
+        publishes: Takes how long each publish took, its waiting for the backplane included.
+    """
+
+    def __init__(self, hub: Hub, publishes: Histogram) -> None:
+        self._hub = hub
+        self._publishes = publishes
+
+    async def subscribe(self, peer: Peer, topic: str) -> None:
+        """Adds a peer to a topic."""
+        await self._hub.subscribe(peer, topic)
+
+    async def unsubscribe(self, peer: Peer, topic: str) -> None:
+        """Takes a peer out of a topic."""
+        await self._hub.unsubscribe(peer, topic)
+
+    async def publish(
+        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Delivers a frame to a topic's subscribers, and measures it, even if it fails."""
+        began = time.perf_counter()
+        try:
+            await self._hub.publish(topic, frame, namespace=namespace, exclude=exclude)
+        finally:
+            self._publishes.observe(time.perf_counter() - began)
+
+    def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
+        """Walks the connected peers that the hub can see."""
+        return self._hub.peers(namespace)
+
+    async def get_peer(self, id: str) -> Peer | None:
+        """Reaches one peer by its id."""
+        return await self._hub.get_peer(id)
