@@ -94,6 +94,11 @@ class Contender:
     open: Callable[[Bench], AbstractContextManager[Measure]]
     size: int | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is ours, so that its failure is ours too."""
+        return self.name.startswith(OURS)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
