@@ -94,7 +94,8 @@ class Replicas(Spread):
 
     def __init__(self, urls: list[str]) -> None:
         super().__init__(urls[0])
-        self._urls = cycle(urls)
+        self.urls = urls
+        self._next = cycle(urls)
 
     async def request(self, method: str, path: str, **options: Any) -> TestResponse:
         """Asks one after the other."""
@@ -116,7 +117,7 @@ class Replicas(Spread):
             yield socket
 
     def _move(self) -> None:
-        self.url = next(self._urls)
+        self.url = next(self._next)
         self.socket_url = self.url.replace("http", "ws", 1)
 
 

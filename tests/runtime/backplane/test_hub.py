@@ -8,13 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from nitro_py.backplane import BackplaneMessage, Outgoing
+from nitro_py.backplane import Backplane, BackplaneMessage, Outgoing
 from nitro_py.errors import BackplaneError, PeerClosedError
 from nitro_py.runtime.backplane.hub import BackplaneHub
+from nitro_py.runtime.backplane.link import ANSWER_TIMEOUT
+from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import until
 from nitro_py.testing.memory_broker import MemoryBroker
+from tests.brokers import BROKERS, BrokerName, run_broker
 from tests.runtime.peers import RecordingChannel, make_peer
 
 pytestmark = pytest.mark.anyio
@@ -23,10 +27,10 @@ pytestmark = pytest.mark.anyio
 class Process:
     """Is one process of an app: a hub and its peers."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, backplane: Backplane) -> None:
         self.state = BackplaneState("test")
         self.local = LocalHub()
-        self.hub = BackplaneHub(self.local, broker.make_backplane(), self.state)
+        self.hub = BackplaneHub(self.local, backplane, self.state)
 
     async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
         """Adds a peer that subscribes to topics."""
@@ -45,7 +49,7 @@ class Process:
 async def processes(broker: MemoryBroker, count: int) -> AsyncIterator[list[Process]]:
     """Runs some processes of an app."""
     async with AsyncExitStack() as stack:
-        started = [Process(broker) for _ in range(count)]
+        started = [Process(broker.make_backplane()) for _ in range(count)]
         for process in started:
             await stack.enter_async_context(process.hub.running())
         yield started
@@ -182,6 +186,35 @@ async def test_what_comes_twice_or_cannot_be_read_is_dropped(caplog: pytest.LogC
         await hears(channel, "x")
         assert "Passed over what came from the backplane. A message is broken" in caplog.text
         await connection.close()
+
+
+@pytest.mark.parametrize("name", BROKERS)
+async def test_broker_that_falls_silent_holds_nobody_up_for_long(name: BrokerName) -> None:
+    with run_broker(name) as broker:
+
+        def make() -> Backplane:
+            backplane = load_backplane(BackplaneSettings(name, broker.url))
+            assert backplane is not None
+            return backplane
+
+        one, two = Process(make()), Process(make())
+        async with one.hub.running(), two.hub.running():
+            here, there = await one.join("here", "a"), await two.join("there", "a")
+            broker.freeze()
+            try:
+                async with asyncio.timeout(2 * ANSWER_TIMEOUT):
+                    await one.hub.publish("a", "in doubt")
+                    await one.join("late", "b")
+            finally:
+                broker.thaw()
+            assert (here.frames, one.state.failures) == (["in doubt"], 1)
+            for process in (one, two):
+                await process.until_connected()
+            await one.hub.publish("a", "sure")
+            await until(lambda: "sure" in there.frames, "the second", lambda: there.frames)
+            # The broker may have taken what it did not answer to: at most once, and nobody is told twice.
+            assert there.frames.count("in doubt") <= 1
+            assert here.frames == ["in doubt", "sure"]
 
 
 async def test_order_of_a_publisher_is_kept_when_it_does_not_wait() -> None:

@@ -1,0 +1,176 @@
+"""What a lost broker, a killed worker and one that hangs cost, under load and on real brokers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nitro_py.testing.conformance.suite.steps import do, poll
+from tests.brokers import BROKERS, RealBroker, run_broker
+from tests.conformance.conftest import build_suite
+from tests.conformance.processes import (
+    COUNT,
+    PROCESS,
+    Replicas,
+    Spread,
+    add_process_header,
+    run_replicas,
+    run_workers,
+)
+from tests.reliability.load import LOAD_PATH, Listener, Publication, run_load
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("broker", BROKERS, indirect=True)]
+
+Report = Callable[[str], None]
+
+# How long the load runs before a fault and after it, in seconds.
+CALM = 1.5
+# How long the broker is away, in seconds.
+AWAY = 2.0
+# How long a worker hangs, in seconds.
+HANGS = 10.0
+# What the broker had accepted so long before it was killed has been handed on, in seconds.
+HANDED_ON = 0.25
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds the suite's app, whose processes name themselves."""
+    return build_suite(tmp_path_factory.mktemp("suite") / "app", prepare=add_process_header)
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
+    """Runs a broker for one test."""
+    with run_broker(request.param) as broker:
+        yield broker
+
+
+async def reach_status(target: Replicas, status: str) -> float:
+    """Waits until every process says that it is so, and gives the moment."""
+    async with httpx.AsyncClient(verify=False, trust_env=False) as client:
+        for url in target.urls:
+            await poll(
+                lambda url=url: client.get(f"{url}/_nitro/health"),  # type: ignore[misc]
+                lambda answer: answer.status_code == 200 and answer.json()["status"] == status,
+            )
+    return time.monotonic()
+
+
+async def hear_one(target: Spread, topic: str) -> None:
+    """Joins the topic on the process whose turn it is, and waits for one of its messages."""
+    async with target.connect(LOAD_PATH) as socket:
+        await do(socket, "subscribe", topic=topic)
+        while (await socket.receive_text()).startswith("{"):
+            pass
+
+
+async def test_broker_is_killed_and_comes_back(
+    broker: RealBroker, bundle: Path, tmp_path: Path, report: Report
+) -> None:
+    with run_replicas(bundle, broker, tmp_path) as target:
+        async with run_load(target) as load:
+            await asyncio.sleep(CALM)
+            killed = time.monotonic()
+            await asyncio.to_thread(broker.stop)
+            degraded = await reach_status(target, "degraded") - killed
+            await asyncio.sleep(AWAY - degraded)
+            started = time.monotonic()
+            await asyncio.to_thread(broker.start)
+            back = await reach_status(target, "ok")
+            await asyncio.sleep(CALM)
+
+    def is_local(publication: Publication, listener: Listener) -> bool:
+        return publication.process == listener.process
+
+    def is_outside(publication: Publication, listener: Listener) -> bool:
+        return publication.done < killed - HANDED_ON or publication.begun > back
+
+    load.check_once_and_in_order()
+    assert load.lost(is_local) == 0
+    assert load.lost(is_outside) == 0
+    meanwhile = load.count(lambda publication: killed < publication.begun < started)
+    apart = load.lost(lambda publication, listener: not is_local(publication, listener))
+    assert meanwhile > 0
+    assert apart > 0
+    report(
+        f"{broker.name}: broker away for {started - killed:.1f} s: all {COUNT} processes degraded after "
+        f"{degraded:.2f} s, connected {back - started:.2f} s after its start; {len(load.publications)} messages, "
+        f"{meanwhile} while it was away: repeated 0, out of order 0, lost 0 within a process, 0 outside the "
+        f"outage, {apart} deliveries to other processes during it."
+    )
+
+
+async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
+    with run_workers(bundle, broker, tmp_path) as target:
+        async with run_load(target) as load:
+            victim = target.processes[0]
+            await asyncio.sleep(CALM)
+            killed = time.monotonic()
+            os.kill(int(victim), signal.SIGKILL)
+            await target.find_processes()
+            replaced = time.monotonic() - killed
+            assert victim not in target.processes
+            for _ in target.processes:
+                await hear_one(target, load.topic)
+            await asyncio.sleep(CALM)
+
+    def is_healthy(publication: Publication, listener: Listener) -> bool:
+        return listener.process != victim
+
+    load.check_once_and_in_order()
+    assert load.lost(is_healthy) == 0
+    own = load.count(lambda publication: publication.process == victim)
+    assert own > 0
+    report(
+        f"{broker.name}: 1 of {COUNT} workers killed: another in its place after {replaced:.2f} s; "
+        f"{len(load.publications)} messages, {own} of them by the one that died: repeated 0, out of order 0, "
+        f"lost 0 among the others; {load.describe_delays(is_healthy)}."
+    )
+
+
+async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
+    with run_workers(bundle, broker, tmp_path) as target:
+        async with run_load(target) as load:
+            victim = target.processes[0]
+            await asyncio.sleep(CALM)
+            stopped = time.monotonic()
+            os.kill(int(victim), signal.SIGSTOP)
+            try:
+                answers = await asyncio.gather(*(target.request("GET", "/peers") for _ in range(20)))
+                await asyncio.sleep(stopped + HANGS - time.monotonic())
+            finally:
+                os.kill(int(victim), signal.SIGCONT)
+            resumed = time.monotonic()
+            own = [listener for listener in load.listeners if listener.process == victim]
+
+            async def newest() -> float:
+                """Gives when the latest message was begun that all listeners of the victim have heard."""
+                heard = set.intersection(*(set(listener.heard) for listener in own))
+                return max(load.publications[key].begun for key in heard & load.publications.keys())
+
+            await poll(newest, lambda begun: begun > resumed)
+            caught_up = time.monotonic()
+            await asyncio.sleep(CALM)
+
+    def is_healthy(publication: Publication, listener: Listener) -> bool:
+        return victim not in (publication.process, listener.process)
+
+    load.check_once_and_in_order()
+    assert {answer.headers[PROCESS] for answer in answers} <= set(target.processes) - {victim}
+    assert load.lost(is_healthy) == 0
+    assert load.lost(lambda publication, listener: publication.begun > caught_up) == 0
+    meanwhile = load.count(lambda publication: stopped < publication.begun < resumed)
+    missed = load.lost(lambda publication, listener: listener.process == victim)
+    report(
+        f"{broker.name}: 1 of {COUNT} workers hung for {resumed - stopped:.1f} s: {meanwhile} messages meanwhile: "
+        f"repeated 0, out of order 0, lost 0 among the others, {load.describe_delays(is_healthy)}; the one that "
+        f"hung caught up {caught_up - resumed:.2f} s after, and its {len(own)} listeners missed {missed}."
+    )
