@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import Frame, encode_frame
 from nitro_py.errors import NitroError
+from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.current import current_app
+from nitro_py.runtime.direct import DirectSend, frame_chunk
 from nitro_py.runtime.tasks import run_callback
+from nitro_py.sse_format import (
+    EventStreamMessage,
+    encode_chunk,
+    encode_event,
+    format_comment,
+    format_message,
+)
 
 if TYPE_CHECKING:
     from nitro_py.event import Event
 
+logger = logging.getLogger("nitro_py.sse")
+
 # What may wait for a slow client before `push` waits too, in bytes.
 BUFFER_LIMIT = 64 * 1024
-LINE_BREAK = re.compile("\r\n|\r|\n")
+HEARTBEAT = b": \n\n"
 
 # `task.cancel` is the usual callback, and it returns a bool.
 ClosedCallback = Callable[[], Awaitable[None] | bool | None]
-
-
-@dataclass(frozen=True, slots=True)
-class EventStreamMessage:
-    """Is one server-sent event.
-
-    Args:
-        data: Its text; anything that is no text is written as JSON.
-        id: What the client sends back as `Last-Event-ID` when it reconnects.
-        event: The event's name; without it `message`.
-        retry: Milliseconds until the client reconnects.
-
-    Example:
-        >>> format_message(EventStreamMessage("a\\nb", id="7"))
-        'id: 7\\ndata: a\\ndata: b\\n\\n'
-    """
-
-    data: object = ""
-    id: str | None = None
-    event: str | None = None
-    retry: int | None = None
 
 
 Pushable = str | EventStreamMessage | list[Any]
@@ -63,6 +51,8 @@ class EventStream:
     def __init__(self, *, heartbeat: float = 0.0, source: AsyncIterator[Any] | None = None) -> None:
         self.heartbeat = heartbeat
         self.source = source
+        self.too_slow = False
+        self._loop = asyncio.get_running_loop()
         self._chunks: deque[bytes] = deque()
         self._held: list[bytes] = []
         self._size = 0
@@ -70,6 +60,10 @@ class EventStream:
         self._closed = False
         self._callbacks: list[ClosedCallback] = []
         self._awaited: asyncio.Task[None] | None = None
+        self._direct: DirectSend | None = None
+        self._unbroken = 0
+        self._last_write = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -126,24 +120,64 @@ class EventStream:
         self._held.clear()
         self._finish()
 
-    def deliver(self, chunk: bytes) -> bool:
-        """Takes a chunk without waiting; false means that the client is too slow for it."""
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Takes a topic's message without waiting; a client that is too slow for it is cut off, and reconnects."""
         if self._closed:
-            return True
-        if self._size > BUFFER_LIMIT:
-            return False
-        self._append(chunk)
-        return True
+            return
+        direct = self._direct
+        if direct is not None and not direct.paused:
+            self._last_write = self._loop.time()
+            direct.write_chunk(broadcast.encode(encode_chunk))
+        elif self._size <= BUFFER_LIMIT:
+            self._append(broadcast.encode(encode_event))
+        else:
+            logger.warning("Cut off a slow event stream: more than %d bytes waited for it.", BUFFER_LIMIT)
+            self.too_slow = True
+            self.abort()
 
     def hold_until(self, work: Coroutine[Any, Any, None]) -> None:
         """Keeps the first bytes from the client until some work is done; for adapters."""
         self._awaited = asyncio.create_task(work)
 
-    async def read(self) -> bytes | None:
-        """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+    async def ready(self) -> None:
+        """Waits until the first bytes may go to the client."""
         if self._awaited is not None:
             await self._awaited
             self._awaited = None
+
+    async def write_to(self, direct: DirectSend) -> bytes:
+        """Writes straight to the connection until either side closes the stream; for adapters.
+
+        Args:
+            direct: The connection, which took the stream as its listener.
+
+        Returns:
+            What is left to send, because the client has not taken it yet.
+        """
+        self._direct = direct
+        self.writable()
+        if self.heartbeat:
+            self._last_write = self._loop.time()
+            self._timer = self._loop.call_later(self.heartbeat, self._beat)
+        try:
+            while not self._closed:
+                self._ready.clear()
+                await self._ready.wait()
+        finally:
+            self._direct = None
+            if self._timer is not None:
+                self._timer.cancel()
+        return self._take()
+
+    def writable(self) -> None:
+        """Notes that the client takes bytes again; for adapters."""
+        if self._direct is not None and self._chunks:
+            self._last_write = self._loop.time()
+            self._direct.write_chunk(frame_chunk(self._take()))
+
+    async def read(self) -> bytes | None:
+        """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+        await self.ready()
         while not self._chunks:
             if self._closed:
                 return None
@@ -153,12 +187,24 @@ class EventStream:
                 async with asyncio.timeout(self.heartbeat or None):
                     await self._ready.wait()
             except TimeoutError:
-                return b": \n\n"
+                return HEARTBEAT
+        return self._take()
+
+    def _take(self) -> bytes:
+        """Takes what waits for the client."""
         chunk = b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
         self._room.set()
         return chunk
+
+    def _beat(self) -> None:
+        """Sends a heartbeat if there was nothing else for as long; one timer serves all of a stream's time."""
+        silence = self._loop.time() - self._last_write
+        if silence >= self.heartbeat and not self._chunks:
+            self._append(HEARTBEAT)
+            silence = 0.0
+        self._timer = self._loop.call_later(max(self.heartbeat - silence, 0.0), self._beat)
 
     async def _put(self, chunk: bytes) -> None:
         if self._closed:
@@ -170,11 +216,21 @@ class EventStream:
 
     async def _enqueue(self, chunk: bytes) -> None:
         self._append(chunk)
+        self._unbroken += len(chunk)
         if self._size > BUFFER_LIMIT:
             self._room.clear()
             await self._room.wait()
+        elif self._unbroken > BUFFER_LIMIT:
+            # A client that takes everything at once makes nobody wait, and the source may never end.
+            self._unbroken = 0
+            await asyncio.sleep(0)
 
     def _append(self, chunk: bytes) -> None:
+        direct = self._direct
+        if direct is not None and not direct.paused:
+            self._last_write = self._loop.time()
+            direct.write_chunk(frame_chunk(chunk))
+            return
         self._chunks.append(chunk)
         self._size += len(chunk)
         self._ready.set()
@@ -238,36 +294,3 @@ def create_event_stream(
 def event_stream_last_id(event: Event) -> str | None:
     """Gives the id of the last event that a reconnecting client saw, if it names one."""
     return event.headers.get("last-event-id")
-
-
-def format_message(message: str | EventStreamMessage) -> str:
-    """Writes a message in the wire format."""
-    if isinstance(message, str):
-        return _format_data(message)
-    lines = ""
-    if message.id is not None:
-        # A NUL would make the client ignore the id.
-        lines += f"id: {_one_line(message.id).replace(chr(0), '')}\n"
-    if message.event is not None:
-        lines += f"event: {_one_line(message.event)}\n"
-    if isinstance(message.retry, int) and not isinstance(message.retry, bool):
-        lines += f"retry: {message.retry}\n"
-    return lines + _format_data(frame_text(encode_frame(message.data)))
-
-
-def format_comment(text: str) -> str:
-    """Writes a comment in the wire format."""
-    return "".join(f": {line}\n" for line in LINE_BREAK.split(text)) + "\n"
-
-
-def frame_text(frame: Frame) -> str:
-    """Reads a topic's frame as text, as an event stream has to."""
-    return frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
-
-
-def _format_data(text: str) -> str:
-    return "".join(f"data: {line}\n" for line in LINE_BREAK.split(text)) + "\n"
-
-
-def _one_line(text: str) -> str:
-    return str(text).replace("\r", "").replace("\n", "")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from nitro_py.sse import BUFFER_LIMIT, EventStream, EventStreamMessage, format_comment, format_message
+from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.sse import BUFFER_LIMIT, EventStream
+from nitro_py.sse_format import EventStreamMessage, format_comment, format_message
 
 pytestmark = pytest.mark.anyio
 
@@ -137,12 +139,13 @@ async def test_end_wakes_who_reads(end: str) -> None:
 
 async def test_topic_does_not_wait_for_a_slow_client() -> None:
     stream = EventStream()
-    assert stream.deliver(b"x" * (BUFFER_LIMIT + 1))
-    assert not stream.deliver(b"y")
+    stream.deliver(Broadcast("x" * BUFFER_LIMIT))
     await stream.read()
-    assert stream.deliver(b"z")
-    stream.abort()
-    assert stream.deliver(b"late")
+    stream.deliver(Broadcast("x" * BUFFER_LIMIT))
+    assert not stream.closed
+    stream.deliver(Broadcast("y"))
+    assert stream.closed
+    stream.deliver(Broadcast("late"))
     assert await stream.read() is None
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.capabilities import Kind
-from nitro_py.encoding import Frame
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
@@ -31,7 +30,7 @@ from nitro_py.runtime.modules import AnyHandler, add_project, load_export, load_
 from nitro_py.runtime.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
-from nitro_py.sse import EventStream, format_message, frame_text
+from nitro_py.sse import EventStream
 
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
@@ -247,11 +246,5 @@ class StreamSubscriber:
     stream: EventStream
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Hands a topic's message to the stream; a client that is too slow for it is cut off, and reconnects."""
-        if not self.stream.deliver(broadcast.encode(encode_event)):
-            self.stream.abort()
-
-
-def encode_event(frame: Frame) -> bytes:
-    """Writes a topic's frame as a server-sent event."""
-    return format_message(frame_text(frame)).encode()
+        """Hands a topic's message to the stream."""
+        self.stream.deliver(broadcast)

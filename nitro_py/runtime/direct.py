@@ -14,7 +14,7 @@ DIRECT_EXTENSION = "nitro.direct"
 class StreamListener(Protocol):
     """Is told what happens to the connection below a stream."""
 
-    def resume(self) -> None:
+    def writable(self) -> None:
         """Notes that the client takes bytes again."""
 
     def abort(self) -> None:
@@ -27,6 +27,10 @@ class DirectSend(Protocol):
     @property
     def paused(self) -> bool:
         """Whether the client takes bytes more slowly than they come."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun."""
 
     async def __call__(self, message: object, /) -> None:
         """Takes one ASGI message."""
@@ -47,7 +51,10 @@ class DirectSend(Protocol):
         """Lets a body that has begun be written by `write_chunk`; false if it cannot be."""
 
     def write_chunk(self, chunk: bytes) -> None:
-        """Writes what `frame_chunk` made; MUST NOT be called before `open_stream` or after the end."""
+        """Writes what `frame_chunk` made; MUST NOT be called before `open_stream`."""
+
+    def abort(self) -> None:
+        """Drops the connection, and what waits for the client with it."""
 
 
 def find_direct(scope: Scope, send: Send) -> DirectSend | None:

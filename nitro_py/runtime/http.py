@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from nitro_py.errors import HTTPError
-from nitro_py.event import Event, Receive, Scope, Send, raw_path_of
+from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
 from nitro_py.mount import MountedApp
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
+from nitro_py.runtime.direct import find_direct
 from nitro_py.runtime.responses import MountedAnswer, Whole, describe_error, make_whole, send_answer, send_whole
 from nitro_py.runtime.router import Match, Miss
 from nitro_py.runtime.subject import enter_subject
@@ -146,22 +147,35 @@ async def _send_pieces(
     app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
 ) -> None:
     """Sends an answer that is no whole; until it has begun, an error can still be told instead."""
-    started = False
-
-    async def tracked(message: Any) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
+    sending = find_direct(event.scope, send) or TrackedSend(send)
     try:
-        await send_answer(answer, event, receive, tracked, buffered=buffered)
+        await send_answer(answer, event, receive, sending, buffered=buffered)
     except Exception as error:
-        if started and isinstance(error, OSError):
+        if sending.started and isinstance(error, OSError):
             return  # The client left while it was being answered.
         failure = report_error(app, event, error)
-        if started:
+        if sending.started:
             raise
         await send_answer(failure, event, receive, send)
+
+
+class TrackedSend:
+    """Is an ASGI send callable that knows whether the answer has begun.
+
+    Args:
+        send: The server's own.
+    """
+
+    __slots__ = ("_send", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: ASGIMessage) -> None:
+        """Takes one ASGI message."""
+        self.started = True
+        await self._send(message)
 
 
 def _missing(miss: Miss, event: Event) -> HTTPError:

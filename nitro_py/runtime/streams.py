@@ -9,6 +9,7 @@ from typing import Any
 
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
+from nitro_py.runtime.direct import find_direct
 from nitro_py.runtime.tasks import logger
 from nitro_py.sse import EventStream
 
@@ -18,6 +19,9 @@ EVENT_STREAM_HEADERS = {
     "x-accel-buffering": "no",
 }
 END = object()
+
+# How long a client that was cut off may take for what was written before, in seconds.
+END_TIMEOUT = 10.0
 
 
 async def send_event_stream(
@@ -31,7 +35,7 @@ async def send_event_stream(
     pump = asyncio.create_task(_pump(stream)) if stream.source is not None else None
     try:
         if event.method != "HEAD":
-            await _until_disconnect(_copy(stream, send), receive)
+            await _send_events(stream, event, receive, send)
     finally:
         stream.abort()
         if pump is not None:
@@ -65,6 +69,21 @@ async def send_chunks(
             await chunks.aclose()
         elif isinstance(chunks, Generator):
             await asyncio.to_thread(chunks.close)
+
+
+async def _send_events(stream: EventStream, event: Event, receive: Receive, send: Send) -> None:
+    direct = find_direct(event.scope, send)
+    if direct is not None:
+        await stream.ready()
+    if direct is None or not direct.open_stream(stream):
+        await _until_disconnect(_copy(stream, send), receive)
+    else:
+        rest = await stream.write_to(direct)
+        # One that was cut off may never take what was written before.
+        timer = asyncio.get_running_loop().call_later(END_TIMEOUT, direct.abort) if stream.too_slow else None
+        await send({"type": "http.response.body", "body": rest, "more_body": True})
+        if timer is not None:
+            timer.cancel()
 
 
 async def _copy(stream: EventStream, send: Send) -> None:

@@ -118,7 +118,7 @@ class Exchange:
     def resume(self) -> None:
         """Notes that the client takes bytes again."""
         if self._listener is not None:
-            self._listener.resume()
+            self._listener.writable()
 
     def disconnect(self) -> None:
         """Notes that the client left."""
@@ -194,6 +194,10 @@ class Exchange:
         """Writes a framed chunk; see `DirectSend`."""
         if not self._disconnected and not self._complete:
             self._protocol.transport.write(chunk)
+
+    def abort(self) -> None:
+        """Drops the connection; see `DirectSend`."""
+        self._protocol.transport.abort()
 
     def _tell(self) -> None:
         self._news = True
