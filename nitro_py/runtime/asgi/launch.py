@@ -13,6 +13,7 @@ from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.asgi.supervisor import Supervisor, repeat_command
 from nitro_py.runtime.backplane.registry import MEMORY, load_backplane
 from nitro_py.runtime.manifest import Manifest, read_manifest
+from nitro_py.runtime.metrics.board import make_board
 from nitro_py.runtime.ports import bind_port, format_url
 from nitro_py.runtime.settings import Settings
 
@@ -63,8 +64,8 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
         default=os.environ.get("NITRO_WORKERS") or 1,
         help="processes that share the port; more than one needs a backplane for its topics",
     )
-    # How a parent starts its workers: the descriptors of the listener and of the channel between the two.
-    parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
+    # How a parent starts its workers: with the arguments of `serve_worker`.
+    parser.add_argument("--worker", type=int, nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -103,6 +104,7 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
         listener,
         count=arguments.workers,
         grace=settings.server.grace,
+        board=make_board(arguments.workers) if settings.metrics else None,
         ready=partial(announce, f"Listening on {format_url(listener)}", settings.log),
     )
     return supervisor.run()

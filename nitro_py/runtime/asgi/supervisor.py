@@ -53,11 +53,12 @@ class Supervisor:
     """Runs a number of workers on one listening socket until a signal stops them.
 
     Args:
-        command: The command line of a worker, to which the descriptors of the listener and its channel are added.
+        command: The command line of a worker, to which the arguments of `serve_worker` are added.
         listener: The socket, bound and listening; every worker accepts from it.
         count: How many workers.
         grace: How long a worker may take to stop, in seconds.
         ready: Is called once all of them serve.
+        board: The descriptor of what they share beside the listener, if there is anything.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Supervisor:
         count: int,
         grace: float,
         ready: Callable[[], None],
+        board: int | None = None,
     ) -> None:
         self._command = command
         self._listener = listener
@@ -76,6 +78,7 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._ready = ready
+        self._board = () if board is None else (board,)
         self._announced = False
         self._kill_at: float | None = None
         self._status = 0
@@ -86,8 +89,8 @@ class Supervisor:
             signals = stack.enter_context(self._signals())
             self._selector.register(signals, selectors.EVENT_READ)
             stack.callback(self._selector.close)
-            for _ in range(self._count):
-                self._workers.append(self._start())
+            for place in range(self._count):
+                self._workers.append(self._start(place))
             while any(worker.due is None for worker in self._workers) or not self._stopping:
                 self._wait(signals)
                 self._look_after()
@@ -97,13 +100,13 @@ class Supervisor:
     def _stopping(self) -> bool:
         return self._kill_at is not None
 
-    def _start(self, deaths: int = 0) -> Worker:
+    def _start(self, place: int, deaths: int = 0) -> Worker:
         ours, theirs = socket.socketpair()
         descriptors = (self._listener.fileno(), theirs.fileno())
         with theirs:
             process = subprocess.Popen(
-                [*self._command, *map(str, descriptors)],
-                pass_fds=descriptors,
+                [*self._command, *map(str, (*descriptors, place, *self._board))],
+                pass_fds=(*descriptors, *self._board),
                 # In a group of its own, so that Ctrl+C reaches it once, by us.
                 process_group=0,
             )
@@ -146,7 +149,7 @@ class Supervisor:
             if worker.due is None and worker.process.poll() is not None:
                 self._bury(worker)
             elif worker.due is not None and now >= worker.due and not self._stopping:
-                self._workers[place] = self._start(worker.deaths)
+                self._workers[place] = self._start(place, worker.deaths)
 
     def _bury(self, worker: Worker) -> None:
         """Decides what follows the end of a worker."""

@@ -6,24 +6,39 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.supervisor import READY
+from nitro_py.runtime.metrics.board import Board
+from nitro_py.runtime.metrics.figures import take_figures
 
 
-def serve_worker(application: Application, listener: int, channel: int) -> None:
+def serve_worker(
+    application: Application, listener: int, channel: int, place: int, board: int | None = None
+) -> None:
     """Serves an app until a signal stops it, or its parent is gone.
 
     Args:
         application: The app.
         listener: The descriptor of the socket that it shares with the other workers.
         channel: The descriptor of the socket that leads to its parent.
+        place: The worker's number, counted from 0; one that takes the place of another has the same.
+        board: The descriptor of the workers' shared memory, if they are measured.
     """
     from nitro_py.runtime.asgi.server import serve
 
     parent = socket.socket(fileno=channel)
     threading.Thread(target=stop_with_parent, args=(parent,), daemon=True).start()
-    serve(application, socket.socket(fileno=listener), ready=lambda: parent.sendall(READY))
+    app = application.app
+
+    def begin() -> None:
+        parent.sendall(READY)
+        if board is not None and app.meter is not None:
+            app.meter.board = Board(board, place)
+            app.meter.board.keep(partial(take_figures, app, app.meter))
+
+    serve(application, socket.socket(fileno=listener), ready=begin)
 
 
 def stop_with_parent(parent: socket.socket) -> None:

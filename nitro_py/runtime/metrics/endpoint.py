@@ -10,7 +10,8 @@ from nitro_py.errors import ConfigError, HTTPError
 from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.metrics.figures import take_figures
+from nitro_py.runtime.metrics.figures import Figures, take_figures
+from nitro_py.runtime.metrics.meter import Meter
 
 METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 
@@ -32,7 +33,7 @@ def turn_on_metrics(app: App) -> None:
 
 
 def answer_scrape(app: App, event: Event) -> Response | None:
-    """Gives the app's figures; `None` if it is not measured.
+    """Gives the app's figures, those of its other workers included; `None` if it is not measured.
 
     With `NITRO_METRICS_TOKEN` set, only whoever has that token is answered.
 
@@ -50,6 +51,15 @@ def answer_scrape(app: App, event: Event) -> Response | None:
             raise HTTPError(401, "The figures need a token.", headers={"www-authenticate": "Bearer"})
     from nitro_py.runtime.metrics.exposition import write_metrics
 
-    figures = {0: take_figures(app, app.meter)}
-    text, kind = write_metrics(figures, event.headers.get("accept", ""))
+    text, kind = write_metrics(take_all(app, app.meter), event.headers.get("accept", ""))
     return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
+
+
+def take_all(app: App, meter: Meter) -> dict[int, Figures]:
+    """Takes the figures of this process as they are now, and those of the other workers as they were last left."""
+    figures = take_figures(app, meter)
+    if meter.board is None:
+        return {0: figures}
+    # Another worker answers the next scrape, and no total may be smaller there.
+    meter.board.write(figures)
+    return {meter.board.place: figures, **meter.board.read_others()}
