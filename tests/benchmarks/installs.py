@@ -28,6 +28,16 @@ PYTHON_SETS: dict[str, tuple[str, ...]] = {
         "websockets==17.4",
     ),
     "chalice": ("chalice==1.34.0", "setuptools==80.9.0"),
+    "lambda": (
+        "aws-lambda-powertools==3.37.0",
+        "boto3==1.44.5",
+        "botocore==1.44.5",
+        "chalice==1.34.0",
+        "fastapi==0.165.0",
+        "mangum==0.22.0",
+        "setuptools==80.9.0",
+        "starlette==1.10.0",
+    ),
     "chart": ("matplotlib==3.11.2",),
 }
 NODE_SETS: dict[str, tuple[str, ...]] = {
@@ -103,7 +113,10 @@ def _lock(folder: Path) -> Iterator[None]:
 def _install_python(install: Install, packages: tuple[str, ...]) -> None:
     uv = [sys.executable, "-m", "uv"]
     _run([*uv, "venv", "-q", "--python", sys.executable, str(install.folder / "venv")], install.folder)
-    _run([*uv, "pip", "install", "-q", "--python", str(install.python), *packages], install.folder)
+    _run(
+        [*uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(install.python), *packages],
+        install.folder,
+    )
 
 
 def _install_node(install: Install, packages: tuple[str, ...]) -> None:
