@@ -6,7 +6,7 @@ import importlib
 
 from tests.benchmarks.rows import Row
 
-MODULES: tuple[str, ...] = ("sockets", "web", "lambda_warm", "builds")
+MODULES: tuple[str, ...] = ("sockets", "web", "lambda_warm", "lambda_cold", "builds")
 
 
 def load_rows() -> tuple[Row, ...]:

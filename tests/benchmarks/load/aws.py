@@ -1,0 +1,50 @@
+"""Stands for AWS's services: DynamoDB knows one row, every connection takes every message.
+
+Is told the row as `{"item": …}` in a line on its standard input, and tells its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+# What AWS sends with a status.
+ANSWER = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
+
+
+class Services(asyncio.Protocol):
+    """Answers the calls on one connection.
+
+    Args:
+        item: What DynamoDB answers.
+    """
+
+    def __init__(self, item: str) -> None:
+        self._item = item
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        fields = head.lower()
+        length = int(fields.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+        if not separator or len(body) < length:
+            return
+        self._received = body[length:]
+        answer = self._item if b"x-amz-target:" in fields else ""
+        self._transport.write(ANSWER.format(len(answer), answer).encode())
+
+
+async def main() -> None:
+    item = json.loads(await asyncio.to_thread(sys.stdin.readline))["item"]
+    server = await asyncio.get_running_loop().create_server(lambda: Services(item), "127.0.0.1", 0)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main())
