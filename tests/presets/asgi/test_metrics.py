@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 from tests.bundles import PATIENCE, Server, build_project, clean_environment, run_bundle, write_files
+from tests.readme import find_table
 
 PROJECT = {
     "nitro.toml": """
@@ -223,6 +225,17 @@ def test_streams_are_counted_while_they_are_open(server: Server) -> None:
     # How long somebody listened is no time to wait for an answer.
     (total,) = figures[f"{HTTP}_sum"].values()
     assert total < 0.9
+
+
+def test_readme_names_every_metric(server: Server) -> None:
+    assert httpx.get(f"{server.url}/items/1").status_code == 200
+    text = httpx.get(f"{server.url}/_nitro/metrics").text
+    found = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in text_string_to_metric_families(text)
+    }
+    named = {name for row in find_table("metric") for name in re.findall("`(nitro_[a-z_]+)`", row[0])}
+    assert named == found
 
 
 def test_scraper_may_ask_for_openmetrics(server: Server) -> None:
