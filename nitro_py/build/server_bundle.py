@@ -17,7 +17,7 @@ PUBLIC = "public"
 VENDOR = "vendor"
 REQUIREMENTS = "requirements.txt"
 # What the bundle's own server and runtime import, beside what the handlers import.
-SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "wsproto"})
+SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "websockets"})
 METRICS_IMPORT = "prometheus_client"
 
 

@@ -13,6 +13,7 @@ import uvicorn
 from nitro_py.errors import NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
 
 
 class BackgroundServer:
@@ -26,7 +27,7 @@ class BackgroundServer:
     def __init__(self, app: ASGIApplication, listener: socket.socket) -> None:
         config = uvicorn.Config(
             app,
-            ws="wsproto",
+            ws=WebSocketProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,

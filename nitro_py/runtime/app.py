@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,10 +201,10 @@ class App:
             call = self._calls[route.file] = refuse_plain if unserved else make_call(self.handler_of(route))
         return call
 
-    def track(self, connection: Connection) -> Callable[[], None]:
-        """Remembers a connection for the stop; the returned function forgets it."""
+    def track(self, connection: Connection) -> None:
+        """Remembers a connection for the stop, until its last hook has run and its socket is gone."""
         self._connections.add(connection)
-        return lambda: self._connections.discard(connection)
+        connection.on_end = self._connections.discard
 
     def track_stream(self, stream: EventStream) -> None:
         """Remembers an event stream until it is closed."""

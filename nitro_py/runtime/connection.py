@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from nitro_py.encoding import Frame
 from nitro_py.peer import Peer
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hooks import run_hook
-from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
+from nitro_py.runtime.hooks import fail_with, finish_hook, isolate, start_hook
+from nitro_py.websocket import CloseDetails, WebSocketHandler
 
 
 class Membership(Protocol):
@@ -25,12 +24,17 @@ class Membership(Protocol):
         """Forgets a peer."""
 
 
+# Calls a hook, and gives what is left to await of it.
+Step = Callable[..., Awaitable[None] | None]
+
+
 class Connection:
     """Runs a peer's hooks, in the order that the contract promises.
 
-    The adapter calls `start` once the socket is accepted, `feed` for each message, `lost` once the socket is
-    gone, and then waits for `finished`. Hooks run in a task of their own, so nothing that happens to the socket
-    can cancel them.
+    The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed
+    and `gone` when nothing is left of it; `finished` waits for the last hook. A hook is called at once if none
+    runs. What an async one has left to do goes on in a task, and so do the hooks that come up meanwhile: an idle
+    connection has none, and nothing that happens to the socket can cancel a hook.
 
     Args:
         peer: The peer.
@@ -40,6 +44,27 @@ class Connection:
         max_queue: How many messages may wait for their hook; past it `feed` says to stop reading.
         counters: Counts the connection and its messages.
     """
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_counters",
+        "_details",
+        "_ended",
+        "_failed",
+        "_finished",
+        "_gone",
+        "_handler",
+        "_hub",
+        "_max_queue",
+        "_message",
+        "_queue",
+        "_route",
+        "_task",
+        "on_end",
+        "on_room",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -52,40 +77,50 @@ class Connection:
         counters: Counters,
     ) -> None:
         self.peer = peer
+        # Called when messages are taken again after `feed` has said to stop, and once all is over.
+        self.on_room: Callable[[], None] | None = None
+        self.on_end: Callable[[Connection], None] | None = None
         self._handler = handler
+        self._message = None if handler.message is None else isolate(handler.message, peer, route)
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
         self._counters = counters
-        self._queue: deque[Frame] = deque()
-        self._room = asyncio.Event()
-        self._finished = asyncio.Event()
+        self._queue: deque[Frame] | None = None
+        # Whether a hook runs, or waits for something; in the second case there is a task for it.
+        self._busy = False
         self._task: asyncio.Task[None] | None = None
-        self._opened = False
         self._failed = False
         self._details: CloseDetails | None = None
+        # Whether the close hook was called, and whether it has ended.
+        self._closed = False
+        self._ended = False
+        # Whether the connection below is gone, long after `lost` where a client answers no close frame.
+        self._gone = False
+        self._finished: asyncio.Event | None = None
 
     def start(self) -> None:
         """Announces the peer and runs its open hook."""
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
-        self._wake()
+        if self._handler.open is not None:
+            self._run(isolate(self._handler.open, self.peer, self._route), self.peer)
 
     def feed(self, data: Frame) -> bool:
-        """Queues a message for the message hook; false asks to stop reading until `wait_for_room` returns."""
+        """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
         self._counters.messages_received += 1
-        if self._details is not None or self._failed or self._handler.message is None:
+        if self._message is None or self._failed or self._details is not None:
             return True
-        self._queue.append(data)
-        self._wake()
-        if len(self._queue) < self._max_queue:
-            return True
-        self._room.clear()
-        return False
+        if self._busy:
+            return self._enqueue(data)
+        self._run(self._call_message, data)
+        return True
 
     async def wait_for_room(self) -> None:
-        """Waits until the queue takes messages again."""
-        await self._room.wait()
+        """Waits until messages are taken again, once `feed` has said to stop."""
+        room = asyncio.Event()
+        self.on_room = room.set
+        await room.wait()
 
     def lost(self, details: CloseDetails) -> None:
         """Notes that the socket is gone: what came before is still handled, then `close` runs."""
@@ -93,46 +128,92 @@ class Connection:
             self._counters.sockets_closed += 1
             self._details = details
             self._hub.remove(self.peer)
-            self._wake()
+            if not self._busy:
+                self._run_rest(None)
+
+    def gone(self) -> None:
+        """Notes that nothing is left of the connection: what was sent has reached the network, or never will."""
+        self._gone = True
+        self._leave()
 
     async def finished(self) -> None:
         """Waits until the last hook has run."""
-        await self._finished.wait()
+        if not self._ended:
+            self._finished = self._finished or asyncio.Event()
+            await self._finished.wait()
 
     async def shut_down(self) -> None:
         """Closes the socket with 1001, as a server that stops must, and runs the close hook with it."""
         await self.peer.close(1001, "The server stops.")
         self.lost(CloseDetails(1001, "The server stops."))
 
-    def _wake(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+    def _run(self, step: Step, *arguments: Any) -> None:
+        """Runs a hook while no other does, and then those that came up meanwhile."""
+        self._busy = True
+        rest = self._call(step, *arguments)
+        if rest is None and self._details is None and not self._queue:
+            self._busy = False
+        else:
+            self._run_rest(rest)
 
-    async def _run(self) -> None:
-        if not self._opened:
-            self._opened = True
-            if self._handler.open is not None:
-                await self._guard(self._call_open)
-        while self._queue:
-            data = self._queue.popleft()
-            self._room.set()
-            await self._guard(partial(self._call_message, data))
-        if self._details is not None:
-            await self._guard(partial(self._handler.call_close, self.peer, self._details))
-            self._finished.set()
-            return
+    def _run_rest(self, rest: Awaitable[None] | None) -> None:
+        self._busy = True
+        task = start_hook(self._go_on(rest))
+        # An eager one may have ended.
+        self._task = None if task.done() else task
+
+    async def _go_on(self, rest: Awaitable[None] | None) -> None:
+        while True:
+            if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
+                self._fail()
+            if self._queue:
+                data = self._queue.popleft()
+                self._make_room()
+                rest = self._call(self._call_message, data)
+            elif self._details is not None and not self._closed:
+                self._closed = True
+                rest = self._call(self._handler.call_close, self.peer, self._details)
+            else:
+                break
+        self._busy = False
         self._task = None
+        if self._closed:
+            self._end()
 
-    async def _call_open(self) -> None:
-        assert self._handler.open is not None
-        await settle(self._handler.open(self.peer))
+    def _call(self, step: Step, *arguments: Any) -> Awaitable[None] | None:
+        try:
+            return step(*arguments)
+        except Exception as error:
+            return fail_with(error)
 
-    async def _call_message(self, data: Frame) -> None:
-        assert self._handler.message is not None
-        await settle(self._handler.message(self.peer, self._handler.read(data, self.peer)))
+    def _call_message(self, data: Frame) -> Awaitable[None] | None:
+        assert self._message is not None
+        return self._message(self.peer, self._handler.read(data, self.peer))
 
-    async def _guard(self, call: Callable[[], Awaitable[None]]) -> None:
-        if not await run_hook(call, self._handler, self.peer, self._route):
-            self._failed = True
-            self._queue.clear()
-            self._room.set()
+    def _enqueue(self, data: Frame) -> bool:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(data)
+        return len(self._queue) < self._max_queue
+
+    def _make_room(self) -> None:
+        # Not with each message: pausing and resuming a transport costs more than a message does.
+        if self.on_room is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
+            room, self.on_room = self.on_room, None
+            room()
+
+    def _fail(self) -> None:
+        """Lets no more messages through."""
+        self._failed = True
+        self._queue = None
+        self._make_room()
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._finished is not None:
+            self._finished.set()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._ended and self._gone and self.on_end is not None:
+            self.on_end(self)

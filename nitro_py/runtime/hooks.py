@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
@@ -27,9 +33,14 @@ async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandle
     Returns:
         False when the hook failed, and the peer must get no more messages.
     """
+    return await finish_hook(call(), handler, peer, route)
+
+
+async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
+    """Awaits what a hook has left to do; see `run_hook`."""
     enter_subject(peer, route)
     try:
-        await call()
+        await rest
     except PeerClosedError:
         return True
     except MessageValidationError as error:
@@ -42,6 +53,36 @@ async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandle
         await peer.close(1011, "Internal error")
         return False
     return True
+
+
+def isolate(hook: Callable[..., Any], peer: Peer, route: str) -> Callable[..., Awaitable[None] | None]:
+    """Makes a hook callable from anywhere: the context variables that it sets are its own.
+
+    An async hook has the context of the task that awaits it; any other is called in a copy of the caller's.
+    """
+    return hook if inspect.iscoroutinefunction(hook) else partial(_call_isolated, hook, peer, route)
+
+
+def _call_isolated(
+    hook: Callable[..., Any], subject: Peer, route: str, *arguments: object
+) -> Awaitable[None] | None:
+    context = copy_context()
+    context.run(enter_subject, subject, route)
+    result = context.run(hook, *arguments)
+    return result if result is not None and inspect.isawaitable(result) else None
+
+
+async def fail_with(error: Exception) -> None:
+    """Is what is left to do of a hook that failed when it was called."""
+    raise error
+
+
+def start_hook(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Runs work in a task: at once as far as it goes, where Python can (3.12), else as soon as the loop does."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
 
 
 async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:

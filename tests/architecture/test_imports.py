@@ -16,7 +16,11 @@ HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlett
 
 # They fit uvicorn to the app, and only a bundle that is a server itself loads them.
 SERVER = Path("nitro_py/runtime/asgi/server.py")
-AROUND_UVICORN = {SERVER, *(SERVER.with_name(f"{name}.py") for name in ("graceful", "http_protocol", "logs"))}
+AROUND_UVICORN = {
+    SERVER,
+    *(SERVER.with_name(f"{name}.py") for name in ("graceful", "http_protocol", "logs")),
+    *(SERVER.with_name("websocket") / f"{name}.py" for name in ("exchange", "protocol", "shared")),
+}
 
 SHIPPED = [
     file

@@ -38,31 +38,12 @@ class Wire:
             self.sent.append(message["text"] if "text" in message else message["bytes"])
 
 
-class Transport:
-    """Is a server's own buffer."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.aborted = False
-
-    def abort(self) -> None:
-        """Drops the connection."""
-        self.aborted = True
-
-    def get_write_buffer_size(self) -> int:
-        """Gives the bytes that have not left."""
-        return self.size
-
-
-def make(
-    wire: Wire, *, limit: int = 10, transport: Transport | None = None
-) -> tuple[Outbox, list[tuple[object, ...]]]:
+def make(wire: Wire, *, limit: int = 10) -> tuple[Outbox, list[tuple[object, ...]]]:
     """Makes an outbox, and the list of what it tells the connection."""
     told: list[tuple[object, ...]] = []
     outbox = Outbox(
         wire.send,
         limit=limit,
-        transport=transport,
         drop=lambda: told.append(("drop",)),
         overflow=lambda code, reason: told.append((code, reason)),
         counters=Counters(),
@@ -138,31 +119,24 @@ async def test_close_comes_after_what_was_sent_and_once() -> None:
     assert outbox.ready_state is ReadyState.CLOSED
 
 
-@pytest.mark.parametrize("with_transport", [True, False])
-async def test_close_that_is_not_answered_drops_the_connection(
-    monkeypatch: pytest.MonkeyPatch, with_transport: bool
-) -> None:
+async def test_close_that_is_not_answered_drops_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "CLOSE_TIMEOUT", 0.01)
-    transport = Transport() if with_transport else None
-    outbox, told = make(Wire(), transport=transport)
+    outbox, told = make(Wire())
     await outbox.close(1000, "")
     await asyncio.sleep(0.05)
     assert outbox.ready_state is ReadyState.CLOSED
-    if transport is None:
-        # Once to stop reading before the close frame goes out, once to give up.
-        assert told == [("drop",), ("drop",)]
-    else:
-        assert (transport.aborted, told) == (True, [])
+    # Once to stop reading before the close frame goes out, once to give up.
+    assert told == [("drop",), ("drop",)]
 
 
 async def test_answered_close_drops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "CLOSE_TIMEOUT", 0.01)
-    transport = Transport()
-    outbox, told = make(Wire(), transport=transport)
+    outbox, told = make(Wire())
     await outbox.close(1000, "")
     outbox.closed()
     await asyncio.sleep(0.05)
-    assert (transport.aborted, told) == (False, [])
+    # Only to stop reading before the close frame goes out.
+    assert told == [("drop",)]
 
 
 async def test_client_that_leaves_frees_who_waits() -> None:
@@ -193,34 +167,10 @@ async def test_send_that_fails_closes_the_peer() -> None:
 
 
 async def test_terminate_drops_at_once() -> None:
-    transport = Transport()
-    outbox, _ = make(Wire(), transport=transport)
+    outbox, told = make(Wire())
     await outbox.terminate()
     await outbox.terminate()
-    assert (transport.aborted, outbox.ready_state) == (True, ReadyState.CLOSED)
-
-
-async def test_drain_waits_for_the_buffer_of_the_server_too() -> None:
-    transport = Transport()
-    outbox, _ = make(Wire(), transport=transport)
-    transport.size = 100
-    await outbox.send("a")
-    assert outbox.buffered_amount >= 100
-    draining = asyncio.create_task(outbox.wait_for_drain())
-    await asyncio.sleep(0.03)
-    assert not draining.done()
-    transport.size = 0
-    await asyncio.wait_for(draining, 1)
-
-
-async def test_buffer_of_the_server_counts_toward_the_limit() -> None:
-    transport = Transport()
-    outbox, told = make(Wire(), transport=transport)
-    transport.size = 100
-    outbox.deliver(Broadcast("x"))
-    await settle()
-    assert told == [(1013, "Too slow")]
-    outbox.closed()
+    assert (told, outbox.ready_state) == ([("drop",)], ReadyState.CLOSED)
 
 
 async def test_one_message_larger_than_the_limit_is_no_sign_of_a_slow_client() -> None:

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
@@ -22,16 +21,6 @@ logger = logging.getLogger("nitro_py.websocket")
 CLOSE_TIMEOUT = 10.0
 
 
-class Transport(Protocol):
-    """Is what a server may offer beyond ASGI: the connection's own buffer, and an end without a handshake."""
-
-    def abort(self) -> None:
-        """Drops the connection at once."""
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that the server has not handed to the network."""
-
-
 @dataclass(frozen=True, slots=True)
 class CloseFrame:
     """Stands in the queue where the connection ends."""
@@ -41,16 +30,15 @@ class CloseFrame:
 
 
 class Outbox:
-    """Is a peer's channel over an ASGI `send`.
+    """Is a peer's channel over an ASGI `send`, for servers that know no better way.
 
     Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task
-    per slow peer sends them on. The limit counts both buffers.
+    per slow peer sends them on.
 
     Args:
         send: The ASGI send callable.
         limit: The most bytes that may wait, `websocket.buffer_limit`.
-        transport: The server's transport, where it tells.
-        drop: Stops reading, which ends the connection where there is no transport to abort.
+        drop: Stops reading, which ends the connection.
         overflow: Is told that the peer was too slow and is being closed.
         counters: Counts what is sent, and the peers that were too slow.
     """
@@ -60,14 +48,12 @@ class Outbox:
         send: Send,
         *,
         limit: int,
-        transport: Transport | None,
         drop: Callable[[], None],
         overflow: Callable[[int, str], None],
         counters: Counters,
     ) -> None:
         self._send = send
         self._limit = limit
-        self._transport = transport
         self._drop = drop
         self._overflow = overflow
         self._counters = counters
@@ -82,9 +68,7 @@ class Outbox:
     @property
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left this process."""
-        if self.ready_state is ReadyState.CLOSED:
-            return 0
-        return self._waiting + (self._transport.get_write_buffer_size() if self._transport else 0)
+        return self._waiting
 
     async def send(self, frame: Frame) -> None:
         """Sends a frame, and waits while the buffer is over its limit."""
@@ -127,9 +111,6 @@ class Outbox:
         """Waits until nothing is left to send, or the peer is gone."""
         while self.ready_state is not ReadyState.CLOSED and self._waiting:
             await self._wait_for_change()
-        # A server's buffer gives no sign when it empties, so it is looked at.
-        while self.buffered_amount:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
     def closed(self) -> None:
         """Notes that the connection is gone."""
@@ -173,10 +154,9 @@ class Outbox:
             while self._queue:
                 frame = self._queue.popleft()
                 if isinstance(frame, CloseFrame):
-                    if self._transport is None:
-                        # granian, for one, holds a close frame back while the app waits for a message.
-                        self._drop()
-                        await asyncio.sleep(0)
+                    # granian, for one, holds a close frame back while the app waits for a message.
+                    self._drop()
+                    await asyncio.sleep(0)
                     await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
                     return
                 kind = "text" if isinstance(frame, str) else "bytes"
@@ -196,7 +176,4 @@ class Outbox:
 
     def _end(self) -> None:
         self.closed()
-        if self._transport is not None:
-            self._transport.abort()
-        else:
-            self._drop()
+        self._drop()

@@ -14,16 +14,15 @@ from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.outbox import Outbox
+from nitro_py.runtime.asgi.websocket.direct import DirectSocket, find_socket
 from nitro_py.runtime.connection import Connection
+from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.http import make_event, mounted_scope, strip_root
 from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Match, Miss
 from nitro_py.runtime.subject import enter_subject
 from nitro_py.runtime.upgrade import Refusal, decide_upgrade, pass_middleware
 from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
-
-# The extension by which our own server tells the app more than ASGI does.
-TRANSPORT_EXTENSION = "nitro.transport"
 
 
 async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +65,11 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
         await refuse(Response(status=503), app, event, send)
     else:
         await accept(decision, event, send)
-        await run_socket(app, handler, decision, request, match.route.path, scope, receive, send)
+        direct = find_socket(scope, send)
+        if direct is None:
+            await run_socket(app, handler, decision, request, match.route.path, receive, send)
+        else:
+            take_over(app, direct, handler, decision, request, match.route.path)
 
 
 async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scope, send: Send) -> None:
@@ -108,17 +111,26 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
     await send_answer(answer, event, event.receive, send_refusal)
 
 
+def take_over(
+    app: App, direct: DirectSocket, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str
+) -> None:
+    """Lets our own server run an accepted socket: its hooks are called as messages come."""
+    channel = direct.open_channel(limit=app.settings.websocket.buffer_limit, counters=app.counters)
+    connection = make_connection(app, handler, decision, request, route, channel)
+    connection.start()
+    direct.attach(connection)
+
+
 async def run_socket(
     app: App,
     handler: WebSocketHandler,
     decision: Upgrade,
     request: Request,
     route: str,
-    scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    """Runs an accepted socket until its last hook has run."""
+    """Runs an accepted socket over `receive` and `send`, until its last hook has run."""
     reading: asyncio.Task[CloseDetails] | None = None
     connection: Connection | None = None
 
@@ -133,30 +145,11 @@ async def run_socket(
     outbox = Outbox(
         send,
         limit=app.settings.websocket.buffer_limit,
-        transport=scope.get("extensions", {}).get(TRANSPORT_EXTENSION),
         drop=drop,
         overflow=overflow,
         counters=app.counters,
     )
-    peer = Peer(
-        id=str(uuid.uuid4()),
-        request=request,
-        namespace=request.path if decision.namespace is None else decision.namespace,
-        protocol=decision.protocol,
-        context=dict(decision.context),
-        topics=set(),
-        channel=outbox,
-        hub=app.hub,
-    )
-    connection = Connection(
-        peer,
-        handler,
-        app.local_hub,
-        route=route,
-        max_queue=app.settings.websocket.max_queue,
-        counters=app.counters,
-    )
-    forget = app.track(connection)
+    connection = make_connection(app, handler, decision, request, route, outbox)
     connection.start()
     reading = asyncio.create_task(read_socket(connection, receive))
     try:
@@ -169,7 +162,33 @@ async def run_socket(
         await connection.finished()
         await outbox.finish()
     finally:
-        forget()
+        connection.gone()
+
+
+def make_connection(
+    app: App, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str, channel: Channel
+) -> Connection:
+    """Makes the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
+    peer = Peer(
+        id=str(uuid.uuid4()),
+        request=request,
+        namespace=request.path if decision.namespace is None else decision.namespace,
+        protocol=decision.protocol,
+        context=dict(decision.context),
+        topics=set(),
+        channel=channel,
+        hub=app.hub,
+    )
+    connection = Connection(
+        peer,
+        handler,
+        app.local_hub,
+        route=route,
+        max_queue=app.settings.websocket.max_queue,
+        counters=app.counters,
+    )
+    app.track(connection)
+    return connection
 
 
 async def read_socket(connection: Connection, receive: Receive) -> CloseDetails:

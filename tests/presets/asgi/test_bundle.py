@@ -211,7 +211,7 @@ def test_requirements_are_pinned_and_no_more_than_needed(demo_bundle: Path) -> N
     requirements = [Requirement(line) for line in lines]
     assert [str(item.specifier)[:2] for item in requirements] == ["=="] * len(lines)
     names = {item.name for item in requirements}
-    assert {"uvicorn", "uvloop", "httptools", "wsproto", "starlette", "pydantic"} <= names
+    assert {"uvicorn", "uvloop", "httptools", "websockets", "starlette", "pydantic"} <= names
     assert not names & {"nitro-py", "boto3", "mangum", "typer", "watchfiles", "uv"}
 
 

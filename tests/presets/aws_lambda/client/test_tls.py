@@ -7,7 +7,7 @@ import pytest
 
 from nitro_presets.aws_lambda.client.errors import TransportError
 from nitro_presets.aws_lambda.client.transport import Transport
-from tests.presets.aws_lambda.client.certificates import make_certificate
+from tests.certificates import make_certificate
 from tests.presets.aws_lambda.client.peer import Answer, Peer, answer
 
 pytestmark = pytest.mark.anyio

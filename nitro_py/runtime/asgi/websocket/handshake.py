@@ -1,0 +1,119 @@
+"""The opening handshake: RFC 6455, section 4.2."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from nitro_py.errors import NitroError
+
+Fields = list[tuple[bytes, bytes]]
+
+GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+VERSION: Final = b"13"
+KEY_LENGTH: Final = 16
+
+# RFC 9110, sections 5.1 and 5.5.
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class HandshakeError(NitroError):
+    """Refuses a request that is no handshake.
+
+    Args:
+        status: The HTTP status of the answer.
+        message: What was expected, and what came.
+        fields: Header fields of the answer.
+    """
+
+    def __init__(self, status: int, message: str, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fields = list(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """Is a request that asks for a WebSocket, with what it offers.
+
+    Args:
+        target: The path and the query, as the client wrote them.
+        fields: The header fields, their names in lower case.
+        key: The client's `Sec-WebSocket-Key`.
+    """
+
+    target: bytes
+    fields: Fields
+    key: bytes
+
+    def offers(self, name: bytes) -> list[str]:
+        """Gives what a comma-separated field offers, in order."""
+        values = (value.decode("latin-1") for key, value in self.fields if key == name)
+        return [item.strip() for value in values for item in value.split(",")]
+
+
+def read_request(head: bytes) -> UpgradeRequest:
+    """Reads a request's head, which an HTTP parser has found to be well formed.
+
+    Raises:
+        HandshakeError: It is no handshake of version 13.
+    """
+    line, *lines = head.split(b"\r\n")
+    method, target, _ = line.split(b" ", 2)
+    pairs = (line.partition(b":") for line in lines if line)
+    fields = [(name.lower(), value.strip()) for name, _, value in pairs]
+    named = dict(fields)
+    if method != b"GET":
+        raise HandshakeError(400, f"Expected GET, got {method.decode('latin-1')}.")
+    if b"host" not in named:
+        raise HandshakeError(400, "Expected a `Host` field, got none.")
+    version = named.get(b"sec-websocket-version", b"")
+    if version != VERSION:
+        message = f"Expected `Sec-WebSocket-Version: 13`, got `{version.decode('latin-1')}`."
+        raise HandshakeError(426, message, [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")])
+    key = named.get(b"sec-websocket-key", b"")
+    if not _is_key(key):
+        raise HandshakeError(400, "Expected 16 bytes in base64 as `Sec-WebSocket-Key`, got something else.")
+    return UpgradeRequest(target, fields, key)
+
+
+def accept_key(key: bytes) -> bytes:
+    """Gives the `Sec-WebSocket-Accept` that answers a key.
+
+    Example:
+        >>> accept_key(b"dGhlIHNhbXBsZSBub25jZQ==")
+        b's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    return base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
+
+
+def write_head(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Writes the head of an answer.
+
+    Raises:
+        ValueError: A field cannot stand in a head.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {status} {phrase}".encode()]
+    for name, value in fields:
+        if not _NAME.fullmatch(name) or _NOT_IN_VALUE.search(value):
+            raise ValueError(f"A header field is a name and one line of text: got {name!r} and {value!r}.")
+        lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _is_key(value: bytes) -> bool:
+    try:
+        return len(base64.b64decode(value, validate=True)) == KEY_LENGTH
+    except binascii.Error:
+        return False

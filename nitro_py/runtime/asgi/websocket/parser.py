@@ -1,0 +1,222 @@
+"""Reading frames: bytes in, whole messages and control frames out. RFC 6455, section 5."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final
+
+from nitro_py.encoding import Frame
+from nitro_py.runtime.asgi.websocket.deflate import Inflater
+from nitro_py.runtime.asgi.websocket.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    LENGTH_IN_2,
+    MASKED,
+    MAX_CONTROL,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    FrameError,
+    decode_text,
+)
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # Platforms for which `websockets` has no wheel.
+    from websockets.utils import apply_mask
+
+# A message, text or binary, or a control frame: its opcode and what it carries.
+Event = tuple[int, Frame]
+
+MASK: Final = 4
+RSV: Final = 0x70
+OPCODE: Final = 0x0F
+
+_decode_utf8 = codecs.getincrementaldecoder("utf-8")
+
+
+def read_short_message(data: bytes) -> Frame | None:
+    """Reads data that is one short message in one frame and nothing else, as most reads are; `None` if it is not.
+
+    Raises:
+        FrameError: The message is a text that is not UTF-8.
+    """
+    # The second byte has the mask bit and the length itself, not the form of a longer one.
+    if len(data) < 6 or data[1] != len(data) + 122 or data[1] >= MASKED | LENGTH_IN_2:
+        return None
+    if data[0] == FIN | TEXT:
+        return decode_text(apply_mask(data[6:], data[2:6]))
+    if data[0] == FIN | BINARY:
+        return apply_mask(data[6:], data[2:6])
+    return None
+
+
+class FrameParser:
+    """Parses what a client sends, in whatever pieces it comes.
+
+    Frames are checked as soon as their head is there: nothing is stored that is going to be refused.
+
+    Args:
+        max_message: The most bytes that a message may have, inflated.
+        compression: Whether the handshake agreed on compressed messages.
+
+    Example:
+        >>> parser = FrameParser(max_message=100)
+        >>> parser.feed(b"\\x81\\x82\\x00\\x00\\x00\\x00h")
+        >>> parser.read()
+        >>> parser.feed(b"i")
+        >>> parser.read()
+        (1, 'hi')
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_inflater",
+        "_max",
+        "_opcode",
+        "_parts",
+        "_size",
+        "_wanted",
+        "compression",
+    )
+
+    def __init__(self, *, max_message: int, compression: bool = False) -> None:
+        self._max = max_message
+        self.compression = compression
+        self._buffer = bytearray()
+        # How many bytes must be there before it is worth looking again.
+        self._wanted = 2
+        # The message whose fragments are coming in; its opcode is 0 between messages.
+        self._opcode = CONTINUATION
+        self._parts: list[Frame] = []
+        self._size = 0
+        self._inflater: Inflater | None = None
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is stored, neither part of a frame nor part of a message."""
+        return not self._buffer and not self._opcode
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came from the network."""
+        self._buffer += data
+
+    def read(self) -> Event | None:
+        """Gives the next message or control frame, or `None` until more data comes.
+
+        Raises:
+            FrameError: The client broke the protocol; nothing can be read after that.
+        """
+        while len(self._buffer) >= self._wanted:
+            frame = self._read_frame()
+            if frame is None:
+                return None
+            event = self._take(*frame)
+            if event is not None:
+                return event
+        return None
+
+    def _read_frame(self) -> tuple[int, bytes] | None:
+        buffer = self._buffer
+        first, second = buffer[0], buffer[1]
+        self._check_head(first, second)
+        length = second & ~MASKED
+        start = 2
+        if length >= LENGTH_IN_2:
+            start = 4 if length == LENGTH_IN_2 else 10
+            if len(buffer) < start:
+                self._wanted = start
+                return None
+            length = read_length(length, bytes(buffer[2:start]))
+        if first & OPCODE < CLOSE and self._size + length > self._max + self._overhead(first):
+            raise self._too_large()
+        end = start + MASK + length
+        if len(buffer) < end:
+            self._wanted = end
+            return None
+        with memoryview(buffer) as view, view[start + MASK : end] as payload:
+            data = apply_mask(payload, bytes(view[start : start + MASK]))
+        del buffer[:end]
+        self._wanted = 2
+        return first, data
+
+    def _check_head(self, first: int, second: int) -> None:
+        opcode = first & OPCODE
+        if not second & MASKED:
+            raise FrameError(1002, "Expected a masked frame, got one without a mask")
+        reserved = first & RSV
+        # RSV1 marks a compressed message, on the first of its frames only (RFC 7692, section 6).
+        if reserved and not (reserved == RSV1 and self.compression and opcode in (TEXT, BINARY)):
+            raise FrameError(1002, "Expected reserved bits of 0, got others")
+        if opcode in (CLOSE, PING, PONG):
+            if not first & FIN or second & ~MASKED > MAX_CONTROL:
+                raise FrameError(1002, f"Expected a control frame of at most {MAX_CONTROL} bytes, in one piece")
+        elif opcode == CONTINUATION:
+            if not self._opcode:
+                raise FrameError(1002, "Expected a new message, got a continuation")
+        elif opcode not in (TEXT, BINARY):
+            raise FrameError(1002, f"Expected a known opcode, got {opcode}")
+        elif self._opcode:
+            raise FrameError(1002, "Expected a continuation, got a new message")
+
+    def _take(self, first: int, payload: bytes) -> Event | None:
+        opcode = first & OPCODE
+        if opcode >= CLOSE:
+            return opcode, payload
+        final = bool(first & FIN)
+        if opcode:
+            if final and not first & RSV1:
+                return opcode, decode_text(payload) if opcode == TEXT else payload
+            self._begin(opcode, compressed=bool(first & RSV1))
+        if self._inflater is not None:
+            payload = self._inflater.inflate(payload, final=final, room=self._max - self._size)
+        self._size += len(payload)
+        if self._size > self._max:
+            raise self._too_large()
+        self._parts.append(payload if self._decoder is None else self._decode(payload, final=final))
+        return self._end() if final else None
+
+    def _begin(self, opcode: int, *, compressed: bool) -> None:
+        self._opcode = opcode
+        self._inflater = Inflater() if compressed else None
+        self._decoder = _decode_utf8() if opcode == TEXT else None
+
+    def _decode(self, payload: bytes, *, final: bool) -> str:
+        assert self._decoder is not None
+        try:
+            return self._decoder.decode(payload, final)
+        except UnicodeDecodeError as error:
+            raise FrameError(1007, f"Expected UTF-8, got {error.reason}") from None
+
+    def _end(self) -> Event:
+        parts, opcode = self._parts, self._opcode
+        self._parts, self._opcode, self._size = [], CONTINUATION, 0
+        self._inflater = self._decoder = None
+        # All parts are of the type of the first one.
+        return opcode, (type(parts[0])()).join(parts)  # type: ignore[arg-type]
+
+    def _overhead(self, first: int) -> int:
+        """Gives what data that does not compress may grow by: 5 bytes for each stored block."""
+        compressed = first & RSV1 or self._inflater is not None
+        return (self._max >> 8) + 64 if compressed else 0
+
+    def _too_large(self) -> FrameError:
+        return FrameError(1009, f"Expected a message of at most {self._max} bytes")
+
+
+def read_length(form: int, data: bytes) -> int:
+    """Reads a payload's length from the bytes after the short form.
+
+    Raises:
+        FrameError: The length has a shorter form, or its most significant bit is set.
+    """
+    length = int.from_bytes(data)
+    least = LENGTH_IN_2 if form == LENGTH_IN_2 else 1 << 16
+    if length < least or length >= 1 << 63:
+        raise FrameError(1002, f"Expected the shortest form of a payload's length, got {len(data)} bytes for it")
+    return length

@@ -1,0 +1,194 @@
+"""Sockets that an application takes over, with a real client at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from nitro_py.errors import PeerClosedError
+from nitro_py.event import Receive, Scope, Send
+from nitro_py.peer import ReadyState
+from nitro_py.runtime.asgi.websocket import channel as channel_module
+from nitro_py.runtime.asgi.websocket.direct import EXTENSION
+from nitro_py.runtime.asgi.websocket.frames import BINARY, CLOSE, FIN, PING, TEXT, write_close
+from nitro_py.runtime.counters import Counters
+from nitro_py.websocket import CloseDetails
+from tests.certificates import make_certificate
+from tests.runtime.websocket.raw import (
+    open_socket,
+    serve,
+    write_masked,
+)
+from tests.runtime.websocket.recorder import Recorder
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_messages_go_to_whoever_took_the_socket_over() -> None:
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        client.send(FIN | TEXT, b"one")
+        client.send(FIN | BINARY, b"two")
+        await app.reach(lambda: len(app.messages) == 2)
+        assert app.messages == ["one", b"two"]
+        await app.channel.send("three")
+        await app.channel.send(b"four")
+        assert [await client.read_frame() for _ in range(2)] == [(FIN | TEXT, b"three"), (FIN | BINARY, b"four")]
+        assert (app.counters.messages_sent, app.channel.buffered_amount) == (2, 0)
+        client.send(FIN | CLOSE, (4000).to_bytes(2) + "é".encode())
+        assert await app.end() == CloseDetails(4000, "é")
+        assert app.channel.ready_state is ReadyState.CLOSED
+        with pytest.raises(PeerClosedError, match="got CLOSED"):
+            await app.channel.send("late")
+        assert await client.read_rest() == write_close(4000, "")
+
+
+async def test_socket_cannot_be_taken_over_before_it_is_accepted() -> None:
+    problems: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            scope["extensions"][EXTENSION].open_channel(limit=1, counters=Counters())
+        except RuntimeError as error:
+            problems.append(str(error))
+        await send({"type": "websocket.close"})
+
+    async with serve(app) as port, open_socket(port):
+        assert problems == ["Expected an accepted handshake, got state HANDSHAKE."]
+
+
+async def test_client_that_closes_without_a_code_gives_1005() -> None:
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        client.send(FIN | CLOSE)
+        assert await client.read_rest() == write_close(1005, "")
+        assert await app.end() == CloseDetails(1005)
+
+
+@pytest.mark.parametrize("way", ["reset", "end"])
+async def test_connection_that_is_lost_gives_1006(way: str) -> None:
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        if way == "reset":
+            client.writer.transport.abort()
+        else:
+            client.writer.write_eof()
+        assert await app.end() == CloseDetails(1006)
+        assert app.channel.ready_state is ReadyState.CLOSED
+
+
+async def test_close_of_ours_waits_for_the_answer_and_drops_what_comes_before_it() -> None:
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        await app.channel.close(4001, "enough")
+        await app.channel.close(4002, "again")
+        with pytest.raises(PeerClosedError, match="got CLOSING"):
+            await app.channel.send("late")
+        assert await client.read_frame() == (FIN | CLOSE, (4001).to_bytes(2) + b"enough")
+        client.send(FIN | TEXT, b"unheard")
+        client.send(FIN | PING, b"unanswered")
+        assert (app.lost_with, app.is_gone) == ([], False)
+        client.send(FIN | CLOSE, (4001).to_bytes(2))
+        assert await client.read_rest() == b""
+        assert await app.end() == CloseDetails(4001, "enough")
+        await app.reach(lambda: app.is_gone)
+        assert app.messages == []
+
+
+async def test_close_that_is_not_answered_drops_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "CLOSE_TIMEOUT", 0.05)
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        await app.channel.close(4001, "enough")
+        assert await client.read_rest() == write_close(4001, "enough")
+        assert await app.end() == CloseDetails(4001, "enough")
+
+
+async def test_terminate_drops_the_connection_at_once() -> None:
+    app = Recorder()
+    async with serve(app) as port, open_socket(port) as (client, _):
+        await app.channel.terminate()
+        await app.channel.terminate()
+        assert app.channel.ready_state is ReadyState.CLOSED
+        assert await app.end() == CloseDetails(1006)
+        assert FIN | CLOSE not in await client.read_rest()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x01a", 1002),
+        (write_masked(FIN | TEXT, b"\xff"), 1007),
+        (write_masked(TEXT, b"\xff"), 1007),
+        (b"\x82\xff" + (1 << 40).to_bytes(8), 1009),
+    ],
+)
+async def test_client_that_breaks_the_protocol_is_told_and_left(data: bytes, code: int) -> None:
+    app = Recorder()
+    async with serve(app, ws_max_size=1000) as port, open_socket(port) as (client, _):
+        client.writer.write(data + b"x" * 100_000)
+        first, payload = await client.read_frame()
+        assert (first, int.from_bytes(payload[:2])) == (FIN | CLOSE, code)
+        # What it sends now is read and dropped, or the connection would be reset under the close frame.
+        client.writer.write(b"x" * 100_000)
+        assert await client.read_rest() == b""
+        assert (await app.end()).code == code
+        assert app.messages == []
+
+
+async def test_reading_pauses_while_the_receiver_is_full_and_loses_nothing() -> None:
+    app = Recorder(room=2)
+    async with serve(app) as port, open_socket(port) as (client, _):
+        client.writer.write(b"".join(write_masked(FIN | TEXT, str(number).encode()) for number in range(50)))
+        await app.reach(lambda: app.on_room is not None)
+        await asyncio.sleep(0.05)
+        assert app.messages == ["0", "1"]
+        app.room = 10
+        app.on_room, room = None, app.on_room
+        assert room is not None
+        room()
+        assert app.messages == [str(number) for number in range(10)]
+        app.room = 1000
+        room = app.on_room
+        assert room is not None
+        room()
+        client.send(FIN | TEXT, b"50")
+        await app.reach(lambda: len(app.messages) == 51)
+        assert app.messages == [str(number) for number in range(51)]
+
+
+async def test_close_goes_through_while_reading_is_paused() -> None:
+    app = Recorder(room=1)
+    async with serve(app) as port, open_socket(port) as (client, _):
+        for _ in range(20):
+            client.send(FIN | TEXT, b"x" * 10_000)
+        await app.reach(lambda: app.on_room is not None)
+        await app.channel.close(1000, "")
+        assert await client.read_frame() == (FIN | CLOSE, (1000).to_bytes(2))
+        client.send(FIN | CLOSE, (1000).to_bytes(2))
+        assert await client.read_rest() == b""
+        assert await app.end() == CloseDetails(1000)
+        assert len(app.messages) == 1
+
+
+async def test_sockets_work_over_tls(tmp_path: Path) -> None:
+    _, authority = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(authority))
+    files = {"ssl_certfile": str(tmp_path / "certificate.pem"), "ssl_keyfile": str(tmp_path / "key.pem")}
+    app = Recorder()
+    async with serve(app, **files) as port, open_socket(port, context=trust) as (client, _):
+        size = 3_000_000
+        sending = asyncio.create_task(app.channel.send("x" * size))
+        assert await client.read_frame() == (FIN | TEXT, b"x" * size)
+        await sending
+        client.send(FIN | TEXT, b"hi")
+        await app.reach(lambda: app.messages == ["hi"])
+        await app.channel.wait_for_drain()
+        await app.channel.close(4000, "")
+        assert await client.read_frame() == (FIN | CLOSE, (4000).to_bytes(2))
+        client.send(FIN | CLOSE, (4000).to_bytes(2))
+        assert await client.read_rest() == b""
+        assert await app.end() == CloseDetails(4000)
