@@ -29,6 +29,8 @@ OUTPUT = ROOT / "reports/benchmarks"
 INSTALLS = Path.home() / ".cache/nitro-py-benchmarks"
 ROUNDS = 7
 QUICK_ROUNDS = 3
+# What the table stands between in the README.
+MARKS = ("<!-- benchmarks -->", "<!-- /benchmarks -->")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +61,7 @@ def read_arguments(names: Sequence[str], arguments: Sequence[str] | None) -> arg
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
     parser.add_argument("--json", action="store_true", help="one object on standard output, in place of the table")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the README's table to a file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the README's table into a file")
     parser.add_argument("--output", type=Path, metavar="FOLDER", default=OUTPUT, help="results, chart and logs")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", default=INSTALLS, help="where peers are installed")
     return parser.parse_args(arguments)
@@ -99,8 +101,18 @@ def report(results: Sequence[Result], options: argparse.Namespace) -> None:
     text = json.dumps(found, indent=2, ensure_ascii=False)
     (options.output / "results.json").write_text(text + "\n", encoding="utf-8")
     if options.markdown:
-        options.markdown.write_text(format_markdown(results, machine, versions), encoding="utf-8")
+        write_markdown(options.markdown, format_markdown(results, machine, versions))
     print(text if options.json else f"Measured on {format_machine(machine)}.")
+
+
+def write_markdown(file: Path, table: str) -> None:
+    """Writes a table into a file, between its two marks if it has them, as the README does."""
+    start, end = MARKS
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    if start in text:
+        before, _, rest = text.partition(start)
+        table = f"{before}{start}\n{table}{end}{rest.partition(end)[2]}"
+    file.write_text(table, encoding="utf-8")
 
 
 def draw_chart(options: argparse.Namespace) -> None:

@@ -30,7 +30,8 @@ def describe_machine() -> dict[str, str]:
 def list_versions() -> dict[str, str]:
     """Names the versions of ours and of all peers."""
     ours = {name: version(name) for name in OUR_PACKAGES}
-    pins = [pin.replace("==", "@") for pins in (*PYTHON_SETS.values(), *NODE_SETS.values()) for pin in pins]
+    sets = {name: pins for name, pins in (PYTHON_SETS | NODE_SETS).items() if name != "chart"}
+    pins = [pin.replace("==", "@") for pins in sets.values() for pin in pins]
     return dict(pin.rsplit("@", 1) for pin in pins) | ours
 
 

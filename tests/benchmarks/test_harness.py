@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from tests.benchmarks.__main__ import compare, draw_chart, make_bench, read_arguments
+from tests.benchmarks.__main__ import compare, draw_chart, make_bench, read_arguments, write_markdown
 from tests.benchmarks.failures import BenchmarkError
 from tests.benchmarks.harness import run_row
 from tests.benchmarks.meters import read_cpu, read_memory
@@ -125,6 +125,15 @@ def test_table_for_the_readme_shows_losses(bench: Bench) -> None:
     text = format_markdown([missed], MACHINE, {"b": "1.0"})
     assert "| a tiny row | µs | 3 | 0.75 | 0.5 of b: **missed** | b 4, c failed |" in text
     assert "b 1.0" in text
+
+
+def test_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text("# Title\n\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\n\n## Next\n")
+    write_markdown(file, "new\n")
+    assert file.read_text() == "# Title\n\n<!-- benchmarks -->\nnew\n<!-- /benchmarks -->\n\n## Next\n"
+    write_markdown(tmp_path / "alone.md", "new\n")
+    assert (tmp_path / "alone.md").read_text() == "new\n"
 
 
 def test_busy_load_client_is_warned_of(bench: Bench) -> None:
