@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -66,6 +67,8 @@ class RealBroker:
         """Makes it fall silent."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # Until the last of its threads has stopped, it may still answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
         """Lets it go on."""

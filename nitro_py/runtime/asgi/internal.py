@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from nitro_py.encoding import encode_frame
-from nitro_py.errors import HTTPError
+from nitro_py.errors import BackplaneError, HTTPError
 from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
@@ -64,7 +64,12 @@ async def _publish(app: App, event: Event, token: str) -> Response:
         topic, data, namespace = request["topic"], request["data"], request.get("namespace")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
-    await app.hub.publish(topic, encode_frame(data), namespace=namespace)
+    try:
+        await app.hub.publish(topic, encode_frame(data), namespace=namespace)
+    except BackplaneError as error:
+        raise HTTPError(
+            503, f"Nobody here subscribes to the topic, and the others are not reached. {error}"
+        ) from error
     return Response(status=202)
 
 

@@ -126,14 +126,14 @@ class Link:
         self._covered.clear()
         self._stale = set(self._local.topics())
         self._stale_seen.set()
+        reason: object = None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(connection.wait_lost())
+                group.create_task(watch(connection))
                 group.create_task(self._follow(connection))
                 group.create_task(self._write(connection))
         except ExceptionGroup as errors:
             reason = errors.exceptions[0]
-            return "it does not answer" if isinstance(reason, TimeoutError) else reason
         finally:
             self._connection = None
             self._state.connected = False
@@ -143,7 +143,7 @@ class Link:
             with suppress(Exception):
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     await connection.close()
-        return "it closed the connection"
+        return "it does not answer" if isinstance(reason, TimeoutError) else reason
 
     async def _follow(self, connection: BackplaneConnection) -> None:
         """Subscribes at the broker to what has subscribers here, and to nothing else."""
@@ -213,6 +213,16 @@ class Link:
                 seconds,
                 self._state.failures - self._failures_before,
             )
+
+
+async def watch(connection: BackplaneConnection) -> None:
+    """Waits until a connection is lost.
+
+    Raises:
+        BackplaneError: It is.
+    """
+    await connection.wait_lost()
+    raise BackplaneError("The connection ended.")
 
 
 def fail(batch: list[Waiting]) -> None:

@@ -107,7 +107,7 @@ class NatsConnection:
         with translated():
             for topic, data in messages:
                 await self._client.publish(self._subject(topic), data)
-            await self._client.flush(ANSWER_TIMEOUT)
+            await self._confirm()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         """Asks for topics, and waits for the server's answer to what follows."""
@@ -116,7 +116,7 @@ class NatsConnection:
                 if topic not in self._subscriptions:
                     subscription = await self._client.subscribe(self._subject(topic), cb=self._take)
                     self._subscriptions[topic] = subscription
-            await self._client.flush(ANSWER_TIMEOUT)
+            await self._confirm()
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Gives topics up, and waits for the server's answer to what follows."""
@@ -124,7 +124,17 @@ class NatsConnection:
             for topic in topics:
                 if (subscription := self._subscriptions.pop(topic, None)) is not None:
                     await subscription.unsubscribe()
-            await self._client.flush(ANSWER_TIMEOUT)
+            await self._confirm()
+
+    async def _confirm(self) -> None:
+        """Waits until the server has processed what was sent so far."""
+        # The client writes a ping at once and all else a moment later, so that a ping would overtake what it is to
+        # confirm. Nothing but the size of what waits tells when that moment has come.
+        pause = 0.0
+        while self._client.pending_data_size and not self._lost.done():
+            await asyncio.sleep(pause)
+            pause = 0.001
+        await self._client.flush(ANSWER_TIMEOUT)
 
     async def wait_lost(self) -> None:
         """Waits until the connection is lost."""

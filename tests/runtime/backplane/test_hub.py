@@ -16,8 +16,7 @@ from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.settings import BackplaneSettings
-from nitro_py.testing.backplanes import until
-from nitro_py.testing.memory_broker import MemoryBroker
+from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.brokers import BROKERS, BrokerName, run_broker
 from tests.runtime.peers import RecordingChannel, make_peer
 
@@ -161,6 +160,20 @@ async def test_lost_broker_is_an_error_only_where_nobody_is_here() -> None:
         with pytest.raises(BackplaneError, match="lost"):
             await one.hub.publish("b", "x")
         assert one.state.failures == 2
+
+
+async def test_message_that_the_broker_cannot_carry_stays_here(caplog: pytest.LogCaptureFixture) -> None:
+    with run_broker("nats") as broker:
+        backplane = load_backplane(BackplaneSettings("nats", broker.url))
+        assert backplane is not None
+        one = Process(backplane)
+        async with one.hub.running():
+            channel = await one.join("1", "a")
+            await one.hub.publish("a", "x" * 1024 * 1024)
+            assert (len(channel.frames), one.state.failures, one.state.connected) == (1, 1, True)
+            assert "A message to `a` stayed in this process. The broker takes at most 1048576 bytes" in caplog.text
+            with pytest.raises(BackplaneError, match="at most 1048576 bytes"):
+                await one.hub.publish("b", "x" * 1024 * 1024)
 
 
 async def test_absent_broker_is_waited_for() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.testing.backplanes import BackplaneConformance, MakeBackplane
-from nitro_py.testing.memory_broker import MemoryBroker
+from nitro_py.testing.backplanes import BackplaneConformance, MakeBackplane, MemoryBroker
 
 
 @pytest.fixture

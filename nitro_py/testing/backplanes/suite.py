@@ -1,17 +1,4 @@
-"""The contract of `nitro_py.backplane` as tests, for whoever writes a backplane.
-
-Its user subclasses `BackplaneConformance` in a test module of their own, and gives a fixture named
-`make_backplane` that makes a backplane of a prefix, for one broker that really runs:
-
-    @pytest.fixture
-    def make_backplane() -> MakeBackplane:
-        return lambda prefix: MyBackplane("mine://127.0.0.1:7000", prefix)
-
-    class TestMyBackplane(BackplaneConformance):
-        pass
-
-`BrokerFaults` needs a second fixture, `broker`, which can be stopped and started. Needs pytest and anyio.
-"""
+"""The suite, and what it needs of its user."""
 
 from __future__ import annotations
 
@@ -169,6 +156,16 @@ class BackplaneConformance:
             assert sorted(await listener.hear(250)) == sorted(topic.encode() for topic in topics[1::2])
             await asyncio.sleep(SILENCE)
             assert len(listener.received) == 250
+
+    async def test_confirmed_subscription_holds_at_once(self, make_backplane: MakeBackplane) -> None:
+        topics = [f"topic {number}" for number in range(300)]
+        async with connected(make_backplane("app")) as sender, connected(make_backplane("app")) as listener:
+            for count, topic in enumerate(topics, start=1):
+                await listener.connection.subscribe([topic])
+                await sender.publish(topic, topic.encode())
+                await listener.hear(count)
+                await listener.connection.unsubscribe([topic])
+            assert listener.received == [topic.encode() for topic in topics]
 
     async def test_calls_at_the_same_time_do_not_disturb_each_other(self, make_backplane: MakeBackplane) -> None:
         async with connected(make_backplane("app")) as one, connected(make_backplane("app")) as two:
