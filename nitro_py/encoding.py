@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from datetime import date, time
-from decimal import Decimal
 from enum import Enum
-from uuid import UUID
 
 Frame = str | bytes
 
@@ -56,6 +53,11 @@ def _simplify(value: object) -> object:
         return dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    # Loaded with the first value that JSON cannot hold: most processes never see one.
+    from datetime import date, time
+    from decimal import Decimal
+    from uuid import UUID
+
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, UUID | Decimal):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nitro_py.errors import HTTPError
 from nitro_py.headers import Headers, Query
+from nitro_py.ids import make_id
 from nitro_py.request import parse_cookies
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Event:
         """The request's id, which logs show: its `X-Request-ID` if that can be one, else a new one."""
         if self._id is None:
             given = self.headers.get("x-request-id", "")
-            self._id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+            self._id = given if REQUEST_ID.fullmatch(given) else make_id()
         return self._id
 
     @property

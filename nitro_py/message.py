@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import MessageValidationError
+from nitro_py.ids import make_id
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer
@@ -37,7 +37,7 @@ class Message:
     def id(self) -> str:
         """The message's id, unique."""
         if self._id is None:
-            self._id = str(uuid.uuid4())
+            self._id = make_id()
         return self._id
 
     def text(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote, urlsplit
 
 from nitro_py.headers import Headers, Query
@@ -72,6 +71,8 @@ class Request:
 
 def parse_cookies(headers: Headers) -> dict[str, str]:
     """Reads the `Cookie` fields of a request, leaving out what is malformed (RFC 6265, section 5.4)."""
+    from http.cookies import CookieError, SimpleCookie
+
     cookies: dict[str, str] = {}
     for field in headers.getlist("cookie"):
         for pair in field.split(";"):

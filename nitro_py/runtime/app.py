@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.capabilities import Kind
+from nitro_py.ids import make_id
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
@@ -213,7 +213,7 @@ class App:
 
     def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
         """Feeds an event stream with a topic's messages until it is closed."""
-        subscriber = StreamSubscriber(str(uuid.uuid4()), namespace, stream)
+        subscriber = StreamSubscriber(make_id(), namespace, stream)
         self.local_hub.join(topic, subscriber)
         stream.on_closed(lambda: self.local_hub.leave(topic, subscriber))
         if self._backplane_hub is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from nitro_py.encoding import to_json
@@ -166,8 +164,10 @@ def describe_error(error: BaseException, *, development: bool) -> Response:
         content = {"status": error.status, "message": error.message, "data": error.data}
         return Response(content, error.status, error.headers)
     data = None
-    message = HTTPStatus(500).phrase
+    message = "Internal Server Error"
     if development:
+        import traceback
+
         message = f"{type(error).__name__}: {error}"
         data = traceback.format_exception(error)
     return Response({"status": 500, "message": message, "data": data}, 500)

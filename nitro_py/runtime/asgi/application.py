@@ -9,7 +9,7 @@ from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH, answer_internal
-from nitro_py.runtime.asgi.public import PublicFiles
+from nitro_py.runtime.asgi.public import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.asgi.socket import serve_socket
 from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.http import make_event, serve_http, strip_root
@@ -20,9 +20,6 @@ from nitro_py.runtime.responses import describe_error, send_answer
 from nitro_py.runtime.router import Miss
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
-
-# Where a bundle has its public files, whatever the project calls the folder.
-PUBLIC_DIR = "public"
 
 logger = logging.getLogger("nitro_py.app")
 

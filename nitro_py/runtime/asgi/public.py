@@ -11,6 +11,9 @@ from nitro_py.event import Receive, Scope, Send
 if TYPE_CHECKING:
     from starlette.staticfiles import StaticFiles
 
+# Where a bundle has its public files, whatever the project calls the folder.
+PUBLIC_DIR = "public"
+
 
 class PublicFiles:
     """Serves the files that the manifest names, and no others, with ETags and ranges by Starlette.

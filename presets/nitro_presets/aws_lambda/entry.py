@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nitro_presets.aws_lambda.lazy_hub import LazyHub
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.loop import run
 from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
+from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.tasks import wait_for_tasks
 
@@ -104,11 +106,17 @@ def make_platform(manifest: Manifest) -> Any:
 def make_http_function(folder: Path) -> Any:
     """Makes the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
     from nitro_presets.aws_lambda.http.function import HttpFunction
-    from nitro_presets.aws_lambda.socket.hub import AwsHub
 
     manifest = read_manifest(folder)
-    hub = AwsHub(make_platform(manifest)) if os.environ.get("NITRO_TABLE") else None
+    hub = LazyHub(lambda: make_hub(manifest)) if os.environ.get("NITRO_TABLE") else None
     return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
+
+
+def make_hub(manifest: Manifest) -> Hub:
+    """Makes what reaches the WebSocket API's peers."""
+    from nitro_presets.aws_lambda.socket.hub import AwsHub
+
+    return AwsHub(make_platform(manifest))
 
 
 class HttpEntry:

@@ -11,21 +11,19 @@ from nitro_presets.aws_lambda.edge import SECRET_VARIABLE
 from nitro_presets.aws_lambda.http.direct import FORMAT, Collector, DirectRequest, DirectRoutes
 from nitro_presets.aws_lambda.http.limit import CLEANUP, run_limited
 from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
-from nitro_presets.aws_lambda.http.scope import complete_scope, make_scope, pass_scope
-from nitro_presets.aws_lambda.http.stream import StreamSender, stream_answer, stream_whole
+from nitro_presets.aws_lambda.http.scope import make_scope, pass_scope
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
-from nitro_presets.aws_lambda.runtime.loop import enter_loop, run
-from nitro_presets.aws_lambda.runtime.stream import ResponseStream, StreamedAnswer
+from nitro_presets.aws_lambda.runtime.loop import run
 from nitro_py.errors import HTTPError
-from nitro_py.event import ASGIMessage, Receive, Scope, Send
+from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.responses import Whole
 from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 
 if TYPE_CHECKING:
-    from mangum import Mangum
+    from nitro_presets.aws_lambda.http.applications import Applications
+    from nitro_presets.aws_lambda.runtime.stream import ResponseStream, StreamedAnswer
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -54,9 +52,6 @@ class HttpFunction:
         self._streaming = settings.get("streaming") == "function-url"
         self._stream_seconds = float(settings.get("stream_seconds", STREAM_SECONDS))
         self._routes = DirectRoutes(app)
-        # A whole answer may hold a declared stream, as long as it ends in time; one unsaid is an error there.
-        self._whole = Application(app, buffered=True)
-        self._streamed = Application(app)
         self._secret: str | None = None
         self._started = False
 
@@ -96,7 +91,7 @@ class HttpFunction:
                     return write_answer(found)
                 if found is not None:
                     return write_answer(run(self._complete(found, context)))
-            return self._answer_by_mangum(event, context)
+            return self._applications.answer(event, context)
         finally:
             if ours is None and work_is_left():
                 run(wait_for_tasks(_seconds_left(context)))
@@ -127,8 +122,11 @@ class HttpFunction:
     def _stream(
         self, found: DirectRequest | Whole | None, event: dict[str, Any], context: LambdaContext
     ) -> StreamedAnswer:
+        from nitro_presets.aws_lambda.http.stream import StreamSender, stream_whole
+        from nitro_presets.aws_lambda.runtime.stream import StreamedAnswer
+
         if found is None:
-            return stream_answer(self._serve_streamed, event, context)
+            return self._applications.stream(event, context)
 
         async def produce(stream: ResponseStream) -> None:
             if isinstance(found, Whole):
@@ -144,43 +142,11 @@ class HttpFunction:
         return StreamedAnswer(produce)
 
     @cached_property
-    def _mangum(self) -> Mangum:
-        from mangum import Mangum
+    def _applications(self) -> Applications:
+        # Loaded for the first request that our own handlers don't answer.
+        from nitro_presets.aws_lambda.http.applications import Applications
 
-        return Mangum(self._serve_whole, lifespan="off")
-
-    def _answer_by_mangum(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        # Mangum runs the application on the thread's current loop, and would make another if there were none.
-        enter_loop()
-        try:
-            return self._mangum(event, context)  # type: ignore[arg-type]
-        except ValueError as error:
-            logger.warning("Refused an event that is no valid request: %s", error)
-            return {"statusCode": 400, "headers": {}, "body": "", "isBase64Encoded": False}
-
-    async def _serve_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_decodable(message: ASGIMessage) -> None:
-            if message["type"] == "http.response.start":
-                # Mangum reads header fields as UTF-8, and ASGI writes them as Latin-1.
-                fields = message.get("headers", ())
-                recoded = [(name, value.decode("latin-1").encode()) for name, value in fields]
-                message = {**message, "headers": recoded}
-            await send(message)
-
-        await self._serve(self._whole, complete_scope(scope), receive, send_decodable)
-
-    async def _serve_streamed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(self._streamed, scope, receive, send)
-
-    async def _serve(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            clean = pass_scope(scope, self._secret)
-        except HTTPError as error:
-            answer = write_refusal(error)
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            return
-        await self._run_limited(application, clean, receive, send, scope["aws.context"])
+        return Applications(self.app, self._secret, self._run_limited)
 
     async def _run_limited(
         self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send, context: LambdaContext

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 
 from nitro_presets.aws_lambda.socket.channel import AwsChannel
@@ -16,6 +15,7 @@ from nitro_presets.aws_lambda.store.jobs import Publication
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
+from nitro_py.ids import make_id
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.request import Request
 
@@ -84,7 +84,7 @@ class AwsHub:
             BackplaneError: The subscribers cannot be read, or the work cannot be handed on.
         """
         text = wrap_frame(frame, self.platform.settings.binary)
-        publication = Publication(str(uuid.uuid4()), topic, text, namespace, exclude)
+        publication = Publication(make_id(), topic, text, namespace, exclude)
         await store_changes()
         await fan_out(self.platform, publication)
 
