@@ -117,7 +117,8 @@ class Event:
     @property
     def method(self) -> str:
         """The request's method, in upper case."""
-        return str(self.scope.get("method", "GET"))
+        method: str = self.scope.get("method", "GET")
+        return method
 
     @property
     def path(self) -> str:

@@ -37,17 +37,19 @@ OF_CONTENT = frozenset(
 )
 
 
-async def serve_http(app: App, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False) -> None:
+async def serve_http(
+    app: App, raw_path: str, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False
+) -> None:
     """Answers one HTTP request.
 
     Args:
         app: The app.
+        raw_path: The path below the place that the app is mounted at, percent-encoded.
         scope: The ASGI scope, of type `http`.
         receive: The ASGI receive callable.
         send: The ASGI send callable.
         buffered: Whether the target holds streams back.
     """
-    raw_path = strip_root(scope)
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
     route = match.route.path if isinstance(match, Match) else None

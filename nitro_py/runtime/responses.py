@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,19 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BINARY = "application/octet-stream"
 
-# What needs no second look: values that are neither a stream nor a response.
-_PLAIN = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
+
+def _make_json(value: Any) -> bytes:
+    return to_json(value).encode()
+
+
+_JSON_FIELD = (b"content-type", JSON.encode())
+
+# How values are written that are neither a stream nor a response, by their very type.
+_PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
+    **dict.fromkeys((bool, dict, float, int, list), (_make_json, _JSON_FIELD)),
+    bytes: (bytes, (b"content-type", BINARY.encode())),
+    str: (str.encode, (b"content-type", TEXT.encode())),
+}
 
 
 # Not frozen: that would make the making of one, which each request pays, twice as slow.
@@ -80,16 +91,13 @@ def make_whole(value: Any, event: Event) -> Any:
     Returns:
         A `Whole`, or else the value: a stream, a response of Starlette's kind, a mounted application's answer.
     """
-    if type(value) in _PLAIN and not event.touches_response:
-        body, kind = encode_body(value)
-        if kind is None:
-            return Whole(204, [], b"")
-        length = b"%d" % len(body)
-        return Whole(
-            200,
-            [(b"content-type", kind.encode()), (b"content-length", length)],
-            b"" if event.method == "HEAD" else body,
-        )
+    plain = _PLAIN.get(type(value))
+    if plain is not None and not event.touches_response:
+        # Most answers are nothing but a value that needs no second look.
+        encode, field = plain
+        body = encode(value)
+        fields = [field, (b"content-length", b"%d" % len(body))]
+        return Whole(200, fields, b"" if event.method == "HEAD" else body)
     content = value.body if isinstance(value, Response) else value
     if type(content) not in _PLAIN and (isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content)):
         return value

@@ -142,7 +142,7 @@ async def test_stream_unsaid_is_an_error_where_the_target_holds_it_back(
     app = App(tmp_path, read_project(write_files(tmp_path, {"handlers/stream.get.py": code})))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await serve_http(app, scope, receive, send, buffered=True)
+        await serve_http(app, "/stream", scope, receive, send, buffered=True)
 
     scope = make_scope("http", "/stream", scheme="http", headers=None)
     exchange = Exchange(answer, {**scope, "method": "GET"}, timeout=5)

@@ -76,11 +76,11 @@ class Application:
         path = strip_root(scope)
         if path.startswith("/_nitro/") and await self._serve_internal(path, scope, receive, send):
             return
-        file = self._public.find(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+        file = self._public.find(scope)
         if file is not None:
             await self._serve_file(file, scope, receive, send)
         else:
-            await serve_http(self.app, scope, receive, send, buffered=self._buffered)
+            await serve_http(self.app, path, scope, receive, send, buffered=self._buffered)
 
     async def _serve_file(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
         if self.app.meter is None:

@@ -7,7 +7,13 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.runtime.asgi.fields import STATUS_LINES, check_field, encode_default, read_length
+from nitro_py.runtime.asgi.fields import (
+    FAILED,
+    FAILED_FIELDS,
+    STATUS_LINES,
+    encode_checked,
+    encode_default,
+)
 from nitro_py.runtime.direct import StreamListener
 
 if TYPE_CHECKING:
@@ -19,12 +25,6 @@ logger = logging.getLogger("uvicorn.error")
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
 _LAST_CHUNK = b"0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FAILED = b"Internal Server Error"
-_FAILED_FIELDS = (
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", b"%d" % len(_FAILED)),
-    (b"connection", b"close"),
-)
 
 
 class Exchange:
@@ -52,6 +52,7 @@ class Exchange:
         "_news",
         "_protocol",
         "_scope",
+        "_task",
         "_waiter",
         "keep_alive",
         "started",
@@ -79,13 +80,19 @@ class Exchange:
         self._listener: StreamListener | None = None
         # Only the access log needs it; a reference to it from here is a cycle.
         self._scope: Any = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def paused(self) -> bool:
         """Whether the client takes bytes more slowly than they come."""
         return self._protocol.write_paused
 
-    async def run(self, app: Any, scope: Any) -> None:
+    def start(self, app: Any, scope: Any) -> None:
+        """Lets the app answer in a task of its own."""
+        self._task = self._protocol.loop.create_task(self._run(app, scope))
+        self._protocol.state.tasks.add(self._task)
+
+    async def _run(self, app: Any, scope: Any) -> None:
         """Lets the app answer; what it raises ends the connection, with 500 if nothing was sent."""
         if self._protocol.log is not None:
             self._scope = scope
@@ -99,7 +106,10 @@ class Exchange:
             self._fail()
         finally:
             self._scope = None
-            self._protocol.state.tasks.discard(asyncio.current_task())
+            assert self._task is not None
+            self._protocol.state.tasks.discard(self._task)
+            # It refers to us as we to it.
+            self._task = None
 
     # What the connection tells.
 
@@ -175,7 +185,7 @@ class Exchange:
             lines.append(b"%b: %b\r\n" % (name, value))
         self._settle_keep_alive(lines)
         head = b"".join(lines)
-        # The server's own fields are one item of several lines.
+        # Each item is a line, but for the server's own fields.
         count = len(lines) - 1 + lines[1].count(b"\n")
         if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
             raise ValueError("A header field holds a line break or a NUL.")
@@ -206,20 +216,10 @@ class Exchange:
 
     def _send_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         lines = self._open_head(status)
-        left: int | None = None
-        says_close = False
-        for name, value in headers:
-            check_field(name, value)
-            name = name.lower()
-            if name == b"transfer-encoding" or (name == b"content-length" and left is not None):
-                # Whether there are chunks is ours to say, and a second length could only contradict the first.
-                continue
-            if name == b"content-length":
-                left = read_length(value)
-            elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
-                self.keep_alive = False
-                says_close = True
-            lines.append(b"%b: %b\r\n" % (name, value))
+        fields, left, says_close = encode_checked(headers)
+        lines.append(fields)
+        if says_close:
+            self.keep_alive = False
         if self._method == "HEAD" or status < 200 or status in (204, 304):
             left = 0
         elif left is None and self._chunks:
@@ -286,5 +286,5 @@ class Exchange:
         if self.started:
             self._protocol.transport.close()
         else:
-            self._send_head(500, _FAILED_FIELDS)
-            self._send_body(_FAILED, False)
+            self._send_head(500, FAILED_FIELDS)
+            self._send_body(FAILED, False)

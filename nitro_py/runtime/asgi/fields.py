@@ -8,6 +8,14 @@ from http import HTTPStatus
 
 INVALID_REQUEST = "Invalid HTTP request received."
 
+# What stands in for the answer of an application that gives none.
+FAILED = b"Internal Server Error"
+FAILED_FIELDS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"%d" % len(FAILED)),
+    (b"connection", b"close"),
+)
+
 _Fields = list[tuple[bytes, bytes]]
 _CLOSE = (b"connection", b"close")
 _default: tuple[_Fields, int, bytes, bool] = ([], 0, b"", False)
@@ -47,6 +55,32 @@ def read_length(value: bytes) -> int:
     if not value.isdigit():
         raise RuntimeError(f"The answer has the `content-length` {value!r}: expected digits.")
     return int(value)
+
+
+def encode_checked(fields: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int | None, bool]:
+    """Writes an application's fields as lines, but for what is the server's to say.
+
+    Returns:
+        The lines, the content's length if it is named, and whether the fields end the connection.
+
+    Raises:
+        RuntimeError: A field cannot be sent.
+    """
+    lines: list[bytes] = []
+    length: int | None = None
+    closes = False
+    for name, value in fields:
+        check_field(name, value)
+        name = name.lower()
+        if name == b"transfer-encoding" or (name == b"content-length" and length is not None):
+            # Whether there are chunks is ours to say, and a second length could only contradict the first.
+            continue
+        if name == b"content-length":
+            length = read_length(value)
+        elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
+            closes = True
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines), length, closes
 
 
 def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -228,7 +228,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _start(self, exchange: Exchange, scope: dict[str, Any]) -> None:
         self._current = exchange
-        self.state.tasks.add(self.loop.create_task(exchange.run(self._app, scope)))
+        exchange.start(self._app, scope)
 
     def _pause_reading(self) -> None:
         if not self._read_paused:

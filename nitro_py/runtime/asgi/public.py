@@ -28,10 +28,11 @@ class PublicFiles:
         self._paths = frozenset(paths)
         self._files: StaticFiles | None = None
 
-    def find(self, method: str, path: str) -> str | None:
+    def find(self, scope: Scope) -> str | None:
         """Gives the file that a request means, a folder's `index.html` included."""
-        if method not in ("GET", "HEAD") or not self._paths:
+        if not self._paths or scope["method"] not in ("GET", "HEAD"):
             return None
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         if path in self._paths:
             return path
         index = path.rstrip("/") + "/index.html"

@@ -41,7 +41,7 @@ class DirectRoutes:
             ValueError: The event is no valid request.
         """
         raw_path = scope["raw_path"].decode()
-        if raw_path.startswith(INTERNAL) or self._public.find(scope["method"], scope["path"]) is not None:
+        if raw_path.startswith(INTERNAL) or self._public.find(scope) is not None:
             return None
         match = self._app.router.match(scope["method"], raw_path)
         if isinstance(match, Match) and match.route.mounted:
