@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 INSTALL = {
+    "buildah": "apt-get install --no-install-recommends buildah",
     "checkov": "uv tool install checkov",
     "chromium": "apt-get install --no-install-recommends chromium",
+    "debootstrap": "apt-get install --no-install-recommends debootstrap",
     "git": "apt-get install --no-install-recommends git",
+    "nginx": "apt-get install --no-install-recommends nginx-light",
     "node": "apt-get install --no-install-recommends nodejs",
+    "podman": "apt-get install --no-install-recommends podman",
+    "runc": "apt-get install --no-install-recommends runc",
     "sam": "uv tool install aws-sam-cli",
+    "skopeo": "apt-get install --no-install-recommends skopeo",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from nitro_presets.container.entry import DEFAULT_PORT
@@ -22,6 +23,10 @@ TEMPLATES = {
     "k8s/service.yaml": "k8s/service.yaml",
     "nginx.conf": "nginx.conf",
 }
+# How much longer than the app's own grace period platforms wait before they end it by force, in seconds.
+MARGIN = 5
+# How long Kubernetes may go on sending clients to what it has given up, in seconds.
+PAUSE = 5
 # What joins the replicas where the settings name nothing.
 BACKPLANE = "redis"
 # The port of a broker, by its backplane.
@@ -33,16 +38,20 @@ USER = 65532
 def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
     """Renders what stands beside `server/`: path in the bundle → bytes."""
     backplane = find_backplane_name(config)
+    stop = math.ceil(config.server.grace) + MARGIN
     values = {
         "backplane": backplane,
         "broker": f"{backplane}://broker:{BROKERS.get(backplane, '')}",
         "image": config.container.image,
         "live": LIVE_PATH,
         "name": name_app(config.container.image),
+        "pause": str(PAUSE),
         "port": str(DEFAULT_PORT),
         "probe": PROBE,
         "python": build_python(),
         "ready": READY_PATH,
+        "stop": str(stop),
+        "termination": str(PAUSE + stop),
         "user": str(USER),
     }
     holds = {backplane if backplane in BROKERS else "another"} | ({"vendored"} if vendored else set())

@@ -114,6 +114,15 @@ def test_broker_that_nobody_knows_here_is_asked_for(tmp_path: Path) -> None:
     assert services["app"]["environment"]["NITRO_BACKPLANE_URL"].startswith("${NITRO_BACKPLANE_URL:?")
 
 
+def test_platforms_wait_for_the_apps_own_goodbye(tmp_path: Path) -> None:
+    config = NitroConfig.model_validate({"server": {"grace": 20.5}})
+    files = render_files(config, vendored=False)
+    assert yaml.safe_load(files["compose.yaml"])["services"]["app"]["stop_grace_period"] == "26s"
+    pod = yaml.safe_load(files["k8s/deployment.yaml"])["spec"]["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] - pause > 20.5
+
+
 def test_dockerfile_runs_nothing_through_a_shell(tmp_path: Path) -> None:
     for vendored in (False, True):
         lines = (render(tmp_path, vendored=vendored) / "Dockerfile").read_text().splitlines()

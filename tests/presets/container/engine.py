@@ -1,0 +1,195 @@
+"""Building and running images without a daemon and without a registry: buildah, podman with runc, skopeo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.capabilities import require_program
+
+PROGRAMS = ("buildah", "debootstrap", "podman", "runc", "skopeo")
+# The base has what an image of Python has, and the Dockerfile needs: Python and pip.
+PACKAGES = "python3,python3-pip"
+# What a shell is called.
+SHELLS = ("bash", "dash", "rbash", "sh")
+HOST = "127.0.0.1"
+ANNOUNCEMENT = "Listening on "
+# Without these, podman asks for more than what a container that runs it may give.
+LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
+# How long a container may take to start or to stop, in seconds.
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Is a running container, which shares this machine's network.
+
+    Args:
+        engine: What runs it.
+        name: Its name.
+        url: Where it listens.
+    """
+
+    engine: Engine
+    name: str
+    url: str
+
+    def read_log(self) -> str:
+        """Gives all that it has printed so far."""
+        done = self.engine.podman("logs", self.name)
+        return done.stdout + done.stderr
+
+    def stop(self) -> tuple[int, float]:
+        """Stops it as every platform does, and gives its exit status and the seconds that it took."""
+        started = time.monotonic()
+        self.engine.podman("stop", "--time", "15", self.name)
+        took = time.monotonic() - started
+        status = self.engine.podman("inspect", "--format", "{{.State.ExitCode}}", self.name).stdout
+        return int(status), took
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Runs the tools on a storage of their own.
+
+    Args:
+        storage: The folder of the storage.
+    """
+
+    storage: Path
+
+    def buildah(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Runs buildah, which must succeed."""
+        return run("buildah", *self._place(), *arguments)
+
+    def podman(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Runs podman, which must succeed."""
+        # No systemd is needed, and messages about it are none of the container's.
+        options = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--log-level", "fatal")
+        return run("podman", *self._place(), *options, *arguments)
+
+    def name_in_storage(self, image: str) -> str:
+        """Names an image of the storage as skopeo does."""
+        driver = json.loads(self.buildah("info").stdout)["store"]["GraphDriverName"]
+        return f"containers-storage:[{driver}@{self.storage / 'root'}+{self.storage / 'run'}]{image}"
+
+    def describe(self, image: str) -> Any:
+        """Gives what podman knows of an image."""
+        (described,) = json.loads(self.podman("image", "inspect", image).stdout)
+        return described
+
+    def add_folder(self, image: str, folder: Path, place: str = "/") -> None:
+        """Makes an image of a folder."""
+        work = self.buildah("from", "scratch").stdout.strip()
+        self.buildah("add", "--quiet", work, folder, place)
+        self.buildah("commit", "--quiet", "--rm", work, image)
+
+    @contextmanager
+    def start(
+        self,
+        image: str,
+        *,
+        host: str = HOST,
+        port: int | None = None,
+        options: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Iterator[Container]:
+        """Runs an image until the end of the block: nothing may be written, nothing is allowed.
+
+        Args:
+            image: The image.
+            host: The address to listen on.
+            port: The port; a free one by default.
+            options: What podman is told as well.
+            environ: What the app is told as well.
+        """
+        variables = {"HOST": host, "PORT": str(port or find_port(host)), **(environ or {})}
+        told = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+        closed = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")
+        command = ("run", "--detach", "--pull=never", "--network=host", *LIMITS, *closed, *told, *options)
+        name = self.podman(*command, image).stdout.strip()
+        try:
+            yield Container(self, name, self._wait(name))
+        finally:
+            self.podman("rm", "--force", "--time", "5", name)
+
+    def _wait(self, name: str) -> str:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            done = self.podman("logs", name)
+            for line in done.stdout.splitlines():
+                if line.startswith(ANNOUNCEMENT):
+                    return line.removeprefix(ANNOUNCEMENT).strip()
+            if self.podman("inspect", "--format", "{{.State.Running}}", name).stdout.strip() != "true":
+                break
+            time.sleep(0.05)
+        done = self.podman("logs", name)
+        raise AssertionError(f"The container has announced no URL; it printed:\n{done.stdout}{done.stderr}")
+
+    def _place(self) -> tuple[str, ...]:
+        return ("--root", str(self.storage / "root"), "--runroot", str(self.storage / "run"))
+
+
+@contextmanager
+def open_engine() -> Iterator[Engine]:
+    """Makes a storage, until the end of the block; whatever is left running in it is ended."""
+    for name in PROGRAMS:
+        require_program(name)
+    if os.geteuid() != 0:
+        pytest.fail("Images are built by root.") if os.environ.get("CI") == "true" else pytest.skip("needs root")
+    # Not below pytest's own folders: sockets are made in it, whose paths are short.
+    storage = Path(tempfile.mkdtemp(prefix="nitro-"))
+    engine = Engine(storage)
+    try:
+        yield engine
+    finally:
+        engine.podman("rm", "--all", "--force", "--time", "0")
+        engine.podman("umount", "--all", "--force")
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+def find_port(host: str) -> int:
+    """Finds a port that is free now."""
+    with socket.create_server((host, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def make_rootfs(folder: Path) -> None:
+    """Makes a small Debian with Python in a folder, from where this machine has its own."""
+    mirror, suite = find_mirror()
+    run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, folder, mirror)
+    for name in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def find_mirror() -> tuple[str, str]:
+    """Finds the address and the release that this machine's own packages come from."""
+    listed = run("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)").stdout
+    for line in listed.splitlines():
+        address, release, component = line.split()
+        if component == "main" and release.isalpha():
+            return address, release
+    raise AssertionError(f"No release of Debian among:\n{listed}")
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs a program, which must succeed."""
+    words = [str(word) for word in command]
+    # `sbin` is where Debian has some of them, and not in everybody's path.
+    environ = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done
