@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
-from nitro_py.build.setting_types import Count, Folder, Globs, Image, Name, Origins, Port, Seconds, UrlPath
+from nitro_py.build.server_settings import HttpSettings, ServerSettings
+from nitro_py.build.setting_types import (
+    Count,
+    Folder,
+    Globs,
+    Image,
+    Name,
+    Origins,
+    Port,
+    Seconds,
+    SettingsTable,
+    UrlPath,
+)
 
 # What a running bundle reads too.
 _SHIPPED = (
@@ -23,17 +35,13 @@ _SHIPPED = (
 )
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class FeatureSettings(_Settings):
+class FeatureSettings(SettingsTable):
     """Turns parts of nitro-py on."""
 
     websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
 
 
-class HmrSettings(_Settings):
+class HmrSettings(SettingsTable):
     """Places the live-reload socket of `nitropy dev`."""
 
     port: Port | None = Field(
@@ -48,7 +56,7 @@ class HmrSettings(_Settings):
     )
 
 
-class DevSettings(_Settings):
+class DevSettings(SettingsTable):
     """Sets what `nitropy dev` listens on."""
 
     host: Name = Field(default="127.0.0.1", description="Address to listen on.")
@@ -68,7 +76,7 @@ class DevSettings(_Settings):
         return self.port + 2 if self.port else 0
 
 
-class WebSocketSettings(_Settings):
+class WebSocketSettings(SettingsTable):
     """Sets who may open a WebSocket and how much it may hold."""
 
     allowed_origins: Origins = Field(
@@ -91,7 +99,7 @@ class WebSocketSettings(_Settings):
     compression: bool = Field(default=False, description="Offers permessage-deflate to clients.")
 
 
-class SseSettings(_Settings):
+class SseSettings(SettingsTable):
     """Sets how event streams are kept open."""
 
     heartbeat: Seconds = Field(
@@ -99,27 +107,7 @@ class SseSettings(_Settings):
     )
 
 
-class HttpSettings(_Settings):
-    """Limits what HTTP clients may send."""
-
-    max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
-
-
-class ServerSettings(_Settings):
-    """Sets how the bundle's own server stops."""
-
-    grace: Annotated[float, Field(gt=0)] = Field(
-        default=8.0,
-        description="Most seconds from SIGTERM to the end; less than what the platform waits before it kills "
-        "(docker 10, Kubernetes 30).",
-    )
-    drain_delay: Seconds = Field(
-        default=0.0,
-        description="Seconds of the grace period in which the server still accepts, for load balancers to notice.",
-    )
-
-
-class AwsSettings(_Settings):
+class AwsSettings(SettingsTable):
     """Sets what the preset `aws-lambda` builds."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
@@ -161,7 +149,7 @@ class AwsSettings(_Settings):
     log_days: Count = Field(default=14, description="Days that logs are kept.")
 
 
-class ContainerSettings(_Settings):
+class ContainerSettings(SettingsTable):
     """Sets what the preset `container` builds."""
 
     image: Image = Field(
@@ -171,7 +159,7 @@ class ContainerSettings(_Settings):
     )
 
 
-class NitroConfig(_Settings):
+class NitroConfig(SettingsTable):
     """Holds every setting of a project, checked.
 
     Example:

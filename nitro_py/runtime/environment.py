@@ -38,6 +38,20 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
     return value
 
 
+def read_count(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Reads a whole number from 0 on.
+
+    Raises:
+        ConfigError: The variable holds something else.
+    """
+    text = environ.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal()):
+        raise _wrong(name, "a whole number from 0 on", text)
+    return int(text)
+
+
 def read_switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
     """Reads `true` or `1`, `false` or `0`.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nitro_py.errors import ConfigError
-from nitro_py.runtime.environment import read_choice, read_seconds, read_switch
+from nitro_py.runtime.environment import read_choice, read_count, read_seconds, read_switch
 
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
 
@@ -35,9 +35,13 @@ class SseSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Holds `http.*`; sizes in bytes."""
+    """Holds `http.*`; sizes in bytes, times in seconds."""
 
     max_body: int = 10 * 1024 * 1024
+    max_header: int = 64 * 1024
+    header_timeout: float = 30.0
+    body_timeout: float = 60.0
+    keep_alive: int = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class ServerSettings:
 
     grace: float = 8.0
     drain_delay: float = 0.0
+    max_connections: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,8 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
             f"expected less than `server.grace`, {grace:g}, got {delay:g}.",
             hint="Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.",
         )
-    return ServerSettings(grace=grace, drain_delay=delay)
+    most = read_count(environ, "NITRO_SERVER__MAX_CONNECTIONS", given.max_connections)
+    return ServerSettings(grace=grace, drain_delay=delay, max_connections=most)
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

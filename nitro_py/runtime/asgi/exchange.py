@@ -87,6 +87,11 @@ class Exchange:
         """Whether the client takes bytes more slowly than they come."""
         return self._protocol.write_paused
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether the client waits for our word before it sends the body."""
+        return self._expects_continue
+
     def start(self, app: Any, scope: Any) -> None:
         """Lets the app answer in a task of its own."""
         self._task = self._protocol.loop.create_task(self._run(app, scope))

@@ -100,15 +100,15 @@ def encode_default(fields: _Fields) -> tuple[bytes, bool]:
     return _default[2:]
 
 
-def encode_refusal(default: _Fields) -> bytes:
-    """Writes the whole answer to what is no HTTP request."""
+def encode_refusal(status: int, text: str, default: _Fields) -> bytes:
+    """Writes the whole answer to what is no HTTP request, or asks for too much; nothing follows it."""
     fields = [
         *(field for field in default if field != _CLOSE),
         (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(INVALID_REQUEST)),
+        (b"content-length", b"%d" % len(text)),
         _CLOSE,
     ]
-    return b"%b%b\r\n%b" % (STATUS_LINES[400], encode_fields(fields), INVALID_REQUEST.encode())
+    return b"%b%b\r\n%b" % (STATUS_LINES[status], encode_fields(fields), text.encode())
 
 
 def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.grace import HURRY, PLUGINS, WORK, Grace
 
 logger = logging.getLogger("nitro_py.app")
@@ -52,6 +53,14 @@ class GracefulServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._ready is not None:
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks after connections once a second, at the tenth of uvicorn's ticks."""
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, HttpProtocol):
+                    connection.tick()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the stop at the first signal, from which on the app is not ready; a second one hurries it."""

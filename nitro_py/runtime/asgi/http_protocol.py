@@ -15,7 +15,8 @@ from nitro_py.runtime.asgi.access_log import find_access_log
 from nitro_py.runtime.asgi.exchange import Exchange
 from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
 from nitro_py.runtime.asgi.idle import IdleTimer
-from nitro_py.runtime.asgi.scope import describe_connection, make_scope
+from nitro_py.runtime.asgi.limits import DEFAULT_LIMITS, NO_WORD, Guard, Limits, Refusal
+from nitro_py.runtime.asgi.scope import describe_connection, make_parser, make_scope
 from nitro_py.runtime.direct import DIRECT_EXTENSION
 
 logger = logging.getLogger("uvicorn.error")
@@ -35,6 +36,7 @@ class HttpProtocol(asyncio.Protocol):
         config: uvicorn's configuration.
         server_state: What uvicorn knows of all connections.
         app_state: What the lifespan left for each request's scope.
+        limits: How much a client may have.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class HttpProtocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if not config.loaded:
             config.load()
@@ -54,8 +57,9 @@ class HttpProtocol(asyncio.Protocol):
         self._config = config
         self._app = cast(Any, config.loaded_app)
         self._app_state = app_state
-        self._parser: Any = self._make_parser()
+        self._parser: Any = make_parser(self)
         self._base: dict[str, Any] = {}
+        self._guard = Guard(limits)
         self._read_paused = False
         self._room: asyncio.Event | None = None
         self._url = b""
@@ -75,6 +79,8 @@ class HttpProtocol(asyncio.Protocol):
         """Begins a connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.state.connections.add(cast(Any, self))
+        if not self._guard.admit(len(self.state.connections)):
+            self.transport.abort()
         self._base = describe_connection(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,15 +100,26 @@ class HttpProtocol(asyncio.Protocol):
         """Takes bytes from the client."""
         if self._broken:
             return
+        if refusal := self._guard.take(len(data)):
+            self._refuse(refusal)
+            return
         try:
             self._feed(data)
         except httptools.HttpParserError:
             logger.warning(INVALID_REQUEST)
-            self._refuse()
+            self._refuse(Refusal(400, INVALID_REQUEST))
 
-    def eof_received(self) -> bool:
-        """Closes a connection whose client says nothing more."""
-        return False
+    def tick(self) -> None:
+        """Ends a connection whose client keeps us waiting for too long; called once a second."""
+        parsing = self._parsing
+        refusal = self._guard.tick(
+            reads_body=parsing is not None and not self._read_paused and not parsing.holds_back,
+            unsent=self.transport.get_write_buffer_size() if self.write_paused else 0,
+        )
+        if refusal is NO_WORD:
+            self.transport.abort()
+        elif refusal and not self._broken:
+            self._refuse(refusal)
 
     def pause_writing(self) -> None:
         """Notes that the client takes bytes more slowly than they come."""
@@ -146,6 +163,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         self._idle.stop()
+        self._guard.begin_head()
         self._url = b""
         self._headers = []
         self._expects_continue = False
@@ -164,12 +182,16 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Starts the app for a request, or lets it wait for the answers before its own."""
         self._parsing = None
+        refusal = self._guard.end_head(self._url, self._headers)
         # Whoever asked for the connection's end has no more to ask.
         if self._last:
             return
+        if refusal:
+            self._refuse(refusal)
+            return
         parser = self._parser
         version = parser.get_http_version()
-        if parser.should_upgrade() and version == "1.1" and self._current is None and self._takes_sockets():
+        if parser.should_upgrade() and version == "1.1" and self._current is None and wants_socket(self._headers):
             self._upgrading = True
             return
         name = parser.get_method()
@@ -194,6 +216,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Takes a piece of a request's body."""
+        self._guard.progress()
         exchange = self._parsing
         if exchange is not None and exchange.feed(body) > BODY_LIMIT:
             self._pause_reading()
@@ -220,12 +243,6 @@ class HttpProtocol(asyncio.Protocol):
             self.resume_reading()
             self._idle.start()
 
-    def _make_parser(self) -> Any:
-        parser = httptools.HttpRequestParser(self)
-        # Otherwise bytes behind a last request would be an error before that request is answered.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
-
     def _start(self, exchange: Exchange, scope: dict[str, Any]) -> None:
         self._current = exchange
         exchange.start(self._app, scope)
@@ -234,9 +251,6 @@ class HttpProtocol(asyncio.Protocol):
         if not self._read_paused:
             self._read_paused = True
             self.transport.pause_reading()
-
-    def _takes_sockets(self) -> bool:
-        return self._config.ws_protocol_class is not None and wants_socket(self._headers)
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -249,7 +263,7 @@ class HttpProtocol(asyncio.Protocol):
                     self._hand_over(data)
                     return
                 # Another protocol than ours, or a socket behind a request without its answer: HTTP goes on.
-                self._parser = self._make_parser()
+                self._parser = make_parser(self)
 
     def _hand_over(self, rest: bytes) -> None:
         """Hands the connection over to the WebSocket protocol, with what came behind the handshake."""
@@ -266,8 +280,8 @@ class HttpProtocol(asyncio.Protocol):
         if rest:
             protocol.data_received(rest)
 
-    def _refuse(self) -> None:
-        """Answers what is no HTTP with 400, unless an answer is under way, which ends the connection then."""
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers a request in the app's place, unless an answer is under way, and ends the connection then."""
         current = self._current
         self._last = self._broken = True
         if current is not None and current is not self._parsing:
@@ -278,7 +292,7 @@ class HttpProtocol(asyncio.Protocol):
             last.keep_alive = False
             return
         if current is None or not current.started:
-            self.transport.write(encode_refusal(self.state.default_headers))
+            self.transport.write(encode_refusal(*refusal, self.state.default_headers))
         if current is not None:
             self._current = None
             current.disconnect()

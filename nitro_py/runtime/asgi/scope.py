@@ -1,4 +1,4 @@
-"""The ASGI scope of an HTTP request (ASGI specification, HTTP 2.3)."""
+"""Reading an HTTP request: its parser, and its ASGI scope (ASGI specification, HTTP 2.3)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def make_scope(
         "query_string": url.query or b"",
         "headers": headers,
     }
+
+
+def make_parser(protocol: object) -> Any:
+    """Makes what parses a connection's requests and calls its protocol."""
+    parser = httptools.HttpRequestParser(protocol)
+    # Otherwise bytes behind a last request would be an error before that request is answered.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def _read_address(address: Any) -> tuple[str, int] | None:

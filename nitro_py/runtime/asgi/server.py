@@ -7,6 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
+from nitro_py.runtime.asgi.limits import make_limits
 from nitro_py.runtime.asgi.logs import announce, make_log_config
 from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
 from nitro_py.runtime.ports import format_url
@@ -34,21 +37,23 @@ def serve(
         front: What answers in the app's place and hands on to it, as `nitropy dev` needs.
         ready: Is called once the app serves, in place of the line that tells its URL.
     """
-    settings = application.app.settings.websocket
+    every = application.app.settings
+    settings = every.websocket
     config = uvicorn.Config(
         front or application,
-        http=HttpProtocol,
+        http=cast(Any, partial(HttpProtocol, limits=make_limits(every))),
         ws=WebSocketProtocol,
         ws_max_size=settings.max_message,
         ws_ping_interval=settings.idle_timeout or None,
         ws_ping_timeout=settings.idle_timeout or None,
         ws_per_message_deflate=settings.compression,
+        timeout_keep_alive=every.http.keep_alive,
         lifespan="on",
-        log_config=make_log_config(application.app.settings.log),
+        log_config=make_log_config(every.log),
         server_header=False,
     )
     if ready is None:
-        announce(f"Listening on {format_url(listener)}", application.app.settings.log)
+        announce(f"Listening on {format_url(listener)}", every.log)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
