@@ -9,6 +9,8 @@ from nitro_py.build.dependencies import pin_requirements
 from nitro_py.build.parts import fill_part
 from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
+from nitro_py.build.settings import NitroConfig
+from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.backplane.registry import find_client
 from nitro_py.runtime.manifest import MANIFEST_NAME
 
@@ -19,6 +21,24 @@ REQUIREMENTS = "requirements.txt"
 # What the bundle's own server and runtime import, beside what the handlers import.
 SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "websockets"})
 METRICS_IMPORT = "prometheus_client"
+
+
+class ServerPreset:
+    """Is what presets have in common whose bundle is a server itself: nothing is lacking."""
+
+    __slots__ = ()
+
+    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
+        """Gives everything there is."""
+        return frozenset(CAPABILITIES)
+
+    def advise(self, capability: Capability) -> str | None:
+        """Has nothing to say."""
+        return None
+
+    def detect(self, environ: Mapping[str, str]) -> str | None:
+        """Is never detected: no environment shows that a server is wanted."""
+        return None
 
 
 def emit_server(

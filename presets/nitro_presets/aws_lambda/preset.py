@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal
 
-from nitro_presets.aws_lambda.target import Target, build_python, find_target
+from nitro_presets.aws_lambda.target import Target, find_target
 from nitro_presets.aws_lambda.template import TemplateOptions, render_template
 from nitro_py.build.dependencies import pin_requirements
+from nitro_py.build.linux import build_python
 from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.build.settings import NitroConfig

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from nitro_py.build.linux import build_python, linux_markers
 from nitro_py.build.settings import AwsSettings
 from nitro_py.errors import BuildError
 
@@ -44,26 +44,12 @@ class Target:
     @property
     def markers(self) -> dict[str, str]:
         """The target in the words of requirements' markers (PEP 508)."""
-        return {
-            "implementation_name": "cpython",
-            "os_name": "posix",
-            "platform_machine": _UV_ARCHITECTURES[self.architecture],
-            "platform_python_implementation": "CPython",
-            "platform_system": "Linux",
-            "python_full_version": f"{self.python_version}.0",
-            "python_version": self.python_version,
-            "sys_platform": "linux",
-        }
+        return linux_markers(self.python_version, _UV_ARCHITECTURES[self.architecture])
 
     @property
     def takes_bytecode(self) -> bool:
         """Whether byte code of this Python is that of the target's."""
         return self.python_version == build_python()
-
-
-def build_python() -> str:
-    """Names the Python that builds."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def find_target(settings: AwsSettings) -> Target:

@@ -6,7 +6,7 @@ import math
 import re
 
 from nitro_presets.container.entry import DEFAULT_PORT
-from nitro_presets.container.platforms import build_python
+from nitro_py.build.linux import build_python
 from nitro_py.build.parts import fill_part, read_part
 from nitro_py.build.settings import NitroConfig
 from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH

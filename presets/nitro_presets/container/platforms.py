@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from nitro_py.build.linux import build_python, linux_markers
 from nitro_py.errors import BuildError
 
 Architecture = Literal["amd64", "arm64"]
@@ -37,16 +37,7 @@ class Platform:
     @property
     def markers(self) -> dict[str, str]:
         """The platform in the words of requirements' markers (PEP 508)."""
-        return {
-            "implementation_name": "cpython",
-            "os_name": "posix",
-            "platform_machine": _MACHINES[self.architecture],
-            "platform_python_implementation": "CPython",
-            "platform_system": "Linux",
-            "python_full_version": f"{self.python}.0",
-            "python_version": self.python,
-            "sys_platform": "linux",
-        }
+        return linux_markers(self.python, _MACHINES[self.architecture])
 
 
 def find_build_platform() -> Platform:
@@ -61,8 +52,3 @@ def find_build_platform() -> Platform:
         listed = ", ".join(f"`{name}`" for name in sorted(names))
         raise BuildError(f"This machine's processor is `{machine}`: expected one of {listed}.")
     return Platform(names[machine], build_python())
-
-
-def build_python() -> str:
-    """Gives the version of the Python that builds, such as `3.13`."""
-    return "{}.{}".format(*sys.version_info)

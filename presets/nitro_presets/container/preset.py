@@ -8,29 +8,15 @@ from dataclasses import dataclass, replace
 from nitro_presets.container.files import PACKAGE, list_imports, render_files
 from nitro_presets.container.platforms import find_build_platform
 from nitro_py.build.preset import BuildInput, Bundle, ImageRequest
-from nitro_py.build.server_bundle import emit_server
-from nitro_py.build.settings import NitroConfig
-from nitro_py.capabilities import CAPABILITIES, Capability
+from nitro_py.build.server_bundle import ServerPreset, emit_server
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerPreset:
+class ContainerPreset(ServerPreset):
     """Builds for whatever runs containers."""
 
     name: str = "container"
     summary: str = "a container image, or what builds it, with compose and Kubernetes files for many replicas"
-
-    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Gives everything there is."""
-        return frozenset(CAPABILITIES)
-
-    def advise(self, capability: Capability) -> str | None:
-        """Has nothing to say: nothing is lacking."""
-        return None
-
-    def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Is never detected: what builds an image does not tell."""
-        return None
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle."""

@@ -63,24 +63,12 @@ def demo_image(
     """Builds the demo's image with its Dockerfile, and names it."""
     folder = tmp_path_factory.mktemp("pip")
     wheels, settings = folder / "wheels", folder / "pip.conf"
-    python = run_in_base(engine, base_image)
+    python = engine.find_python(base_image)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     command += ["--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
     command += ["--requirement", str(demo_output / "server/requirements.txt")]
     run(*command)
     # The build sees no index, as it may be on a machine that has none.
     settings.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    options = (f"--secret=id=pip,src={settings}", f"--volume={wheels}:/wheels:ro")
-    local = ("--isolation=chroot", "--pull-never", f"--build-arg=BASE_IMAGE={base_image}")
-    engine.buildah("bud", *local, "--layers", "--format=docker", *options, f"--tag={DEMO}", demo_output)
+    engine.build(demo_output, base_image, DEMO, f"--secret=id=pip,src={settings}", f"--volume={wheels}:/wheels:ro")
     return DEMO
-
-
-def run_in_base(engine: Engine, image: str) -> str:
-    """Gives the version of an image's Python."""
-    work = engine.buildah("from", "--pull-never", image).stdout.strip()
-    code = "import sys; print('{}.{}'.format(*sys.version_info))"
-    try:
-        return engine.buildah("run", "--isolation", "chroot", work, "--", "python3", "-c", code).stdout.strip()
-    finally:
-        engine.buildah("rm", work)

@@ -90,6 +90,20 @@ class Engine:
         (described,) = json.loads(self.podman("image", "inspect", image).stdout)
         return described
 
+    def build(self, context: Path, base: str, image: str, *options: str) -> None:
+        """Builds an image with the Dockerfile of a folder."""
+        local = ("--isolation=chroot", "--pull-never", f"--build-arg=BASE_IMAGE={base}")
+        self.buildah("bud", *local, "--layers", "--format=docker", *options, f"--tag={image}", context)
+
+    def find_python(self, image: str) -> str:
+        """Gives the version of an image's Python."""
+        work = self.buildah("from", "--pull-never", image).stdout.strip()
+        code = "import sys; print('{}.{}'.format(*sys.version_info))"
+        try:
+            return self.buildah("run", "--isolation", "chroot", work, "--", "python3", "-c", code).stdout.strip()
+        finally:
+            self.buildah("rm", work)
+
     def add_folder(self, image: str, folder: Path, place: str = "/") -> None:
         """Makes an image of a folder."""
         work = self.buildah("from", "scratch").stdout.strip()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from nitro_py.build.linux import build_python
+from nitro_py.build.pipeline import write_plan
 from nitro_py.testing.conformance import ServerTarget
+from tests.bundles import copy_demo, plan_project
 from tests.presets.container.chat import check_chat, check_clock
-from tests.presets.container.engine import LIMITS, Container, Engine
+from tests.presets.container.engine import LIMITS, Container, Engine, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
@@ -89,6 +93,17 @@ def test_image_says_what_it_is(engine: Engine, demo_image: str) -> None:
     assert config["Labels"]["org.opencontainers.image.title"] == "nitro-app"
     assert config["Labels"]["org.opencontainers.image.base.name"] == "localhost/base:latest"
     assert described["Healthcheck"]["Test"][:2] == ["CMD", "python3"]
+
+
+def test_vendored_bundle_needs_neither_pip_nor_a_shell(engine: Engine, bare_base: Path, tmp_path: Path) -> None:
+    run("skopeo", "copy", "--quiet", f"oci:{bare_base}:latest", engine.name_in_storage("localhost/bare:latest"))
+    if engine.find_python("localhost/bare:latest") != build_python():
+        pytest.skip("the Python of this machine's Debian is not the one that builds")
+    plan = plan_project(copy_demo(tmp_path), vendored=True, preset="container")
+    write_plan(plan)
+    engine.build(plan.output, "localhost/bare:latest", "localhost/vendored:latest")
+    with engine.start("localhost/vendored:latest") as container:
+        assert httpx.post(f"{container.url}/api/echo", json={"text": "hi"}).json() == {"text": "hi"}
 
 
 def test_arguments_are_the_apps(engine: Engine, demo_image: str) -> None:

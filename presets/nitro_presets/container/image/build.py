@@ -14,8 +14,9 @@ from nitro_presets.container.image.base import BaseImage, open_base
 from nitro_presets.container.image.config import ImageOptions, make_config
 from nitro_presets.container.image.layer import write_layer
 from nitro_presets.container.image.python import find_platform
-from nitro_presets.container.platforms import build_python, find_build_platform
+from nitro_presets.container.platforms import find_build_platform
 from nitro_py.build.dependencies import vendor
+from nitro_py.build.linux import build_python
 from nitro_py.build.package import compile_modules
 from nitro_py.build.preset import ImageRequest
 from nitro_py.build.server_bundle import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
