@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -23,7 +24,8 @@ from nitro_py.errors import UsageError
 from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
 
 # What every preset's preview command prints once it listens, followed by the URL.
-LISTENING = "Listening on "
+# As a line of text, or in a line of JSON.
+ANNOUNCEMENT = re.compile(r'(?:{.*"message": ")?Listening on (http://[^\s"]+)')
 
 
 def preview(
@@ -75,9 +77,8 @@ def run_preview(command: list[str], root: Path) -> int:
         try:
             for line in process.stdout:
                 print(line, end="", flush=True)
-                if line.startswith(LISTENING):
-                    url = line.removeprefix(LISTENING).strip()
-                    write_run_file(root, RunningServer(url, token, os.getpid()))
+                if announced := ANNOUNCEMENT.match(line):
+                    write_run_file(root, RunningServer(announced[1], token, os.getpid()))
             status = process.wait()
         finally:
             remove_run_file(root)

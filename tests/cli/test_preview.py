@@ -110,6 +110,12 @@ def test_publish_reaches_a_connected_peer(project: Path) -> None:
     assert fail(project, "publish", "chat", "hi").startswith("Neither `nitropy dev` nor `nitropy preview` runs")
 
 
+def test_address_is_found_in_a_log_of_objects(project: Path) -> None:
+    with serve_project(project, "preview", "--port", "0", environ={"NITRO_LOG": "json"}) as server:
+        assert json.loads((project / ".nitro/run.json").read_text())["url"] == server.url
+        assert end(server) == 0
+
+
 def test_publish_by_address(project: Path, tmp_path: Path) -> None:
     with serve_project(project, "preview", "--port", "0") as server:
         token = json.loads((project / ".nitro/run.json").read_text())["token"]

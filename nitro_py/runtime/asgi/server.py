@@ -52,8 +52,7 @@ def serve(
         log_config=make_log_config(every.log),
         server_header=False,
     )
-    if ready is None:
-        announce(f"Listening on {format_url(listener)}", every.log)
+    ready = ready or partial(announce, f"Listening on {format_url(listener)}", every.log)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -79,18 +79,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_project(write_files(tmp_path_factory.mktemp("grace"), PROJECT))
 
 
-@contextmanager
-def run_ready(bundle: Path, **environ: str) -> Iterator[Server]:
-    """Runs the bundle, from when signals are the server's own."""
-    with run_bundle(bundle, environ=environ) as server:
-        assert httpx.get(f"{server.url}/_nitro/ready").status_code == 200
-        yield server
-
-
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
     """Runs the bundle with a grace period that tests can wait for."""
-    with run_ready(bundle, NITRO_SERVER__GRACE=str(GRACE)) as server:
+    with run_bundle(bundle, environ={"NITRO_SERVER__GRACE": str(GRACE)}) as server:
         yield server
 
 
@@ -174,7 +166,7 @@ def test_hook_that_takes_too_long_is_left(server: Server) -> None:
 
 
 def test_plugin_that_takes_too_long_is_left(bundle: Path) -> None:
-    with run_ready(bundle, NITRO_SERVER__GRACE=str(GRACE), PLUGIN="15") as server:
+    with run_bundle(bundle, environ={"NITRO_SERVER__GRACE": str(GRACE), "PLUGIN": "15"}) as server:
         status, seconds = end(server, signal.SIGTERM)
     assert status == 0
     assert seconds < GRACE + ROOM
@@ -196,7 +188,7 @@ def test_blocked_loop_is_ended_and_shown(server: Server) -> None:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_hurries(bundle: Path, second: signal.Signals) -> None:
-    with run_ready(bundle) as server, ExitStack() as stack:
+    with run_bundle(bundle) as server, ExitStack() as stack:
         sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(100)]
         request = Request(server, "/sleep/15")
         status, seconds = end(server, signal.SIGTERM, second)
@@ -209,7 +201,7 @@ def test_second_signal_hurries(bundle: Path, second: signal.Signals) -> None:
 
 
 def test_ctrl_c_waits_for_requests_only(bundle: Path) -> None:
-    with run_ready(bundle, NITRO_SERVER__DRAIN_DELAY="10") as server, ExitStack() as stack:
+    with run_bundle(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": "10"}) as server, ExitStack() as stack:
         sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(300)]
         request = Request(server, "/sleep/1")
         status, seconds = end(server, signal.SIGINT)
@@ -221,7 +213,7 @@ def test_ctrl_c_waits_for_requests_only(bundle: Path) -> None:
 
 
 def test_server_without_clients_stops_at_once(bundle: Path) -> None:
-    with run_ready(bundle) as server:
+    with run_bundle(bundle) as server:
         status, seconds = end(server, signal.SIGTERM)
     assert status == 0
     assert seconds < ROOM
