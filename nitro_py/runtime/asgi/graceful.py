@@ -13,7 +13,9 @@ from types import FrameType
 import uvicorn
 
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.fair_listener import FairListener
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
+from nitro_py.runtime.asgi.shares import Shares
 from nitro_py.runtime.grace import HURRY, PLUGINS, WORK, Grace
 
 logger = logging.getLogger("nitro_py.app")
@@ -36,12 +38,19 @@ class GracefulServer(uvicorn.Server):
         config: What uvicorn shall do.
         application: The app, whatever stands in front of it.
         ready: Is called once connections are accepted.
+        shares: What the workers of the port know of each other, if there are others.
     """
 
     def __init__(
-        self, config: uvicorn.Config, application: Application, ready: Callable[[], None] | None = None
+        self,
+        config: uvicorn.Config,
+        application: Application,
+        ready: Callable[[], None] | None = None,
+        shares: Shares | None = None,
     ) -> None:
         super().__init__(config)
+        self._shares = shares
+        self._listeners: list[FairListener] = []
         self._ready = ready
         self._application = application
         self._app = application.app
@@ -50,7 +59,14 @@ class GracefulServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the app, then accepts connections."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        if self._shares is None or sockets is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._listeners = [
+                FairListener(listener, self._make_protocol, self._count_connections, self._shares)
+                for listener in sockets
+            ]
         if self.started and self._ready is not None:
             self._ready()
 
@@ -83,6 +99,8 @@ class GracefulServer(uvicorn.Server):
         grace.begin_work()
         for server in self.servers:
             server.close()
+        for fair in self._listeners:
+            fair.close()
         for listener in sockets or []:
             listener.close()
         last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if grace.patient else 0.0))
@@ -94,6 +112,13 @@ class GracefulServer(uvicorn.Server):
         await self._finish_requests(grace)
         if await grace.wait([self.lifespan.shutdown()], PLUGINS):
             logger.error("The plugins had not stopped when their time was over.")
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _count_connections(self) -> int:
+        return len(self.server_state.connections)
 
     def _announce_end(self) -> None:
         """Tells clients that keep a connection to use another from their next answer on."""

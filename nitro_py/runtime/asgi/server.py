@@ -18,6 +18,7 @@ from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.limits import make_limits
 from nitro_py.runtime.asgi.logs import announce, make_log_config
+from nitro_py.runtime.asgi.shares import Shares
 from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
 from nitro_py.runtime.ports import format_url
 
@@ -28,6 +29,7 @@ def serve(
     *,
     front: ASGIApplication | None = None,
     ready: Callable[[], None] | None = None,
+    shares: Shares | None = None,
 ) -> None:
     """Serves an app on a bound socket until a signal stops it.
 
@@ -36,6 +38,7 @@ def serve(
         listener: The socket, bound and listening.
         front: What answers in the app's place and hands on to it, as `nitropy dev` needs.
         ready: Is called once the app serves, in place of the line that tells its URL.
+        shares: What the workers of the port know of each other, if there are others.
     """
     every = application.app.settings
     settings = every.websocket
@@ -56,4 +59,4 @@ def serve(
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        GracefulServer(config, application, ready).run(sockets=[listener])
+        GracefulServer(config, application, ready, shares).run(sockets=[listener])

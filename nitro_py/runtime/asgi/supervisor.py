@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from nitro_py.runtime.asgi.shares import leave_shares, make_shares
+
 logger = logging.getLogger("nitro_py.workers")
 
 # A worker that lives shorter than this died at once, in seconds.
@@ -58,7 +60,7 @@ class Supervisor:
         count: How many workers.
         grace: How long a worker may take to stop, in seconds.
         ready: Is called once all of them serve.
-        board: The descriptor of what they share beside the listener, if there is anything.
+        board: The descriptor of the memory for their figures, if they are measured.
     """
 
     def __init__(
@@ -78,7 +80,8 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._ready = ready
-        self._board = () if board is None else (board,)
+        self._shares = make_shares(count)
+        self._memory = (self._shares,) if board is None else (self._shares, board)
         self._announced = False
         self._kill_at: float | None = None
         self._status = 0
@@ -105,8 +108,8 @@ class Supervisor:
         descriptors = (self._listener.fileno(), theirs.fileno())
         with theirs:
             process = subprocess.Popen(
-                [*self._command, *map(str, (*descriptors, place, *self._board))],
-                pass_fds=(*descriptors, *self._board),
+                [*self._command, *map(str, (*descriptors, place, *self._memory))],
+                pass_fds=(*descriptors, *self._memory),
                 # In a group of its own, so that Ctrl+C reaches it once, by us.
                 process_group=0,
             )
@@ -147,6 +150,7 @@ class Supervisor:
                 worker.process.wait()
         for place, worker in enumerate(self._workers):
             if worker.due is None and worker.process.poll() is not None:
+                leave_shares(self._shares, place)
                 self._bury(worker)
             elif worker.due is not None and now >= worker.due and not self._stopping:
                 self._workers[place] = self._start(place, worker.deaths)

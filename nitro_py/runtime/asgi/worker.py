@@ -9,13 +9,14 @@ import threading
 from functools import partial
 
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.shares import Shares
 from nitro_py.runtime.asgi.supervisor import READY
 from nitro_py.runtime.metrics.board import Board
 from nitro_py.runtime.metrics.figures import take_figures
 
 
 def serve_worker(
-    application: Application, listener: int, channel: int, place: int, board: int | None = None
+    application: Application, listener: int, channel: int, place: int, shares: int, board: int | None = None
 ) -> None:
     """Serves an app until a signal stops it, or its parent is gone.
 
@@ -24,7 +25,8 @@ def serve_worker(
         listener: The descriptor of the socket that it shares with the other workers.
         channel: The descriptor of the socket that leads to its parent.
         place: The worker's number, counted from 0; one that takes the place of another has the same.
-        board: The descriptor of the workers' shared memory, if they are measured.
+        shares: The descriptor of the memory in which workers count their connections.
+        board: The descriptor of the memory in which they leave their figures, if they are measured.
     """
     from nitro_py.runtime.asgi.server import serve
 
@@ -38,7 +40,7 @@ def serve_worker(
             app.meter.board = Board(board, place)
             app.meter.board.keep(partial(take_figures, app, app.meter))
 
-    serve(application, socket.socket(fileno=listener), ready=begin)
+    serve(application, socket.socket(fileno=listener), ready=begin, shares=Shares(shares, place))
 
 
 def stop_with_parent(parent: socket.socket) -> None:

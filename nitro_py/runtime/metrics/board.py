@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable
 from typing import Final
 
+from nitro_py.runtime.memory import make_memory
 from nitro_py.runtime.metrics.figures import Figures
 
-# The room of each worker in bytes, some 5,000 series; what nobody writes takes no memory.
+# The room of each worker in bytes, some 5,000 series.
 ROOM: Final = 1024 * 1024
 # How often a worker leaves its figures, in seconds.
 INTERVAL: Final = 1.0
@@ -23,14 +23,7 @@ _TRIES: Final = 5
 
 def make_board(count: int) -> int:
     """Makes the memory for a number of workers, and gives its descriptor, for them to inherit."""
-    if hasattr(os, "memfd_create"):
-        # Not a file: a container may have no place to write.
-        descriptor = os.memfd_create("nitro-metrics")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, count * ROOM)
-    return descriptor
+    return make_memory("nitro-metrics", count * ROOM)
 
 
 class Board:

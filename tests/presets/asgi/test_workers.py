@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -134,6 +134,17 @@ def test_workers_share_the_port_and_stop_in_peace(bundle: Path, number: signal.S
         assert all(f"stopped {pid}\n" in server.read_log() for pid in workers)
         with pytest.raises(httpx.TransportError):
             ask_pid(server)
+
+
+def test_connections_that_stay_are_shared_out(bundle: Path) -> None:
+    with run_workers(bundle, 2) as server, ExitStack() as stack:
+        workers = find_workers(server, 2)
+        counts = dict.fromkeys(workers, 0)
+        for _ in range(40):
+            client = stack.enter_context(httpx.Client(verify=False, trust_env=False, timeout=PATIENCE))
+            counts[client.get(f"{server.url}/pid").json()] += 1
+        # Not always even: one that is busy for longer than the others wait misses its turn.
+        assert min(counts.values()) >= 12, counts
 
 
 def test_worker_that_dies_is_replaced(bundle: Path) -> None:
