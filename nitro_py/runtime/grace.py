@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -102,6 +101,9 @@ async def say_goodbyes(goodbyes: Sequence[Goodbye], grace: Grace) -> None:
         goodbyes: Ends one connection each.
         grace: The grace period.
     """
+    # Loaded at the stop only.
+    import random
+
     order = random.sample(goodbyes, len(goodbyes))
     window = min(len(order) / PACE, grace.left(GOODBYES))
     began = time.monotonic()

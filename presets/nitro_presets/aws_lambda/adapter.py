@@ -5,34 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-from nitro_presets.aws_lambda.edge import HIDDEN, SECRET_VARIABLE
 from nitro_presets.aws_lambda.socket.context import StoredContext, keep_stored
 from nitro_presets.aws_lambda.socket.envelope import unwrap_text
-from nitro_presets.aws_lambda.socket.events import read_body, read_handshake, receive_nothing
-from nitro_presets.aws_lambda.socket.fanout import resume_jobs
+from nitro_presets.aws_lambda.socket.events import read_body
 from nitro_presets.aws_lambda.socket.hub import AwsHub
-from nitro_presets.aws_lambda.socket.jobs import run_job
 from nitro_presets.aws_lambda.socket.platform import Platform, enter_hop
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
-from nitro_py.errors import HTTPError
+from nitro_py.encoding import encode_frame
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks import run_hook
-from nitro_py.runtime.http import make_event
-from nitro_py.runtime.router import Match
-from nitro_py.runtime.upgrade import Refusal, decide_upgrade
-from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler, settle
+from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How long a connection can live, in seconds: two hours, and what the platform may take to say so.
-LIFETIME = 2 * 60 * 60 + 300
-# Headers with secrets, which are not kept beside the connection unless configured.
-SECRET_HEADERS = frozenset({"authorization", "cookie"})
 # How long a message first waits for an open hook that runs elsewhere, in seconds, and at most.
 OPEN_PAUSE = 0.02
 OPEN_PAUSE_MAX = 0.25
@@ -78,7 +67,10 @@ class SocketFunction:
         context = event["requestContext"]
         match context["eventType"]:
             case "CONNECT":
-                return await self._connect(event, context["connectionId"])
+                # Loaded by the first handshake: an environment that answers messages may never see one.
+                from nitro_presets.aws_lambda.socket.connect import connect
+
+                return await connect(self._app, self._platform, event)
             case "MESSAGE":
                 await self._message(event, context["connectionId"], time_left)
             case "DISCONNECT":
@@ -90,48 +82,6 @@ class SocketFunction:
                 else:
                     await self._work(work, time_left)
         return {"statusCode": 200}
-
-    async def _connect(self, event: dict[str, Any], id: str) -> Answer:
-        try:
-            scope = read_handshake(event, self._app.manifest.routes, os.environ.get(SECRET_VARIABLE))
-        except HTTPError as error:
-            return {"statusCode": error.status}
-        match = self._app.router.match("GET", scope["raw_path"].decode(), "websocket")
-        handler = self._app.handler_of(match.route) if isinstance(match, Match) else None
-        if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):
-            return {"statusCode": 404}
-        decision, request = await decide_upgrade(
-            handler,
-            make_event(self._app, match, scope, receive_nothing),
-            middleware=self._app.middleware,
-            settings=self._app.settings.websocket,
-            offered=tuple(scope["subprotocols"]),
-            development=self._app.development,
-        )
-        if isinstance(decision, Refusal):
-            return {"statusCode": refusal_status(decision.answer)}
-        now = time.time()
-        kept = [pair for pair in request.headers.pairs() if self._keeps(pair[0])]
-        row = ConnectionRow(
-            id=id,
-            route=match.route.path,
-            url=request.url,
-            headers=tuple(kept),
-            params=dict(request.params),
-            remote_address=request.remote_address,
-            namespace=request.path if decision.namespace is None else decision.namespace,
-            protocol=decision.protocol,
-            context=dict(decision.context),
-            connected_at=now,
-            expires_at=int(now) + LIFETIME,
-            open_state="none" if handler.open is None else "pending",
-        )
-        if not await self._store.put_connection(row):
-            # The peer left before it was here; its `$disconnect` found nothing to close.
-            await self._platform.start({"kind": "close", "id": id})
-        elif handler.open is not None:
-            await self._platform.start({"kind": "open", "id": id})
-        return accepted(decision)
 
     async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft) -> None:
         row = await self._store.get_connection(id)
@@ -227,9 +177,16 @@ class SocketFunction:
             case "left":
                 details = CloseDetails(work["code"], work["reason"])
                 await self._end(work["id"], details, time_left, disconnected=True)
+            case "publish":
+                frame = encode_frame(work["data"])
+                await self._hub.publish(work["topic"], frame, namespace=work["namespace"])
             case "job":
+                from nitro_presets.aws_lambda.socket.jobs import run_job
+
                 await run_job(self._platform, work, time_left)
             case "sweep":
+                from nitro_presets.aws_lambda.socket.fanout import resume_jobs
+
                 await resume_jobs(self._platform, time_left)
                 await self._sweep(time_left)
 
@@ -254,28 +211,3 @@ class SocketFunction:
                 assert isinstance(handler, WebSocketHandler)
                 return handler
         raise LookupError(f"The route `{row.route}` of peer `{row.id}` is no longer served.")
-
-    def _keeps(self, name: str) -> bool:
-        if name in SECRET_HEADERS:
-            return name in self._platform.settings.keep_headers
-        return name not in HIDDEN
-
-
-def accepted(decision: Upgrade) -> Answer:
-    """Makes the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
-    if decision.headers:
-        logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
-    if decision.protocol is None:
-        return {"statusCode": 200}
-    return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": decision.protocol}}
-
-
-def refusal_status(answer: Any) -> int:
-    """Gives the status of a refusal; the gateway tells the client nothing else."""
-    if isinstance(answer, HTTPError):
-        return answer.status
-    if isinstance(answer, BaseException):
-        return 500
-    status = getattr(answer, "status", None) or getattr(answer, "status_code", None)
-    # A refusal that names no status of its own, or one of success, still means no.
-    return status if isinstance(status, int) and status >= 300 else 403

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.lazy_hub import LazyHub
+from nitro_presets.aws_lambda.lazy import make_lazily
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.loop import run
 from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
-from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.tasks import wait_for_tasks
+
+if TYPE_CHECKING:
+    from nitro_presets.aws_lambda.socket.platform import Invoker
+    from nitro_presets.aws_lambda.store.contracts import TableClient
+    from nitro_presets.aws_lambda.store.jobs import Jobs
+    from nitro_py.runtime.contracts import Hub
 
 # What is kept of an invocation's time for its own end, in seconds.
 MARGIN = 0.5
@@ -74,24 +79,21 @@ def make_socket_function(folder: Path) -> Any:
 def make_platform(manifest: Manifest) -> Any:
     """Makes the clients of the services that the functions use."""
     from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-    from nitro_presets.aws_lambda.client.invoke import LambdaClient
     from nitro_presets.aws_lambda.client.management import ManagementClient
     from nitro_presets.aws_lambda.client.service import Retry
-    from nitro_presets.aws_lambda.socket.platform import Platform
-    from nitro_presets.aws_lambda.socket.posts import CONCURRENCY
+    from nitro_presets.aws_lambda.socket.platform import CONCURRENCY, Platform
     from nitro_presets.aws_lambda.socket.settings import AwsSettings
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-    from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
 
     settings = AwsSettings.from_json(manifest.settings.get("aws", {}))
     client = DynamoClient(os.environ["NITRO_TABLE"])
     platform = Platform(
         store=DynamoStore(client, shards=settings.shards),
-        jobs=DynamoJobs(client),
+        jobs=make_lazily(lambda: make_jobs(client)),
         poster=ManagementClient(
             os.environ["NITRO_CALLBACK_URL"], connections=CONCURRENCY, retry=Retry(attempts=POST_ATTEMPTS)
         ),
-        invoker=LambdaClient(),
+        invoker=make_lazily(make_invoker),
         function=os.environ.get("NITRO_WEBSOCKET_FUNCTION") or os.environ["AWS_LAMBDA_FUNCTION_NAME"],
         settings=settings,
     )
@@ -103,12 +105,26 @@ def make_platform(manifest: Manifest) -> Any:
     return platform
 
 
+def make_jobs(client: TableClient) -> Jobs:
+    """Makes what keeps the parts of large publications."""
+    from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
+
+    return DynamoJobs(client)
+
+
+def make_invoker() -> Invoker:
+    """Makes the client by which functions are called."""
+    from nitro_presets.aws_lambda.client.invoke import LambdaClient
+
+    return LambdaClient()
+
+
 def make_http_function(folder: Path) -> Any:
     """Makes the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
     from nitro_presets.aws_lambda.http.function import HttpFunction
 
     manifest = read_manifest(folder)
-    hub = LazyHub(lambda: make_hub(manifest)) if os.environ.get("NITRO_TABLE") else None
+    hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get("NITRO_TABLE") else None
     return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
 
 

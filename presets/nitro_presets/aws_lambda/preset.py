@@ -22,7 +22,7 @@ PUBLIC = "public"
 VENDOR = "vendor"
 ARCHIVE = "function.zip"
 TEMPLATE = "template.yaml"
-SHIPPED = ("adapter.py", "client", "edge.py", "entry.py", "http", "lazy_hub.py", "runtime", "socket", "store")
+SHIPPED = ("adapter.py", "client", "edge.py", "entry.py", "http", "lazy.py", "runtime", "socket", "store")
 WRAPPER = "nitro_wrapper.sh"
 STUBS = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.

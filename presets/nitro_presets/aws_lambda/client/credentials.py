@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -215,6 +214,8 @@ async def _ask(transport: Transport, target: str, headers: Mapping[str, str]) ->
 
 
 def _read_answer(body: bytes) -> Credentials:
+    from datetime import datetime
+
     try:
         answer = json.loads(body)
         return Credentials(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +59,10 @@ class Retry:
 
     def pause(self, attempt: int) -> float:
         """Draws the pause after an attempt, counted from 1, in seconds."""
-        return random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
+        # Loaded by the first call that fails.
+        from random import uniform
+
+        return uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
 
 
 DEFAULT_RETRY = Retry()

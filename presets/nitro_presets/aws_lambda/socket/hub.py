@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator
 from nitro_presets.aws_lambda.socket.channel import AwsChannel
 from nitro_presets.aws_lambda.socket.context import store_changes
 from nitro_presets.aws_lambda.socket.envelope import wrap_frame
-from nitro_presets.aws_lambda.socket.fanout import fan_out
 from nitro_presets.aws_lambda.socket.platform import Platform
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
-from nitro_presets.aws_lambda.store.jobs import Publication
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
@@ -83,6 +81,9 @@ class AwsHub:
             UnsupportedError: The frame is binary, and no envelope is configured.
             BackplaneError: The subscribers cannot be read, or the work cannot be handed on.
         """
+        from nitro_presets.aws_lambda.socket.fanout import fan_out
+        from nitro_presets.aws_lambda.store.jobs import Publication
+
         text = wrap_frame(frame, self.platform.settings.binary)
         publication = Publication(make_id(), topic, text, namespace, exclude)
         await store_changes()

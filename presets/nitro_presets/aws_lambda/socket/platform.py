@@ -9,15 +9,19 @@ import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nitro_presets.aws_lambda.socket.settings import AwsSettings
 from nitro_presets.aws_lambda.store.contracts import Store
-from nitro_presets.aws_lambda.store.jobs import Jobs
 from nitro_py.errors import BackplaneError, NitroError, PeerClosedError
+
+if TYPE_CHECKING:
+    from nitro_presets.aws_lambda.store.jobs import Jobs
 
 logger = logging.getLogger("nitro_py.aws")
 
+# How many posts are under way at most.
+CONCURRENCY = 128
 # How young a connection is when a 410 may only mean that its `$connect` has not returned, in seconds.
 YOUNG = 10.0
 # How long such a 410 is answered by trying again, in seconds, and how often.

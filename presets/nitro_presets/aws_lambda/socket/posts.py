@@ -8,14 +8,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from nitro_presets.aws_lambda.socket.platform import Platform
+from nitro_presets.aws_lambda.socket.platform import CONCURRENCY, Platform
 from nitro_presets.aws_lambda.store.contracts import Subscriber
 from nitro_py.errors import NitroError, PeerClosedError
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How many posts are under way at most.
-CONCURRENCY = 128
 # How many posts a batch has at least, but for the last: the fewer, the fewer slow peers can delay the next batch,
 # and the more often it is written down how far the batches are.
 BATCH = 64

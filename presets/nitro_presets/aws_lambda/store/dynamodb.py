@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -33,6 +32,7 @@ from nitro_presets.aws_lambda.store.rows import (
     due_time,
     judge_close,
     judge_open,
+    make_token,
     read_connection,
     write_connection,
     write_json,
@@ -105,7 +105,7 @@ class DynamoStore:
 
     async def claim_open(self, id: str, lease: float) -> Claim:
         """Claims the open hook."""
-        now, token = self._clock(), secrets.token_hex(8)
+        now, token = self._clock(), make_token()
         values = write_claim(now, lease, token)
         won, found = await update_row(self._client, id, CLAIM_OPEN, MAY_OPEN, values, answer="ALL_NEW")
         row = read_connection(found)
@@ -139,7 +139,7 @@ class DynamoStore:
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
         """Claims the end of a connection."""
-        now, token = self._clock(), secrets.token_hex(8)
+        now, token = self._clock(), make_token()
         values = write_claim(now, lease, token) | {":due": due_time(now + lease)}
         while True:
             won, found = await update_row(self._client, id, CLAIM_CLOSE, MAY_CLOSE, values, answer="ALL_NEW")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from nitro_presets.aws_lambda.store.contracts import Page, TableClient
 from nitro_presets.aws_lambda.store.items import put_row
 from nitro_presets.aws_lambda.store.jobs import LONGEST_RUN, Job, Publication
 from nitro_presets.aws_lambda.store.keys import SLOTS, pick_shard, read_cursor, write_cursor
-from nitro_presets.aws_lambda.store.rows import due_time
+from nitro_presets.aws_lambda.store.rows import due_time, make_token
 from nitro_presets.aws_lambda.store.table import INDEX
 
 JOB_SORT = "j"
@@ -51,7 +50,7 @@ class DynamoJobs:
 
     async def accept(self, publication: Publication, job: Job, lease: float) -> None:
         """Keeps a publication and its first job."""
-        row = self._write(job, lease, secrets.token_hex(8))
+        row = self._write(job, lease, make_token())
         # The text stands alone: escaped as JSON it might be larger than a row.
         row |= {"message_text": publication.text, "publication": write_publication(publication)}
         # Of a repeated call, its own row, which may have been advanced by now.
@@ -60,7 +59,7 @@ class DynamoJobs:
 
     async def add(self, job: Job, lease: float) -> Job | None:
         """Keeps a job unless its key is taken; gives the one that stands there already."""
-        token = secrets.token_hex(8)
+        token = make_token()
         try:
             await put_row(self._client, self._write(job, lease, token), ABSENT)
         except ConditionFailedError as error:
@@ -120,7 +119,7 @@ class DynamoJobs:
         return row if row and row["ttl"] > self._clock() else None
 
     async def _update(self, key: str, change: str, condition: str, values: Mapping[str, object]) -> Job | None:
-        token = secrets.token_hex(8)
+        token = make_token()
         payload = {
             "Key": write_key((job_partition(key), JOB_SORT)),
             "UpdateExpression": change,

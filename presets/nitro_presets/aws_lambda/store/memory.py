@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +24,7 @@ from nitro_presets.aws_lambda.store.rows import (
     due_time,
     judge_close,
     judge_open,
+    make_token,
     write_json,
 )
 
@@ -79,10 +79,8 @@ class MemoryStore:
         now, row = self._clock(), self._rows.get(id)
         lapsed = row is not None and row.open_state == "running" and row.open_lease <= now
         if row is None or row.closing or not (row.open_state == "pending" or lapsed):
-            return judge_open(self._read(id), secrets.token_hex(8))
-        self._rows[id] = replace(
-            row, open_state="running", open_lease=now + lease, open_token=secrets.token_hex(8)
-        )
+            return judge_open(self._read(id), make_token())
+        self._rows[id] = replace(row, open_state="running", open_lease=now + lease, open_token=make_token())
         return Claim("claimed", self._read(id))
 
     async def save(
@@ -125,8 +123,8 @@ class MemoryStore:
         if row is None and disconnected:
             self._marks.setdefault(id, LEFT)
         if row is None or (row.close_state == "running" and row.close_lease > now):
-            return judge_close(self._read(id), secrets.token_hex(8))
-        claimed = replace(row, close_state="running", close_lease=now + lease, close_token=secrets.token_hex(8))
+            return judge_close(self._read(id), make_token())
+        claimed = replace(row, close_state="running", close_lease=now + lease, close_token=make_token())
         self._keep(claimed, due_time(now + lease))
         return Claim("claimed", self._read(id))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,6 +111,11 @@ def write_mark(id: str, mark: str, now: float) -> dict[str, Any]:
         "mark": mark,
         "ttl": due_time(now + MARK_LIFE),
     }
+
+
+def make_token() -> str:
+    """Makes a name for a claim that nobody else has."""
+    return os.urandom(8).hex()
 
 
 def judge_open(row: ConnectionRow | None, token: str) -> Claim:

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.socket.posts import CONCURRENCY
+from nitro_presets.aws_lambda.socket.platform import CONCURRENCY
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
 from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs

@@ -1,0 +1,37 @@
+"""Objects that a function may never use: made, with the modules behind them, when they are first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+
+def make_lazily(make: Callable[[], T]) -> T:
+    """Stands for an object until something is asked of it.
+
+    Args:
+        make: Makes the object.
+
+    Example:
+        >>> make_lazily(lambda: "text").upper()
+        'TEXT'
+    """
+    return cast(T, _Lazy(make))
+
+
+class _Lazy:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        # Bound methods stay: the second call of one does not come here.
+        found = getattr(self._make_once(), name)
+        setattr(self, name, found)
+        return found
+
+    def _make_once(self) -> object:
+        made = self._make()
+        self._make = lambda: made
+        return made
