@@ -193,10 +193,20 @@ def _clean_record(record: Path, target: Path) -> None:
 def _find_providers(path: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     for installed in distributions(path=list(path)):
-        provider = str(canonicalize_name(installed.name))
+        provider = str(canonicalize_name(_read_name(installed)))
         for name in _top_levels(installed):
             found.setdefault(name, set()).add(provider)
     return {name: tuple(sorted(providers)) for name, providers in found.items()}
+
+
+def _read_name(installed: Distribution) -> str:
+    # `installed.name` parses all of the metadata as a mail, which takes longer than the rest of a small build.
+    for line in (installed.read_text("METADATA") or "").splitlines():
+        if not line:
+            break
+        if line.startswith("Name:"):
+            return line.removeprefix("Name:").strip()
+    return installed.name
 
 
 def _top_levels(installed: Distribution) -> set[str]:
@@ -204,7 +214,13 @@ def _top_levels(installed: Distribution) -> set[str]:
     listed = (installed.read_text("top_level.txt") or "").split()
     if listed:
         return {name.partition("/")[0] for name in listed}
-    return {file.parts[0].partition(".")[0] for file in installed.files or () if file.suffix in _MODULES}
+    record = installed.read_text("RECORD")
+    if record is None:
+        files = [str(file) for file in installed.files or ()]
+    else:
+        # Neither does this need the object that `installed.files` makes of each line.
+        files = [row[0] for row in csv.reader(record.splitlines()) if row]
+    return {file.partition("/")[0].partition(".")[0] for file in files if file.endswith(_MODULES)}
 
 
 def _requirements(installed: Distribution, extra: str, target: Mapping[str, str]) -> list[Requirement]:

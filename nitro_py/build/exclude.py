@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
+from functools import cache
 from pathlib import PurePosixPath
 
 # Version control is here and not below: a history holds secrets that were deleted long ago.
@@ -95,4 +97,10 @@ def travels(relative: PurePosixPath) -> bool:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return _compile(patterns).match(name) is not None
+
+
+@cache
+def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    # Each name of a project is held against all of them.
+    return re.compile("|".join(map(translate, patterns)))

@@ -97,17 +97,16 @@ def _explain(output: Path) -> Iterator[None]:
 
 
 def _fill(bundle: Path, files: Mapping[str, bytes], trees: Mapping[str, Path]) -> None:
-    taken: set[PurePosixPath] = set()
+    room = Room(bundle)
     for name, content in sorted(files.items()):
-        path = _check_path(name)
-        target = _make_room(bundle, path, taken)
+        target = room.make(_check_path(name))
         target.write_bytes(content)
         target.chmod(_FILE_MODE)
     for name, tree in sorted(trees.items()):
         folder = _check_path(name)
         for relative in walk_files(tree, PurePosixPath("."), keep=lambda path: True):
             source = tree / relative
-            target = _make_room(bundle, folder / relative, taken)
+            target = room.make(folder / relative)
             shutil.copyfile(source, target)
             runs = source.stat().st_mode & stat.S_IXUSR
             target.chmod(_PROGRAM_MODE if runs else _FILE_MODE)
@@ -123,19 +122,40 @@ def _check_path(name: str) -> PurePosixPath:
     return path
 
 
-def _make_room(bundle: Path, path: PurePosixPath, taken: set[PurePosixPath]) -> Path:
-    """Makes the folders above a new file."""
-    for other in (path, *path.parents):
-        if other in taken:
-            message = f"Two files are in each other's way in the bundle: `{other}` and `{path}`."
+class Room:
+    """Makes the folders above new files, and notices files that are in each other's way.
+
+    Args:
+        bundle: The folder that becomes the bundle.
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        self._bundle = bundle
+        self._files: set[PurePosixPath] = set()
+        self._folders: set[PurePosixPath] = set()
+
+    def make(self, path: PurePosixPath) -> Path:
+        """Gives the place of a new file."""
+        if path in self._files:
+            raise _in_the_way(path, path)
+        target = self._bundle / path
+        # Some file systems take names for the same that are not.
+        if os.path.lexists(target):
+            message = f"`{path}` is both a file and a folder in the bundle, or there under a like name."
             raise BuildError(message, file=str(path), hint="Give the project's file another name.")
-    target = bundle / path
-    if target.exists():
-        message = f"`{path}` is both a file and a folder in the bundle."
-        raise BuildError(message, file=str(path), hint="Give the project's file another name.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    taken.add(path)
-    return target
+        if path.parent not in self._folders:
+            for parent in path.parents:
+                if parent in self._files:
+                    raise _in_the_way(parent, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.update(path.parents)
+        self._files.add(path)
+        return target
+
+
+def _in_the_way(other: PurePosixPath, path: PurePosixPath) -> BuildError:
+    message = f"Two files are in each other's way in the bundle: `{other}` and `{path}`."
+    return BuildError(message, file=str(path), hint="Give the project's file another name.")
 
 
 def _swap(output: Path, bundle: Path, aside: Path) -> None:

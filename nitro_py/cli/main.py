@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from nitro_py import __version__
-from nitro_py.cli.build import build, check
-from nitro_py.cli.deploy import deploy
-from nitro_py.cli.dev import dev
-from nitro_py.cli.init import init
-from nitro_py.cli.inspect import routes, schema
 from nitro_py.cli.output import print_error, print_line
-from nitro_py.cli.preview import preview
-from nitro_py.cli.publish import publish
 from nitro_py.errors import NitroError
+
+# The commands in the order in which help lists them, and the modules that have them.
+COMMANDS = {
+    "init": "init",
+    "dev": "dev",
+    "build": "build",
+    "preview": "preview",
+    "deploy": "deploy",
+    "routes": "inspect",
+    "check": "build",
+    "publish": "publish",
+}
 
 
 def main() -> None:
     """Runs `nitropy`; what its user has done wrong is printed without a traceback, and ends it with 2."""
     try:
-        make_app()()
+        make_app(sys.argv[1] if len(sys.argv) > 1 else None)()
     except NitroError as error:
         print_error(error)
         raise SystemExit(2) from None
 
 
-def make_app() -> typer.Typer:
-    """Puts the commands together."""
+def make_app(wanted: str | None) -> typer.Typer:
+    """Puts the commands together.
+
+    Args:
+        wanted: The first argument: a command is loaded without the others, which it has no use for.
+    """
     plain = not (sys.stdout.isatty() and sys.stderr.isatty())
     app = typer.Typer(
         name="nitropy",
@@ -41,11 +52,12 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None if plain else "markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (init, dev, build, preview, deploy, routes, check, publish):
-        app.command()(command)
-    config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
-    config.command()(schema)
-    app.add_typer(config, name="config")
+    for name in (wanted,) if wanted in COMMANDS else COMMANDS:
+        app.command()(_load(COMMANDS[name], name))
+    if wanted not in COMMANDS:
+        config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
+        config.command()(_load("inspect", "schema"))
+        app.add_typer(config, name="config")
     return app
 
 
@@ -58,3 +70,8 @@ def start(
         print_line(f"nitropy {__version__}")
     elif context.invoked_subcommand is None:
         print_line(context.get_help())
+
+
+def _load(module: str, name: str) -> Callable[..., None]:
+    command: Callable[..., None] = getattr(import_module(f"nitro_py.cli.{module}"), name)
+    return command
