@@ -47,12 +47,21 @@ class JsonFormatter(logging.Formatter):
             fields |= zip(_ACCESS, record.args, strict=False)
         for name, value in vars(record).items():
             if name not in _OWN:
-                fields.setdefault(name, value)
+                fields.setdefault(name, _plain(value))
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(fields, default=str, ensure_ascii=False)
+        # ASCII goes through whatever encoding the output has, and half a character in a client's path, too.
+        return json.dumps(fields)
+
+
+def _plain(value: object) -> object:
+    """Gives a value as JSON can hold it, if need be as text: what cannot be written must not stop the log."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=str))
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
 
 
 class TextFormatter(DefaultFormatter):
