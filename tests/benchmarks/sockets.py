@@ -82,8 +82,8 @@ def open_broadcast(command: Command, subscribers: int) -> Callable[[Bench], Abst
                 used = server.read_cpu() - before
                 return Sample(used / publications / subscribers * 1e6, answer)
 
-            measure(bench.scale(100_000, 50_000))
-            yield lambda: measure(bench.scale(200_000, 60_000))
+            measure(bench.scale(100_000, 40_000))
+            yield lambda: measure(bench.scale(200_000, 80_000))
 
     return open_contender
 
