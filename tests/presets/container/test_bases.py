@@ -15,7 +15,8 @@ from nitro_py.errors import UsageError
 from tests.presets.container.layouts import (
     DEBIAN,
     INDEX,
-    PATH,
+    LAYER,
+    MANIFEST,
     Layout,
     make_base,
     make_docker_archive,
@@ -185,23 +186,56 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     assert refuse(none) == f"The base image `{none}` cannot be read: No such file or directory."
 
 
+def test_archive_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    whole = pack(make_base(tmp_path / "base"), tmp_path / "whole.tar").read_bytes()
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole[: len(whole) // 2 - 100])
+    assert refuse(cut).startswith(f"`{cut}` is no image: ")
+
+
 @pytest.mark.parametrize(
-    ("index", "message"),
+    ("index", "reason"),
     [
-        ("{", "The index in `index.json` is no JSON: "),
-        ("[]", "The index in `index.json` is no JSON object."),
-        ("{}", "The base holds 0 images for `linux/amd64`: expected one (it has none)."),
-        ('{"manifests": [{}]}', "The descriptor of the manifest cannot be read: KeyError('mediaType')."),
+        ("{", "Invalid JSON: "),
+        ("[]", "Input should be "),
+        ('{"manifests": 1}', "`manifests`: Input should be a valid array."),
+        ('{"manifests": [{}]}', "`manifests.0.mediaType`: Field required."),
         (
             '{"manifests": [{"mediaType": "x", "digest": "sha256:../../x", "size": 1}]}',
-            "The manifest has the digest `sha256:../../x`: expected `sha256:` and 64 digits.",
+            "`manifests.0.digest`: String should match pattern '^sha256:[0-9a-f]{64}$'.",
         ),
     ],
 )
-def test_broken_index_is_refused(tmp_path: Path, index: str, message: str) -> None:
+def test_broken_index_is_refused(tmp_path: Path, index: str, reason: str) -> None:
     base = make_base(tmp_path / "base")
     (base / "index.json").write_text(index)
-    assert refuse(base).startswith(message)
+    assert refuse(base).startswith(f"The index in `index.json` cannot be read: {reason}")
+
+
+def test_index_without_an_image_is_refused(tmp_path: Path) -> None:
+    base = Layout(tmp_path / "base").write_index()
+    assert refuse(base) == "The base holds 0 images for `linux/amd64`: expected one (it has none)."
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"config": {"Env": "PATH=/bin"}}, "config.Env"),
+        ({"config": {"Labels": ["a"]}}, "config.Labels"),
+        ({"history": [1]}, "history.0"),
+        ({"rootfs": None}, "rootfs"),
+        ({"rootfs": {"diff_ids": ["x"]}}, "rootfs.diff_ids.0"),
+    ],
+)
+def test_broken_configuration_is_refused(tmp_path: Path, document: dict[str, object], place: str) -> None:
+    message = refuse(make_base(tmp_path / "base", **document))
+    assert message.startswith("The configuration in `blobs/sha256/")
+    assert f"` cannot be read: `{place}`: " in message
+
+
+def test_what_is_null_is_absent(tmp_path: Path) -> None:
+    empty = {"config": {"Env": None, "Labels": None, "Volumes": None}, "history": None}
+    assert read_platform(make_base(tmp_path / "base", **empty)) == Platform("amd64", "3.11")
 
 
 def test_layers_must_be_as_many_as_the_configuration_says(tmp_path: Path) -> None:
@@ -211,10 +245,10 @@ def test_layers_must_be_as_many_as_the_configuration_says(tmp_path: Path) -> Non
 
 def test_layer_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "base")
-    config = {"architecture": "amd64", "os": "linux", "config": {"Env": [PATH]}, "rootfs": {"diff_ids": ["x"]}}
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": [f"sha256:{'0' * 64}"]}}
     manifest = {
         "config": layout.add_document(config, "application/vnd.oci.image.config.v1+json"),
-        "layers": [layout.add(b"text", "application/vnd.oci.image.layer.v1.tar")],
+        "layers": [layout.add(b"text", LAYER)],
     }
-    layout.write_index(layout.add_document(manifest, "application/vnd.oci.image.manifest.v1+json"))
+    layout.write_index(layout.add_document(manifest, MANIFEST))
     assert refuse(layout.folder).startswith("Layer 0 is no archive: ")

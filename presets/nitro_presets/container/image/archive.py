@@ -14,13 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from nitro_presets.container.image.base import Layer
-from nitro_presets.container.image.layout import (
-    CONFIG_TYPE,
-    INDEX_TYPE,
-    MANIFEST_TYPE,
-    Descriptor,
-    blob_name,
-)
+from nitro_presets.container.image.documents import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, Descriptor
+from nitro_presets.container.image.layout import blob_name
 from nitro_py.errors import BuildError
 
 
@@ -77,7 +72,7 @@ def write_archive(
 
 def describe(data: bytes, media_type: str) -> Descriptor:
     """Describes a document."""
-    return Descriptor(media_type, _hash(data), len(data))
+    return Descriptor(media_type=media_type, digest=_hash(data), size=len(data))
 
 
 def split_name(image: str) -> tuple[str, str]:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 
-from nitro_presets.container.image.layout import (
+from nitro_presets.container.image.documents import (
     LAYER_TYPE,
-    ArchiveSource,
+    Configuration,
     Descriptor,
+    DockerManifest,
+    Manifest,
+)
+from nitro_presets.container.image.layout import (
+    ArchiveSource,
     FolderSource,
     Source,
     blob_name,
     broken,
     hash_file,
-    read_descriptor,
     read_document,
-    read_json,
+    read_file,
     verify_blob,
 )
 from nitro_presets.container.image.select import select_manifest
@@ -65,14 +69,9 @@ class BaseImage:
 
     source: Source
     digest: str | None
-    document: Mapping[str, Any]
+    document: Configuration
     architecture: Architecture
     layers: tuple[Layer, ...]
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """How its containers run."""
-        return self.document.get("config") or {}
 
 
 @contextmanager
@@ -89,20 +88,17 @@ def open_base(path: Path, architecture: Architecture) -> Iterator[BaseImage]:
     if path.is_dir():
         yield _read(FolderSource(path), architecture)
         return
-    with _open_archive(path) as archive:
-        yield _read(ArchiveSource(path, archive), architecture)
-
-
-def _open_archive(path: Path) -> tarfile.TarFile:
     hint = "Make one, for example: `skopeo copy docker://python:3.13-slim oci:base:latest`."
-    try:
-        return tarfile.open(path)
-    except tarfile.TarError:
-        message = f"`{path}` is no image: expected an OCI layout, as a folder or an archive, or a Docker archive."
-        raise UsageError(message, file=str(path), hint=hint) from None
-    except OSError as error:
-        message = f"The base image `{path}` cannot be read: {error.strerror or error}."
-        raise UsageError(message, file=str(path), hint=hint) from None
+    with ExitStack() as stack:
+        try:
+            source = ArchiveSource(path, stack.enter_context(tarfile.open(path)))
+        except (tarfile.TarError, EOFError):
+            expected = "expected an OCI layout, as a folder or an archive, or a Docker archive"
+            raise UsageError(f"`{path}` is no image: {expected}.", file=str(path), hint=hint) from None
+        except OSError as error:
+            message = f"The base image `{path}` cannot be read: {error.strerror or error}."
+            raise UsageError(message, file=str(path), hint=hint) from None
+        yield _read(source, architecture)
 
 
 def _read(source: Source, architecture: Architecture) -> BaseImage:
@@ -115,10 +111,9 @@ def _read(source: Source, architecture: Architecture) -> BaseImage:
 
 def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
     chosen = select_manifest(source, architecture)
-    manifest = read_document(source, chosen, "manifest")
-    config = read_descriptor(source, manifest.get("config") or {}, "configuration")
-    document = read_document(source, config, "configuration")
-    found = [read_descriptor(source, value, "layer") for value in manifest.get("layers") or ()]
+    manifest = read_document(source, chosen, "manifest", Manifest)
+    document = read_document(source, manifest.config, "configuration", Configuration)
+    found = manifest.layers or ()
     layers = []
     for number, (layer, diff_id) in enumerate(zip(found, _diff_ids(source, document, len(found)), strict=True)):
         if layer.media_type not in LAYER_TYPES:
@@ -129,22 +124,18 @@ def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
                 hint="Compress it anew: `skopeo copy --dest-compress-format gzip FROM oci:base:latest`.",
             )
         verify_blob(source, layer, f"layer {number}")
-        named = Descriptor(LAYER_TYPES[layer.media_type], layer.digest, layer.size)
+        named = Descriptor(media_type=LAYER_TYPES[layer.media_type], digest=layer.digest, size=layer.size)
         layers.append(Layer(named, diff_id, _opener(source, blob_name(layer.digest))))
     return BaseImage(source, chosen.digest, document, _check_platform(source, document), tuple(layers))
 
 
 def _read_docker(source: Source) -> BaseImage:
     """Follows `docker save`: one file names the configuration and the layers, which are not compressed."""
-    listed = read_json(source, "manifest.json", "manifest", list)
-    if len(listed) != 1:
-        raise broken(source, f"The archive holds {len(listed)} images: expected one")
-    (image,) = listed
-    try:
-        name, files = str(image["Config"]), [str(file) for file in image["Layers"]]
-    except (KeyError, TypeError) as error:
-        raise broken(source, f"`manifest.json` cannot be read: {error!r}") from None
-    document = read_json(source, name, "configuration", dict)
+    images = read_file(source, "manifest.json", "manifest", DockerManifest).root
+    if len(images) != 1:
+        raise broken(source, f"The archive holds {len(images)} images: expected one")
+    files = images[0].layers
+    document = read_file(source, images[0].config, "configuration", Configuration)
     layers = []
     for number, (file, diff_id) in enumerate(zip(files, _diff_ids(source, document, len(files)), strict=True)):
         opened = source.open(file)
@@ -153,7 +144,9 @@ def _read_docker(source: Source) -> BaseImage:
         digest, size = hash_file(opened)
         if digest != diff_id:
             raise broken(source, f"Layer {number} is damaged: expected the digest `{diff_id}`, got `{digest}`")
-        layers.append(Layer(Descriptor(LAYER_TYPE, digest, size), diff_id, _opener(source, file)))
+        layers.append(
+            Layer(Descriptor(media_type=LAYER_TYPE, digest=digest, size=size), diff_id, _opener(source, file))
+        )
     return BaseImage(source, None, document, _check_platform(source, document), tuple(layers))
 
 
@@ -167,20 +160,20 @@ def _opener(source: Source, name: str) -> Callable[[], AbstractContextManager[IO
     return open_layer
 
 
-def _diff_ids(source: Source, document: Mapping[str, Any], layers: int) -> list[str]:
-    ids = (document.get("rootfs") or {}).get("diff_ids") or []
+def _diff_ids(source: Source, document: Configuration, layers: int) -> tuple[str, ...]:
+    ids = document.rootfs.diff_ids or ()
     if len(ids) != layers:
         raise broken(source, f"The configuration names {len(ids)} layers, and the manifest {layers}")
-    return [str(value) for value in ids]
+    return ids
 
 
-def _check_platform(source: Source, document: Mapping[str, Any]) -> Architecture:
-    system, architecture = document.get("os"), document.get("architecture")
-    if system != "linux" or architecture not in ARCHITECTURES:
+def _check_platform(source: Source, document: Configuration) -> Architecture:
+    known: dict[str, Architecture] = {name: name for name in ARCHITECTURES}
+    if document.os != "linux" or document.architecture not in known:
         listed = " or ".join(f"`linux/{name}`" for name in ARCHITECTURES)
         raise UsageError(
-            f"The base image is for `{system}/{architecture}`: expected {listed}.",
+            f"The base image is for `{document.os}/{document.architecture}`: expected {listed}.",
             file=str(source.path),
             hint="Copy another: `skopeo copy --override-os linux --override-arch amd64 FROM oci:base:latest`.",
         )
-    return cast(Architecture, architecture)
+    return known[document.architecture]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nitro_presets.container.image.base import BaseImage, Layer
+from nitro_presets.container.image.documents import Process
 
 # Images are compared by their bytes, so they must not tell when they were made.
 CREATED = "1970-01-01T00:00:00Z"
@@ -50,7 +50,7 @@ def make_config(base: BaseImage, layers: Mapping[str, Layer], options: ImageOpti
         "created": CREATED,
         "architecture": base.architecture,
         "os": "linux",
-        "config": _make_process(base.config, options),
+        "config": _make_process(base.document.process, options),
         "rootfs": {
             "type": "layers",
             "diff_ids": [layer.diff_id for layer in (*base.layers, *layers.values())],
@@ -61,15 +61,15 @@ def make_config(base: BaseImage, layers: Mapping[str, Layer], options: ImageOpti
             {"created": CREATED, "created_by": "nitropy build --oci # configuration", "empty_layer": True},
         ],
     }
-    variant = base.document.get("variant")
+    variant = base.document.variant
     return document | ({"variant": variant} if variant else {})
 
 
-def _make_process(base: Mapping[str, Any], options: ImageOptions) -> dict[str, object]:
-    labels = {name: text for name, text in (base.get("Labels") or {}).items() if not name.startswith(_OWN_LABELS)}
+def _make_process(base: Process, options: ImageOptions) -> dict[str, object]:
+    labels = {name: text for name, text in (base.labels or {}).items() if not name.startswith(_OWN_LABELS)}
     # An entry point of its own, so the base's `Cmd` must go: it would be the app's arguments.
     process: dict[str, object] = {
-        "Env": _merge_variables(base.get("Env") or (), {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}),
+        "Env": _merge_variables(base.variables or (), {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}),
         "Entrypoint": ["python3", options.place],
         "User": f"{options.user}:{options.user}",
         "WorkingDir": options.folder,
@@ -83,8 +83,7 @@ def _make_process(base: Mapping[str, Any], options: ImageOptions) -> dict[str, o
             "StartPeriod": 20 * _SECOND,
         },
     }
-    volumes = base.get("Volumes")
-    return process | ({"Volumes": volumes} if volumes else {})
+    return process | ({"Volumes": dict(base.volumes)} if base.volumes else {})
 
 
 def _merge_variables(lines: Sequence[str], own: Mapping[str, str]) -> list[str]:
@@ -92,9 +91,9 @@ def _merge_variables(lines: Sequence[str], own: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in variables.items()]
 
 
-def _read_history(base: BaseImage) -> list[object]:
+def _read_history(base: BaseImage) -> Sequence[object]:
     """Gives the base's history where it tells of every layer: tools count on one line for each."""
-    history = list(base.document.get("history") or ())
+    history = base.document.history or ()
     if sum(not entry.get("empty_layer") for entry in history) == len(base.layers):
         return history
     return [{"created": CREATED, "created_by": "the base image"} for _ in base.layers]

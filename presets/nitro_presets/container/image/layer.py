@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from nitro_presets.container.image.base import Layer
-from nitro_presets.container.image.layout import LAYER_TYPE, Descriptor, hash_file
+from nitro_presets.container.image.documents import LAYER_TYPE, Descriptor
+from nitro_presets.container.image.layout import hash_file
 from nitro_py.build.tree import walk_files
 
 LEVEL = 6
@@ -36,7 +37,9 @@ def write_layer(folder: Path, place: str, file: Path) -> Layer:
     diff_id, _ = hash_file(plain.open("rb"))
     plain.unlink()
     digest, size = hash_file(file.open("rb"))
-    return Layer(Descriptor(f"{LAYER_TYPE}+gzip", digest, size), diff_id, lambda: file.open("rb"))
+    return Layer(
+        Descriptor(media_type=f"{LAYER_TYPE}+gzip", digest=digest, size=size), diff_id, lambda: file.open("rb")
+    )
 
 
 def _add(archive: tarfile.TarFile, name: str, source: Path | None) -> None:

@@ -1,47 +1,23 @@
-"""Words of the OCI image specification 1.1, and what is read from a layout: documents and blobs."""
+"""Reading an image from a folder or an archive: documents and blobs."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from nitro_presets.container.image.documents import Descriptor
 from nitro_py.errors import UsageError
 
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 # A document larger than this is none; registries draw the same line.
 LARGEST_DOCUMENT = 4 * 1024 * 1024
 CHUNK = 1024 * 1024
-_KINDS: Mapping[type, str] = {dict: "object", list: "array"}
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """Points at a blob.
-
-    Args:
-        media_type: What it is.
-        digest: Its hash, such as `sha256:…`.
-        size: In bytes.
-    """
-
-    media_type: str
-    digest: str
-    size: int
-
-    def to_json(self) -> dict[str, object]:
-        """Gives what stands in a document."""
-        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+M = TypeVar("M", bound=BaseModel)
 
 
 class Source(Protocol):
@@ -73,7 +49,7 @@ class FolderSource:
 
 
 class ArchiveSource:
-    """Is an image as a tar archive."""
+    """Is an image as a tar archive, compressed or not."""
 
     def __init__(self, path: Path, archive: tarfile.TarFile) -> None:
         self.path = path
@@ -93,27 +69,6 @@ class ArchiveSource:
             return None
 
 
-def read_descriptor(source: Source, value: Mapping[str, Any], what: str) -> Descriptor:
-    """Reads what points at a blob.
-
-    Args:
-        source: Where it was found.
-        value: The object.
-        what: What it points at, for errors.
-
-    Raises:
-        UsageError: It is no descriptor, or its hash is not SHA-256.
-    """
-    try:
-        found = Descriptor(str(value["mediaType"]), str(value["digest"]), int(value["size"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise broken(source, f"The descriptor of the {what} cannot be read: {error!r}") from None
-    algorithm, _, number = found.digest.partition(":")
-    if algorithm != "sha256" or len(number) != 64 or set(number) - set("0123456789abcdef"):
-        raise broken(source, f"The {what} has the digest `{found.digest}`: expected `sha256:` and 64 digits")
-    return found
-
-
 def blob_name(digest: str) -> str:
     """Gives the path of a blob in a layout.
 
@@ -124,41 +79,42 @@ def blob_name(digest: str) -> str:
     return f"blobs/{digest.replace(':', '/')}"
 
 
-def read_document(source: Source, descriptor: Descriptor, what: str) -> dict[str, Any]:
-    """Reads a JSON document that a descriptor points at, once its size and its hash are checked.
-
-    Raises:
-        UsageError: It is missing, damaged, or no JSON object.
-    """
-    if descriptor.size > LARGEST_DOCUMENT:
-        raise broken(source, f"The {what} has {descriptor.size} bytes: expected {LARGEST_DOCUMENT} at most")
-    verify_blob(source, descriptor, what)
-    return read_json(source, blob_name(descriptor.digest), what, dict)
-
-
-def read_json(source: Source, name: str, what: str, kind: type[T]) -> T:
-    """Reads a JSON document from a file of the source.
+def read_document(source: Source, descriptor: Descriptor, what: str, model: type[M]) -> M:
+    """Reads a document that a descriptor points at, once its size and its hash are checked.
 
     Args:
-        source: The source.
-        name: The file.
+        source: Where it is.
+        descriptor: What points at it.
         what: What it is, for errors.
-        kind: What it must be: a `dict` or a `list`.
+        model: What it must be.
 
     Raises:
-        UsageError: It is missing, or something else.
+        UsageError: It is missing, damaged, or something else.
+    """
+    verify_blob(source, descriptor, what)
+    return read_file(source, blob_name(descriptor.digest), what, model)
+
+
+def read_file(source: Source, name: str, what: str, model: type[M]) -> M:
+    """Reads a document from a file of the source.
+
+    Raises:
+        UsageError: It is missing, too large, or something else.
     """
     opened = source.open(name)
     if opened is None:
         raise broken(source, f"The {what} is missing: there is no `{name}`")
     with opened as file:
-        try:
-            value: Any = json.loads(file.read(LARGEST_DOCUMENT + 1))
-        except ValueError as error:
-            raise broken(source, f"The {what} in `{name}` is no JSON: {error}") from None
-    if not isinstance(value, kind):
-        raise broken(source, f"The {what} in `{name}` is no JSON {_KINDS[kind]}")
-    return value
+        data = file.read(LARGEST_DOCUMENT + 1)
+    if len(data) > LARGEST_DOCUMENT:
+        raise broken(source, f"The {what} in `{name}` has more than {LARGEST_DOCUMENT} bytes")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = f"`{place}`: {first['msg']}" if place else first["msg"]
+        raise broken(source, f"The {what} in `{name}` cannot be read: {reason}") from None
 
 
 def verify_blob(source: Source, descriptor: Descriptor, what: str) -> None:

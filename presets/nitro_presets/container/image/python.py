@@ -31,7 +31,7 @@ def find_platform(base: BaseImage) -> Platform:
     Raises:
         UsageError: It has none, it is too old, or a layer cannot be read.
     """
-    environ = dict(line.partition("=")[::2] for line in base.config.get("Env") or ())
+    environ = dict(line.partition("=")[::2] for line in base.document.process.variables or ())
     programs = _list_programs(base)
     minor = _find_minor(programs, environ)
     hint = "Take an image of Python, such as `python:3.13-slim`, or one that has it as `python3`."

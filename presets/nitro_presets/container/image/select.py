@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from nitro_presets.container.image.layout import (
-    INDEX_TYPE,
-    MANIFEST_TYPE,
-    Descriptor,
-    Source,
-    broken,
-    read_descriptor,
-    read_document,
-    read_json,
-)
+from nitro_presets.container.image.documents import INDEX_TYPE, MANIFEST_TYPE, Index, IndexEntry, IndexPlatform
+from nitro_presets.container.image.layout import Source, broken, read_document, read_file
 from nitro_presets.container.platforms import Architecture
 from nitro_py.errors import UsageError
 
@@ -24,46 +15,37 @@ _INDEXES = frozenset({INDEX_TYPE, "application/vnd.docker.distribution.manifest.
 _ATTESTED = "vnd.docker.reference.type"
 DEEPEST = 4
 
-Candidate = tuple[Descriptor, Mapping[str, Any]]
 
-
-def select_manifest(source: Source, architecture: Architecture) -> Descriptor:
+def select_manifest(source: Source, architecture: Architecture) -> IndexEntry:
     """Chooses the manifest of the one image that is there, or of the one that is for a processor.
 
     Raises:
         UsageError: There is no image, none for the processor, or more than one.
     """
-    candidates = list(_walk(source, read_json(source, "index.json", "index", dict), DEEPEST))
+    index = read_file(source, "index.json", "index", Index)
+    # One image may have several names.
+    candidates = list({entry.digest: entry for entry in _walk(source, index, DEEPEST)}.values())
     if len(candidates) == 1:
-        return candidates[0][0]
-    wanted = ("linux", architecture)
-    fitting = {
-        descriptor
-        for descriptor, platform in candidates
-        if (platform.get("os"), platform.get("architecture")) == wanted
-    }
-    if len(fitting) == 1:
-        return fitting.pop()
-    listed = ", ".join(sorted(f"`{_describe(platform)}`" for _, platform in candidates)) or "none"
+        return candidates[0]
+    platforms = [str(entry.platform or IndexPlatform()) for entry in candidates]
+    wanted = f"linux/{architecture}"
+    if platforms.count(wanted) == 1:
+        return candidates[platforms.index(wanted)]
+    listed = ", ".join(f"`{platform}`" for platform in sorted(platforms)) or "none"
     raise UsageError(
-        f"The base holds {len(fitting)} images for `linux/{architecture}`: expected one (it has {listed}).",
+        f"The base holds {platforms.count(wanted)} images for `{wanted}`: expected one (it has {listed}).",
         file=str(source.path),
         hint=f"Copy one: `skopeo copy --override-arch {architecture} docker://python:3.13-slim oci:base:latest`.",
     )
 
 
-def _walk(source: Source, index: Mapping[str, Any], depth: int) -> Iterator[Candidate]:
+def _walk(source: Source, index: Index, depth: int) -> Iterator[IndexEntry]:
     if depth == 0:
         raise broken(source, f"The index holds indexes that hold indexes, more than {DEEPEST} deep")
-    for value in index.get("manifests") or ():
-        if _ATTESTED in (value.get("annotations") or {}):
+    for entry in index.manifests or ():
+        if _ATTESTED in (entry.annotations or {}):
             continue
-        descriptor = read_descriptor(source, value, "manifest")
-        if descriptor.media_type in _INDEXES:
-            yield from _walk(source, read_document(source, descriptor, "index"), depth - 1)
-        elif descriptor.media_type in _MANIFESTS:
-            yield descriptor, value.get("platform") or {}
-
-
-def _describe(platform: Mapping[str, Any]) -> str:
-    return f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
+        if entry.media_type in _INDEXES:
+            yield from _walk(source, read_document(source, entry, "index", Index), depth - 1)
+        elif entry.media_type in _MANIFESTS:
+            yield entry
