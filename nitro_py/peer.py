@@ -103,7 +103,9 @@ class Peer:
             MessageTooLargeError: The target cannot carry a message of that size.
             UnsupportedError: The target cannot carry binary messages.
         """
-        await self._channel.send(encode_frame(data))
+        rest = self._channel.send(encode_frame(data))
+        if rest is not None:
+            await rest
 
     async def publish(self, topic: str, data: object, *, include_self: bool = False) -> None:
         """Sends to every subscriber of a topic in this peer's namespace.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, Protocol
 
 from nitro_py.encoding import Frame
+from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hooks import fail_with, finish_hook, isolate, start_hook
+from nitro_py.runtime.eager import find_starter
+from nitro_py.runtime.hooks import fail_with, finish_hook, isolate
+from nitro_py.runtime.subject import Subject
 from nitro_py.websocket import CloseDetails, WebSocketHandler
 
 
@@ -60,10 +64,12 @@ class Connection:
         "_message",
         "_queue",
         "_route",
+        "_starter",
         "_task",
         "on_end",
         "on_room",
         "peer",
+        "subject",
     )
 
     def __init__(
@@ -81,7 +87,9 @@ class Connection:
         self.on_room: Callable[[], None] | None = None
         self.on_end: Callable[[Connection], None] | None = None
         self._handler = handler
-        self._message = None if handler.message is None else isolate(handler.message, peer, route)
+        self.subject: Subject = (peer, route)
+        self._starter = find_starter()
+        self._message = None if handler.message is None else isolate(handler.message, self.subject)
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
@@ -104,7 +112,7 @@ class Connection:
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
         if self._handler.open is not None:
-            self._run(isolate(self._handler.open, self.peer, self._route), self.peer)
+            self._run(isolate(self._handler.open, self.subject), self.peer)
 
     def feed(self, data: Frame) -> bool:
         """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
@@ -113,7 +121,10 @@ class Connection:
             return True
         if self._busy:
             return self._enqueue(data)
-        self._run(self._call_message, data)
+        if self._handler.message_model is None:
+            self._run(self._message, self.peer, Message(data, self.peer))
+        else:
+            self._run(self._call_message, data)
         return True
 
     async def wait_for_room(self) -> None:
@@ -129,7 +140,8 @@ class Connection:
             self._details = details
             self._hub.remove(self.peer)
             if not self._busy:
-                self._run_rest(None)
+                self._busy = True
+                self._settle(None)
 
     def gone(self) -> None:
         """Notes that nothing is left of the connection: what was sent has reached the network, or never will."""
@@ -150,19 +162,28 @@ class Connection:
     def _run(self, step: Step, *arguments: Any) -> None:
         """Runs a hook while no other does, and then those that came up meanwhile."""
         self._busy = True
-        rest = self._call(step, *arguments)
-        if rest is None and self._details is None and not self._queue:
-            self._busy = False
+        task: asyncio.Task[None] | None = None
+        try:
+            rest = step(*arguments)
+            if type(rest) is CoroutineType:
+                task = self._starter.begin(rest, self)
+            elif rest is not None:
+                task = self._starter.start(self.go_on(rest))
+        except (Exception, asyncio.CancelledError) as error:
+            task = self._starter.start(self.go_on(fail_with(error)))
+        if task is not None or self._queue or self._details is not None:
+            self._settle(task)
         else:
-            self._run_rest(rest)
+            self._busy = False
 
-    def _run_rest(self, rest: Awaitable[None] | None) -> None:
-        self._busy = True
-        task = start_hook(self._go_on(rest))
-        # An eager one may have ended.
-        self._task = None if task.done() else task
+    def _settle(self, task: asyncio.Task[None] | None) -> None:
+        """Remembers the task that hooks go on in; if there is none, runs those that are left in one."""
+        if task is None and (self._queue or not self._closed):
+            task = self._starter.start(self.go_on(None))
+        self._task = task
 
-    async def _go_on(self, rest: Awaitable[None] | None) -> None:
+    async def go_on(self, rest: Awaitable[None] | None) -> None:
+        """Awaits what is left of a hook, and runs those that come up; for the task that this happens in."""
         while True:
             if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
                 self._fail()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Protocol
 
 from nitro_py.encoding import Frame
@@ -23,8 +23,12 @@ class Channel(Protocol):
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left this process."""
 
-    async def send(self, frame: Frame) -> None:
-        """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one."""
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one.
+
+        Returns:
+            What is to be awaited; `None` if the frame is sent.
+        """
 
     def deliver(self, broadcast: Broadcast) -> None:
         """Hands over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""

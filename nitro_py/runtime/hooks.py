@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
-import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
-from nitro_py.runtime.subject import enter_subject
+from nitro_py.runtime.subject import Subject, current_subject, enter_subject
 from nitro_py.websocket import WebSocketHandler, settle
 
 logger = logging.getLogger("nitro_py.websocket")
@@ -55,34 +53,28 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
     return True
 
 
-def isolate(hook: Callable[..., Any], peer: Peer, route: str) -> Callable[..., Awaitable[None] | None]:
+def isolate(hook: Callable[..., Any], subject: Subject) -> Callable[..., Awaitable[None] | None]:
     """Makes a hook callable from anywhere: the context variables that it sets are its own.
 
     An async hook has the context of the task that awaits it; any other is called in a copy of the caller's.
+
+    Args:
+        hook: The hook.
+        subject: Whose it is, for the log.
     """
-    return hook if inspect.iscoroutinefunction(hook) else partial(_call_isolated, hook, peer, route)
+    return hook if inspect.iscoroutinefunction(hook) else partial(_call_isolated, hook, subject)
 
 
-def _call_isolated(
-    hook: Callable[..., Any], subject: Peer, route: str, *arguments: object
-) -> Awaitable[None] | None:
+def _call_isolated(hook: Callable[..., Any], subject: Subject, *arguments: object) -> Awaitable[None] | None:
     context = copy_context()
-    context.run(enter_subject, subject, route)
+    context.run(current_subject.set, subject)
     result = context.run(hook, *arguments)
     return result if result is not None and inspect.isawaitable(result) else None
 
 
-async def fail_with(error: Exception) -> None:
+async def fail_with(error: BaseException) -> None:
     """Is what is left to do of a hook that failed when it was called."""
     raise error
-
-
-def start_hook(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Runs work in a task: at once as far as it goes, where Python can (3.12), else as soon as the loop does."""
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
 
 
 async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from nitro_py.event import Event
     from nitro_py.peer import Peer
 
-    # The route's path goes along; `None` where no route was found.
-    Subject = tuple[Event | Peer, str | None]
+# The route's path goes along; `None` where no route was found.
+Subject = tuple["Event | Peer", "str | None"]
 
-_subject: ContextVar[Subject | None] = ContextVar("nitro_py_subject", default=None)
+current_subject: ContextVar[Subject | None] = ContextVar("nitro_py_subject", default=None)
 
 
 def enter_subject(subject: Event | Peer, route: str | None) -> Token[Subject | None]:
@@ -20,17 +20,17 @@ def enter_subject(subject: Event | Peer, route: str | None) -> Token[Subject | N
 
     Nothing is looked up until somebody logs, so that a request costs no more than the note.
     """
-    return _subject.set((subject, route))
+    return current_subject.set((subject, route))
 
 
 def leave_subject(token: Token[Subject | None]) -> None:
     """Takes a note back, where the same context goes on with something else."""
-    _subject.reset(token)
+    current_subject.reset(token)
 
 
 def describe_subject() -> dict[str, str]:
     """Gives what logs show: `request_id` or `peer_id`, and `route`; nothing outside of requests and hooks."""
-    found = _subject.get()
+    found = current_subject.get()
     if found is None:
         return {}
     from nitro_py.event import Event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from nitro_py.encoding import Frame
@@ -96,25 +97,17 @@ class DirectChannel:
             return 0
         return self._held_size + self._transport.get_write_buffer_size()
 
-    async def send(self, frame: Frame) -> None:
-        """Sends a frame, and waits while more than the limit waits.
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        """Sends a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
 
         Raises:
             PeerClosedError: The client is gone, or is being closed.
         """
-        if self._flowing:
-            self._counters.messages_sent += 1
-            self._transport.write(self._write(frame))
-            return
-        self._check_open()
+        if not self._flowing:
+            return self._send_later(frame)
         self._counters.messages_sent += 1
-        self._hold(self._write(frame))
-        # A hook that only sends would leave the transport no chance to, and any client would look slow.
-        await asyncio.sleep(0)
-        while self.ready_state is ReadyState.OPEN and self.buffered_amount > self._limit:
-            await self._wait_for_change()
-        if self.ready_state is ReadyState.CLOSED:
-            raise PeerClosedError("The peer left while it was sent to.")
+        self._transport.write(self._write(frame))
+        return None
 
     def deliver(self, broadcast: Broadcast) -> None:
         """Sends a topic's frame without waiting; a client that is slow past the limit is closed with 1013."""
@@ -217,6 +210,17 @@ class DirectChannel:
             self._transport.write(frame)
         self._flowing = not self._paused and self.ready_state is ReadyState.OPEN
         self._notify()
+
+    async def _send_later(self, frame: Frame) -> None:
+        self._check_open()
+        self._counters.messages_sent += 1
+        self._hold(self._write(frame))
+        # A hook that only sends would leave the transport no chance to, and any client would look slow.
+        await asyncio.sleep(0)
+        while self.ready_state is ReadyState.OPEN and self.buffered_amount > self._limit:
+            await self._wait_for_change()
+        if self.ready_state is ReadyState.CLOSED:
+            raise PeerClosedError("The peer left while it was sent to.")
 
     def _check_open(self) -> None:
         if self.ready_state is not ReadyState.OPEN:

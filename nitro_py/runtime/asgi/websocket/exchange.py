@@ -256,7 +256,9 @@ class Exchange:
         assert self._channel is not None
         text = message.get("text")
         try:
-            await self._channel.send(message["bytes"] if text is None else text)
+            rest = self._channel.send(message["bytes"] if text is None else text)
+            if rest is not None:
+                await rest
         except PeerClosedError:
             raise ClientDisconnected from None
 

@@ -31,7 +31,12 @@ except ImportError:  # Platforms for which `websockets` has no wheel.
 # A message, text or binary, or a control frame: its opcode and what it carries.
 Event = tuple[int, Frame]
 
+WHOLE_TEXT: Final = FIN | TEXT
+WHOLE_BINARY: Final = FIN | BINARY
 MASK: Final = 4
+# The bytes before a short message, and the size of a frame that is too large for one.
+SHORT_HEAD: Final = 2 + MASK
+NOT_SHORT: Final = SHORT_HEAD + LENGTH_IN_2
 RSV: Final = 0x70
 OPCODE: Final = 0x0F
 
@@ -45,11 +50,16 @@ def read_short_message(data: bytes) -> Frame | None:
         FrameError: The message is a text that is not UTF-8.
     """
     # The second byte has the mask bit and the length itself, not the form of a longer one.
-    if len(data) < 6 or data[1] != len(data) + 122 or data[1] >= MASKED | LENGTH_IN_2:
+    size = len(data)
+    if size < SHORT_HEAD or size >= NOT_SHORT or data[1] != size - SHORT_HEAD + MASKED:
         return None
-    if data[0] == FIN | TEXT:
-        return decode_text(apply_mask(data[6:], data[2:6]))
-    if data[0] == FIN | BINARY:
+    if data[0] == WHOLE_TEXT:
+        payload = apply_mask(data[6:], data[2:6])
+        try:
+            return payload.decode()
+        except UnicodeDecodeError:
+            return decode_text(payload)  # It says what is wrong.
+    if data[0] == WHOLE_BINARY:
         return apply_mask(data[6:], data[2:6])
     return None
 
