@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.errors import BackplaneError
+from nitro_py.runtime.backplane.loss import Loss
 from nitro_py.runtime.backplane.urls import check_url, require_module
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class NatsConnection:
         # Subscriptions have a task each, and messages are handed on one at a time.
         self._turn = asyncio.Lock()
         self.reason: str | None = None
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loss = Loss()
 
     @property
     def max_size(self) -> int | None:
@@ -131,14 +132,14 @@ class NatsConnection:
         # The client writes a ping at once and all else a moment later, so that a ping would overtake what it is to
         # confirm. Nothing but the size of what waits tells when that moment has come.
         pause = 0.0
-        while self._client.pending_data_size and not self._lost.done():
+        while self._client.pending_data_size and not self._loss.happened:
             await asyncio.sleep(pause)
             pause = 0.001
         await self._client.flush(ANSWER_TIMEOUT)
 
     async def wait_lost(self) -> None:
         """Waits until the connection is lost."""
-        await asyncio.shield(self._lost)
+        await self._loss.wait()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -150,18 +151,20 @@ class NatsConnection:
 
     async def note_error(self, error: Exception) -> None:
         """Remembers what went wrong last; the client calls it."""
+        from nats.errors import SlowConsumerError
+
         self.reason = str(error) or type(error).__name__
+        if isinstance(error, SlowConsumerError):
+            # The client would go on and drop messages, of which nobody would know.
+            await self.note_closed()
 
     async def note_closed(self) -> None:
         """Notes that the connection is gone; the client calls it."""
-        if not self._lost.done():
-            self._lost.set_exception(BackplaneError(f"The connection is gone: {self.reason or 'it was closed'}"))
-            # Nobody need wait for it.
-            self._lost.exception()
+        self._loss.note(self.reason or "it was closed")
 
     async def _take(self, message: Msg) -> None:
         async with self._turn:
-            if not self._lost.done():
+            if not self._loss.happened:
                 await self._receive(message.data)
 
     def _subject(self, topic: str) -> str:

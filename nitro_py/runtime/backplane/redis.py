@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.errors import BackplaneError
+from nitro_py.runtime.backplane.loss import Loss
 from nitro_py.runtime.backplane.urls import check_url, require_module
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class RedisConnection:
         self._heard = asyncio.Event()
         # One connection publishes, whose order is that of the calls.
         self._publishing = asyncio.Lock()
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loss = Loss()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -94,7 +95,7 @@ class RedisConnection:
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Hands messages to the broker in one round trip."""
-        self._check()
+        self._loss.check()
         pipeline = self._client.pipeline(transaction=False)
         for topic, data in messages:
             pipeline.publish(self._prefix + topic, data)
@@ -112,7 +113,7 @@ class RedisConnection:
 
     async def wait_lost(self) -> None:
         """Waits until the connection is lost."""
-        await asyncio.shield(self._lost)
+        await self._loss.wait()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -128,7 +129,7 @@ class RedisConnection:
                 continue
 
     async def _confirm(self, kind: str, topics: Iterable[str]) -> None:
-        self._check()
+        self._loss.check()
         channels = [(self._prefix + topic).encode() for topic in topics]
         waiting = [asyncio.get_running_loop().create_future() for _ in channels]
         for channel, future in zip(channels, waiting, strict=True):
@@ -136,7 +137,9 @@ class RedisConnection:
         command = self._pubsub.subscribe if kind == "subscribe" else self._pubsub.unsubscribe
         with translated():
             await command(*channels)
-        await asyncio.gather(*waiting)
+        await asyncio.wait(waiting)
+        # Either they are confirmed, or they never will be.
+        self._loss.check()
 
     async def _read(self) -> None:
         while True:
@@ -173,18 +176,11 @@ class RedisConnection:
             self._lose(str(error) or type(error).__name__)
 
     def _lose(self, reason: str) -> None:
-        if self._lost.done():
-            return
-        error = BackplaneError(f"The connection is gone: {reason}")
-        for future in [self._lost, *(future for waiting in self._confirmed.values() for future in waiting)]:
-            if not future.done():
-                future.set_exception(error)
-                # Nobody need wait for it.
-                future.exception()
-
-    def _check(self) -> None:
-        if self._lost.done():
-            self._lost.result()
+        self._loss.note(reason)
+        for waiting in self._confirmed.values():
+            for future in waiting:
+                future.cancel()
+        self._confirmed.clear()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.errors import BackplaneError
+from nitro_py.runtime.backplane.loss import Loss
 
 Delivery = tuple["MemoryConnection", bytes]
 
@@ -72,32 +73,32 @@ class MemoryConnection:
         self._prefix = prefix
         self._receive = receive
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loss = Loss()
         self._reading = asyncio.create_task(self._read())
         broker.connections.add(self)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Hands messages to all that subscribe, this connection included."""
-        self._check()
+        self._loss.check()
         for topic, data in messages:
             for connection in self._broker.subscriptions.get(self._prefix + topic, ()):
                 connection._incoming.put_nowait(data)
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         """Asks for topics."""
-        self._check()
+        self._loss.check()
         for topic in topics:
             self._broker.subscriptions.setdefault(self._prefix + topic, set()).add(self)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Gives topics up."""
-        self._check()
+        self._loss.check()
         for topic in topics:
             self._broker.subscriptions.get(self._prefix + topic, set()).discard(self)
 
     async def wait_lost(self) -> None:
         """Waits until the broker stops."""
-        await asyncio.shield(self._lost)
+        await self._loss.wait()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -109,15 +110,8 @@ class MemoryConnection:
         self._broker.connections.discard(self)
         for connections in self._broker.subscriptions.values():
             connections.discard(self)
-        if not self._lost.done():
-            self._lost.set_exception(BackplaneError(f"The connection is gone: {reason}."))
-            # Nobody need wait for it.
-            self._lost.exception()
+        self._loss.note(reason)
 
     async def _read(self) -> None:
         while True:
             await self._receive(await self._incoming.get())
-
-    def _check(self) -> None:
-        if self._lost.done():
-            self._lost.result()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from nats.errors import SlowConsumerError
 
 from nitro_py.backplane import Backplane
+from nitro_py.errors import BackplaneError
+from nitro_py.runtime.backplane.nats import NatsBackplane
 from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import BackplaneConformance, BrokerFaults, MakeBackplane
@@ -30,6 +33,22 @@ def make_backplane(broker: RealBroker) -> MakeBackplane:
         return backplane
 
     return make
+
+
+@pytest.mark.anyio
+async def test_nats_client_that_drops_messages_is_given_up() -> None:
+    async def receive(data: bytes) -> None:
+        raise AssertionError(data)
+
+    with run_broker("nats") as broker:
+        connection = await NatsBackplane(broker.url, "app").connect(receive)
+        await connection.subscribe(["a"])
+        (subscription,) = connection._subscriptions.values()
+        # What the client tells whom it has too many messages for.
+        await connection.note_error(SlowConsumerError("app.a", "", 1, subscription))
+        with pytest.raises(BackplaneError, match="slow consumer"):
+            await connection.wait_lost()
+        await connection.close()
 
 
 class TestBrokers(BackplaneConformance, BrokerFaults):

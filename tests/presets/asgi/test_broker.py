@@ -1,16 +1,33 @@
-"""A bundle whose broker is not there when it starts."""
+"""A bundle and its broker: what the build packs for it, and a broker that is not there when the bundle starts."""
 
 from __future__ import annotations
 
 import time
+import venv
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from nitro_py.build.pipeline import write_plan
 from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
-from tests.brokers import RealBroker, run_broker
-from tests.bundles import PATIENCE, run_bundle
+from tests.brokers import BROKERS, BrokerName, RealBroker, run_broker
+from tests.bundles import PATIENCE, copy_demo, plan_project, run_bundle
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_vendored_bundle_brings_the_client(name: BrokerName, tmp_path: Path) -> None:
+    with run_broker(name) as broker:
+        plan = plan_project(copy_demo(tmp_path), vendored=True, backplane=name, backplane_url=broker.url)
+        write_plan(plan)
+        # An environment of its own, where nothing is installed.
+        venv.create(tmp_path / "venv")
+        python = tmp_path / "venv/bin/python"
+        with run_bundle(plan.output, python=[python, "-I", "-S"]) as server:
+            backplane = {"name": name, "connected": True}
+            assert httpx.get(f"{server.url}/_nitro/health").json() == {"status": "ok", "backplane": backplane}
+            server.stop()
 
 
 def test_bundle_starts_degraded_and_finds_its_broker(demo_bundle: Path) -> None:
