@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from nitro_py import __version__
 from nitro_py.build.config import LoadedConfig
-from nitro_py.build.dependencies import find_extras, vendor
+from nitro_py.build.dependencies import find_extras
+from nitro_py.build.installed import open_installed
 from nitro_py.build.load import load_routes
 from nitro_py.build.package import pack
 from nitro_py.build.preset import BuildInput, Bundle
@@ -137,17 +138,18 @@ def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[s
         BuildError: The output cannot be written, or a dependency cannot be installed.
     """
     files = {**plan.bundle.files, INFO_NAME: describe_bundle(plan).encode()}
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
         trees = {}
         wanted = plan.bundle.vendor
         if wanted is not None:
-            progress(f"Installing {len(wanted.requirements)} dependencies")
-            trees[wanted.folder] = Path(folder)
-            vendor(
-                wanted.requirements,
-                Path(folder),
-                python_version=wanted.python_version,
-                platform=wanted.platform,
+            count = len(wanted.requirements)
+            trees[wanted.folder] = stack.enter_context(
+                open_installed(
+                    wanted.requirements,
+                    python_version=wanted.python_version,
+                    platform=wanted.platform,
+                    installing=lambda: progress(f"Installing {count} dependencies"),
+                )
             )
         progress("Writing")
         package = plan.bundle.package

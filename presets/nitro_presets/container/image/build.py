@@ -15,7 +15,7 @@ from nitro_presets.container.image.config import ImageOptions, make_config
 from nitro_presets.container.image.layer import write_layer
 from nitro_presets.container.image.python import find_platform
 from nitro_presets.container.platforms import find_build_platform
-from nitro_py.build.dependencies import vendor
+from nitro_py.build.installed import open_installed
 from nitro_py.build.linux import build_python
 from nitro_py.build.package import compile_modules
 from nitro_py.build.preset import ImageRequest
@@ -53,8 +53,14 @@ def _write(request: ImageRequest, base: BaseImage, scratch: Path) -> Mapping[str
     dependencies, app = scratch / "dependencies", scratch / "app"
     # Another Python may need other packages than the build's own.
     requirements = pin_server(request.build, imports=list_imports(request.build.config), markers=platform.markers)
-    request.report(f"Installing {len(requirements)} dependencies for Python {platform.python}, {platform.wheels}")
-    vendor(requirements, dependencies / VENDOR, python_version=platform.python, platform=platform.wheels)
+    what = f"{len(requirements)} dependencies for Python {platform.python}, {platform.wheels}"
+    with open_installed(
+        requirements,
+        python_version=platform.python,
+        platform=platform.wheels,
+        installing=lambda: request.report(f"Installing {what}"),
+    ) as installed:
+        shutil.copytree(installed, dependencies / VENDOR)
     shutil.copytree(server, app, ignore=_ignore_at(server, VENDOR))
     (app / REQUIREMENTS).write_bytes(write_requirements(requirements))
     if platform.python == build_python():
