@@ -21,6 +21,9 @@ class AccessLog(logging.StreamHandler[TextIO]):
     It takes log records too, as any handler does.
     """
 
+    # Whether a terminal gets more than `note` writes.
+    has_colours = True
+
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
@@ -32,12 +35,16 @@ class AccessLog(logging.StreamHandler[TextIO]):
             scope: The request's ASGI scope.
             status: The answer's status.
         """
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(
+        self.add(
             f'INFO:     {name_client(scope)} - "{scope["method"]} {name_target(scope)}'
             f' HTTP/{scope["http_version"]}" {status} {_PHRASES.get(status, "")}\n'
         )
+
+    def add(self, line: str) -> None:
+        """Takes a line, its end included."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Writes what was noted."""
@@ -55,11 +62,10 @@ def find_access_log() -> LogAccess | None:
     """Gives what logs an answer, as logging is configured; `None` if nothing does."""
     if not LOGGER.hasHandlers() or not LOGGER.isEnabledFor(logging.INFO):
         return None
-    if not LOGGER.propagate and len(LOGGER.handlers) == 1 and type(LOGGER.handlers[0]) is AccessLog:
-        handler = LOGGER.handlers[0]
-        # In a terminal uvicorn's formatter has colours to add.
-        if not handler.stream.isatty():
-            return handler.note
+    handler = LOGGER.handlers[0] if len(LOGGER.handlers) == 1 and not LOGGER.propagate else None
+    # In a terminal uvicorn's formatter has colours to add.
+    if isinstance(handler, AccessLog) and not (handler.has_colours and handler.stream.isatty()):
+        return handler.note
     return _log_record
 
 

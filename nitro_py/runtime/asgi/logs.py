@@ -6,26 +6,28 @@ import copy
 import json
 import logging
 import time
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import DefaultFormatter
 
-from nitro_py.runtime.asgi.access_log import AccessLog
+from nitro_py.runtime.asgi.access_log import LOGGER, AccessLog, name_client, name_target
 from nitro_py.runtime.subject import describe_subject
 
 logger = logging.getLogger("nitro_py.app")
 
 # What every record has; all else came by `extra=`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
-_ACCESS = ("client", "method", "path", "http_version", "status")
+# Made once: `json.dumps` looks at its arguments each time.
+_encode = json.JSONEncoder().encode
 
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one line of JSON, with the ids of the request or the peer that it is about.
 
     The fields are `time` (RFC 3339, UTC), `level`, `logger`, `message`, then `request_id` or `peer_id`, `route`,
-    what the access log tells of a request, what the caller gave as `extra`, and `exception`, a traceback.
+    what the caller gave as `extra`, and `exception`, a traceback.
 
     Example:
         >>> record = logging.makeLogRecord({"name": "shop", "levelname": "INFO", "msg": "sold", "created": 0.5})
@@ -35,16 +37,13 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Writes a record."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields: dict[str, Any] = {
-            "time": f"{stamp}.{int(record.created * 1000) % 1000:03d}Z",
+            "time": format_time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
             **describe_subject(),
         }
-        if record.name == "uvicorn.access" and isinstance(record.args, tuple):
-            fields |= zip(_ACCESS, record.args, strict=False)
         for name, value in vars(record).items():
             if name not in _OWN:
                 fields.setdefault(name, _plain(value))
@@ -53,7 +52,51 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
         # ASCII goes through whatever encoding the output has, and half a character in a client's path, too.
-        return json.dumps(fields)
+        return _encode(fields)
+
+
+class JsonAccessLog(AccessLog):
+    """Writes the access log as JSON: what `JsonFormatter` would, and what a request consists of."""
+
+    has_colours = False
+
+    def note(self, scope: Any, status: int) -> None:
+        """Takes what there is to say about an answer."""
+        client, method, target, version = (
+            name_client(scope),
+            scope["method"],
+            name_target(scope),
+            scope["http_version"],
+        )
+        fields = {
+            "time": format_time(time.time()),
+            "level": "INFO",
+            "logger": LOGGER.name,
+            "message": f'{client} - "{method} {target} HTTP/{version}" {status}',
+            **describe_subject(),
+            "client": client,
+            "method": method,
+            "path": target,
+            "http_version": version,
+            "status": status,
+        }
+        self.add(_encode(fields) + "\n")
+
+
+def format_time(seconds: float) -> str:
+    """Writes a moment as RFC 3339 has it, in UTC.
+
+    Example:
+        >>> format_time(0.5)
+        '1970-01-01T00:00:00.500Z'
+    """
+    whole = int(seconds)
+    return f"{_format_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _format_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _plain(value: object) -> object:
@@ -90,11 +133,13 @@ def make_log_config(style: str = "text") -> dict[str, Any]:
         return config
     handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
     config["formatters"] = {"json": {"()": JsonFormatter}}
-    config["handlers"] = {"json": handler}
+    access = {**handler, "class": f"{JsonAccessLog.__module__}.{JsonAccessLog.__name__}"}
+    config["handlers"] = {"json": handler, "access": access}
     config["root"] = {"handlers": ["json"], "level": "INFO"}
-    for logger in config["loggers"].values():
-        logger.pop("handlers", None)
-        logger["propagate"] = True
+    for name, logger in config["loggers"].items():
+        if name != LOGGER.name:
+            logger.pop("handlers", None)
+            logger["propagate"] = True
     return config
 
 
