@@ -35,8 +35,10 @@ class StreamSender:
         await self._stream.write(message.get("body", b""))
         if not message.get("more_body", False):
             # Ended here, so that what the application does afterwards keeps nobody waiting.
-            self.complete.set()
             await self._stream.end()
+            # Not before: an application that hears of the end may cancel this very call, and the next invocation
+            # would be asked for while this one's answer is still on its way.
+            self.complete.set()
 
 
 def stream_answer(application: ASGIApplication, event: dict[str, Any], context: object) -> StreamedAnswer:
