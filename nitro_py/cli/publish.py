@@ -87,6 +87,7 @@ def post(url: str, token: str, message: object) -> None:
 _HINTS = {
     403: "Use the token that the server was started with, on the same machine, by way of its loopback address.",
     404: f"It answers here only if `{PUBLISH_TOKEN}` was set when it was started.",
+    503: "Its backplane is lost: what the server prints says why.",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ ANSWER_TIMEOUT = 5.0
 # that processes which lost the same broker don't come back all at once.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# How many messages go to the broker at once, at most.
+# How many messages, or topics, go to the broker at once, at most.
 BATCH = 256
 
 
@@ -153,17 +154,20 @@ class Link:
             stale, self._stale = self._stale, set()
             gone = [topic for topic in stale if topic in self._covered and not self._local.has(topic)]
             new = [topic for topic in stale if topic not in self._covered and self._local.has(topic)]
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                if gone:
-                    # Taken away first: who joins again meanwhile must wait for a new confirmation.
-                    self._covered.difference_update(gone)
-                    await connection.unsubscribe(gone)
-                if new:
-                    await connection.subscribe(new)
-                    self._covered.update(new)
+            # Taken away first: who joins again meanwhile must wait for a new confirmation.
+            self._covered.difference_update(gone)
+            for some in split(gone):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await connection.unsubscribe(some)
+            for some in split(new):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await connection.subscribe(some)
+                self._covered.update(some)
+                self._settle()
+            # Who waits for a topic that nobody listens to any more must know too.
+            self._settle()
             if not self._state.connected:
                 self._note_up()
-            self._settle()
 
     async def _write(self, connection: BackplaneConnection) -> None:
         while True:
@@ -213,6 +217,12 @@ class Link:
                 seconds,
                 self._state.failures - self._failures_before,
             )
+
+
+def split(topics: list[str]) -> Iterator[list[str]]:
+    """Gives topics in parts for which the broker needs no longer than it may."""
+    for start in range(0, len(topics), BATCH):
+        yield topics[start : start + BATCH]
 
 
 async def watch(connection: BackplaneConnection) -> None:

@@ -103,6 +103,18 @@ async def test_broker_is_asked_for_what_has_subscribers_and_no_more() -> None:
         await until(lambda: asked() == {"test:a": 1, "test:b": 1}, "one subscription less", asked)
 
 
+async def test_very_many_topics_come_back_with_the_broker() -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        topics = [str(number) for number in range(2000)]
+        await one.join("1", *topics)
+        broker.stop()
+        await one.until_connected(False)
+        broker.start()
+        await one.until_connected()
+        assert [topic for topic in topics if not broker.subscriptions[f"test:{topic}"]] == []
+
+
 async def test_topic_that_comes_and_goes_ends_as_it_was_left() -> None:
     async with processes(MemoryBroker(), 2) as (one, two):
         peer, channel = make_peer("1", one.hub)
@@ -126,6 +138,18 @@ async def test_peer_that_leaves_while_it_subscribes_leaves_nothing_behind() -> N
         with pytest.raises(PeerClosedError):
             await subscribing
         assert (one.local.has("a"), peer.topics, channel.frames) == (False, frozenset(), [])
+
+
+async def test_nobody_waits_for_a_topic_that_has_lost_its_subscribers() -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        peer, _ = make_peer("1", one.hub)
+        one.local.join("a", peer)
+        waiting = asyncio.create_task(one.hub.cover("a"))
+        await asyncio.sleep(0)
+        one.local.leave("a", peer)
+        await asyncio.wait_for(waiting, 1)
+        assert broker.subscriptions.get("test:a", set()) == set()
 
 
 async def test_lost_broker_leaves_local_delivery_and_comes_back_with_its_subscriptions() -> None:
