@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.brokers import run_broker
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,7 @@ PROJECT = {
         """,
     "handlers/plugins/publisher.py": """
         import asyncio
+        import os
         from collections.abc import AsyncIterator
 
         from nitro_py import define_plugin, publish
@@ -62,10 +64,12 @@ PROJECT = {
         async def run() -> None:
             while True:
                 _state.published += 1
-                await publish("room", str(_state.published))
+                await publish("room", f"{os.getpid()} {_state.published}")
                 await asyncio.sleep(0.05)
         """,
     "handlers/room.py": """
+        import os
+
         from nitro_py import CloseDetails, Message, Peer, define_websocket_handler
         from . import _state
 
@@ -77,7 +81,9 @@ PROJECT = {
             await peer.send(f"echo {message}")
 
         async def close(peer: Peer, details: CloseDetails) -> None:
-            _state.write("closed", peer=peer.id, code=details.code, published=_state.published)
+            _state.write(
+                "closed", peer=peer.id, code=details.code, process=os.getpid(), published=_state.published
+            )
 
         handler = define_websocket_handler(open=open, message=message, close=close)
         """,
@@ -123,14 +129,14 @@ class Seen:
     """Collects what the clients have seen.
 
     Args:
-        sockets: By the peer's id: the numbers it got, the close code, and when it was closed.
+        sockets: By the peer's id: the numbers it got of each process, the close code, and when it was closed.
         streams: For each stream the numbers it got, and when it ended.
         answered: Ids of requests that were answered.
         unanswered: Ids of requests that failed after they were sent, and how.
         refused: How many connections the server did not take.
     """
 
-    sockets: dict[str, tuple[list[int], int | None, float]] = field(default_factory=dict)
+    sockets: dict[str, tuple[dict[int, list[int]], int | None, float]] = field(default_factory=dict)
     streams: list[tuple[list[int], float]] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
     unanswered: dict[str, str] = field(default_factory=dict)
@@ -139,14 +145,15 @@ class Seen:
 
 async def chat(server: Server, seen: Seen, number: int) -> None:
     """Listens to the room and talks, until the server says goodbye."""
-    numbers: list[int] = []
+    numbers: dict[int, list[int]] = {}
     async with connect(f"{server.socket_url}/room", compression=None, close_timeout=1) as socket:
         id = str(await socket.recv()).removeprefix("id ")
         async for message in socket:
             if str(message).startswith("echo"):
                 continue
-            numbers.append(int(message))
-            if (numbers[-1] + number) % 10 == 0:
+            process, published = map(int, str(message).split())
+            numbers.setdefault(process, []).append(published)
+            if (published + number) % 10 == 0:
                 # The goodbye may be there already, behind messages that are yet to be read.
                 with suppress(ConnectionClosed):
                     await socket.send("hello")
@@ -213,25 +220,39 @@ def busiest(times: list[float], window: float) -> int:
     return max(sum(time <= other < time + window for other in times) for time in times)
 
 
-async def test_nothing_is_lost_and_everybody_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_nothing_is_lost_and_everybody_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
     output = build_project(write_files(tmp_path, PROJECT))
     journal = tmp_path / "journal.jsonl"
-    with run_bundle(output, environ={"JOURNAL": str(journal)}) as server:
+    with ExitStack() as stack:
+        environ = {"JOURNAL": str(journal)}
+        if workers > 1:
+            broker = stack.enter_context(run_broker("redis"))
+            environ |= {"NITRO_BACKPLANE": "redis", "NITRO_BACKPLANE_URL": broker.url}
+        arguments = ("--port", "0", "--workers", str(workers))
+        server = stack.enter_context(run_bundle(output, *arguments, environ=environ))
         seen, signalled, seconds = await put_under_load(server)
         log = server.read_log()
     records = [json.loads(line) for line in journal.read_text().splitlines()]
     closed = {record["peer"]: record for record in records if record["kind"] == "closed"}
     begun = {record["id"] for record in records if record["kind"] == "begun"}
-    missing = {id: closed[id]["published"] - numbers[-1] for id, (numbers, _, _) in seen.sockets.items()}
+    # Of what its own process published, each socket must have got all up to its goodbye.
+    missing = {
+        id: closed[id]["published"] - numbers[closed[id]["process"]][-1]
+        for id, (numbers, _, _) in seen.sockets.items()
+    }
+    series = [numbers for by_process, _, _ in seen.sockets.values() for numbers in by_process.values()]
     ends = sorted([when for _, _, when in seen.sockets.values()] + [when for _, when in seen.streams])
     with capsys.disabled():
         print(
-            f"\nSIGTERM under load: {len(seen.sockets)} sockets and {len(seen.streams)} streams ended "
-            f"{ends[0] - signalled:.2f} to {ends[-1] - signalled:.2f} s after the signal, at most "
+            f"\nSIGTERM under load, {workers} at work: {len(seen.sockets)} sockets and {len(seen.streams)} "
+            f"streams ended {ends[0] - signalled:.2f} to {ends[-1] - signalled:.2f} s after the signal, at most "
             f"{busiest(ends, 0.5)} in half a second; {len(begun)} requests begun, {len(begun - seen.answered)} "
             f"of them without an answer, {len(set(seen.unanswered) - begun)} never begun, {seen.refused} refused; "
-            f"{sum(len(numbers) for numbers, _, _ in seen.sockets.values())} messages in order, at most "
-            f"{max(missing.values())} published after a goodbye; stopped in {seconds:.2f} s of {GRACE:g} s"
+            f"{sum(map(len, series))} messages in order, at most {max(missing.values())} published after "
+            f"a goodbye; stopped in {seconds:.2f} s of {GRACE:g} s"
         )
     assert "Traceback" not in log
     assert len(seen.sockets) == SOCKETS
@@ -240,15 +261,15 @@ async def test_nothing_is_lost_and_everybody_is_told(tmp_path: Path, capsys: pyt
     assert Counter(record["kind"] for record in records if record["kind"] != "begun") == {
         "closed": SOCKETS,
         "stream ended": STREAMS,
-        "plugin stopped": 1,
+        "plugin stopped": workers,
     }
     assert {id: record["code"] for id, record in closed.items()} == dict.fromkeys(seen.sockets, 1001)
     assert records[-1]["kind"] == "plugin stopped"
-    assert {id: gaps for id, (numbers, _, _) in seen.sockets.items() if (gaps := find_gaps(numbers))} == {}
+    assert [gaps for numbers in series if (gaps := find_gaps(numbers))] == []
     assert max(missing.values()) <= MEANWHILE
     assert [gaps for numbers, _ in seen.streams if (gaps := find_gaps(numbers))] == []
     assert len(seen.streams) == STREAMS
     assert begun == seen.answered
-    # 240 ends at 100 in a second; a machine that is busy makes it longer only.
-    assert ends[-1] - ends[0] > 0.8 * (SOCKETS + STREAMS) / 100
+    # Each process closes 100 in a second; a machine that is busy makes it longer only.
+    assert ends[-1] - ends[0] > 0.8 * (SOCKETS + STREAMS) / 100 / workers
     assert seconds < GRACE + 1
