@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 Frame = str | bytes
 
@@ -18,7 +19,7 @@ def to_json(value: object) -> str:
 
     Raises:
         TypeError: The value has no JSON form.
-        ValueError: The value holds a number that JSON cannot hold (NaN, infinity).
+        ValueError: The value holds a number that JSON cannot hold (NaN, infinity), or itself.
 
     Example:
         >>> to_json({"user": "ada", "tags": {1}})
@@ -69,6 +70,31 @@ def _simplify(value: object) -> object:
     raise TypeError(f"A `{type(value).__name__}` cannot be written as JSON.")
 
 
-_encode: Callable[[object], str] = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_simplify
-).encode
+def _make_encoder() -> Callable[[object], str]:
+    """Makes what writes JSON, once: `JSONEncoder.encode` makes the same C encoder anew for each value."""
+    plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_simplify)
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return plain.encode
+    encode = make(
+        None,
+        plain.default,
+        json.encoder.encode_basestring,
+        None,
+        plain.key_separator,
+        plain.item_separator,
+        plain.sort_keys,
+        plain.skipkeys,
+        plain.allow_nan,
+    )
+
+    def write(value: object) -> str:
+        try:
+            return "".join(encode(value, 0))
+        except RecursionError:
+            raise ValueError("A value that is too deep, or holds itself, cannot be written as JSON.") from None
+
+    return write
+
+
+_encode = _make_encoder()

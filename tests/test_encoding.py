@@ -72,8 +72,13 @@ def test_text_is_quoted_in_json_only() -> None:
     assert json.loads(to_json("line\n\u2028\x00")) == "line\n\u2028\x00"
 
 
+HOLDS_ITSELF: list[object] = [1]
+HOLDS_ITSELF.append(HOLDS_ITSELF)
+
+
 @pytest.mark.parametrize(
-    ("value", "error"), [(object(), TypeError), (float("nan"), ValueError), ([b"x"], TypeError)]
+    ("value", "error"),
+    [(object(), TypeError), (float("nan"), ValueError), ([b"x"], TypeError), (HOLDS_ITSELF, ValueError)],
 )
 def test_what_json_cannot_hold(value: object, error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -15,7 +15,15 @@ from nitro_py.mount import MountedApp
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.direct import find_direct
-from nitro_py.runtime.responses import MountedAnswer, Whole, describe_error, make_whole, send_answer, send_whole
+from nitro_py.runtime.responses import (
+    MountedAnswer,
+    Whole,
+    describe_error,
+    make_whole,
+    send_answer,
+    send_directly,
+    send_whole,
+)
 from nitro_py.runtime.router import Match, Miss
 from nitro_py.runtime.subject import enter_subject
 from nitro_py.runtime.tasks import start_task
@@ -56,11 +64,12 @@ async def serve_http(
     enter_subject(event, route)
     watch = None if app.meter is None else app.meter.watch(scope["method"], route)
     try:
-        answer = await find_answer(app, match, event, raw_path)
+        answer = make_whole(await _answer(app, match, event, raw_path), event)
     except Exception as error:
         answer = make_whole(report_error(app, event, error), event)
     if isinstance(answer, Whole):
-        await send_whole(answer, scope, send)
+        if not send_directly(answer, scope, send):
+            await send_whole(answer, send)
         if watch is not None:
             watch.note(answer.status)
     elif watch is not None:
@@ -85,10 +94,7 @@ async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str
     Raises:
         Exception: What middleware or handler raised; `report_error` makes an answer of it.
     """
-    if app.middleware:
-        handle = partial(_handle, app, match, event, raw_path)
-        return make_whole(await run_middleware(app.middleware, event, handle), event)
-    return make_whole(await _handle(app, match, event, raw_path), event)
+    return make_whole(await _answer(app, match, event, raw_path), event)
 
 
 def report_error(app: App, event: Event, error: Exception) -> Response:
@@ -130,6 +136,12 @@ def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
     # The specification gives each application its own copy of the state.
     state = dict(app.mounted_state.get(match.route.file, {}))
     return {**scope, "root_path": scope.get("root_path", "") + prefix, "state": state}
+
+
+def _answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
+    if not app.middleware:
+        return _handle(app, match, event, raw_path)
+    return run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
 
 
 def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:

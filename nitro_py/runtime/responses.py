@@ -63,7 +63,8 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
     """
     answer = make_whole(value, event)
     if isinstance(answer, Whole):
-        await send_whole(answer, event.scope, send)
+        if not send_directly(answer, event.scope, send):
+            await send_whole(answer, send)
         return
     status, headers = head_of(value, event)
     content: Any = value.body if isinstance(value, Response) else value
@@ -115,12 +116,17 @@ def make_whole(value: Any, event: Event) -> Any:
     return Whole(status, fields, b"" if bodiless or event.method == "HEAD" else body)
 
 
-async def send_whole(answer: Whole, scope: Scope, send: Send) -> None:
-    """Sends a whole answer, at once where the server can."""
+def send_directly(answer: Whole, scope: Scope, send: Send) -> bool:
+    """Sends a whole answer at once, if the server can and its client does not hold it up."""
     direct = find_direct(scope, send)
-    if direct is not None and not direct.paused:
-        direct.answer(answer.status, answer.headers, answer.body)
-        return
+    if direct is None or direct.paused:
+        return False
+    direct.answer(answer.status, answer.headers, answer.body)
+    return True
+
+
+async def send_whole(answer: Whole, send: Send) -> None:
+    """Sends a whole answer by the messages that any server takes."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
 

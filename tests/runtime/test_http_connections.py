@@ -57,6 +57,22 @@ async def test_app_that_fails_is_answered_for_and_logged(caplog: pytest.LogCaptu
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
 
 
+async def test_fields_behind_a_body_are_not_among_the_head_s() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await echo(scope, receive, send)
+        seen.append([name for name, _ in scope["headers"]])
+
+    async with serve(app) as site, site.connect() as wire:
+        body = b"2\r\nab\r\n0\r\nAuthorization: me\r\n\r\n"
+        wire.send("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", body=body)
+        assert json.loads((await wire.read()).body)["body"] == "ab"
+        wire.send(*HELLO)
+        await wire.read()
+    assert seen == [[b"host", b"transfer-encoding"], [b"host"]]
+
+
 async def test_slow_reader_makes_the_app_wait() -> None:
     sent = 0
 

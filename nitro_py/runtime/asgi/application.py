@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
 
 from nitro_py.errors import HTTPError
@@ -51,10 +52,10 @@ class Application:
             return
         if not self._started:
             await self._start_for(scope)
-        if scope["type"] == "websocket":
-            await serve_socket(self.app, scope, receive, send)
-        else:
+        if scope["type"] == "http":
             await self._serve_http(scope, receive, send)
+        else:
+            await serve_socket(self.app, scope, receive, send)
 
     async def start(self) -> None:
         """Starts the app."""
@@ -72,15 +73,17 @@ class Application:
         else:
             await self.start()
 
-    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = strip_root(scope)
-        if path.startswith("/_nitro/") and await self._serve_internal(path, scope, receive, send):
-            return
+        if path.startswith("/_nitro/"):
+            return self._serve_internal(path, scope, receive, send)
+        return self._serve_project(path, scope, receive, send)
+
+    def _serve_project(self, path: str, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         file = self._public.find(scope)
         if file is not None:
-            await self._serve_file(file, scope, receive, send)
-        else:
-            await serve_http(self.app, path, scope, receive, send, buffered=self._buffered)
+            return self._serve_file(file, scope, receive, send)
+        return serve_http(self.app, path, scope, receive, send, buffered=self._buffered)
 
     async def _serve_file(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
         if self.app.meter is None:
@@ -89,7 +92,7 @@ class Application:
         with self.app.meter.watch(scope["method"], PUBLIC_FILE).watching(send) as watched:
             await self._public.serve(file, scope, receive, watched)
 
-    async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         event = make_event(self.app, Miss(), scope, receive)
         try:
             answer = await answer_internal(self.app, event, path)
@@ -97,7 +100,8 @@ class Application:
             answer = describe_error(error, development=False)
         if answer is not None:
             await send_answer(answer, event, receive, send)
-        return answer is not None
+        else:
+            await self._serve_project(path, scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -188,7 +188,8 @@ class Exchange:
                 self._send_body(body, False)
                 return
             lines.append(b"%b: %b\r\n" % (name, value))
-        self._settle_keep_alive(lines)
+        if self._expects_continue or not self.keep_alive:
+            self._settle_keep_alive(lines)
         head = b"".join(lines)
         # Each item is a line, but for the server's own fields.
         count = len(lines) - 1 + lines[1].count(b"\n")

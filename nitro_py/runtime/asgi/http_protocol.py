@@ -73,7 +73,7 @@ class HttpProtocol(asyncio.Protocol):
         self._last = False
         self._broken = False
         self._upgrading = False
-        self._idle = IdleTimer(self.loop, config.timeout_keep_alive, self.close)
+        self._idle = IdleTimer(self.loop, config.timeout_keep_alive, lambda: self.transport.close())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins a connection."""
@@ -147,10 +147,6 @@ class HttpProtocol(asyncio.Protocol):
             self._read_paused = False
             self.transport.resume_reading()
 
-    def close(self) -> None:
-        """Closes the connection once what was written has left."""
-        self.transport.close()
-
     def shutdown(self) -> None:
         """Closes the connection for uvicorn's stop, after the answer that is under way."""
         if self._current is None:
@@ -206,6 +202,8 @@ class HttpProtocol(asyncio.Protocol):
         scope = make_scope(self._base, method, version, self._url, self._headers)
         scope["state"] = self._app_state.copy()
         scope["extensions"] = {DIRECT_EXTENSION: exchange}
+        # Fields behind a body in chunks would come into the same list, and could pass for the head's.
+        self._headers = []
         self._parsing = exchange
         self._last = not exchange.keep_alive
         if self._current is None:
