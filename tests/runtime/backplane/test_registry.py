@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.backplane import BackplaneFactory
 from nitro_py.errors import UsageError
 from nitro_py.runtime.backplane.nats import NatsBackplane, make_token
 from nitro_py.runtime.backplane.redis import RedisBackplane
 from nitro_py.runtime.backplane.registry import find_client, load_backplane
 from nitro_py.runtime.settings import BackplaneSettings, Settings
+from nitro_py.testing import client
+from tests.bundles import write_files
+
+BUILT_IN: dict[str, BackplaneFactory] = {"nats": NatsBackplane, "redis": RedisBackplane}
 
 
 def test_environment_overrides_the_manifest() -> None:
@@ -28,10 +33,20 @@ def test_memory_is_no_backplane() -> None:
     assert find_client("memory") is None
 
 
-def test_built_in_ones_are_found() -> None:
-    assert isinstance(load_backplane(BackplaneSettings("redis", "redis://a")), RedisBackplane)
-    assert isinstance(load_backplane(BackplaneSettings("nats", "nats://a,nats://b")), NatsBackplane)
-    assert (find_client("redis"), find_client("nats")) == ("redis", "nats")
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_ones_are_found(name: str) -> None:
+    made = BUILT_IN[name](f"{name}://a", "nitro")
+    assert type(load_backplane(BackplaneSettings(name, f"{name}://a"))) is type(made)
+    assert find_client(name) == name
+    assert load_backplane(BackplaneSettings("nats", "nats://a,nats://b")) is not None
+
+
+@pytest.mark.anyio
+async def test_tests_of_handlers_need_no_broker(tmp_path: Path) -> None:
+    hello = "from nitro_py import define_handler\n\n@define_handler\ndef handler(event): ...\n"
+    write_files(tmp_path, {"handlers/a.py": hello, "nitro.toml": 'backplane = "redis"'})
+    async with client(tmp_path) as app:
+        assert (await app.get("/_nitro/health")).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(
