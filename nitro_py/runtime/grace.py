@@ -14,8 +14,8 @@ logger = logging.getLogger("nitro_py.app")
 # are under way, then background work, then plugins.
 GOODBYES = 0.5
 WORK = 0.75
-BACKGROUND = 0.85
-PLUGINS = 0.9
+BACKGROUND = 0.8
+PLUGINS = 0.85
 
 # How many connections are closed in a second, while the grace period allows it: their clients all come back.
 PACE = 100.0

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
-GRACE = 3.0
+GRACE = 4.0
 # What the end of a process takes beside what it waits for, in seconds: the machine may be busy.
 ROOM = 2.0
 
