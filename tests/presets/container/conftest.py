@@ -70,5 +70,6 @@ def demo_image(
     run(*command)
     # The build sees no index, as it may be on a machine that has none.
     settings.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    engine.build(demo_output, base_image, DEMO, f"--secret=id=pip,src={settings}", f"--volume={wheels}:/wheels:ro")
+    options = (f"--secret=id=pip,src={settings}", f"--volume={wheels}:/wheels:ro", "--layers")
+    engine.build(demo_output, base_image, DEMO, *options)
     return DEMO

@@ -93,7 +93,7 @@ class Engine:
     def build(self, context: Path, base: str, image: str, *options: str) -> None:
         """Builds an image with the Dockerfile of a folder."""
         local = ("--isolation=chroot", "--pull-never", f"--build-arg=BASE_IMAGE={base}")
-        self.buildah("bud", *local, "--layers", "--format=docker", *options, f"--tag={image}", context)
+        self.buildah("bud", *local, "--format=docker", *options, f"--tag={image}", context)
 
     def find_python(self, image: str) -> str:
         """Gives the version of an image's Python."""
