@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 # How many messages, or topics, go to the broker at once, at most.
 BATCH = 256
+# After how many bytes of messages the broker's answer is waited for.
+BATCH_SIZE = 1024 * 1024
 
 
 class Waiting(NamedTuple):
@@ -58,7 +61,7 @@ class Link:
         self._stale: set[str] = set()
         self._stale_seen = asyncio.Event()
         self._settled = asyncio.Event()
-        self._outbox: list[Waiting] = []
+        self._outbox: deque[Waiting] = deque()
         self._outbox_filled = asyncio.Event()
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -174,7 +177,7 @@ class Link:
             await self._outbox_filled.wait()
             self._outbox_filled.clear()
             while self._outbox:
-                batch, self._outbox = self._outbox[:BATCH], self._outbox[BATCH:]
+                batch = self._take_batch()
                 try:
                     async with asyncio.timeout(ANSWER_TIMEOUT):
                         await connection.publish([waiting.message for waiting in batch])
@@ -183,6 +186,14 @@ class Link:
                             waiting.accepted.set_result(None)
                 finally:
                     fail(batch)
+
+    def _take_batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        size = 0
+        while self._outbox and len(batch) < BATCH and size < BATCH_SIZE:
+            batch.append(self._outbox.popleft())
+            size += len(batch[-1].message.data)
+        return batch
 
     def _mark(self, topic: str) -> None:
         """Notes that a topic got its first subscriber here, or lost its last."""
@@ -235,7 +246,7 @@ async def watch(connection: BackplaneConnection) -> None:
     raise BackplaneError("The connection ended.")
 
 
-def fail(batch: list[Waiting]) -> None:
+def fail(batch: Iterable[Waiting]) -> None:
     """Tells publishers that the broker was lost before it had accepted their messages."""
     for waiting in batch:
         if not waiting.accepted.done():

@@ -267,6 +267,21 @@ async def test_broker_that_falls_silent_holds_nobody_up_for_long(name: BrokerNam
             assert here.frames == ["in doubt", "sure"]
 
 
+async def test_broker_gets_no_more_at_once_than_it_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        (connection,) = broker.connections
+        batches: list[Sequence[Outgoing]] = []
+
+        async def publish(messages: Sequence[Outgoing]) -> None:
+            batches.append(messages)
+            await asyncio.sleep(0.01)
+
+        monkeypatch.setattr(connection, "publish", publish)
+        await asyncio.gather(*(one.hub.publish("a", size * "x") for size in [1] * 600 + [400_000] * 6))
+        assert [len(batch) for batch in batches] == [256, 256, 91, 3]
+
+
 async def test_order_of_a_publisher_is_kept_when_it_does_not_wait() -> None:
     async with processes(MemoryBroker(), 2) as (one, two):
         channel = await two.join("1", "a")
