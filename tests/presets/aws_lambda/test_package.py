@@ -6,12 +6,17 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nitro_py.build.pipeline import write_plan
+from tests.benchmarks.functions import make_http_event
+from tests.benchmarks.lambda_cold import CREDENTIALS, ECHO, make_message, write_row
 from tests.bundles import copy_demo, plan_project, write_files
+from tests.checkout import ROOT
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -120,6 +125,84 @@ def test_importing_an_entry_needs_no_environment_and_loads_nothing_heavy(demo: P
         check=False,
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+# What plain routes need none of, by function: each is loaded by the first route or event that does.
+UNUSED = {
+    "nitro_http": (
+        "mangum",
+        "starlette",
+        "nitro_py.runtime.asgi.application",
+        "nitro_presets.aws_lambda.http.stream",
+        "nitro_presets.aws_lambda.socket",
+        "nitro_presets.aws_lambda.client",
+    ),
+    "nitro_websocket": (
+        "starlette",
+        "nitro_py.runtime.upgrade",
+        "nitro_presets.aws_lambda.client.invoke",
+        "nitro_presets.aws_lambda.http",
+        "nitro_presets.aws_lambda.socket.connect",
+        "nitro_presets.aws_lambda.socket.fanout",
+        "nitro_presets.aws_lambda.socket.jobs",
+        "nitro_presets.aws_lambda.store.dynamodb_jobs",
+    ),
+}
+# Modules of the standard library that take long to load, and that neither function needs for a plain route.
+SLOW = ("decimal", "email", "http", "importlib.metadata", "random", "secrets", "uuid", "zipfile")
+
+
+@contextmanager
+def run_services() -> Iterator[int]:
+    """Runs what stands for AWS's services, with one connection in the table, and gives its port."""
+    command = [sys.executable, "-m", "tests.benchmarks.load.aws"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps({"item": write_row()}), file=process.stdin, flush=True)
+        try:
+            yield json.loads(process.stdout.readline())["port"]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("function", sorted(UNUSED))
+def test_what_a_route_does_not_use_is_not_loaded(tmp_path: Path, function: str) -> None:
+    files = {
+        "nitro.toml": f"{SETTINGS}experimental.websocket = true",
+        "handlers/index.get.py": HELLO,
+        "handlers/echo.py": ECHO,
+    }
+    output = build(write_files(tmp_path, files))
+    with run_services() as port:
+        environ = CREDENTIALS | {
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": "function",
+            "NITRO_CALLBACK_URL": f"http://127.0.0.1:{port}/prod",
+            "NITRO_TABLE": "connections",
+        }
+        event = make_message() if function == "nitro_websocket" else make_http_event("/")
+        code = f"""
+import json, sys, {function}
+class Context:
+    aws_request_id = "1"
+    def get_remaining_time_in_millis(self): return 30_000
+answer = {function}.handler(json.loads(sys.argv[1]), Context())
+print(json.dumps([answer["statusCode"], sorted(sys.modules)]))
+"""
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", code, json.dumps(event)],
+            cwd=output / "server",
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == ""
+    status, loaded = json.loads(done.stdout)
+    assert status == 200
+    unused = UNUSED[function] + SLOW
+    assert [name for name in loaded if name in unused or name.startswith(tuple(f"{n}." for n in unused))] == []
 
 
 HELLO = """
