@@ -9,8 +9,16 @@ import asyncio
 import json
 import sys
 
-# What AWS sends with a status.
-ANSWER = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
+# As AWS sends it, status and fields.
+ANSWER = (
+    "HTTP/1.1 200 OK\r\n"
+    "Date: Mon, 24 Nov 2025 02:00:00 GMT\r\n"
+    "Content-Type: application/json\r\n"
+    "Content-Length: {}\r\n"
+    "Connection: keep-alive\r\n"
+    "x-amzn-RequestId: 4b3a2f10-5b5c-4c5e-9d57-0f1f5a6e7d11\r\n"
+    "x-amz-apigw-id: UdGkzGmWIAMEJqQ=\r\n\r\n{}"
+)
 
 
 class Services(asyncio.Protocol):
