@@ -208,6 +208,35 @@ class ImagePreset(Preset, Protocol):
         """Writes the image, all or nothing, and says what it is, name by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Is what `nitropy publish` sends to what is deployed.
+
+    Args:
+        config: The configuration.
+        topic: The topic.
+        data: What is sent, JSON-able.
+        namespace: Only the subscribers there; `None` reaches every namespace.
+        stack: The name of what is deployed; by default the configuration's.
+        region: The target's region; by default the environment's.
+    """
+
+    config: NitroConfig
+    topic: str
+    data: object
+    namespace: str | None
+    stack: str | None
+    region: str | None
+
+
+@runtime_checkable
+class PublishingPreset(Preset, Protocol):
+    """Is a preset that can publish to what it has deployed."""
+
+    def publish(self, publication: Publication) -> None:
+        """Publishes, and returns once that is done or sure to be done."""
+
+
 def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Reads the files of an installed package that ship: path below the import root → bytes.
 

@@ -53,7 +53,9 @@ def make_app(wanted: str | None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name in (wanted,) if wanted in COMMANDS else COMMANDS:
-        app.command()(_load(COMMANDS[name], name))
+        # What only the bundle's own program knows, such as the faults of a gateway, is handed on to it.
+        further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
+        app.command(context_settings=further)(_load(COMMANDS[name], name))
     if wanted not in COMMANDS:
         config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
         config.command()(_load("inspect", "schema"))

@@ -29,16 +29,17 @@ ANNOUNCEMENT = re.compile(r'(?:{.*"message": ")?Listening on (http://[^\s"]+)')
 
 
 def preview(
+    context: typer.Context,
     preset: PresetOption = None,
     host: Annotated[str, typer.Option("--host", envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", envvar="PORT", help="Port; 0 takes a free one.")] = 3000,
     output_dir: OutputOption = None,
 ) -> None:
-    """Run the built bundle as its preset says."""
+    """Run the built bundle as its preset says; further options are those of the program that runs it."""
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)
-    command = [*resolve_command(built.preview), "--host", host, "--port", str(port)]
+    command = [*resolve_command(built.preview), "--host", host, "--port", str(port), *context.args]
     raise typer.Exit(run_preview(command, loaded.root))
 
 

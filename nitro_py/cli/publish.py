@@ -12,7 +12,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import typer
 
+from nitro_py.build.preset import Publication, PublishingPreset
+from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import print_line
+from nitro_py.cli.project import load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
 from nitro_py.runtime.asgi.internal import PUBLISH_PATH, PUBLISH_TOKEN
@@ -33,8 +36,24 @@ def publish(
     token: Annotated[
         str | None, typer.Option("--token", envvar=PUBLISH_TOKEN, help="That server's token.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME", help="Publish to what this preset has deployed.")
+    ] = None,
+    stack: Annotated[str | None, typer.Option("--stack", help="Name of what is deployed.")] = None,
+    region: Annotated[str | None, typer.Option("--region", help="Region that it is deployed to.")] = None,
 ) -> None:
-    """Publish to a topic of the running `dev` or `preview`."""
+    """Publish to a topic of the running `dev` or `preview`, or with `--preset` of what is deployed."""
+    if preset is not None:
+        loaded = load_project()
+        target = find_preset(preset, loaded.root)
+        if not isinstance(target, PublishingPreset):
+            raise UsageError(
+                f"The preset `{target.name}` deploys nothing that could be published to.",
+                hint="Name a running server by `--url` and `--token`.",
+            )
+        target.publish(Publication(loaded.config, topic, parse_data(data), namespace, stack, region))
+        print_line(f"Published to `{topic}`.")
+        return
     address, secret = _find_server(url, token)
     message = {"topic": topic, "data": parse_data(data), "namespace": namespace}
     post(f"{address.rstrip('/')}{PUBLISH_PATH}", secret, message)

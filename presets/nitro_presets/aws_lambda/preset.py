@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.target import Target, find_target
 from nitro_presets.aws_lambda.template import TemplateOptions, render_template
 from nitro_py.build.dependencies import pin_requirements
 from nitro_py.build.linux import build_python
-from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Vendor, merge_files
+from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Publication, Vendor, merge_files
 from nitro_py.build.runtime_files import collect_runtime
 from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
@@ -87,6 +87,16 @@ class AwsLambdaPreset:
             confirm=deployment.confirm,
             report=deployment.report,
         ).outputs
+
+    def publish(self, publication: Publication) -> None:
+        """Has the deployed WebSocket function publish, called by boto3."""
+        from nitro_presets.aws_lambda.publish import publish
+
+        publish(
+            publication.stack or publication.config.aws.name,
+            {"topic": publication.topic, "data": publication.data, "namespace": publication.namespace},
+            region=publication.region,
+        )
 
     def emit(self, build: BuildInput) -> Bundle:
         """Computes the bundle."""

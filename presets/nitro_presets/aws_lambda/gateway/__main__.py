@@ -14,6 +14,7 @@ from pathlib import Path
 from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.server import CONCURRENCY, Gateway
 from nitro_py.errors import NitroError
+from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
 from nitro_py.runtime.ports import bind_port
 
 # As in the stack, in seconds.
@@ -67,6 +68,7 @@ async def run(options: argparse.Namespace) -> None:
         concurrency=options.concurrency,
         faults=faults,
         environment=environment,
+        publish_token=os.environ.get(PUBLISH_TOKEN),
     )
     async with gateway:
         print(f"Listening on {gateway.url}", flush=True)

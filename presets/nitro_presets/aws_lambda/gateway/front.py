@@ -11,10 +11,12 @@ from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.invoke import Invoker
 from nitro_presets.aws_lambda.gateway.management import Management
+from nitro_presets.aws_lambda.gateway.publishing import Publisher
 from nitro_presets.aws_lambda.gateway.queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.sockets import SocketApi
 
 ROOT = "/_aws"
+PUBLISH_PATH = "/_nitro/publish"
 SQS_PATHS = (f"{ROOT}/sqs", f"{ROOT}/sqs/")
 _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 
@@ -31,6 +33,7 @@ class Front:
         sockets: The WebSocket API, where there is one.
         http: The HTTP side, where there is one.
         queue: The queue, where messages are ordered.
+        publisher: What publishes for the command line, if it may.
     """
 
     api: Api
@@ -40,11 +43,14 @@ class Front:
     sockets: SocketApi | None
     http: HttpApi | None
     queue: FifoQueue | None
+    publisher: Publisher | None
 
     async def handle(self, http: HttpConnection, request: Request) -> None:
         """Answers a request, or serves a socket to its end."""
         if request.path.startswith(f"{ROOT}/"):
             await self._call_service(http, request)
+        elif self.publisher is not None and request.path == PUBLISH_PATH:
+            await self.publisher.handle(http, request)
         elif self.sockets is not None and request.get("sec-websocket-key") is not None:
             # As the CloudFront function tells handshakes, which does not see `Upgrade`.
             headers = pass_headers(request, self.api.domain, self.secret)

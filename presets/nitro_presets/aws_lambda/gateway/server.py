@@ -32,6 +32,7 @@ from nitro_presets.aws_lambda.gateway.invoke import Invoker
 from nitro_presets.aws_lambda.gateway.limits import AWS_LIMITS, Limits
 from nitro_presets.aws_lambda.gateway.management import Management
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
+from nitro_presets.aws_lambda.gateway.publishing import Publisher
 from nitro_presets.aws_lambda.gateway.queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.signature import Verifier
 from nitro_presets.aws_lambda.gateway.sockets import SocketApi
@@ -61,6 +62,7 @@ class Gateway:
         faults: What goes wrong on purpose; may be changed at any time.
         limits: What the platform allows.
         environment: Variables that functions get besides their own.
+        publish_token: What `nitropy publish` proves itself by; without one nobody publishes from outside.
         database: URL of a DynamoDB that runs already; by default moto's server is started.
 
     Raises:
@@ -80,6 +82,7 @@ class Gateway:
         faults: Faults | None = None,
         limits: Limits = AWS_LIMITS,
         environment: Mapping[str, str] | None = None,
+        publish_token: str | None = None,
         database: str | None = None,
     ) -> None:
         self.faults = faults or Faults()
@@ -91,6 +94,7 @@ class Gateway:
         self._concurrency = concurrency
         self._limits = limits
         self._added = dict(environment or {})
+        self._publish_token = publish_token
         self._database = database
         self._stack = AsyncExitStack()
         self._pools: dict[str, FunctionPool] = {}
@@ -195,10 +199,16 @@ class Gateway:
             sockets=self._make_sockets() if "websocket" in functions else None,
             http=http,
             queue=self._queue,
+            publisher=self._make_publisher(),
         )
         serving = Listener(front.handle)
         self._stack.push_async_callback(serving.close)
         await serving.open(self._listener)
+
+    def _make_publisher(self) -> Publisher | None:
+        if self._publish_token is None or "websocket" not in self._pools:
+            return None
+        return Publisher(self._pools["websocket"], self._publish_token)
 
     def _make_pool(self, function: Function) -> FunctionPool:
         def make_worker(number: int) -> Worker:
