@@ -15,6 +15,7 @@ class Counters:
         messages_received: Messages that peers sent.
         messages_sent: Messages that were sent to peers, a topic's once for each subscriber.
         peers_too_slow: Peers that were closed with 1013.
+        requests_refused: HTTP requests that the server answered in the app's place.
     """
 
     sockets_opened: int = 0
@@ -22,3 +23,4 @@ class Counters:
     messages_received: int = 0
     messages_sent: int = 0
     peers_too_slow: int = 0
+    requests_refused: int = 0

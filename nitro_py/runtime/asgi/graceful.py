@@ -15,6 +15,7 @@ import uvicorn
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.fair_listener import FairListener
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
+from nitro_py.runtime.asgi.limits import Limiter
 from nitro_py.runtime.asgi.shares import Shares
 from nitro_py.runtime.grace import HURRY, PLUGINS, WORK, Grace
 
@@ -37,6 +38,7 @@ class GracefulServer(uvicorn.Server):
     Args:
         config: What uvicorn shall do.
         application: The app, whatever stands in front of it.
+        limiter: What limits its connections.
         ready: Is called once connections are accepted.
         shares: What the workers of the port know of each other, if there are others.
     """
@@ -45,10 +47,12 @@ class GracefulServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         application: Application,
+        limiter: Limiter,
         ready: Callable[[], None] | None = None,
         shares: Shares | None = None,
     ) -> None:
         super().__init__(config)
+        self._limiter = limiter
         self._shares = shares
         self._listeners: list[FairListener] = []
         self._ready = ready
@@ -76,6 +80,7 @@ class GracefulServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
                     connection.tick()
+            self._limiter.report()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

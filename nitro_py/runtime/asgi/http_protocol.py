@@ -15,7 +15,7 @@ from nitro_py.runtime.asgi.access_log import find_access_log
 from nitro_py.runtime.asgi.exchange import Exchange
 from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
 from nitro_py.runtime.asgi.idle import IdleTimer
-from nitro_py.runtime.asgi.limits import DEFAULT_LIMITS, NO_WORD, Guard, Limits, Refusal
+from nitro_py.runtime.asgi.limits import NO_WORD, Guard, Limiter, Refusal
 from nitro_py.runtime.asgi.scope import describe_connection, make_parser, make_scope
 from nitro_py.runtime.direct import DIRECT_EXTENSION
 
@@ -36,7 +36,7 @@ class HttpProtocol(asyncio.Protocol):
         config: uvicorn's configuration.
         server_state: What uvicorn knows of all connections.
         app_state: What the lifespan left for each request's scope.
-        limits: How much a client may have.
+        limiter: What limits how much a client may have.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class HttpProtocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        limits: Limits = DEFAULT_LIMITS,
+        limiter: Limiter | None = None,
     ) -> None:
         if not config.loaded:
             config.load()
@@ -59,7 +59,7 @@ class HttpProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._parser: Any = make_parser(self)
         self._base: dict[str, Any] = {}
-        self._guard = Guard(limits)
+        self._guard = Guard(limiter or Limiter())
         self._read_paused = False
         self._room: asyncio.Event | None = None
         self._url = b""
@@ -106,7 +106,6 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            logger.warning(INVALID_REQUEST)
             self._refuse(Refusal(400, INVALID_REQUEST))
 
     def tick(self) -> None:
@@ -281,6 +280,7 @@ class HttpProtocol(asyncio.Protocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answers a request in the app's place, unless an answer is under way, and ends the connection then."""
         current = self._current
+        self._guard.note(refusal)
         self._last = self._broken = True
         if current is not None and current is not self._parsing:
             # What came before the garbage deserves its answer.

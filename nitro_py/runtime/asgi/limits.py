@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.settings import Settings
 
 logger = logging.getLogger("nitro_py.server")
@@ -54,7 +56,29 @@ class Limits:
     max_connections: int = 0
 
 
-DEFAULT_LIMITS: Final = Limits()
+class Limiter:
+    """Holds a server's limits, and counts whom they were too narrow for.
+
+    Args:
+        limits: The limits.
+        counters: Counts refusals for all time.
+    """
+
+    def __init__(self, limits: Limits | None = None, counters: Counters | None = None) -> None:
+        self.limits = limits or Limits()
+        self._counters = counters or Counters()
+        self._refused: Counter[Refusal] = Counter()
+
+    def note(self, refusal: Refusal) -> None:
+        """Notes that a request was refused."""
+        self._counters.requests_refused += 1
+        self._refused[refusal] += 1
+
+    def report(self) -> None:
+        """Logs what was noted since the last call: once for all, since it may be a flood."""
+        for refusal, count in self._refused.items():
+            logger.warning("Refused %d requests with %d: %s", count, *refusal)
+        self._refused.clear()
 
 
 class Guard:
@@ -63,7 +87,7 @@ class Guard:
     Nothing looks at a clock when bytes come: ticks are counted, and progress begins the count anew.
 
     Args:
-        limits: The limits.
+        limiter: What holds the server's limits.
     """
 
     __slots__ = (
@@ -75,10 +99,12 @@ class Guard:
         "_reads_head",
         "_ticks",
         "_unsent",
+        "note",
     )
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limiter: Limiter) -> None:
+        self.note = limiter.note
+        self._limits = limiter.limits
         # Whether the head of a request is to come, whether it has begun to, how much of it came after the piece
         # that it began in, and how large the last piece was.
         self._reads_head = True
@@ -143,18 +169,19 @@ class Guard:
         return NO_WORD if stuck or (self._reads_head and not self._begun) else TOO_SLOW
 
 
-def make_limits(settings: Settings) -> Limits:
+def make_limiter(settings: Settings, counters: Counters) -> Limiter:
     """Gives the limits that the settings ask for, or that the system sets.
 
     A server that has no file descriptors left accepts nothing, not even probes; so without a setting of its own it
     takes as many connections as it may have files, and asks for as many as it can get.
     """
-    return Limits(
+    limits = Limits(
         max_header=settings.http.max_header,
         header_timeout=settings.http.header_timeout,
         body_timeout=settings.http.body_timeout,
         max_connections=settings.server.max_connections or count_files(),
     )
+    return Limiter(limits, counters)
 
 
 def count_files() -> int:

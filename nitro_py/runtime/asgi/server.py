@@ -16,7 +16,7 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.asgi.limits import make_limits
+from nitro_py.runtime.asgi.limits import make_limiter
 from nitro_py.runtime.asgi.logs import announce, make_log_config
 from nitro_py.runtime.asgi.shares import Shares
 from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
@@ -42,9 +42,10 @@ def serve(
     """
     every = application.app.settings
     settings = every.websocket
+    limiter = make_limiter(every, application.app.counters)
     config = uvicorn.Config(
         front or application,
-        http=cast(Any, partial(HttpProtocol, limits=make_limits(every))),
+        http=cast(Any, partial(HttpProtocol, limiter=limiter)),
         ws=WebSocketProtocol,
         ws_max_size=settings.max_message,
         ws_ping_interval=settings.idle_timeout or None,
@@ -59,4 +60,4 @@ def serve(
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        GracefulServer(config, application, ready, shares).run(sockets=[listener])
+        GracefulServer(config, application, limiter, ready, shares).run(sockets=[listener])

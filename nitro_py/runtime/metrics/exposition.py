@@ -25,6 +25,10 @@ _COUNTERS = {
         "nitro_websocket_slow_peers_closed",
         "Peers that were closed with 1013, because too much waited for them.",
     ),
+    "requests_refused": (
+        "nitro_http_requests_refused",
+        "Requests that the server answered in the app's place: too large, too slow, too many, or no HTTP.",
+    ),
 }
 _BACKPLANE = {
     "reconnects": ("nitro_backplane_reconnects", "How often the broker came back."),

@@ -25,6 +25,7 @@ LATE = 4.0
 PROJECT = {
     "nitro.toml": f"""
         experimental.websocket = true
+        metrics = true
         http.header_timeout = {HEADER_TIMEOUT}
         http.body_timeout = {BODY_TIMEOUT}
         http.max_header = {MAX_HEADER}
@@ -229,8 +230,16 @@ def test_connections_over_the_limit_are_refused_and_probes_answered(bundle: Path
         assert caught.value.response.status_code == 503
         assert httpx.get(f"{server.url}/_nitro/live").status_code == 200
         assert httpx.get(f"{server.url}/_nitro/ready").status_code == 200
-        sockets.pop().close()
         deadline = time.monotonic() + PATIENCE
+        # Said once a second, whoever asks how often.
+        while server.read_log().count("requests with 503: Too many connections.") < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        refused = httpx.get(f"{server.url}/_nitro/metrics").text.split(
+            'nitro_http_requests_refused_total{worker="0"} '
+        )
+        assert float(refused[1].split()[0]) == 2
+        sockets.pop().close()
         while httpx.post(f"{server.url}/size", content=b"abc").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
