@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import cycle
@@ -13,7 +14,7 @@ from nitro_py.testing.answers import TestResponse
 from nitro_py.testing.conformance import JOURNAL, ServerTarget
 from nitro_py.testing.conformance.server import ServerSocket, ServerStream
 from tests.brokers import RealBroker
-from tests.bundles import run_bundle
+from tests.bundles import PATIENCE, run_bundle
 
 COUNT = 4
 # The header by which each process names itself, and the middleware that sets it.
@@ -47,14 +48,13 @@ class Spread(ServerTarget):
         self._turns: Iterator[str] = cycle(())
 
     async def find_processes(self) -> None:
-        """Gets to know all of them."""
+        """Gets to know all of them, and waits for one that starts only now."""
         found: set[str] = set()
-        for _ in range(ATTEMPTS):
+        deadline = time.monotonic() + PATIENCE
+        while len(found) < COUNT:
+            assert time.monotonic() < deadline, found
             answers = await asyncio.gather(*(self.request("GET", "/_nowhere") for _ in range(AT_ONCE)))
             found |= {answer.headers[PROCESS] for answer in answers}
-            if len(found) == COUNT:
-                break
-        assert len(found) == COUNT, found
         self.processes = sorted(found)
         self._turns = cycle(self.processes)
 

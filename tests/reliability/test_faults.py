@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("broker", BROKERS, indi
 Report = Callable[[str], None]
 
 # How long the load runs before a fault and after it, in seconds.
-CALM = 1.5
+CALM = 1.0
 # How long the broker is away, in seconds.
 AWAY = 2.0
 # How long a worker hangs, in seconds.

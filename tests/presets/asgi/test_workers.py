@@ -14,7 +14,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.bundles import PATIENCE, Server, build_project, clean_environment, copy_demo, run_bundle, write_files
+from nitro_py.build.pipeline import write_plan
+from tests.bundles import (
+    PATIENCE,
+    Server,
+    build_project,
+    clean_environment,
+    copy_demo,
+    plan_project,
+    run_bundle,
+    write_files,
+)
 
 PROJECT = {
     "handlers/pid.get.py": """
@@ -134,6 +144,14 @@ def test_workers_share_the_port_and_stop_in_peace(bundle: Path, number: signal.S
         assert all(f"stopped {pid}\n" in server.read_log() for pid in workers)
         with pytest.raises(httpx.TransportError):
             ask_pid(server)
+
+
+def test_workers_of_a_container_are_the_same(tmp_path: Path) -> None:
+    plan = plan_project(write_files(tmp_path, PROJECT), preset="container")
+    write_plan(plan)
+    with run_workers(plan.output, 2) as server:
+        assert len(find_workers(server, 2) - {server.process.pid}) == 2
+        server.stop()
 
 
 def test_connections_that_stay_are_shared_out(bundle: Path) -> None:
