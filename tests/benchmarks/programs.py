@@ -125,4 +125,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            stream.close()
+            # Closing sends what was left of a question that the process did not live to read.
+            with suppress(BrokenPipeError):
+                stream.close()
