@@ -73,6 +73,23 @@ async def test_fields_behind_a_body_are_not_among_the_head_s() -> None:
     assert seen == [[b"host", b"transfer-encoding"], [b"host"]]
 
 
+@pytest.mark.parametrize(("trusted", "client"), [("127.0.0.1", "10.1.2.3"), ("10.0.0.1", "127.0.0.1")])
+async def test_proxy_that_is_trusted_tells_of_the_client(trusted: str, client: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = f"{scope['client'][0]} {scope['scheme']}".encode()
+        fields = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
+
+    async with serve(app, proxy_headers=True, forwarded_allow_ips=trusted) as site, site.connect() as wire:
+        wire.send(*HELLO, "X-Forwarded-For: 10.1.2.3", "X-Forwarded-Proto: https")
+        scheme = "http" if client == "127.0.0.1" else "https"
+        assert (await wire.read()).body == f"{client} {scheme}".encode()
+        # The next request says nothing, and nothing is left of the last one.
+        wire.send(*HELLO)
+        assert (await wire.read()).body == b"127.0.0.1 http"
+
+
 async def test_slow_reader_makes_the_app_wait() -> None:
     sent = 0
 

@@ -103,7 +103,7 @@ class Site:
 @asynccontextmanager
 async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[Site]:
     """Serves an application by our protocol, with settings of uvicorn's."""
-    config = Config(app, http=HttpProtocol, log_config=None, proxy_headers=False, **settings)
+    config = Config(app, http=HttpProtocol, log_config=None, **{"proxy_headers": False, **settings})
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(

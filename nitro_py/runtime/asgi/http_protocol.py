@@ -16,6 +16,7 @@ from nitro_py.runtime.asgi.exchange import Exchange
 from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
 from nitro_py.runtime.asgi.idle import IdleTimer
 from nitro_py.runtime.asgi.limits import NO_WORD, Guard, Limiter, Refusal
+from nitro_py.runtime.asgi.proxies import PROXY_FIELDS, unwrap
 from nitro_py.runtime.asgi.scope import describe_connection, make_parser, make_scope
 from nitro_py.runtime.direct import DIRECT_EXTENSION
 
@@ -55,7 +56,7 @@ class HttpProtocol(asyncio.Protocol):
         self.write_paused = False
         self.transport = cast(asyncio.Transport, None)
         self._config = config
-        self._app = cast(Any, config.loaded_app)
+        self._app, self._proxied_app = unwrap(config.loaded_app)
         self._app_state = app_state
         self._parser: Any = make_parser(self)
         self._base: dict[str, Any] = {}
@@ -64,15 +65,13 @@ class HttpProtocol(asyncio.Protocol):
         self._room: asyncio.Event | None = None
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._expects_continue = False
+        self._expects_continue = self._is_proxied = False
         # The request whose body is still being read, the one that is being answered, and those behind it.
         self._parsing: Exchange | None = None
         self._current: Exchange | None = None
-        self._waiting: deque[tuple[Exchange, dict[str, Any]]] = deque()
+        self._waiting: deque[tuple[Exchange, Any, dict[str, Any]]] = deque()
         # No request comes after this one, what comes is no HTTP, what comes is a WebSocket handshake.
-        self._last = False
-        self._broken = False
-        self._upgrading = False
+        self._last = self._broken = self._upgrading = False
         self._idle = IdleTimer(self.loop, config.timeout_keep_alive, lambda: self.transport.close())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +160,7 @@ class HttpProtocol(asyncio.Protocol):
         self._guard.begin_head()
         self._url = b""
         self._headers = []
-        self._expects_continue = False
+        self._expects_continue = self._is_proxied = False
 
     def on_url(self, url: bytes) -> None:
         """Takes a piece of the request's target."""
@@ -172,6 +171,8 @@ class HttpProtocol(asyncio.Protocol):
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
+        elif name in PROXY_FIELDS:
+            self._is_proxied = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -205,11 +206,12 @@ class HttpProtocol(asyncio.Protocol):
         self._headers = []
         self._parsing = exchange
         self._last = not exchange.keep_alive
+        app = self._proxied_app if self._is_proxied else self._app
         if self._current is None:
-            self._start(exchange, scope)
+            self._start(exchange, app, scope)
         else:
             self._pause_reading()
-            self._waiting.append((exchange, scope))
+            self._waiting.append((exchange, app, scope))
 
     def on_body(self, body: bytes) -> None:
         """Takes a piece of a request's body."""
@@ -240,9 +242,9 @@ class HttpProtocol(asyncio.Protocol):
             self.resume_reading()
             self._idle.start()
 
-    def _start(self, exchange: Exchange, scope: dict[str, Any]) -> None:
+    def _start(self, exchange: Exchange, app: Any, scope: dict[str, Any]) -> None:
         self._current = exchange
-        exchange.start(self._app, scope)
+        exchange.start(app, scope)
 
     def _pause_reading(self) -> None:
         if not self._read_paused:
