@@ -103,7 +103,7 @@ class Peer:
             MessageTooLargeError: The target cannot carry a message of that size.
             UnsupportedError: The target cannot carry binary messages.
         """
-        rest = self._channel.send(encode_frame(data))
+        rest = self._channel.send(data if type(data) is str else encode_frame(data))
         if rest is not None:
             await rest
 

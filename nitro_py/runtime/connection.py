@@ -53,9 +53,9 @@ class Connection:
         "_busy",
         "_closed",
         "_counters",
+        "_deaf",
         "_details",
         "_ended",
-        "_failed",
         "_finished",
         "_gone",
         "_handler",
@@ -63,6 +63,7 @@ class Connection:
         "_max_queue",
         "_message",
         "_queue",
+        "_read",
         "_route",
         "_starter",
         "_task",
@@ -89,7 +90,8 @@ class Connection:
         self._handler = handler
         self.subject: Subject = (peer, route)
         self._starter = find_starter()
-        self._message = None if handler.message is None else isolate(handler.message, self.subject)
+        self._message = isolate(handler.message or _ignore, self.subject)
+        self._read: Callable[[Frame, Peer], Any] = Message if handler.message_model is None else handler.read
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
@@ -98,7 +100,8 @@ class Connection:
         # Whether a hook runs, or waits for something; in the second case there is a task for it.
         self._busy = False
         self._task: asyncio.Task[None] | None = None
-        self._failed = False
+        # Whether messages are dropped: there is no hook for them, one has failed, or the socket is closed.
+        self._deaf = handler.message is None
         self._details: CloseDetails | None = None
         # Whether the close hook was called, and whether it has ended.
         self._closed = False
@@ -111,20 +114,32 @@ class Connection:
         """Announces the peer and runs its open hook."""
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
-        if self._handler.open is not None:
-            self._run(isolate(self._handler.open, self.subject), self.peer)
+        if self._handler.open is None:
+            return
+        self._busy = True
+        rest = self._call(isolate(self._handler.open, self.subject), self.peer)
+        self._go_on_with(None if rest is None else self._starter.start(self.go_on(rest)))
 
     def feed(self, data: Frame) -> bool:
         """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
         self._counters.messages_received += 1
-        if self._message is None or self._failed or self._details is not None:
-            return True
-        if self._busy:
-            return self._enqueue(data)
-        if self._handler.message_model is None:
-            self._run(self._message, self.peer, Message(data, self.peer))
+        if self._busy or self._deaf:
+            return self._deaf or self._enqueue(data)
+        self._busy = True
+        task: asyncio.Task[None] | None = None
+        try:
+            # Every call less counts here: this is what a message costs beside its hook.
+            rest = self._message(self.peer, self._read(data, self.peer))
+            if type(rest) is CoroutineType:
+                task = self._starter.begin(rest, self)
+            elif rest is not None:
+                task = self._starter.start(self.go_on(rest))
+        except (Exception, asyncio.CancelledError) as error:
+            task = self._starter.start(self.go_on(fail_with(error)))
+        if task is None and not self._queue and self._details is None:
+            self._busy = False
         else:
-            self._run(self._call_message, data)
+            self._go_on_with(task)
         return True
 
     async def wait_for_room(self) -> None:
@@ -138,10 +153,11 @@ class Connection:
         if self._details is None:
             self._counters.sockets_closed += 1
             self._details = details
+            self._deaf = True
             self._hub.remove(self.peer)
             if not self._busy:
                 self._busy = True
-                self._settle(None)
+                self._go_on_with(None)
 
     def gone(self) -> None:
         """Notes that nothing is left of the connection: what was sent has reached the network, or never will."""
@@ -159,28 +175,13 @@ class Connection:
         await self.peer.close(1001, "The server stops.")
         self.lost(CloseDetails(1001, "The server stops."))
 
-    def _run(self, step: Step, *arguments: Any) -> None:
-        """Runs a hook while no other does, and then those that came up meanwhile."""
-        self._busy = True
-        task: asyncio.Task[None] | None = None
-        try:
-            rest = step(*arguments)
-            if type(rest) is CoroutineType:
-                task = self._starter.begin(rest, self)
-            elif rest is not None:
-                task = self._starter.start(self.go_on(rest))
-        except (Exception, asyncio.CancelledError) as error:
-            task = self._starter.start(self.go_on(fail_with(error)))
-        if task is not None or self._queue or self._details is not None:
-            self._settle(task)
-        else:
-            self._busy = False
-
-    def _settle(self, task: asyncio.Task[None] | None) -> None:
-        """Remembers the task that hooks go on in; if there is none, runs those that are left in one."""
-        if task is None and (self._queue or not self._closed):
+    def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
+        """Remembers the task that hooks go on in; if there is none, runs those that came up in one."""
+        if task is None and (self._queue or (self._details is not None and not self._closed)):
             task = self._starter.start(self.go_on(None))
         self._task = task
+        if task is None:
+            self._busy = False
 
     async def go_on(self, rest: Awaitable[None] | None) -> None:
         """Awaits what is left of a hook, and runs those that come up; for the task that this happens in."""
@@ -208,8 +209,7 @@ class Connection:
             return fail_with(error)
 
     def _call_message(self, data: Frame) -> Awaitable[None] | None:
-        assert self._message is not None
-        return self._message(self.peer, self._handler.read(data, self.peer))
+        return self._message(self.peer, self._read(data, self.peer))
 
     def _enqueue(self, data: Frame) -> bool:
         if self._queue is None:
@@ -225,7 +225,7 @@ class Connection:
 
     def _fail(self) -> None:
         """Lets no more messages through."""
-        self._failed = True
+        self._deaf = True
         self._queue = None
         self._make_room()
 
@@ -238,3 +238,7 @@ class Connection:
     def _leave(self) -> None:
         if self._ended and self._gone and self.on_end is not None:
             self.on_end(self)
+
+
+def _ignore(peer: Peer, message: Any) -> None:
+    """Stands where there is no message hook."""

@@ -21,8 +21,8 @@ logger = logging.getLogger("nitro_py.websocket")
 
 # How long a client may take to answer a close frame before its connection is dropped, in seconds.
 CLOSE_TIMEOUT = 10.0
-# How much the transport takes before it says that the client is slow, in bytes.
-HIGH_WATER: Final = 64 * 1024
+# The most bytes that may wait where the application sets no limit of its own: it is made to wait itself.
+PLAIN_LIMIT: Final = 64 * 1024
 EMPTY_PING: Final = write_frame(FIN | PING, b"")
 
 
@@ -66,9 +66,11 @@ class DirectChannel:
 
     def __init__(self, transport: asyncio.Transport, owner: Owner, write: Writer) -> None:
         self._transport = transport
+        # Frames leave at once, and we are paused as soon as one does not: a second buffer would only cost.
+        transport.set_write_buffer_limits(0)
         self._owner = owner
         self._write = write
-        self._limit = HIGH_WATER
+        self._limit = PLAIN_LIMIT
         self._counters = Counters()
         # Whether a frame can go straight to the transport: the one question that each delivery asks.
         self._flowing = True
@@ -133,12 +135,7 @@ class DirectChannel:
     async def wait_for_drain(self) -> None:
         """Waits until nothing is left to send, or the peer is gone."""
         while self.buffered_amount:
-            if not self._held:
-                # From now on the transport tells when it holds nothing, rather than little.
-                self._transport.set_write_buffer_limits(0)
             await self._wait_for_change()
-        if self.ready_state is not ReadyState.CLOSED:
-            self._transport.set_write_buffer_limits(HIGH_WATER)
 
     def begin_close(self, code: int, reason: str) -> None:
         """Starts the closing handshake, unless it has been started."""
