@@ -11,17 +11,14 @@ import pytest
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.peer import ReadyState
+from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.websocket import channel as channel_module
 from nitro_py.runtime.asgi.websocket.direct import EXTENSION
 from nitro_py.runtime.asgi.websocket.frames import BINARY, CLOSE, FIN, PING, TEXT, write_close
 from nitro_py.runtime.counters import Counters
 from nitro_py.websocket import CloseDetails
 from tests.certificates import make_certificate
-from tests.runtime.websocket.raw import (
-    open_socket,
-    serve,
-    write_masked,
-)
+from tests.runtime.websocket.raw import open_connection, open_socket, serve, write_head, write_masked
 from tests.runtime.websocket.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
@@ -190,3 +187,13 @@ async def test_sockets_work_over_tls(tmp_path: Path) -> None:
         client.send(FIN | CLOSE, (4000).to_bytes(2))
         assert await client.read_rest() == b""
         assert await app.end() == CloseDetails(4000)
+
+
+async def test_frames_that_come_in_one_read_with_the_handshake_are_not_lost() -> None:
+    app = Recorder()
+    async with serve(app, http=HttpProtocol) as port, open_connection(port) as client:
+        client.writer.write(write_head() + write_masked(FIN | TEXT, b"one") + write_masked(FIN | TEXT, b"two")[:4])
+        assert (await client.read_head()).startswith("HTTP/1.1 101 ")
+        client.writer.write(write_masked(FIN | TEXT, b"two")[4:])
+        await app.reach(lambda: len(app.messages) == 2)
+        assert app.messages == ["one", "two"]
