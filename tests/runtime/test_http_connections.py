@@ -73,6 +73,29 @@ async def test_fields_behind_a_body_are_not_among_the_head_s() -> None:
     assert seen == [[b"host", b"transfer-encoding"], [b"host"]]
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\nHost: x\n\n",
+        CHUNKED + b"2;a\nb\r\nab\r\n0\r\n\r\n",
+        CHUNKED + b"2\r\nabX\r\n0\r\n\r\n",
+        CHUNKED + b"0x2\r\nab\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\tchunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    ],
+)
+async def test_framing_that_servers_differ_about_is_refused(request_: bytes) -> None:
+    async with serve(echo) as site, site.connect() as wire:
+        wire.writer.write(request_)
+        assert (await wire.read()).status == 400
+        assert await wire.read_end() == b""
+
+
 @pytest.mark.parametrize(("trusted", "client"), [("127.0.0.1", "10.1.2.3"), ("10.0.0.1", "127.0.0.1")])
 async def test_proxy_that_is_trusted_tells_of_the_client(trusted: str, client: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
