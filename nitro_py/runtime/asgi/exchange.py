@@ -255,6 +255,8 @@ class Exchange:
                     raise RuntimeError("The answer's content is shorter than its `content-length`.")
             write(body)
         if not more:
+            # One that began before a stop could not say that its connection ends with it.
+            self.keep_alive = self.keep_alive and not encode_default(self._protocol.state.default_headers)[1]
             self._finish()
 
     def _open_head(self, status: int) -> list[bytes]:

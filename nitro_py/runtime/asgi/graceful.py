@@ -7,7 +7,7 @@ import faulthandler
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 import uvicorn
@@ -25,6 +25,9 @@ CLOSE = (b"connection", b"close")
 
 # How long a kept connection may go on after the last one was accepted, in seconds: a request may be on its way.
 LAST_REQUESTS = 0.2
+
+# How long the kernel takes no more connections before the last that it has taken were accepted, in seconds.
+LAST_CONNECTIONS = 0.05
 
 # How long the process may take to end once a stop that was hurried is over, in seconds.
 LAST_STEPS = 1.0
@@ -102,12 +105,7 @@ class GracefulServer(uvicorn.Server):
         if grace.patient:
             await grace.sleep(self._app.settings.server.drain_delay)
         grace.begin_work()
-        for server in self.servers:
-            server.close()
-        for fair in self._listeners:
-            fair.close()
-        for listener in sockets or []:
-            listener.close()
+        await self._stop_accepting(sockets or [])
         last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if grace.patient else 0.0))
         await self._application.drain()
         if self.server_state.connections:
@@ -117,6 +115,19 @@ class GracefulServer(uvicorn.Server):
         await self._finish_requests(grace)
         if await grace.wait([self.lifespan.shutdown()], PLUGINS):
             logger.error("The plugins had not stopped when their time was over.")
+
+    async def _stop_accepting(self, sockets: Iterable[socket.socket]) -> None:
+        if self._shares is None and not self._app.development:
+            # Nobody else accepts: what the kernel has taken by the time of the close, it would break off.
+            for listener in sockets:
+                listener.listen(0)
+            await asyncio.sleep(LAST_CONNECTIONS)
+        for server in self.servers:
+            server.close()
+        for fair in self._listeners:
+            fair.close()
+        for listener in sockets:
+            listener.close()
 
     def _make_protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
