@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,14 @@ class SocketEntry:
             return await self._function.handle(event, lambda: seconds_left(context))
         finally:
             await finish_tasks(context)
+            end_start()
+
+
+def end_start() -> None:
+    """Lets garbage be collected from now on, but for what the start has made, which stays for good."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def finish_tasks(context: LambdaContext) -> None:
@@ -148,7 +157,10 @@ class HttpEntry:
 
     async def start(self) -> None:
         """Loads the routes and starts the plugins, while the environment starts."""
-        await self._make().start()
+        try:
+            await self._make().start()
+        finally:
+            end_start()
 
     async def stop(self) -> None:
         """Stops the plugins."""
@@ -156,7 +168,10 @@ class HttpEntry:
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
         """Handles one event."""
-        return self._make()(event, context)
+        try:
+            return self._make()(event, context)
+        finally:
+            end_start()
 
     def _make(self) -> Any:
         if self._function is None:

@@ -50,7 +50,9 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             task = asyncio.Task(work, loop=self)
         finally:
             self._making = False
-        assert self._first is not None
+        if self._first is None:
+            # This Python's tasks begin in another way.
+            return self.run_until_complete(task)
         step, context = self._first
         asyncio._set_running_loop(self)
         try:
