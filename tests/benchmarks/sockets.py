@@ -152,7 +152,7 @@ def make_curve_row() -> Row:
             for name, command, sizes in ((OURS, ours, SIZES), (CROSSWS, crossws, CROSSWS_SIZES))
             for size in sizes
         ),
-        target=Target(f"{CROSSWS}, {LARGEST:,}", 0.65),
+        target=Target(f"{CROSSWS}, {LARGEST:,}", 1.0),
     )
 
 
