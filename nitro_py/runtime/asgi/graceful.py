@@ -106,9 +106,11 @@ class GracefulServer(uvicorn.Server):
             await grace.sleep(self._app.settings.server.drain_delay)
         grace.begin_work()
         await self._stop_accepting(sockets or [])
-        last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if grace.patient else 0.0))
+        waits = grace.patient and not self._app.development
+        last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if waits else 0.0))
         await self._application.drain()
-        if self.server_state.connections:
+        # In development pages are told right after: nothing that they could use may be left by then.
+        if self.server_state.connections and waits:
             await last_requests
         for connection in list(self.server_state.connections):
             connection.shutdown()
