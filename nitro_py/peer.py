@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Peer:
             await peer.publish("chat", f"{peer}: {message}")
     """
 
-    __slots__ = ("_channel", "_hub", "_topics", "context", "id", "namespace", "protocol", "request")
+    __slots__ = ("_channel", "_hub", "_topics", "context", "deliver", "id", "namespace", "protocol", "request")
 
     def __init__(
         self,
@@ -66,6 +66,8 @@ class Peer:
         self.context = context
         self._topics = topics
         self._channel = channel
+        # Hands over a topic's frame without waiting; for hubs, handlers use `send`.
+        self.deliver: Callable[[Broadcast], None] = channel.deliver
         self._hub = hub
 
     @property
@@ -156,10 +158,6 @@ class Peer:
     async def wait_for_drain(self) -> None:
         """Waits until all that was sent has left this process, or the peer is gone."""
         await self._channel.wait_for_drain()
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Hands over a topic's frame without waiting; for hubs, handlers use `send`."""
-        self._channel.deliver(broadcast)
 
     def __str__(self) -> str:
         return self.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from nitro_py.encoding import Frame
 
@@ -26,7 +26,7 @@ class Broadcast:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self._encoded: dict[Callable[[Frame], object], object] = {}
+        self._encoded: dict[Callable[[Frame], Any], Any] = {}
 
     def encode(self, encoder: Callable[[Frame], T]) -> T:
         """Gives the frame as an encoder writes it; the encoder is called once for all subscribers.
@@ -34,6 +34,8 @@ class Broadcast:
         Args:
             encoder: A function that lives as long as the process; it stands for its form.
         """
-        if encoder not in self._encoded:
-            self._encoded[encoder] = encoder(self.frame)
-        return cast(T, self._encoded[encoder])
+        try:
+            encoded: T = self._encoded[encoder]
+        except KeyError:
+            encoded = self._encoded[encoder] = encoder(self.frame)
+        return encoded
