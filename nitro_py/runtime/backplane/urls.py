@@ -44,7 +44,7 @@ def require_module(module: str, package: str | None = None) -> None:
     if find_spec(module) is None:
         raise UsageError(
             f"The backplane `{module}` needs the package `{package or module}`, which is not installed.",
-            hint=f'Run `pip install "nitro-py[{module}]"`; a build with `backplane = "{module}"` lists it.',
+            hint=f'Run `pip install {package or module}`; a build with `backplane = "{module}"` lists it.',
         )
 
 
