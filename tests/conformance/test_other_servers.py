@@ -46,6 +46,7 @@ SERVERS = (
         lacking=frozenset({"websocket.upgrade-headers"}),
     ),
     AnyServer("hypercorn", (f"--bind={HOST}:{{port}}",), "Running on "),
+    AnyServer("uvicorn", (f"--host={HOST}", "--port={port}"), "Uvicorn running on "),
 )
 
 
