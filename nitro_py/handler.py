@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from nitro_py.event import Event
 
@@ -17,8 +16,7 @@ STREAM_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(NamedTuple):
     """Holds an HTTP route's function and what it promised; made by `define_handler`."""
 
     function: HandlerFunction

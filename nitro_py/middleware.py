@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nitro_py.event import Event
 
@@ -12,8 +11,7 @@ Next = Callable[[], Awaitable[Any]]
 MiddlewareFunction = Callable[[Event, Next], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Middleware:
+class Middleware(NamedTuple):
     """Holds a middleware function; made by `define_middleware`."""
 
     function: MiddlewareFunction

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class MountedApp:
+class MountedApp(NamedTuple):
     """Holds an ASGI application; made by `mount_asgi`."""
 
     app: ASGIApplication

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PluginFunction = Callable[[], AsyncIterator[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """Holds a plugin's generator function; made by `define_plugin`."""
 
     function: PluginFunction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nitro_py.message import Message
 from nitro_py.peer import Peer
@@ -55,8 +55,7 @@ CloseHook = PeerHook | Callable[[Peer, CloseDetails], Awaitable[None] | None]
 ErrorHook = Callable[[Peer, Exception], Awaitable[None] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class WebSocketHandler:
+class WebSocketHandler(NamedTuple):
     """Holds a WebSocket route's hooks; made by `define_websocket_handler`."""
 
     upgrade: UpgradeHook | None = None

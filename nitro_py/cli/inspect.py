@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.build.settings import config_schema
 from nitro_py.cli.output import print_json, print_line, print_table, show_progress
@@ -17,7 +15,7 @@ def routes(json: JsonOption = False) -> None:
     with show_progress() as progress:
         manifest = make_manifest(loaded, progress=progress)
     if json:
-        print_json([asdict(route) for route in manifest.routes])
+        print_json([route._asdict() for route in manifest.routes])
     elif manifest.routes:
         print_table(("method", "path", "kind", "file"), [_describe(route) for route in manifest.routes])
     else:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass(slots=True)
 class Counters:
     """Holds totals since the start; whoever does a thing adds to them, whoever shows them reads.
 
-    Args:
+    Attributes:
         sockets_opened: Connections that were accepted.
         sockets_closed: Connections that have ended.
         messages_received: Messages that peers sent.
@@ -18,9 +15,10 @@ class Counters:
         requests_refused: HTTP requests that the server answered in the app's place.
     """
 
-    sockets_opened: int = 0
-    sockets_closed: int = 0
-    messages_received: int = 0
-    messages_sent: int = 0
-    peers_too_slow: int = 0
-    requests_refused: int = 0
+    def __init__(self) -> None:
+        self.sockets_opened = 0
+        self.sockets_closed = 0
+        self.messages_received = 0
+        self.messages_sent = 0
+        self.peers_too_slow = 0
+        self.requests_refused = 0

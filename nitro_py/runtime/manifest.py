@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
 from nitro_py.errors import NitroError
@@ -15,8 +15,7 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Describes one route file.
 
     Args:
@@ -64,7 +63,9 @@ class Manifest:
 
     def to_json(self) -> str:
         """Writes the manifest; the same manifest gives the same text."""
-        return json.dumps({"version": MANIFEST_VERSION, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+        routes = [route._asdict() for route in self.routes]
+        values = {"version": MANIFEST_VERSION, **asdict(self), "routes": routes}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from nitro_py.runtime.manifest import Route
@@ -14,8 +13,7 @@ EVERY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 Protocol = Literal["http", "websocket"]
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """Is a route that was found, with the path's parameters and the depth at which a mounted app begins.
 
     A path without parameters gives the same object to each request, so that `params` is not to be changed.
@@ -26,22 +24,23 @@ class Match:
     rest: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(NamedTuple):
     """Says that no route was found; `allow` names the methods that the path does have."""
 
     allow: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class Node:
     """Is a place in the segment tree, with the routes that end there."""
 
-    static: dict[str, Node] = field(default_factory=dict)
-    parameter: Node | None = None
-    catch_all: Node | None = None
-    routes: dict[str, list[Route]] = field(default_factory=dict)
-    matches: dict[tuple[str, Protocol], Match] = field(default_factory=dict)
+    __slots__ = ("catch_all", "matches", "parameter", "routes", "static")
+
+    def __init__(self) -> None:
+        self.static: dict[str, Node] = {}
+        self.parameter: Node | None = None
+        self.catch_all: Node | None = None
+        self.routes: dict[str, list[Route]] = {}
+        self.matches: dict[tuple[str, Protocol], Match] = {}
 
     def find(self, method: str, protocol: Protocol) -> Route | None:
         """Gives the route that serves a method here: its own, `GET` for `HEAD`, or the one for every method."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from nitro_py.errors import ConfigError
 from nitro_py.runtime.environment import read_choice, read_count, read_seconds, read_switch
@@ -14,8 +14,7 @@ from nitro_py.runtime.environment import read_choice, read_count, read_seconds, 
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
 
 
-@dataclass(frozen=True, slots=True)
-class WebSocketSettings:
+class WebSocketSettings(NamedTuple):
     """Holds `websocket.*`; sizes in bytes, times in seconds."""
 
     allowed_origins: tuple[str, ...] = ()
@@ -26,15 +25,13 @@ class WebSocketSettings:
     compression: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SseSettings:
+class SseSettings(NamedTuple):
     """Holds `sse.*`; times in seconds."""
 
     heartbeat: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
+class HttpSettings(NamedTuple):
     """Holds `http.*`; sizes in bytes, times in seconds."""
 
     max_body: int = 10 * 1024 * 1024
@@ -44,8 +41,7 @@ class HttpSettings:
     keep_alive: int = 75
 
 
-@dataclass(frozen=True, slots=True)
-class BackplaneSettings:
+class BackplaneSettings(NamedTuple):
     """Holds `backplane`, `backplane_url` and `backplane_prefix`."""
 
     name: str = "memory"
@@ -60,8 +56,7 @@ class BackplaneSettings:
         return cls(**{name: value for name, value in given.items() if value})
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(NamedTuple):
     """Holds `server.*`; times in seconds."""
 
     grace: float = 8.0
@@ -69,18 +64,17 @@ class ServerSettings:
     max_connections: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Holds all settings that ship in a bundle."""
 
-    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
-    sse: SseSettings = field(default_factory=SseSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
-    backplane: BackplaneSettings = field(default_factory=BackplaneSettings)
-    server: ServerSettings = field(default_factory=ServerSettings)
+    websocket: WebSocketSettings = WebSocketSettings()
+    sse: SseSettings = SseSettings()
+    http: HttpSettings = HttpSettings()
+    backplane: BackplaneSettings = BackplaneSettings()
+    server: ServerSettings = ServerSettings()
     metrics: bool = False
     log: str = "text"
-    runtime_config: Mapping[str, Any] = field(default_factory=dict)
+    runtime_config: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -64,9 +64,9 @@ class Figures:
 def take_figures(app: App, meter: Meter) -> Figures:
     """Takes the figures of an app as they are now."""
     return Figures(
-        counters=asdict(app.counters),
+        counters=dict(vars(app.counters)),
         streams=app.open_streams,
-        backplane=asdict(app.backplane),
+        backplane=dict(vars(app.backplane)),
         requests=tuple(
             HistogramFigures(labels, tuple(histogram.counts), histogram.total)
             for labels, histogram in sorted(meter.requests.items())

@@ -7,8 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from nitro_presets.aws_lambda.client.credentials import CredentialSource, EnvironmentSource
@@ -37,8 +36,7 @@ BUSY = frozenset(
 BUSY_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """Says how often and how fast a call is tried again: with full jitter, twice as long each time.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import quote
 
 from nitro_presets.aws_lambda.client.credentials import Credentials
@@ -34,8 +34,7 @@ UNSIGNED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
+class _Moment(NamedTuple):
     """Is what the signatures of one second have in common."""
 
     stamp: str

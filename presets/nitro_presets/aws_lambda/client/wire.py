@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nitro_presets.aws_lambda.client.errors import TransportError
 
 MAX_HEAD = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """Is what a service answered.
 
     Args:

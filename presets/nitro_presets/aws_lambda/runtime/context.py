@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 Deferred = Callable[[], Awaitable[None]]
@@ -22,7 +21,6 @@ class LambdaContext(Protocol):
         """Milliseconds until the platform ends the invocation."""
 
 
-@dataclass(slots=True)
 class Context:
     """Is what our own runtime client passes, with the names that awslambdaric gives them.
 
@@ -32,15 +30,17 @@ class Context:
         invoked_function_arn: The function, as its invoker named it.
     """
 
-    aws_request_id: str
-    deadline: int
-    invoked_function_arn: str
-    function_name: str = field(default_factory=lambda: os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
-    function_version: str = field(default_factory=lambda: os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""))
-    memory_limit_in_mb: str = field(default_factory=lambda: os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ""))
-    log_group_name: str = field(default_factory=lambda: os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME", ""))
-    log_stream_name: str = field(default_factory=lambda: os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", ""))
-    deferred: list[Deferred] = field(default_factory=list)
+    def __init__(self, aws_request_id: str, deadline: int, invoked_function_arn: str) -> None:
+        environ = os.environ
+        self.aws_request_id = aws_request_id
+        self.deadline = deadline
+        self.invoked_function_arn = invoked_function_arn
+        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
+        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME", "")
+        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
+        self.deferred: list[Deferred] = []
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Context:

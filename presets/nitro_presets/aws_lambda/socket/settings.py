@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class AwsSettings:
+class AwsSettings(NamedTuple):
     """Holds what the functions need of `aws.*`.
 
     Args:

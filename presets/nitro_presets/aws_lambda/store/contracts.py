@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 # `none`: the route has no open hook. `pending`: nobody has started it. `running`: until `open_lease`.
 OpenState = Literal["none", "pending", "running", "done"]
@@ -79,8 +79,7 @@ class ConnectionRow:
         return self.close_state != "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Is the answer to somebody who wants to run a hook.
 
     Args:
@@ -92,8 +91,7 @@ class Claim:
     row: ConnectionRow | None
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
+class Subscriber(NamedTuple):
     """Is one connection's subscription to a topic.
 
     Args:
@@ -109,8 +107,7 @@ class Subscriber:
     sk: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class Page(NamedTuple, Generic[Item]):
     """Is a part of a long list.
 
     Args:
