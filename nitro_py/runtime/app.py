@@ -6,9 +6,8 @@ import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nitro_py.capabilities import Kind
 from nitro_py.ids import make_id
@@ -237,8 +236,7 @@ class App:
             return stack.pop_all()
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSubscriber:
+class StreamSubscriber(NamedTuple):
     """Lets an event stream hear a topic."""
 
     id: str

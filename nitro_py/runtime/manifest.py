@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
@@ -41,8 +41,7 @@ class Route(NamedTuple):
     hash: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """Describes everything that a bundle serves.
 
     Args:
@@ -59,12 +58,12 @@ class Manifest:
     middleware: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     def to_json(self) -> str:
         """Writes the manifest; the same manifest gives the same text."""
         routes = [route._asdict() for route in self.routes]
-        values = {"version": MANIFEST_VERSION, **asdict(self), "routes": routes}
+        values = {**self._asdict(), "version": MANIFEST_VERSION, "routes": routes, "settings": dict(self.settings)}
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
@@ -136,7 +136,7 @@ class AwsLambdaPreset:
 def add_settings(build: BuildInput) -> Manifest:
     """Adds `aws.*` to the settings that ship."""
     aws = build.config.aws.model_dump(mode="json")
-    return replace(build.manifest, settings={**build.manifest.settings, "aws": aws})
+    return build.manifest._replace(settings={**build.manifest.settings, "aws": aws})
 
 
 def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from nitro_presets.aws_lambda.socket.channel import AwsChannel
 from nitro_presets.aws_lambda.socket.context import store_changes
@@ -109,7 +109,7 @@ class AwsHub:
         return await self.platform.store.get_connection(peer.id)
 
 
-def copy_json(value: dict[str, object]) -> dict[str, object]:
+def copy_json(value: Mapping[str, object]) -> dict[str, object]:
     """Copies a context so deeply that a change in it can be seen."""
-    copied: dict[str, object] = json.loads(json.dumps(value))
+    copied: dict[str, object] = json.loads(json.dumps(dict(value)))
     return copied

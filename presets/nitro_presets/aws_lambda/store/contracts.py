@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 # `none`: the route has no open hook. `pending`: nobody has started it. `running`: until `open_lease`.
@@ -17,8 +17,7 @@ Outcome = Literal["claimed", "running", "done", "gone"]
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionRow:
+class ConnectionRow(NamedTuple):
     """Is what is kept about a connection.
 
     Args:
@@ -55,10 +54,10 @@ class ConnectionRow:
     connected_at: float
     expires_at: int
     headers: tuple[tuple[str, str], ...] = ()
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = MappingProxyType({})
     remote_address: str | None = None
     protocol: str | None = None
-    context: dict[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = MappingProxyType({})
     open_state: OpenState = "none"
     topics: frozenset[str] = frozenset()
     shard: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from nitro_presets.aws_lambda.client.attributes import marshal_item, unmarshal
@@ -80,7 +79,7 @@ class DynamoStore:
 
     async def put_connection(self, row: ConnectionRow) -> bool:
         """Keeps a new connection; false when the peer has left already."""
-        row = replace(row, shard=pick_shard(row.id, self.shards))
+        row = row._replace(shard=pick_shard(row.id, self.shards))
         try:
             await put_row(self._client, write_connection(row, row.expires_at), ABSENT)
         except ConditionFailedError as error:
@@ -90,7 +89,7 @@ class DynamoStore:
         if found.get("mark") != LEFT:
             # Of a repeated call, its own row; or the mark of a connection that was closed in the meantime.
             return found.get("close_state") == "none"
-        early = write_connection(replace(row, close_state="pending"), due_time(self._clock()))
+        early = write_connection(row._replace(close_state="pending"), due_time(self._clock()))
         with suppress(ConditionFailedError):
             await put_row(self._client, early, "mark = :left", {":left": LEFT})
         return False

@@ -6,7 +6,6 @@ import json
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from nitro_presets.aws_lambda.store.contracts import Claim, ConnectionRow, Page, Subscriber
@@ -61,12 +60,12 @@ class MemoryStore:
         if mark == CLOSED:
             return False
         context = {key: write_json(value) for key, value in row.context.items()}
-        row = replace(row, shard=pick_shard(row.id, self.shards), context=context)
+        row = row._replace(shard=pick_shard(row.id, self.shards), context=context)
         if mark is None:
             self._keep(row, row.expires_at)
             return True
         del self._marks[row.id]
-        self._keep(replace(row, close_state="pending"), due_time(self._clock()))
+        self._keep(row._replace(close_state="pending"), due_time(self._clock()))
         return False
 
     async def get_connection(self, id: str) -> ConnectionRow | None:
@@ -80,7 +79,7 @@ class MemoryStore:
         lapsed = row is not None and row.open_state == "running" and row.open_lease <= now
         if row is None or row.closing or not (row.open_state == "pending" or lapsed):
             return judge_open(self._read(id), make_token())
-        self._rows[id] = replace(row, open_state="running", open_lease=now + lease, open_token=make_token())
+        self._rows[id] = row._replace(open_state="running", open_lease=now + lease, open_token=make_token())
         return Claim("claimed", self._read(id))
 
     async def save(
@@ -94,8 +93,8 @@ class MemoryStore:
         if row is None:
             return False
         context = {key: text for key, text in {**row.context, **texts}.items() if key not in removed}
-        row = replace(row, context=context)
-        self._rows[id] = replace(row, open_state="done") if open_token and row.open_token == open_token else row
+        row = row._replace(context=context)
+        self._rows[id] = row._replace(open_state="done") if open_token and row.open_token == open_token else row
         return True
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
@@ -103,7 +102,7 @@ class MemoryStore:
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return False
-        self._rows[row.id] = replace(kept, topics=kept.topics | {topic})
+        self._rows[row.id] = kept._replace(topics=kept.topics | {topic})
         pk = topic_partition(topic, row.shard)
         subscriber = Subscriber(row.id, row.connected_at, pk, topic_sort(row.namespace, row.id))
         self._topics.setdefault(pk, Topic()).add(subscriber, row.expires_at)
@@ -114,7 +113,7 @@ class MemoryStore:
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return
-        self._rows[row.id] = replace(kept, topics=kept.topics - {topic})
+        self._rows[row.id] = kept._replace(topics=kept.topics - {topic})
         self._drop(topic_partition(topic, row.shard), topic_sort(row.namespace, row.id))
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
@@ -124,7 +123,7 @@ class MemoryStore:
             self._marks.setdefault(id, LEFT)
         if row is None or (row.close_state == "running" and row.close_lease > now):
             return judge_close(self._read(id), make_token())
-        claimed = replace(row, close_state="running", close_lease=now + lease, close_token=make_token())
+        claimed = row._replace(close_state="running", close_lease=now + lease, close_token=make_token())
         self._keep(claimed, due_time(now + lease))
         return Claim("claimed", self._read(id))
 
@@ -184,7 +183,7 @@ class MemoryStore:
         row = self._rows.get(id)
         if row is None:
             return None
-        return replace(row, context={key: json.loads(text) for key, text in row.context.items()})
+        return row._replace(context={key: json.loads(text) for key, text in row.context.items()})
 
     def _keep(self, row: ConnectionRow, due: int) -> None:
         self._rows[row.id] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,9 +34,9 @@ async def read_row(cloud: Cloud) -> ConnectionRow:
     return row
 
 
-def watch(cloud: Cloud) -> list[tuple[str, dict[str, Any]]]:
+def watch(cloud: Cloud) -> list[tuple[str, Mapping[str, Any]]]:
     """Notes, whenever the API is called, what for and what is stored of the peer's context at that moment."""
-    seen: list[tuple[str, dict[str, Any]]] = []
+    seen: list[tuple[str, Mapping[str, Any]]] = []
     answer = cloud.edge.answer
 
     async def note(method: str, id: str, body: bytes) -> Response:

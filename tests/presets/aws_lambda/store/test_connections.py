@@ -28,6 +28,7 @@ async def read_context(store: Store) -> dict[str, object]:
     """Reads what is kept about the one peer."""
     row = await store.get_connection("BFHPhfCWIAMCKlQ=")
     assert row is not None
+    assert isinstance(row.context, dict)
     return row.context
 
 
