@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -12,7 +11,7 @@ from nitro_py.errors import NitroError
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.current import current_app
 from nitro_py.runtime.direct import DirectSend, frame_chunk
-from nitro_py.runtime.tasks import run_callback
+from nitro_py.runtime.tasks import pause, run_callback
 from nitro_py.sse_format import (
     EventStreamMessage,
     encode_chunk,
@@ -22,6 +21,8 @@ from nitro_py.sse_format import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
+
     from nitro_py.event import Event
 
 logger = logging.getLogger("nitro_py.sse")
@@ -32,8 +33,6 @@ HEARTBEAT = b": \n\n"
 
 # `task.cancel` is the usual callback, and it returns a bool.
 ClosedCallback = Callable[[], Awaitable[None] | bool | None]
-
-
 Pushable = str | EventStreamMessage | list[Any]
 
 
@@ -49,6 +48,8 @@ class EventStream:
     """
 
     def __init__(self, *, heartbeat: float = 0.0, source: AsyncIterator[Any] | None = None) -> None:
+        import asyncio  # Only who streams needs an event loop.
+
         self.heartbeat = heartbeat
         self.source = source
         self.too_slow = False
@@ -137,7 +138,7 @@ class EventStream:
 
     def hold_until(self, work: Coroutine[Any, Any, None]) -> None:
         """Keeps the first bytes from the client until some work is done; for adapters."""
-        self._awaited = asyncio.create_task(work)
+        self._awaited = self._loop.create_task(work)
 
     async def ready(self) -> None:
         """Waits until the first bytes may go to the client."""
@@ -177,6 +178,8 @@ class EventStream:
 
     async def read(self) -> bytes | None:
         """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+        from asyncio import timeout
+
         await self.ready()
         while not self._chunks:
             if self._closed:
@@ -184,7 +187,7 @@ class EventStream:
             self._ready.clear()
             try:
                 # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
-                async with asyncio.timeout(self.heartbeat or None):
+                async with timeout(self.heartbeat or None):
                     await self._ready.wait()
             except TimeoutError:
                 return HEARTBEAT
@@ -223,7 +226,7 @@ class EventStream:
         elif self._unbroken > BUFFER_LIMIT:
             # A client that takes everything at once makes nobody wait, and the source may never end.
             self._unbroken = 0
-            await asyncio.sleep(0)
+            await pause()
 
     def _append(self, chunk: bytes) -> None:
         direct = self._direct

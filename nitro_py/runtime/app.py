@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import AsyncExitStack
@@ -17,11 +16,9 @@ from nitro_py.plugins import Plugin
 from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.calls import Call, make_call, refuse_plain
-from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.current import enter_app, leave_app
-from nitro_py.runtime.grace import BACKGROUND, WORK, Grace, say_goodbyes
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
 from nitro_py.runtime.manifest import Manifest, Route
@@ -34,6 +31,8 @@ from nitro_py.sse import EventStream
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
     from nitro_py.runtime.backplane.hub import BackplaneHub
+    from nitro_py.runtime.connection import Connection
+    from nitro_py.runtime.grace import Grace
     from nitro_py.runtime.metrics.meter import Meter
 
 logger = logging.getLogger("nitro_py.app")
@@ -95,19 +94,20 @@ class App:
         self._connections: set[Connection] = set()
         self._streams: set[EventStream] = set()
         self._stack: AsyncExitStack | None = None
-        self._starting = asyncio.Lock()
 
     async def start(self) -> None:
-        """Loads the routes that are served here and starts the plugins; a second call does nothing."""
-        async with self._starting:
-            if self._stack is not None:
-                return
-            enter_app(self)
-            try:
-                self._stack = await self._enter()
-            except BaseException:
-                leave_app(self)
-                raise
+        """Loads the routes that are served here and starts the plugins.
+
+        A second call does nothing; it MUST NOT come before the first has ended.
+        """
+        if self._stack is not None:
+            return
+        enter_app(self)
+        try:
+            self._stack = await self._enter()
+        except BaseException:
+            leave_app(self)
+            raise
 
     def measure(self) -> None:
         """Measures from now on what metrics show; to be called before the start."""
@@ -140,12 +140,17 @@ class App:
         Returns:
             The grace period, which runs from the first call on.
         """
+        from nitro_py.runtime.grace import Grace
+
         if self._grace is None:
             self._grace = Grace(self.settings.server.grace, patient=patient)
         return self._grace
 
     async def drain(self) -> None:
         """Closes sockets with 1001 and ends streams, spread over the grace period; waits for the last hooks."""
+        from nitro_py.runtime.connection import Connection
+        from nitro_py.runtime.grace import WORK, say_goodbyes
+
         grace = self.begin_stop()
         leaving: list[Connection] = []
         # More than once: a handshake that was accepted just before may have become a connection in the meantime.
@@ -162,6 +167,8 @@ class App:
 
     async def stop(self) -> None:
         """Drains, waits for background work, and stops the plugins in reverse order."""
+        from nitro_py.runtime.grace import BACKGROUND
+
         grace = self.begin_stop()
         await self.drain()
         await grace.wait([wait_for_tasks(grace.left(BACKGROUND))], BACKGROUND)
@@ -178,6 +185,8 @@ class App:
 
     async def _wait_for_answers(self, grace: Grace) -> None:
         """Waits until clients have answered: a close frame may be lost with a connection that is dropped."""
+        from nitro_py.runtime.grace import WORK
+
         until = min(grace.left(WORK), CLOSE_ANSWERS)
         pause = 0.01
         while self._connections and until > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -49,6 +48,8 @@ def _call(function: HandlerFunction) -> Call:
         return begin
 
     async def call_in_thread(event: Event) -> Any:
+        import asyncio
+
         # A plain function may block, and one that blocked the loop would hold up every socket.
         result = await asyncio.to_thread(function, event)
         return await result if inspect.isawaitable(result) else result

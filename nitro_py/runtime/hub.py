@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
 from nitro_py.encoding import Frame
@@ -10,6 +9,7 @@ from nitro_py.errors import PeerClosedError
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Subscriber
+from nitro_py.runtime.tasks import pause
 
 # namespace → subscriber's id → what delivers to it; the namespace `None` listens to all.
 Members = dict[str | None, dict[str, Callable[[Broadcast], None]]]
@@ -90,7 +90,7 @@ class LocalHub:
         """Hands a frame to every subscriber of a topic in this process."""
         self.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
         # A publisher in a loop must let the frames out, or peers that are fast would look slow.
-        await asyncio.sleep(0)
+        await pause()
 
     def deliver(
         self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None

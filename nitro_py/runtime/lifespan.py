@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,6 +43,8 @@ async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
     Raises:
         NitroError: The application says that it cannot start.
     """
+    import asyncio
+
     state: dict[str, Any] = {}
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()

@@ -13,7 +13,6 @@ from nitro_py.headers import Headers
 from nitro_py.mount import ASGIApplication
 from nitro_py.response import Response
 from nitro_py.runtime.direct import find_direct
-from nitro_py.runtime.streams import send_chunks, send_event_stream
 from nitro_py.sse import EventStream
 
 TEXT = "text/plain; charset=utf-8"
@@ -76,6 +75,9 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
             "The handler streams, and this target would hold its stream back.",
             hint="Say so by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
         )
+    # Loaded by who streams, as it needs an event loop.
+    from nitro_py.runtime.streams import send_chunks, send_event_stream
+
     if isinstance(content, EventStream):
         await send_event_stream(content, status or 200, headers, event, receive, send)
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger("nitro_py.tasks")
 
@@ -16,6 +18,9 @@ _running: set[asyncio.Task[Any]] = set()
 
 def start_task(work: Awaitable[object]) -> None:
     """Starts work in a task of its own; an exception in it is logged."""
+    # Loaded by who has work to start: a cold function whose handler has none needs no event loop.
+    import asyncio
+
     task = asyncio.get_running_loop().create_task(_logged(work))
     _running.add(task)
     task.add_done_callback(_running.discard)
@@ -28,6 +33,10 @@ def work_is_left() -> bool:
 
 async def wait_for_tasks(seconds: float) -> None:
     """Waits for this loop's running work and what it starts in turn, and cancels what takes longer than that."""
+    if not work_is_left():
+        return
+    import asyncio
+
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while tasks := [task for task in _running if task.get_loop() is loop]:
@@ -38,6 +47,13 @@ async def wait_for_tasks(seconds: float) -> None:
             logger.warning("Cancelled %d pieces of work that were not done within %g s.", len(late), seconds)
             await asyncio.gather(*late, return_exceptions=True)
             return
+
+
+async def pause() -> None:
+    """Lets whatever is ready run first."""
+    import asyncio
+
+    await asyncio.sleep(0)
 
 
 def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:

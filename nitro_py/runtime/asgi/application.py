@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
@@ -44,6 +45,7 @@ class Application:
         self._buffered = buffered
         self._public = PublicFiles(app.root / public_dir, app.manifest.public)
         self._started = False
+        self._starting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one ASGI connection."""
@@ -59,7 +61,9 @@ class Application:
 
     async def start(self) -> None:
         """Starts the app."""
-        await self.app.start()
+        # Requests may come before the lifespan has ended, and where there is none, several at once.
+        async with self._starting:
+            await self.app.start()
         self._started = True
 
     async def drain(self) -> None:

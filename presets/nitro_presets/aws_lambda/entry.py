@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nitro_presets.aws_lambda.lazy import make_lazily
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
-from nitro_presets.aws_lambda.runtime.loop import run
+from nitro_presets.aws_lambda.runtime.runner import run
 from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, read_manifest

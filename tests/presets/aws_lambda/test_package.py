@@ -130,7 +130,10 @@ def test_importing_an_entry_needs_no_environment_and_loads_nothing_heavy(demo: P
 # What plain routes need none of, by function: each is loaded by the first route or event that does.
 UNUSED = {
     "nitro_http": (
+        "asyncio",
+        "concurrent",
         "mangum",
+        "ssl",
         "starlette",
         "nitro_py.runtime.asgi.application",
         "nitro_presets.aws_lambda.http.stream",

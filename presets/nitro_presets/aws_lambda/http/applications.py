@@ -13,7 +13,7 @@ from nitro_presets.aws_lambda.http.payload import write_refusal
 from nitro_presets.aws_lambda.http.scope import complete_scope, pass_scope
 from nitro_presets.aws_lambda.http.stream import stream_answer
 from nitro_presets.aws_lambda.runtime.context import LambdaContext
-from nitro_presets.aws_lambda.runtime.loop import enter_loop
+from nitro_presets.aws_lambda.runtime.runner import enter_loop
 from nitro_presets.aws_lambda.runtime.stream import StreamedAnswer
 from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Receive, Scope, Send

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +67,8 @@ class Body:
     async def __call__(self) -> ASGIMessage:
         """Gives the body, and after it nothing any more."""
         if self._given:
+            import asyncio
+
             await asyncio.get_running_loop().create_future()
         self._given = True
         return {"type": "http.request", "body": self._body, "more_body": False}

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nitro_presets.aws_lambda.edge import SECRET_VARIABLE
 from nitro_presets.aws_lambda.http.direct import FORMAT, Collector, DirectRequest, DirectRoutes
-from nitro_presets.aws_lambda.http.limit import CLEANUP, run_limited
 from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
 from nitro_presets.aws_lambda.http.scope import make_scope, pass_scope
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
-from nitro_presets.aws_lambda.runtime.loop import run
+from nitro_presets.aws_lambda.runtime.runner import run
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
@@ -151,6 +150,9 @@ class HttpFunction:
     async def _run_limited(
         self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send, context: LambdaContext
     ) -> None:
+        # Loaded for the first answer that is sent piece by piece, as it needs an event loop.
+        from nitro_presets.aws_lambda.http.limit import CLEANUP, run_limited
+
         def stream_seconds() -> float:
             return max(0.0, min(self._stream_seconds, _seconds_left(context) - 2 * CLEANUP))
 

@@ -16,7 +16,7 @@ from nitro_presets.aws_lambda.runtime.client import Invocation, RuntimeClient
 from nitro_presets.aws_lambda.runtime.context import Context
 from nitro_presets.aws_lambda.runtime.faults import Fault
 from nitro_presets.aws_lambda.runtime.logs import set_up_logs
-from nitro_presets.aws_lambda.runtime.loop import enter_loop, run
+from nitro_presets.aws_lambda.runtime.runner import enter_loop, run
 from nitro_presets.aws_lambda.runtime.stream import StreamedAnswer
 from nitro_py.errors import NitroError
 

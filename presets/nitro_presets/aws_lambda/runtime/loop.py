@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import sys
 import time
+from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
@@ -45,11 +44,51 @@ class FunctionLoop(asyncio.SelectorEventLoop):
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine to its end; tasks that it leaves behind go on at the next call."""
+        return self._finish(self._make(work))
+
+    def enter(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
+        """Makes code that runs already, outside of any loop, the first step of a task of this one.
+
+        `_enter_task` and `_leave_task` are what asyncio documents for third parties' tasks ("Extending asyncio").
+
+        Args:
+            work: A coroutine whose first step gives what came of that code.
+            context: The context that the code runs in.
+
+        Returns:
+            The task, for `leave`.
+        """
+        task = self._make(work, context)
+        asyncio._set_running_loop(self)
+        _enter_task(self, task)
+        return task
+
+    def leave(self, task: asyncio.Task[T]) -> T:
+        """Ends what `enter` began, and runs the task to its end."""
+        _leave_task(self, task)
+        asyncio._set_running_loop(None)
+        return self._finish(task)
+
+    def run_forever(self) -> None:
+        """Runs until it is stopped."""
+        try:
+            super().run_forever()
+        finally:
+            self._due = False
+            self._last_round = time.monotonic()
+
+    def finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Closes an asynchronous generator that was dropped outside of a round."""
+        self.call_soon_threadsafe(self.create_task, generator.aclose())
+
+    def _make(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
         self._making = True
         try:
-            task = asyncio.Task(work, loop=self)
+            return asyncio.Task(work, loop=self, context=context)
         finally:
             self._making = False
+
+    def _finish(self, task: asyncio.Task[T]) -> T:
         if self._first is None:
             # This Python's tasks begin in another way.
             return self.run_until_complete(task)
@@ -67,41 +106,3 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             self.call_soon(self.stop)
             self.run_forever()
         return task.result()
-
-    def run_forever(self) -> None:
-        """Runs until it is stopped."""
-        try:
-            super().run_forever()
-        finally:
-            self._due = False
-            self._last_round = time.monotonic()
-
-    def finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Closes an asynchronous generator that was dropped outside of a round."""
-        self.call_soon_threadsafe(self.create_task, generator.aclose())
-
-
-_loop: FunctionLoop | None = None
-
-
-def enter_loop() -> FunctionLoop:
-    """Gives the loop, and makes it the thread's current one."""
-    global _loop
-    if _loop is None:
-        _loop = FunctionLoop()
-        sys.set_asyncgen_hooks(finalizer=_loop.finalize)
-        atexit.register(_loop.close)
-    asyncio.set_event_loop(_loop)
-    return _loop
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end; tasks that it leaves behind go on at the next call.
-
-    Lambda's handlers are plain functions, called outside of any loop: this is how they get into theirs.
-
-    Example:
-        def handler(event: Any, context: Any) -> Any:
-            return run(answer(event, context))
-    """
-    return (_loop or enter_loop()).run(work)

@@ -16,7 +16,7 @@ import pytest
 from nitro_presets.aws_lambda.entry import make_http_function
 from nitro_presets.aws_lambda.http.function import HttpFunction
 from nitro_presets.aws_lambda.runtime.context import Context
-from nitro_presets.aws_lambda.runtime.loop import run
+from nitro_presets.aws_lambda.runtime.runner import run
 from tests.presets.aws_lambda.http.project import SHAPES, Invoked, Shape, make_event, write_project
 
 
