@@ -7,12 +7,16 @@ import html
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 
+from nitro_py.dev.handover import give_connection
 from nitro_py.errors import NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.asgi.graceful import LAST_CONNECTIONS
+from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
 
 
@@ -27,6 +31,7 @@ class BackgroundServer:
     def __init__(self, app: ASGIApplication, listener: socket.socket) -> None:
         config = uvicorn.Config(
             app,
+            http=HttpProtocol,
             ws=WebSocketProtocol,
             lifespan="off",
             log_config=None,
@@ -44,8 +49,13 @@ class BackgroundServer:
         self._task = asyncio.create_task(self._server.serve([self._listener]))
         await self._server.ready.wait()
 
-    async def stop(self) -> None:
-        """Closes every connection, and the socket."""
+    async def stop(self, successor: socket.socket | None = None) -> None:
+        """Closes every connection, and the socket.
+
+        Args:
+            successor: Where connections are put instead, for another process to go on with them.
+        """
+        self._server.successor = successor
         if self._task is not None:
             self._server.should_exit = True
             await self._task
@@ -56,6 +66,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.successor: socket.socket | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +76,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.successor is not None:
+            for server in self.servers:
+                server.close()
+            # The loop takes some turns to tell of connections that it has accepted.
+            await asyncio.sleep(LAST_CONNECTIONS)
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, HttpProtocol):
+                    connection.hand_on(partial(give_connection, self.successor))
+            await asyncio.sleep(LAST_CONNECTIONS)
+        await super().shutdown(sockets)
 
 
 class ErrorPage:

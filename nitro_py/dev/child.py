@@ -1,8 +1,9 @@
 """The process that runs the app in development: `python -m nitro_py.dev.child`, started by `nitropy dev`.
 
 The two talk over a socket, in lines of JSON. The first line to the child is its `Order`; then come live-reload
-messages. The child answers with `{"type": "ready"}` or `{"type": "failed", "message": …}`, and in the end with
-`{"type": "closed"}`, when it takes no more requests.
+messages, and `{"type": "retire"}` once another child serves in its place. The child answers with
+`{"type": "ready"}` or `{"type": "failed", "message": …}`, and after its retirement with `{"type": "closed"}`, when
+it takes no more requests.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from nitro_py.dev.front import Front
+from nitro_py.dev.handover import DevHandover
 from nitro_py.dev.live_reload import Door, LiveReload
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.server import serve
 from nitro_py.runtime.manifest import read_manifest
-
-# How long a connection that was taken last may need to say what it wants, in seconds.
-LAST_REQUESTS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,16 @@ class Order:
 
     Args:
         listener: The file descriptor of the bound socket.
+        inbox: The socket's from which it takes connections of the child before it.
+        outbox: The socket's into which it puts them for the child after it.
         folder: The bundle's `server/`.
         script: What pages get.
         door: The live-reload socket's, where it shares the app's port.
     """
 
     listener: int
+    inbox: int
+    outbox: int
     folder: str
     script: str
     door: dict[str, Any] | None
@@ -70,14 +73,9 @@ class DevApplication(Application):
             raise
         self._tell({"type": "ready"})
 
-    async def drain(self) -> None:
-        """Closes sockets and ends streams; the server takes no more connections by now."""
-        # Of those that it has just taken, the requests are still on their way.
-        await asyncio.sleep(LAST_REQUESTS)
-        await super().drain()
-        # The server goes on at once by closing the connections that browsers keep for later; pages that are told
-        # earlier would be loaded from here once more.
-        asyncio.get_running_loop().call_soon(self._tell, {"type": "closed"})
+    def tell_closed(self) -> None:
+        """Tells that whoever asks from now on is answered by another child."""
+        self._tell({"type": "closed"})
 
     def _tell(self, message: dict[str, str]) -> None:
         self._channel.write(json.dumps(message) + "\n")
@@ -93,18 +91,26 @@ def main() -> None:
     folder = Path(order.folder)
     application = DevApplication(App(folder, read_manifest(folder)), told)
     live_reload = LiveReload(Door(**order.door)) if order.door else None
-    threading.Thread(target=listen, args=(heard, application, live_reload), daemon=True).start()
+    inbox, outbox = socket.socket(fileno=order.inbox), socket.socket(fileno=order.outbox)
+    handover = DevHandover(inbox, outbox, finished=application.tell_closed)
+    threading.Thread(target=listen, args=(heard, application, handover, live_reload), daemon=True).start()
     # Starts and stops are what the dev server tells of itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
     front = Front(application, order.script.encode(), live_reload)
-    serve(application, socket.socket(fileno=order.listener), front=front)
+    serve(application, socket.socket(fileno=order.listener), front=front, handover=handover)
 
 
-def listen(heard: IO[str], application: DevApplication, live_reload: LiveReload | None) -> None:
-    """Hands the parent's messages on to pages, and ends this process when the parent is gone."""
+def listen(
+    heard: IO[str], application: DevApplication, handover: DevHandover, live_reload: LiveReload | None
+) -> None:
+    """Hands the parent's messages on to pages, and ends this process when told to or left alone."""
     for line in heard:
+        message = json.loads(line)
+        if message["type"] == "retire":
+            handover.has_successor = True
+            break
         if live_reload is not None and application.loop is not None:
-            asyncio.run_coroutine_threadsafe(live_reload.announce(json.loads(line)), application.loop)
+            asyncio.run_coroutine_threadsafe(live_reload.announce(message), application.loop)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

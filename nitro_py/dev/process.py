@@ -53,15 +53,14 @@ class ChildProcess:
             self._writer.write(json.dumps(message).encode() + b"\n")
             await self._writer.drain()
 
-    async def close(self) -> None:
-        """Makes it take no more requests; those that it has are answered in peace."""
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+    async def retire(self) -> None:
+        """Makes it hand its connections on to the next child; the requests that it has are answered in peace."""
+        await self.announce({"type": "retire"})
         while (await self._hear()).get("type") not in ("closed", None):
             pass
 
     async def finish(self) -> None:
-        """Waits for the end of one that was closed, and ends it by force where that takes too long."""
+        """Waits for the end of one that was told to, and ends it by force where that takes too long."""
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
         except TimeoutError:
@@ -72,7 +71,8 @@ class ChildProcess:
 
     async def stop(self) -> None:
         """Ends it: in peace if it can."""
-        await self.close()
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
         await self.finish()
 
     async def _hear(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ async def start_child(order: Order, root: Path, token: str) -> ChildProcess:
             cwd=root,
             env={**os.environ, PUBLISH_TOKEN: token},
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(), order.listener),
+            pass_fds=(theirs.fileno(), order.listener, order.inbox, order.outbox),
             # In a session of its own, so that Ctrl+C does not reach it beside us.
             start_new_session=True,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -76,6 +77,8 @@ class DevServer:
         async with AsyncExitStack() as stack:
             stop = watch_signals()
             self._listener = stack.enter_context(bind_port(self._dev.host, self._dev.port, setting="--port"))
+            self._inbox, self._outbox = map(stack.enter_context, socket.socketpair())
+            self._outbox.setblocking(False)
             await self._open_live_reload(stack)
             stack.push_async_callback(self._close)
             work = asyncio.create_task(self._follow(loaded.config.output_dir))
@@ -136,6 +139,8 @@ class DevServer:
         folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
         order = Order(
             listener=self._listener.fileno(),
+            inbox=self._inbox.fileno(),
+            outbox=self._outbox.fileno(),
             folder=str(folder),
             script=self._script.decode(),
             door=asdict(self._shared.door) if self._shared else None,
@@ -150,10 +155,10 @@ class DevServer:
         self._spawn(self._watch_end(child))
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
         if self._fallback is not None:
-            await self._fallback.stop()
+            await self._fallback.stop(successor=self._outbox)
             self._fallback = None
         if old is not None:
-            await old.close()
+            await old.retire()
             self._spawn(old.finish())
         self._problem = None
         await self._live_reload.announce({"type": "reload"})

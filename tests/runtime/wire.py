@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,9 +86,10 @@ class Wire:
 class Site:
     """Is a server for one application."""
 
-    def __init__(self, port: int, state: ServerState) -> None:
+    def __init__(self, port: int, state: ServerState, make_protocol: Callable[[], HttpProtocol]) -> None:
         self.port = port
         self.state = state
+        self.make_protocol = make_protocol
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Wire]:
@@ -106,11 +107,13 @@ async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[Site]:
     config = Config(app, http=HttpProtocol, log_config=None, **{"proxy_headers": False, **settings})
     config.load()
     state = ServerState()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
-    )
+
+    def make_protocol() -> HttpProtocol:
+        return HttpProtocol(config, state, {})
+
+    server = await asyncio.get_running_loop().create_server(make_protocol, "127.0.0.1", 0)
     try:
-        yield Site(server.sockets[0].getsockname()[1], state)
+        yield Site(server.sockets[0].getsockname()[1], state, make_protocol)
     finally:
         server.close()
         for connection in list(state.connections):

@@ -90,15 +90,22 @@ class FairListener:
             self._pause(SHORTAGE)
             return False
         connection.setblocking(False)
-        task: asyncio.Task[object] = self._loop.create_task(self._open(connection))
+        task: asyncio.Task[object] = self._loop.create_task(open_connection(self._make_protocol, connection))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         self._note()
         return True
 
-    async def _open(self, connection: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError:
-            # The client has left already.
-            connection.close()
+
+async def open_connection(make_protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
+    """Serves a client whose connection was accepted.
+
+    Args:
+        make_protocol: Makes what serves it.
+        connection: The connection, which does not block.
+    """
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)
+    except OSError:
+        # The client has left already.
+        connection.close()

@@ -14,6 +14,7 @@ import uvicorn
 
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.fair_listener import FairListener
+from nitro_py.runtime.asgi.handover import Handover
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.limits import Limiter
 from nitro_py.runtime.asgi.shares import Shares
@@ -44,6 +45,7 @@ class GracefulServer(uvicorn.Server):
         limiter: What limits its connections.
         ready: Is called once connections are accepted.
         shares: What the workers of the port know of each other, if there are others.
+        handover: Where connections come from and go to, if there are servers before and after this one.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class GracefulServer(uvicorn.Server):
         limiter: Limiter,
         ready: Callable[[], None] | None = None,
         shares: Shares | None = None,
+        handover: Handover | None = None,
     ) -> None:
         super().__init__(config)
         self._limiter = limiter
         self._shares = shares
+        self._handover = handover
         self._listeners: list[FairListener] = []
         self._ready = ready
         self._application = application
@@ -74,6 +78,8 @@ class GracefulServer(uvicorn.Server):
                 FairListener(listener, self._make_protocol, self._count_connections, self._shares)
                 for listener in sockets
             ]
+        if self.started and self._handover is not None:
+            self._handover.begin(self._make_protocol)
         if self.started and self._ready is not None:
             self._ready()
 
@@ -109,11 +115,9 @@ class GracefulServer(uvicorn.Server):
         waits = grace.patient and not self._app.development
         last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if waits else 0.0))
         await self._application.drain()
-        # In development pages are told right after: nothing that they could use may be left by then.
         if self.server_state.connections and waits:
             await last_requests
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
+        self._let_go()
         await self._finish_requests(grace)
         if await grace.wait([self.lifespan.shutdown()], PLUGINS):
             logger.error("The plugins had not stopped when their time was over.")
@@ -130,6 +134,26 @@ class GracefulServer(uvicorn.Server):
             fair.close()
         for listener in sockets:
             listener.close()
+        if self._handover is not None:
+            self._handover.end()
+        if self._successor is not None:
+            # The loop takes some turns to tell of connections that it has accepted.
+            await asyncio.sleep(LAST_CONNECTIONS)
+
+    def _let_go(self) -> None:
+        """Ends connections that nothing is done on, and the others once it is done, or hands them on."""
+        successor = self._successor
+        for connection in list(self.server_state.connections):
+            if successor is not None and isinstance(connection, HttpProtocol):
+                connection.hand_on(successor.give)
+            else:
+                connection.shutdown()
+        if successor is not None:
+            successor.finish()
+
+    @property
+    def _successor(self) -> Handover | None:
+        return self._handover if self._handover is not None and self._handover.has_successor else None
 
     def _make_protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -140,7 +164,7 @@ class GracefulServer(uvicorn.Server):
 
     def _announce_end(self) -> None:
         """Tells clients that keep a connection to use another from their next answer on."""
-        if self.started and CLOSE not in self.config.encoded_headers:
+        if self.started and self._successor is None and CLOSE not in self.config.encoded_headers:
             self.config.encoded_headers.append(CLOSE)
             # The list that answers have at hand, until the next is made of the former.
             self.server_state.default_headers.append(CLOSE)

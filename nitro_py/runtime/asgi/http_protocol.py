@@ -14,6 +14,8 @@ from uvicorn.server import ServerState
 from nitro_py.runtime.asgi.access_log import find_access_log
 from nitro_py.runtime.asgi.exchange import Exchange
 from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
+from nitro_py.runtime.asgi.flow import FlowControl
+from nitro_py.runtime.asgi.handover import Departure, Give
 from nitro_py.runtime.asgi.idle import IdleTimer
 from nitro_py.runtime.asgi.limits import NO_WORD, Guard, Limiter, Refusal
 from nitro_py.runtime.asgi.proxies import PROXY_FIELDS, unwrap
@@ -28,7 +30,7 @@ BODY_LIMIT = 64 * 1024
 METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
 
 
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(FlowControl):
     """Is one client's connection; uvicorn makes one for each.
 
     Requests that come together are answered one after another, in their order. Follows RFC 9112.
@@ -48,21 +50,18 @@ class HttpProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         limiter: Limiter | None = None,
     ) -> None:
+        super().__init__()
         if not config.loaded:
             config.load()
         self.state = server_state
         self.loop = _loop or asyncio.get_running_loop()
         self.log = find_access_log()
-        self.write_paused = False
-        self.transport = cast(asyncio.Transport, None)
         self._config = config
         self._app, self._proxied_app = unwrap(config.loaded_app)
         self._app_state = app_state
         self._parser: Any = make_parser(self)
         self._base: dict[str, Any] = {}
         self._guard = Guard(limiter or Limiter())
-        self._read_paused = False
-        self._room: asyncio.Event | None = None
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = self._is_proxied = False
@@ -72,7 +71,9 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting: deque[tuple[Exchange, Any, dict[str, Any]]] = deque()
         # No request comes after this one, what comes is no HTTP, what comes is a WebSocket handshake.
         self._last = self._broken = self._upgrading = False
-        self._idle = IdleTimer(self.loop, config.timeout_keep_alive, lambda: self.transport.close())
+        self._idle: IdleTimer | Departure = IdleTimer(
+            self.loop, config.timeout_keep_alive, lambda: self.transport.close()
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins a connection."""
@@ -119,31 +120,11 @@ class HttpProtocol(asyncio.Protocol):
         elif refusal and not self._broken:
             self._refuse(refusal)
 
-    def pause_writing(self) -> None:
-        """Notes that the client takes bytes more slowly than they come."""
-        self.write_paused = True
-
     def resume_writing(self) -> None:
         """Notes that the client takes bytes again."""
-        self.write_paused = False
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+        super().resume_writing()
         if self._current is not None:
             self._current.resume()
-
-    async def drain(self) -> None:
-        """Waits until the client takes bytes again, or is gone."""
-        if self.write_paused:
-            if self._room is None:
-                self._room = asyncio.Event()
-            await self._room.wait()
-
-    def resume_reading(self) -> None:
-        """Reads on."""
-        if self._read_paused:
-            self._read_paused = False
-            self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Closes the connection for uvicorn's stop, after the answer that is under way."""
@@ -151,6 +132,22 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.close()
         else:
             self._current.keep_alive = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the client has asked for nothing that is still to be read or answered."""
+        waits = self._current is None and self._parsing is None and not self._guard.is_head_begun
+        return waits and self._parser is not None and not self._last
+
+    def hand_on(self, give: Give) -> None:
+        """Lets another process go on with the connection, after what this one has to answer.
+
+        Args:
+            give: Takes it.
+        """
+        self._idle.cancel()
+        self._idle = Departure(self, give)
+        self._idle.start()
 
     # What the parser calls.
 
@@ -210,7 +207,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._current is None:
             self._start(exchange, app, scope)
         else:
-            self._pause_reading()
+            self.pause_reading()
             self._waiting.append((exchange, app, scope))
 
     def on_body(self, body: bytes) -> None:
@@ -218,7 +215,7 @@ class HttpProtocol(asyncio.Protocol):
         self._guard.progress()
         exchange = self._parsing
         if exchange is not None and exchange.feed(body) > BODY_LIMIT:
-            self._pause_reading()
+            self.pause_reading()
 
     def on_message_complete(self) -> None:
         """Ends a request."""
@@ -245,11 +242,6 @@ class HttpProtocol(asyncio.Protocol):
     def _start(self, exchange: Exchange, app: Any, scope: dict[str, Any]) -> None:
         self._current = exchange
         exchange.start(app, scope)
-
-    def _pause_reading(self) -> None:
-        if not self._read_paused:
-            self._read_paused = True
-            self.transport.pause_reading()
 
     def _feed(self, data: bytes) -> None:
         while data:

@@ -134,6 +134,11 @@ class Guard:
         self._reads_head = self._begun = True
         self._head_size = self._ticks = 0
 
+    @property
+    def is_head_begun(self) -> bool:
+        """Whether a part of a request's head has come, and not yet all of it."""
+        return self._begun
+
     def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> Refusal | None:
         """Refuses a request whose head is too large, or whose connection is one too many."""
         self._reads_head = self._begun = False

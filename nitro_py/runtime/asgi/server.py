@@ -15,6 +15,7 @@ import uvicorn
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.graceful import GracefulServer
+from nitro_py.runtime.asgi.handover import Handover
 from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.limits import make_limiter
 from nitro_py.runtime.asgi.logs import announce, make_log_config
@@ -30,6 +31,7 @@ def serve(
     front: ASGIApplication | None = None,
     ready: Callable[[], None] | None = None,
     shares: Shares | None = None,
+    handover: Handover | None = None,
 ) -> None:
     """Serves an app on a bound socket until a signal stops it.
 
@@ -39,6 +41,7 @@ def serve(
         front: What answers in the app's place and hands on to it, as `nitropy dev` needs.
         ready: Is called once the app serves, in place of the line that tells its URL.
         shares: What the workers of the port know of each other, if there are others.
+        handover: Where connections come from and go to, if there are servers before and after this one.
     """
     every = application.app.settings
     settings = every.websocket
@@ -60,4 +63,4 @@ def serve(
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        GracefulServer(config, application, limiter, ready, shares).run(sockets=[listener])
+        GracefulServer(config, application, limiter, ready, shares, handover).run(sockets=[listener])

@@ -1,0 +1,133 @@
+"""Checks that no client of `nitropy dev` loses a request at a reload, whatever connection it uses and when."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.bundles import write_files
+from tests.cli.commands import HELLO, make_project, serve_project
+from tests.dev.pages import PATIENCE, hear, wait_for, watch_page
+
+RELOADS = 6
+LONGEST_PAUSE = 0.6
+
+Connect = Callable[[], http.client.HTTPConnection]
+Visit = Callable[[Connect, threading.Event], Iterator[str]]
+
+
+def ask(connection: http.client.HTTPConnection) -> str:
+    """Asks the app; unlike a browser, this client never asks again when its connection ends."""
+    connection.request("GET", "/api/hello")
+    return str(json.loads(connection.getresponse().read())["message"])
+
+
+def keep_busy(connect: Connect, ended: threading.Event) -> Iterator[str]:
+    """Asks again and again on one connection."""
+    with closing(connect()) as connection:
+        first = connection.sock
+        while not ended.is_set():
+            yield ask(connection)
+            assert connection.sock is first
+
+
+def keep_for_later(connect: Connect, ended: threading.Event) -> Iterator[str]:
+    """Asks now and then on one connection."""
+    with closing(connect()) as connection:
+        first = connection.sock
+        while not ended.wait(random.uniform(0, LONGEST_PAUSE)):
+            yield ask(connection)
+            assert connection.sock is first
+
+
+def come_anew(connect: Connect, ended: threading.Event) -> Iterator[str]:
+    """Asks on a new connection each time."""
+    while not ended.is_set():
+        with closing(connect()) as connection:
+            yield ask(connection)
+
+
+def come_early(connect: Connect, ended: threading.Event) -> Iterator[str]:
+    """Opens connections well before asking, as browsers do."""
+    while not ended.is_set():
+        with closing(connect()) as connection:
+            time.sleep(random.uniform(0, LONGEST_PAUSE))
+            yield ask(connection)
+
+
+VISITS: tuple[Visit, ...] = (keep_busy, keep_for_later, keep_for_later, come_anew, come_early, come_early)
+
+
+@contextmanager
+def visiting(url: str) -> Iterator[Callable[[], list[set[str]]]]:
+    """Lets clients of all kinds ask until the end of the block; then gives what each was answered."""
+    ended = threading.Event()
+
+    def connect() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+        connection.connect()
+        return connection
+
+    with ThreadPoolExecutor(len(VISITS)) as pool:
+        visits = [pool.submit(lambda visit: set(visit(connect, ended)), visit) for visit in VISITS]
+        try:
+            yield lambda: [visit.result() for visit in visits]
+        finally:
+            ended.set()
+
+
+def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project")
+    words = ["hello", *(f"number {number}" for number in range(RELOADS))]
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        with visiting(server.url) as results:
+            for word in words[1:]:
+                with watch_page(server.url) as page:
+                    write_files(root, {"handlers/api/hello.get.py": HELLO.replace('"hello"', f'"{word}"')})
+                    assert hear(page) == {"type": "reload"}
+            # Everybody shall have met the last app, too.
+            time.sleep(2 * LONGEST_PAUSE)
+        for answers in results():
+            assert words[-1] in answers <= {*words}
+
+
+def test_connection_outlives_an_error_page(tmp_path: Path, unused_port: int) -> None:
+    root = make_project(tmp_path / "project", {"handlers/api/hello.get.py": "def"})
+    arguments = ["--port", str(unused_port), "--hmr-port", "0"]
+    with serve_project(root, "dev", *arguments, announcement="Live reload on ") as server:
+        wait_for(lambda: "error: " in server.read_log())
+        with closing(http.client.HTTPConnection("127.0.0.1", unused_port, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/api/hello")
+            answer = connection.getresponse()
+            assert (answer.status, b"is not valid Python" in answer.read()) == (503, True)
+            first = connection.sock
+            write_files(root, {"handlers/api/hello.get.py": HELLO})
+            wait_for(lambda: "Ready in" in server.read_log())
+            assert ask(connection) == "hello"
+            assert connection.sock is first
+
+
+def test_long_answer_of_the_old_app_is_given_in_full(tmp_path: Path) -> None:
+    slow = HELLO.replace("return", "await __import__('asyncio').sleep(2)\n        return")
+    root = make_project(tmp_path / "project", {"handlers/api/slow.get.py": slow})
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/api/slow")
+            with watch_page(server.url) as page:
+                write_files(root, {"handlers/api/hello.get.py": HELLO.replace('"hello"', '"changed"')})
+                assert hear(page) == {"type": "reload"}
+            assert json.loads(connection.getresponse().read()) == {"message": "hello"}
+            first = connection.sock
+            # The connection has gone over to the new app by itself.
+            assert ask(connection) == "changed"
+            assert connection.sock is first
