@@ -18,7 +18,7 @@ HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlett
 SERVER = Path("nitro_py/runtime/asgi/server.py")
 AROUND_UVICORN = {
     SERVER,
-    *(SERVER.with_name(f"{name}.py") for name in ("graceful", "http_protocol", "logs", "proxies")),
+    *(SERVER.with_name(f"{name}.py") for name in ("graceful", "heads", "http_protocol", "logs", "proxies")),
     *(SERVER.with_name("websocket") / f"{name}.py" for name in ("exchange", "protocol", "shared")),
 }
 

@@ -171,6 +171,26 @@ async def test_other_upgrades_are_ignored_and_what_follows_is_answered() -> None
             assert json.loads((await wire.read()).body)["path"] == f"/{number}"
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize(
+    ("field", "start", "end"),
+    [("Content-Length: 40", b"", b""), ("Transfer-Encoding: chunked", b"28\r\n", b"\r\n0\r\n\r\n")],
+    ids=["length", "chunks"],
+)
+async def test_content_behind_another_upgrade_is_no_request(
+    protocol: str, field: str, start: bytes, end: bytes
+) -> None:
+    content = b"GET /smuggled HTTP/1.1\r\nHost: inside\r\n\r\n"
+    async with serve(echo, ws=Recorder) as site, site.connect() as wire:
+        fields = ("Host: x", "Connection: Upgrade", f"Upgrade: {protocol}", field)
+        wire.send("POST /outer HTTP/1.1", *fields, body=start + content[:20])
+        await asyncio.sleep(0.02)
+        wire.writer.write(content[20:] + end)
+        wire.send("GET /next HTTP/1.1", "Host: x")
+        first, second = [json.loads((await wire.read()).body) for _ in range(2)]
+    assert (first["path"], first["body"], second["path"]) == ("/outer", content.decode(), "/next")
+
+
 class Recorder(asyncio.Protocol):
     """Stands where a WebSocket protocol does, and keeps what it is handed."""
 

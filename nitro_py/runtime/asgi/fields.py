@@ -112,7 +112,10 @@ def encode_refusal(status: int, text: str, default: _Fields) -> bytes:
 
 
 def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Says whether a request's fields, with names in lower case, ask for a WebSocket (RFC 6455, section 4.1)."""
+    """Says whether a request's fields, with names in lower case, ask for a WebSocket (RFC 6455, section 4.1).
+
+    One with content does not: a handshake has none, and what came as content is nothing for a socket.
+    """
     tokens: list[bytes] = []
     upgrades: list[bytes] = []
     for name, value in fields:
@@ -120,4 +123,6 @@ def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:
             tokens += [token.strip() for token in value.lower().split(b",")]
         elif name == b"upgrade":
             upgrades += [token.strip() for token in value.lower().split(b",")]
+        elif name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")):
+            return False
     return b"upgrade" in tokens and b"websocket" in upgrades

@@ -13,13 +13,13 @@ from uvicorn.server import ServerState
 
 from nitro_py.runtime.asgi.access_log import find_access_log
 from nitro_py.runtime.asgi.exchange import Exchange
-from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_fields, encode_refusal, wants_socket
-from nitro_py.runtime.asgi.flow import FlowControl
+from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_refusal, wants_socket
 from nitro_py.runtime.asgi.handover import Departure, Give
+from nitro_py.runtime.asgi.heads import HeadReader
 from nitro_py.runtime.asgi.idle import IdleTimer
-from nitro_py.runtime.asgi.limits import NO_WORD, Guard, Limiter, Refusal
-from nitro_py.runtime.asgi.proxies import PROXY_FIELDS, unwrap
-from nitro_py.runtime.asgi.scope import describe_connection, make_parser, make_scope
+from nitro_py.runtime.asgi.limits import NO_WORD, Limiter, Refusal
+from nitro_py.runtime.asgi.proxies import unwrap
+from nitro_py.runtime.asgi.scope import describe_connection, make_scope
 from nitro_py.runtime.direct import DIRECT_EXTENSION
 
 logger = logging.getLogger("uvicorn.error")
@@ -30,7 +30,7 @@ BODY_LIMIT = 64 * 1024
 METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
 
 
-class HttpProtocol(FlowControl):
+class HttpProtocol(HeadReader):
     """Is one client's connection; uvicorn makes one for each.
 
     Requests that come together are answered one after another, in their order. Follows RFC 9112.
@@ -50,7 +50,7 @@ class HttpProtocol(FlowControl):
         _loop: asyncio.AbstractEventLoop | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(limiter or Limiter())
         if not config.loaded:
             config.load()
         self.state = server_state
@@ -59,12 +59,7 @@ class HttpProtocol(FlowControl):
         self._config = config
         self._app, self._proxied_app = unwrap(config.loaded_app)
         self._app_state = app_state
-        self._parser: Any = make_parser(self)
         self._base: dict[str, Any] = {}
-        self._guard = Guard(limiter or Limiter())
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._expects_continue = self._is_proxied = False
         # The request whose body is still being read, the one that is being answered, and those behind it.
         self._parsing: Exchange | None = None
         self._current: Exchange | None = None
@@ -154,23 +149,7 @@ class HttpProtocol(FlowControl):
     def on_message_begin(self) -> None:
         """Begins a request."""
         self._idle.stop()
-        self._guard.begin_head()
-        self._url = b""
-        self._headers = []
-        self._expects_continue = self._is_proxied = False
-
-    def on_url(self, url: bytes) -> None:
-        """Takes a piece of the request's target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header field."""
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        elif name in PROXY_FIELDS:
-            self._is_proxied = True
-        self._headers.append((name, value))
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Starts the app for a request, or lets it wait for the answers before its own."""
@@ -184,10 +163,11 @@ class HttpProtocol(FlowControl):
             return
         parser = self._parser
         version = parser.get_http_version()
-        if parser.should_upgrade() and version == "1.1" and self._current is None and wants_socket(self._headers):
-            self._upgrading = True
-            return
         name = parser.get_method()
+        if parser.should_upgrade() and name != b"CONNECT":
+            # The parser stops here, and what comes of any other protocol is settled where it does.
+            self._upgrading = version == "1.1" and self._current is None and wants_socket(self._headers)
+            return
         method = METHODS.get(name) or name.decode("ascii")
         exchange = Exchange(
             self,
@@ -244,28 +224,30 @@ class HttpProtocol(FlowControl):
         exchange.start(app, scope)
 
     def _feed(self, data: bytes) -> None:
-        while data:
+        rest: bytes | memoryview = data
+        while rest:
             try:
-                self._parser.feed_data(data)
+                self._parser.feed_data(rest)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                if self._upgrading:
-                    self._hand_over(data)
-                    return
-                # Another protocol than ours, or a socket behind a request without its answer: HTTP goes on.
-                self._parser = make_parser(self)
+                rest = memoryview(rest)[upgrade.args[0] :]
+            if self._upgrading:
+                self._hand_over(bytes(rest))
+                return
+            if self._last:
+                # Nothing counts any more, and here the parser would take a body for requests.
+                self._broken = True
+                return
+            self._ignore_upgrade()
 
     def _hand_over(self, rest: bytes) -> None:
         """Hands the connection over to the WebSocket protocol, with what came behind the handshake."""
-        method = self._parser.get_method()
         self.state.connections.discard(cast(Any, self))
         self._idle.cancel()
         factory = cast(Any, self._config.ws_protocol_class)
         protocol = factory(config=self._config, server_state=self.state, app_state=self._app_state)
         protocol.connection_made(self.transport)
-        fields = encode_fields(self._headers)
-        protocol.data_received(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._url, fields))
+        protocol.data_received(self._write_head(self._headers))
         self.transport.set_protocol(protocol)
         self._parser = None
         if rest:
