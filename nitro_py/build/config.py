@@ -164,6 +164,9 @@ def _read_toml(root: Path, name: str) -> Layer | None:
 def _parse_toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
+    except RecursionError as error:
+        message = f"`{name}` cannot be read: its lists and tables are nested too deeply."
+        raise ConfigError(message, file=name, hint="Write fewer of them inside each other.") from error
     except tomllib.TOMLDecodeError as error:
         lines = text.rstrip().splitlines()
         reason, _, position = str(error).rpartition(" (at ")

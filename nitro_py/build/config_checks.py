@@ -39,6 +39,7 @@ def check_settings(config: NitroConfig, places: Places, root: Path) -> list[Conf
     return [
         *_check_folders(config, places, root),
         *_check_ports(config, places),
+        *_check_stop(config, places),
         *_check_secrets(config.runtime_config, places, ("runtime_config",)),
         *_check_backplane(config, places),
     ]
@@ -125,6 +126,18 @@ def _check_ports(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
             expected="another port than `dev.port`, as long as `dev.hmr.path` is not set",
             got=config.dev.hmr_port,
             hint='Leave `dev.hmr.port` out, or set `dev.hmr.path = "/_nitro/hmr"`.',
+        )
+
+
+def _check_stop(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    grace, delay = config.server.grace, config.server.drain_delay
+    if delay >= grace:
+        yield value_problem(
+            "server.drain_delay",
+            find_place(places, ("server", "drain_delay" if delay else "grace")),
+            expected=f"less than `server.grace` ({grace:g}), of which it is a part",
+            got=delay,
+            hint="Choose a shorter `server.drain_delay`, or a longer `server.grace`.",
         )
 
 

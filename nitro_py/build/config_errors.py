@@ -193,6 +193,9 @@ def _describe(schema: Mapping[str, Any]) -> str:
     if kind not in {"integer", "number"}:
         return "a value that JSON can hold"
     noun = "an integer" if kind == "integer" else "a number"
+    if "exclusiveMinimum" in schema:
+        most = f" and at most {schema['maximum']}" if "maximum" in schema else ""
+        return f"{noun} of more than {schema['exclusiveMinimum']}{most}"
     if "maximum" in schema:
         return f"{noun} from {schema['minimum']} to {schema['maximum']}"
     return f"{noun} of at least {schema['minimum']}"

@@ -93,7 +93,7 @@ def _parse_list(text: str) -> object:
         return [item.strip() for item in text.split(",") if item.strip()]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

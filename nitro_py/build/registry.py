@@ -34,7 +34,11 @@ def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
     """
     name = loaded.config.preset
     if name is not None:
-        return Choice(find_preset(name, loaded.root), f"said by {loaded.place('preset').source}")
+        place = loaded.place("preset")
+        try:
+            return Choice(find_preset(name, loaded.root), f"said by {place.source}")
+        except BuildError as error:
+            raise BuildError(error.message, file=place.file, line=place.line, hint=error.hint) from error
     for candidate in list_presets():
         preset = find_preset(candidate, loaded.root)
         variable = preset.detect(environ)

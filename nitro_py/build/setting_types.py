@@ -13,19 +13,25 @@ _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,
 _IMAGE_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(rf"({_HOST}(:[0-9]{{1,5}})?/)?({_IMAGE_PART}/)*[a-z]({_IMAGE_PART})?(:\w[\w.-]{{0,127}})?")
 _HIGHEST_PORT = 65535
+# The one would be a separator on Windows, the other ends a name in every system.
+_NOT_IN_PATHS = frozenset("\\\0")
+# The longest label in Kubernetes, which the app's name becomes, and the longest name that registries take.
+_LONGEST_APP = 63
+_LONGEST_NAME = 255
 
 
 # What a validator raises is the phrase that follows "expected" in the error.
 def _check_folder(value: str) -> str:
     path = PurePosixPath(value)
-    outside = PureWindowsPath(value).anchor or "\\" in value or ".." in path.parts
+    outside = PureWindowsPath(value).anchor or set(value) & _NOT_IN_PATHS or ".." in path.parts
     if outside or path == PurePosixPath("."):
         raise ValueError("a folder inside the project, relative to its root and not the root itself")
     return str(path)
 
 
 def _check_glob(value: str) -> str:
-    if not value or PureWindowsPath(value).anchor or "\\" in value or ".." in PurePosixPath(value).parts:
+    outside = PureWindowsPath(value).anchor or set(value) & _NOT_IN_PATHS or ".." in PurePosixPath(value).parts
+    if not value or outside:
         raise ValueError("a relative glob with `/` between folders and without `..`")
     return value
 
@@ -40,6 +46,12 @@ def _check_origin(value: str) -> str:
 def _check_image(value: str) -> str:
     if _IMAGE.fullmatch(value) is None:
         raise ValueError("`name`, `name:tag` or `registry/name:tag`, in small letters")
+    name, slash, last = value.rpartition("/")
+    app = last.partition(":")[0]
+    if len(app) > _LONGEST_APP or len(f"{name}{slash}{app}") > _LONGEST_NAME:
+        raise ValueError(
+            f"at most {_LONGEST_NAME} characters before the tag, and {_LONGEST_APP} in the last part of the name"
+        )
     return value
 
 

@@ -72,6 +72,15 @@ def test_no_port_left_for_live_reload(tmp_path: Path) -> None:
     )
 
 
+def test_delay_that_leaves_no_time_to_stop(tmp_path: Path) -> None:
+    assert fail(tmp_path, "[server]\ngrace = 5\ndrain_delay = 5\n") == (
+        "`server.drain_delay`: expected less than `server.grace` (5), of which it is a part, got `5.0`.\n"
+        "  at nitro.toml:3\n"
+        "  hint: Choose a shorter `server.drain_delay`, or a longer `server.grace`."
+    )
+    assert load(tmp_path, "[server]\ngrace = 5\ndrain_delay = 4.5\n").config.server.drain_delay == 4.5
+
+
 @pytest.mark.parametrize(
     ("text", "name", "folder", "other", "other_folder"),
     [

@@ -70,6 +70,48 @@ def test_choices_are_listed(tmp_path: Path, key: str, value: str, expected: str)
     assert error.message == f"`aws.{key}`: expected {expected}, got `{value}`."
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", '"8"'])
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("server.grace", "a number of more than 0"),
+        ("aws.stream_seconds", "a number of more than 0 and at most 890"),
+    ],
+)
+def test_number_whose_least_is_left_out(tmp_path: Path, key: str, value: str, expected: str) -> None:
+    assert fail_to_load(tmp_path, f"{key} = {value}").message == f"`{key}`: expected {expected}, got `{value}`."
+
+
+def test_too_deep(tmp_path: Path) -> None:
+    error = fail_to_load(tmp_path, f"ignore = {'[' * 9000}{']' * 9000}")
+    assert error.message == "`nitro.toml` cannot be read: its lists and tables are nested too deeply."
+    assert error.file == "nitro.toml"
+
+
+@pytest.mark.parametrize("key", ["handlers_dir", "output_dir", "public_dir"])
+def test_folder_with_a_character_that_no_name_may_have(tmp_path: Path, key: str) -> None:
+    error = fail_to_load(tmp_path, f'{key} = "a\\u0000b"')
+    expected = "a folder inside the project, relative to its root and not the root itself"
+    assert error.message == f'`{key}`: expected {expected}, got `"a\\u0000b"`.'
+    assert error.line == 1
+
+
+@pytest.mark.parametrize("key", ["ignore", "include"])
+def test_glob_with_a_character_that_no_name_may_have(tmp_path: Path, key: str) -> None:
+    error = fail_to_load(tmp_path, f'{key} = ["a\\u0000b"]')
+    expected = "a relative glob with `/` between folders and without `..`"
+    assert error.message == f'`{key}[0]`: expected {expected}, got `"a\\u0000b"`.'
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "/".join(["a" * 62, *["a" * 63] * 3, "a"])])
+def test_name_of_an_image_that_is_too_long(tmp_path: Path, name: str) -> None:
+    (tmp_path / "nitro.toml").write_text(f'container.image = "{name[1:]}:{"1" * 100}"')
+    load_config(tmp_path, mode="production", overrides={}, environ={})
+    error = fail_to_load(tmp_path, f'container.image = "{name}"')
+    expected = "at most 255 characters before the tag, and 63 in the last part of the name"
+    assert error.message.startswith(f"`container.image`: expected {expected}, got ")
+
+
 def test_table_in_pyproject(tmp_path: Path) -> None:
     error = fail_to_load(tmp_path, "[tool.nitropy]\ndev = 1", file="pyproject.toml")
     assert error.hint == "Write its keys below a line `[tool.nitropy.dev]`."

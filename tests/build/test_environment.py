@@ -51,6 +51,12 @@ from tests.build.config_files import fail_to_load
         ),
         (
             "NITRO_INCLUDE",
+            "[" * 9000,
+            f'`include` from `NITRO_INCLUDE`: expected a list of strings, got `"{"[" * 78}…`.',
+            "Set `NITRO_INCLUDE=templates/**`, for example.",
+        ),
+        (
+            "NITRO_INCLUDE",
             "[1]",
             "`include[0]` from `NITRO_INCLUDE`: expected a string, got `1`.",
             "Set `NITRO_INCLUDE=templates/**`, for example.",

@@ -82,6 +82,12 @@ def test_unknown_preset(site: Path, tmp_path: Path) -> None:
     assert caught.value.hint is None
 
 
+def test_unknown_preset_in_a_file_is_found_there(tmp_path: Path) -> None:
+    with pytest.raises(BuildError) as caught:
+        choose(tmp_path, config="asgy")
+    assert (caught.value.file, caught.value.line) == ("nitro.toml", 1)
+
+
 def test_installed_preset_that_cannot_be_imported(site: Path, tmp_path: Path) -> None:
     install_preset(site, "broken", variable="NEVER")
     (site / "broken/preset.py").write_text("import no_such_module\n")
