@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nitro_py.cli.output import print_error, print_line
+from nitro_py.cli.project import find_root
 
 
 def dev(
@@ -28,5 +28,5 @@ def dev(
     from nitro_py.dev.server import DevServer
 
     overrides = {"dev.host": host, "dev.port": port, "dev.hmr.port": hmr_port}
-    server = DevServer(Path.cwd(), overrides, os.environ, say=print_line, fail=print_error)
+    server = DevServer(find_root(), overrides, os.environ, say=print_line, fail=print_error)
     asyncio.run(server.run())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from nitro_py.build.config import LoadedConfig, Mode, load_config
 from nitro_py.build.pipeline import INFO_NAME
@@ -39,6 +40,34 @@ class BuiltBundle:
     deploy: str | None
 
 
+def _check_command(text: str) -> str:
+    if not shlex.split(text) or "\0" in text:
+        raise ValueError("not a command")
+    return text
+
+
+class _Commands(BaseModel):
+    preview: Annotated[str, AfterValidator(_check_command)]
+    deploy: str | None
+
+
+class _Info(BaseModel):
+    preset: str
+    commands: _Commands
+
+
+def find_root() -> Path:
+    """Gives the project's folder: the current one.
+
+    Raises:
+        UsageError: It was deleted.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The current folder is gone.", hint="Change into the project's folder.") from None
+
+
 def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig:
     """Loads the configuration of the project in the current folder.
 
@@ -48,12 +77,13 @@ def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig
 
     Raises:
         ConfigError: Something is wrong with it.
+        UsageError: The current folder is gone.
 
     Example:
         loaded = load_project(preset="asgi", dev__port=4000)
     """
     given = {key.replace("__", "."): value for key, value in overrides.items()}
-    return load_config(Path.cwd(), mode=mode, overrides=given, environ=os.environ)
+    return load_config(find_root(), mode=mode, overrides=given, environ=os.environ)
 
 
 def check_preset(loaded: LoadedConfig, built: BuiltBundle, preset: str | None) -> None:
@@ -78,15 +108,19 @@ def read_bundle(loaded: LoadedConfig) -> BuiltBundle:
     """Reads what was built last.
 
     Raises:
-        UsageError: Nothing was built.
+        UsageError: Nothing was built, or what describes the bundle is broken.
     """
     name = f"{loaded.config.output_dir}/{INFO_NAME}"
     hint = "Build one first: `nitropy build`."
     try:
-        info: Any = json.loads((loaded.root / name).read_text(encoding="utf-8"))
-        commands = info["commands"]
-        return BuiltBundle(info["preset"], commands["preview"], commands["deploy"])
+        info = _Info.model_validate_json((loaded.root / name).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"There is no bundle in `{loaded.config.output_dir}`.", hint=hint) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"`{name}` cannot be read: {error}.", file=name, hint=hint) from error
+    except OSError as error:
+        raise UsageError(f"`{name}` cannot be read: {error.strerror}.", file=name, hint=hint) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = f"`{place}`: {first['msg']}" if place else first["msg"]
+        raise UsageError(f"`{name}` cannot be read: {reason}.", file=name, hint=hint) from error
+    return BuiltBundle(info.preset, info.commands.preview, info.commands.deploy)

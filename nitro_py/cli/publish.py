@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import typer
 from nitro_py.build.preset import Publication, PublishingPreset
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import print_line
-from nitro_py.cli.project import load_project
+from nitro_py.cli.project import find_root, load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
 from nitro_py.runtime.asgi.internal import PUBLISH_PATH, PUBLISH_TOKEN
@@ -43,7 +43,10 @@ def publish(
     region: Annotated[str | None, typer.Option("--region", help="Region that it is deployed to.")] = None,
 ) -> None:
     """Publish to a topic of the running `dev` or `preview`, or with `--preset` of what is deployed."""
-    if preset is not None:
+    if preset is None:
+        _refuse_with("without `--preset`", {"--stack": stack, "--region": region})
+    else:
+        _refuse_with("with `--preset`", {"--url": url})
         loaded = load_project()
         target = find_preset(preset, loaded.root)
         if not isinstance(target, PublishingPreset):
@@ -69,7 +72,7 @@ def parse_data(text: str) -> object:
     """
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text
 
@@ -96,7 +99,8 @@ def post(url: str, token: str, message: object) -> None:
             raise UsageError(
                 f"The server at {url} refused: {_read_reason(error)}.", hint=_HINTS.get(error.code)
             ) from None
-    except (URLError, OSError, http.client.HTTPException) as error:
+    # Names that cannot be encoded are no errors of the system's.
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise UsageError(
             f"The server at {url} cannot be reached: {reason}.", hint="Start `nitropy dev` or `nitropy preview`."
@@ -112,19 +116,39 @@ _HINTS = {
 
 def _find_server(url: str | None, token: str | None) -> tuple[str, str]:
     if url is None:
-        running = read_run_file(Path.cwd())
+        running = read_run_file(find_root())
         if running is None:
             raise UsageError(
                 "Neither `nitropy dev` nor `nitropy preview` runs in this project.",
                 hint="Start one of them, or name a server by `--url` and `--token`.",
             )
         return running.url, running.token
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not _is_server(url):
         raise UsageError(f"`{url}` is no URL of a server.", hint="Write it as `http://127.0.0.1:3000`.")
+    hint = f"Give `--token`, or set `{PUBLISH_TOKEN}` as it is set for the server."
     if token is None:
-        hint = f"Give `--token`, or set `{PUBLISH_TOKEN}` as it is set for the server."
         raise UsageError("`--url` needs the token of the server.", hint=hint)
+    if not token.isascii() or not token.isprintable():
+        # The token itself is left out: error messages end up in logs.
+        raise UsageError("The token has a character that no header can carry.", hint=hint)
     return url, token
+
+
+def _is_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # The port is read when it is asked for.
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https")
+
+
+def _refuse_with(case: str, options: Mapping[str, str | None]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            hint = "Leave it out, or see `nitropy publish --help`."
+            raise UsageError(f"`{name}` means nothing {case}.", hint=hint)
 
 
 def _read_reason(error: HTTPError) -> str:

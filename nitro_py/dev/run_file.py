@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from nitro_py.errors import UsageError
 
 STATE_DIR = ".nitro"
 RUN_FILE = "run.json"
@@ -34,12 +37,16 @@ def make_state_dir(root: Path) -> Path:
 
     Args:
         root: The project's folder.
+
+    Raises:
+        UsageError: It cannot be written.
     """
     folder = root / STATE_DIR
-    folder.mkdir(exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    with _explain():
+        folder.mkdir(exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
     return folder
 
 
@@ -49,13 +56,30 @@ def write_run_file(root: Path, server: RunningServer) -> None:
     Args:
         root: The project's folder.
         server: The server.
+
+    Raises:
+        UsageError: The file cannot be written.
     """
     folder = make_state_dir(root)
-    # mkstemp gives mode 0600 from the first moment on.
-    handle, name = tempfile.mkstemp(prefix=f".{RUN_FILE}-", dir=folder)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(server), file)
-    Path(name).replace(folder / RUN_FILE)
+    with _explain():
+        # mkstemp gives mode 0600 from the first moment on.
+        handle, name = tempfile.mkstemp(prefix=f".{RUN_FILE}-", dir=folder)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(server), file)
+        Path(name).replace(folder / RUN_FILE)
+
+
+@contextmanager
+def _explain() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"`{STATE_DIR}` cannot be written, by which `nitropy publish` finds the server: "
+            f"{error.strerror or error}.",
+            file=STATE_DIR,
+            hint="Make the project a folder that you may write.",
+        ) from error
 
 
 def read_run_file(root: Path) -> RunningServer | None:

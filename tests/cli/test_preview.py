@@ -82,11 +82,43 @@ def test_refuses_another_preset_than_the_built_one(project: Path) -> None:
     assert fail(project, "preview", "--preset", "nope").startswith("Unknown preset `nope`")
 
 
-def test_broken_description_of_a_bundle(project: Path) -> None:
-    (project / ".output/nitro.json").write_text("{}")
-    error = fail(project, "preview")
-    assert error.startswith("`.output/nitro.json` cannot be read")
-    assert "hint: Build one first: `nitropy build`." in error
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "`preset`: Field required"),
+        ("[" * 9000, "Invalid JSON: recursion limit exceeded"),
+        ("\0", "Invalid JSON: "),
+        (
+            '{"preset": 3, "commands": {"preview": "x", "deploy": null}}',
+            "`preset`: Input should be a valid string",
+        ),
+        ('{"preset": "asgi", "commands": {"preview": "", "deploy": null}}', "`commands.preview`: "),
+        ('{"preset": "asgi", "commands": {"preview": "\'", "deploy": null}}', "`commands.preview`: "),
+        ('{"preset": "asgi", "commands": {"preview": "a\\u0000", "deploy": null}}', "`commands.preview`: "),
+    ],
+)
+def test_broken_description_of_a_bundle(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / ".output").mkdir()
+    (tmp_path / ".output/nitro.json").write_text(text)
+    for command in ("preview", "deploy"):
+        error = fail(tmp_path, command)
+        assert error.startswith(f"`.output/nitro.json` cannot be read: {reason}")
+        assert error.endswith("\n  at .output/nitro.json\n  hint: Build one first: `nitropy build`.\n")
+
+
+@pytest.mark.parametrize("arguments", [("dev", "--port", "0", "--hmr-port", "0"), ("preview", "--port", "0")])
+def test_project_that_cannot_be_written(project: Path, arguments: tuple[str, ...]) -> None:
+    # In the place of the folder: root may write whatever a folder's mode says.
+    (project / ".nitro").write_text("")
+    done = run_nitropy(project, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    # Before it, a preview's server says what it does.
+    assert done.stderr.endswith(
+        "error: `.nitro` cannot be written, by which `nitropy publish` finds the server: File exists.\n"
+        "  at .nitro\n"
+        "  hint: Make the project a folder that you may write.\n"
+    )
 
 
 def test_publish_reaches_a_connected_peer(project: Path) -> None:
