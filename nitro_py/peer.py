@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from nitro_py.request import Request
 
 if TYPE_CHECKING:
     from nitro_py.runtime.broadcast import Broadcast
-    from nitro_py.runtime.contracts import Channel, Hub
+    from nitro_py.runtime.contracts import Channel, Hub, Outlet
 
 
 class ReadyState(IntEnum):
@@ -45,7 +45,7 @@ class Peer:
             await peer.publish("chat", f"{peer}: {message}")
     """
 
-    __slots__ = ("_channel", "_hub", "_topics", "context", "deliver", "id", "namespace", "protocol", "request")
+    __slots__ = ("_channel", "_hub", "_topics", "context", "id", "namespace", "protocol", "request")
 
     def __init__(
         self,
@@ -66,8 +66,6 @@ class Peer:
         self.context = context
         self._topics = topics
         self._channel = channel
-        # Hands over a topic's frame without waiting; for hubs, handlers use `send`.
-        self.deliver: Callable[[Broadcast], None] = channel.deliver
         self._hub = hub
 
     @property
@@ -94,6 +92,15 @@ class Peer:
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left this process; 0 where the target cannot know."""
         return self._channel.buffered_amount
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """What a hub may write a topic's frames to at the moment; handlers use `send`."""
+        return self._channel.outlet
+
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Hands over a topic's frame without waiting; for hubs, handlers use `send`."""
+        self._channel.deliver(broadcast)
 
     async def send(self, data: object) -> None:
         """Sends to this peer: text and bytes as they are, `None` as empty text, the rest as JSON.

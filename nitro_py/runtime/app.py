@@ -75,7 +75,7 @@ class App:
         self.settings = Settings.from_json(manifest.settings)
         self.router = Router(manifest.routes)
         self.counters = Counters()
-        self.local_hub = LocalHub()
+        self.local_hub = LocalHub(self.counters)
         self.backplane = BackplaneState()
         self._backplane_hub: BackplaneHub | None = None
         if backplane is not None:
@@ -251,6 +251,10 @@ class StreamSubscriber(NamedTuple):
     id: str
     namespace: str | None
     stream: EventStream
+
+    @property
+    def outlet(self) -> None:
+        """Is `None`: a stream notes when it was written to, and sends heartbeats in between."""
 
     def deliver(self, broadcast: Broadcast) -> None:
         """Hands a topic's message to the stream."""

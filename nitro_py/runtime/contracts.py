@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nitro_py.encoding import Frame
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer, ReadyState
     from nitro_py.runtime.broadcast import Broadcast
+
+
+class Outlet(NamedTuple):
+    """Leads past a channel, straight to a connection that keeps up: what is written so is delivered.
+
+    It holds until `Counters.outlets_closed` says that one of the app's has closed.
+
+    Args:
+        encode: Writes frames in the form that the connection carries, a function as `Broadcast.encode` takes it.
+        write: Takes frames in that form, without waiting.
+    """
+
+    encode: Callable[[Frame], bytes]
+    write: Callable[[bytes], object]
 
 
 class Channel(Protocol):
@@ -22,6 +36,10 @@ class Channel(Protocol):
     @property
     def buffered_amount(self) -> int:
         """Bytes that were sent and have not left this process."""
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """What topics may write to in place of `deliver`, if there is such a thing and the peer keeps up."""
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
         """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one.
@@ -53,6 +71,10 @@ class Subscriber(Protocol):
     @property
     def namespace(self) -> str | None:
         """The namespace it listens in; `None` for all."""
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """What may be written to now in place of `deliver`, if there is such a thing."""
 
     def deliver(self, broadcast: Broadcast) -> None:
         """Takes a frame without waiting."""

@@ -13,6 +13,7 @@ class Counters:
         messages_sent: Messages that were sent to peers, a topic's once for each subscriber.
         peers_too_slow: Peers that were closed with 1013.
         requests_refused: HTTP requests that the server answered in the app's place.
+        outlets_closed: How often a peer that topics were written to directly stopped to keep up, or was closed.
     """
 
     def __init__(self) -> None:
@@ -22,3 +23,4 @@ class Counters:
         self.messages_sent = 0
         self.peers_too_slow = 0
         self.requests_refused = 0
+        self.outlets_closed = 0

@@ -7,25 +7,31 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.peer import Peer, ReadyState
+from nitro_py.runtime.audience import Audience
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Subscriber
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.tasks import pause
 
-# namespace → subscriber's id → what delivers to it; the namespace `None` listens to all.
-Members = dict[str | None, dict[str, Callable[[Broadcast], None]]]
+# By namespace; the namespace `None` listens to all.
+Audiences = dict[str | None, Audience]
 
 
 class LocalHub:
     """Keeps peers and topics in memory and delivers without waiting.
 
+    Args:
+        counters: The app's, which its peers' channels count in, too.
+
     Example:
-        hub = LocalHub()
+        hub = LocalHub(Counters())
         await hub.publish("chat", "hello")
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._peers: dict[str, Peer] = {}
-        self._topics: dict[str, Members] = {}
+        self._topics: dict[str, Audiences] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     def watch(self, watcher: Callable[[str], None]) -> None:
@@ -52,21 +58,24 @@ class LocalHub:
 
     def join(self, topic: str, subscriber: Subscriber) -> None:
         """Adds a subscriber to a topic."""
-        members = self._topics.get(topic)
-        if members is None:
-            members = self._topics[topic] = {}
+        audiences = self._topics.get(topic)
+        if audiences is None:
+            audiences = self._topics[topic] = {}
             self._announce(topic)
-        members.setdefault(subscriber.namespace, {})[subscriber.id] = subscriber.deliver
+        audience = audiences.get(subscriber.namespace)
+        if audience is None:
+            audience = audiences[subscriber.namespace] = Audience(self._counters)
+        audience.add(subscriber)
 
     def leave(self, topic: str, subscriber: Subscriber) -> None:
         """Takes a subscriber out of a topic; empty topics leave nothing behind."""
-        members = self._topics.get(topic)
-        if members is None or subscriber.namespace not in members:
+        audiences = self._topics.get(topic)
+        if audiences is None or subscriber.namespace not in audiences:
             return
-        members[subscriber.namespace].pop(subscriber.id, None)
-        if not members[subscriber.namespace]:
-            del members[subscriber.namespace]
-        if not members:
+        audiences[subscriber.namespace].discard(subscriber.id)
+        if not audiences[subscriber.namespace]:
+            del audiences[subscriber.namespace]
+        if not audiences:
             del self._topics[topic]
             self._announce(topic)
 
@@ -96,13 +105,9 @@ class LocalHub:
         self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
         """Hands a frame to every subscriber of a topic in this process, without waiting."""
-        # The lists are copied: a delivery may close a peer, which takes it out of the topic.
-        for members in list(self._members(topic, namespace)):
-            excluded = None if exclude is None else members.get(exclude)
-            # With thousands of subscribers, each object that is looked at for one is a miss in the cache.
-            for deliver in list(members.values()):
-                if deliver is not excluded:
-                    deliver(broadcast)
+        # The list is copied: a delivery may close a peer, and with the last of them an audience goes.
+        for audience in list(self._audiences(topic, namespace)):
+            audience.deliver(broadcast, exclude)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
         """Walks this process's peers."""
@@ -118,7 +123,7 @@ class LocalHub:
         for watcher in self._watchers:
             watcher(topic)
 
-    def _members(self, topic: str, namespace: str | None) -> Iterator[dict[str, Callable[[Broadcast], None]]]:
+    def _audiences(self, topic: str, namespace: str | None) -> Iterator[Audience]:
         by_namespace = self._topics.get(topic, {})
         if namespace is None:
             yield from by_namespace.values()

@@ -8,7 +8,7 @@ from nitro_py.headers import Headers
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.request import Request
 from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.runtime.contracts import Hub
+from nitro_py.runtime.contracts import Hub, Outlet
 
 
 class RecordingChannel:
@@ -19,6 +19,7 @@ class RecordingChannel:
         self.buffered_amount = 0
         self.frames: list[Frame] = []
         self.closes: list[tuple[int, str]] = []
+        self.outlet: Outlet | None = None
 
     async def send(self, frame: Frame) -> None:
         """Records a frame."""

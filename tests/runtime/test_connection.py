@@ -54,7 +54,7 @@ class Hooks:
 
 def connect(max_queue: int = 64, **hooks: Any) -> tuple[Connection, RecordingChannel]:
     """Makes a connection with hooks, which has not started."""
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     peer, channel = make_peer("1", hub)
     handler = define_websocket_handler(**hooks)
     connection = Connection(peer, handler, hub, route="/chat", max_queue=max_queue, counters=Counters())

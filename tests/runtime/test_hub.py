@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nitro_py.errors import PeerClosedError
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
@@ -21,7 +22,7 @@ async def join(hub: LocalHub, id: str, *topics: str, namespace: str = "/chat") -
 
 
 async def test_subscribers_in_the_namespace_hear_and_the_sender_does_not() -> None:
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     sender, own = make_peer("sender", hub)
     hub.add(sender)
     await sender.subscribe("a")
@@ -41,14 +42,14 @@ async def test_subscribers_in_the_namespace_hear_and_the_sender_does_not() -> No
 
 
 async def test_subscribing_twice_delivers_once() -> None:
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     channel = await join(hub, "1", "a", "a")
     await hub.publish("a", "x")
     assert channel.frames == ["x"]
 
 
 async def test_subscription_ends_with_the_connection_or_before() -> None:
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     peer, channel = make_peer("1", hub)
     hub.add(peer)
     await peer.subscribe("a")
@@ -66,7 +67,7 @@ async def test_subscription_ends_with_the_connection_or_before() -> None:
 
 
 async def test_peer_that_is_gone_cannot_subscribe() -> None:
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     stranger, _ = make_peer("1", hub)
     with pytest.raises(PeerClosedError):
         await stranger.subscribe("a")
@@ -78,7 +79,7 @@ async def test_peer_that_is_gone_cannot_subscribe() -> None:
 
 
 async def test_peers_are_walked_and_reached() -> None:
-    hub = LocalHub()
+    hub = LocalHub(Counters())
     await join(hub, "1")
     await join(hub, "2", namespace="/elsewhere")
     assert [peer.id async for peer in hub.peers()] == ["1", "2"]

@@ -81,6 +81,10 @@ class Outbox:
         if self.ready_state is ReadyState.CLOSED:
             raise PeerClosedError("The peer left while it was sent to.")
 
+    @property
+    def outlet(self) -> None:
+        """Is `None`: what this server takes it takes by `send`, which is awaited."""
+
     def deliver(self, broadcast: Broadcast) -> None:
         """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
         if self.ready_state is not ReadyState.OPEN:

@@ -32,7 +32,8 @@ class BackplaneHub:
         state: Is told how the backplane is doing.
 
     Example:
-        hub = BackplaneHub(LocalHub(), RedisBackplane("redis://localhost:6379", "shop"), BackplaneState("redis"))
+        broker = RedisBackplane("redis://localhost:6379", "shop")
+        hub = BackplaneHub(LocalHub(Counters()), broker, BackplaneState("redis"))
         async with hub.running():
             await hub.publish("chat", "hello")
     """

@@ -14,6 +14,7 @@ from nitro_py.runtime.backplane.hub import BackplaneHub
 from nitro_py.runtime.backplane.link import ANSWER_TIMEOUT
 from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.backplane.state import BackplaneState
+from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import MemoryBroker, until
@@ -28,7 +29,7 @@ class Process:
 
     def __init__(self, backplane: Backplane) -> None:
         self.state = BackplaneState("test")
-        self.local = LocalHub()
+        self.local = LocalHub(Counters())
         self.hub = BackplaneHub(self.local, backplane, self.state)
 
     async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:

@@ -14,6 +14,7 @@ from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi.websocket.deflate import Writer
 from nitro_py.runtime.asgi.websocket.frames import FIN, PING, PONG, write_close, write_frame
 from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.runtime.contracts import Outlet
 from nitro_py.runtime.counters import Counters
 from nitro_py.websocket import CloseDetails
 
@@ -72,7 +73,7 @@ class DirectChannel:
         self._write = write
         self._limit = PLAIN_LIMIT
         self._counters = Counters()
-        # Whether a frame can go straight to the transport: the one question that each delivery asks.
+        # Whether a frame can go straight to the transport.
         self._flowing = True
         self._paused = False
         self._held: deque[bytes] | None = None
@@ -98,6 +99,11 @@ class DirectChannel:
         if self.ready_state is ReadyState.CLOSED:
             return 0
         return self._held_size + self._transport.get_write_buffer_size()
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """The transport, as long as it takes frames at once."""
+        return Outlet(self._write, self._transport.write) if self._flowing else None
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
         """Sends a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
@@ -195,7 +201,7 @@ class DirectChannel:
     def pause(self) -> None:
         """Holds frames back from now on: the transport has enough."""
         self._paused = True
-        self._flowing = False
+        self._stop_flow()
 
     def resume(self) -> None:
         """Hands the transport what was held back, as far as it takes it."""
@@ -251,10 +257,15 @@ class DirectChannel:
     def _leave(self, state: ReadyState) -> None:
         """Enters a state in which nothing can be sent, and which must end soon."""
         self.ready_state = state
-        self._flowing = False
+        self._stop_flow()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
         self._notify()
+
+    def _stop_flow(self) -> None:
+        if self._flowing:
+            self._flowing = False
+            self._counters.outlets_closed += 1
 
     def _notify(self) -> None:
         if self._changed is not None:

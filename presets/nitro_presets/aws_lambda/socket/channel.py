@@ -59,6 +59,10 @@ class AwsChannel:
             await self._platform.forget(self._id, self._connected_at)
             raise
 
+    @property
+    def outlet(self) -> None:
+        """Is `None`, as nothing is handed over."""
+
     def deliver(self, broadcast: Broadcast) -> None:
         """Is not how topics reach peers here: publishing posts to them."""
         raise UnsupportedError("On AWS a topic's frames are posted, not handed over.")
