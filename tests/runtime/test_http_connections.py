@@ -73,6 +73,26 @@ async def test_fields_behind_a_body_are_not_among_the_head_s() -> None:
     assert seen == [[b"host", b"transfer-encoding"], [b"host"]]
 
 
+async def test_content_that_comes_with_the_rest_of_a_head_is_no_part_of_it() -> None:
+    async with serve(echo) as site, site.connect() as wire:
+        wire.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n")
+        await asyncio.sleep(0.02)
+        # All of it at once: more than a head may have.
+        wire.send("Content-Length: 200000", body=b"a" * 200_000)
+        assert len(json.loads((await wire.read()).body)["body"]) == 200_000
+
+
+@pytest.mark.parametrize("endless", [b"x: y\r\n", b"x"], ids=["fields", "field"])
+async def test_fields_behind_a_body_have_a_limit(endless: bytes) -> None:
+    async with serve(echo) as site, site.connect() as wire:
+        wire.send("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", body=b"1\r\na\r\n0\r\n")
+        for _ in range(4):
+            await asyncio.sleep(0.02)
+            wire.writer.write(endless * (32 * 1024 // len(endless)))
+        assert (await wire.read()).status == 431
+        assert await wire.read_end() == b""
+
+
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

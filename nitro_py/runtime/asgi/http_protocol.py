@@ -95,13 +95,13 @@ class HttpProtocol(HeadReader):
         """Takes bytes from the client."""
         if self._broken:
             return
-        if refusal := self._guard.take(len(data)):
-            self._refuse(refusal)
-            return
+        self._guard.take(len(data))
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(Refusal(400, INVALID_REQUEST))
+        if refusal := self._guard.check():
+            self._refuse(refusal)
 
     def tick(self) -> None:
         """Ends a connection whose client keeps us waiting for too long; called once a second."""
@@ -112,7 +112,7 @@ class HttpProtocol(HeadReader):
         )
         if refusal is NO_WORD:
             self.transport.abort()
-        elif refusal and not self._broken:
+        elif refusal:
             self._refuse(refusal)
 
     def resume_writing(self) -> None:
@@ -255,6 +255,8 @@ class HttpProtocol(HeadReader):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers a request in the app's place, unless an answer is under way, and ends the connection then."""
+        if self._broken:
+            return
         current = self._current
         self._guard.note(refusal)
         self._last = self._broken = True

@@ -92,9 +92,9 @@ class Guard:
 
     __slots__ = (
         "_begun",
-        "_head_size",
         "_is_surplus",
         "_limits",
+        "_loose_size",
         "_piece_size",
         "_reads_head",
         "_ticks",
@@ -105,11 +105,11 @@ class Guard:
     def __init__(self, limiter: Limiter) -> None:
         self.note = limiter.note
         self._limits = limiter.limits
-        # Whether the head of a request is to come, whether it has begun to, how much of it came after the piece
-        # that it began in, and how large the last piece was.
+        # Whether the head of a request is to come, whether it has begun to, how much has come since the piece in
+        # which a head or a part of a body did, and how large the last piece was.
         self._reads_head = True
         self._begun = False
-        self._head_size = 0
+        self._loose_size = 0
         self._piece_size = 0
         self._is_surplus = False
         self._ticks = 0
@@ -121,18 +121,19 @@ class Guard:
         self._is_surplus = 0 < most < connections
         return not self._is_surplus or connections <= most + SPARE
 
-    def take(self, size: int) -> Refusal | None:
-        """Notes that some bytes came, and refuses a head that grows and grows."""
+    def take(self, size: int) -> None:
+        """Notes that some bytes came, before they are read."""
         self._piece_size = size
-        if not self._begun:
-            return None
-        self._head_size += size
-        return HEADER_TOO_LARGE if self._head_size > self._limits.max_header else None
+        self._loose_size += size
+
+    def check(self) -> Refusal | None:
+        """Refuses a head, or fields behind a body, that grow and grow; to be called once what came is read."""
+        return HEADER_TOO_LARGE if self._loose_size > self._limits.max_header else None
 
     def begin_head(self) -> None:
         """Notes that a request begins, somewhere in the piece that came last."""
         self._reads_head = self._begun = True
-        self._head_size = self._ticks = 0
+        self._loose_size = self._ticks = 0
 
     @property
     def is_head_begun(self) -> bool:
@@ -142,8 +143,9 @@ class Guard:
     def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> Refusal | None:
         """Refuses a request whose head is too large, or whose connection is one too many."""
         self._reads_head = self._begun = False
-        self._ticks = 0
-        if self._head_size + self._piece_size > self._limits.max_header:
+        came = self._loose_size + self._piece_size
+        self._loose_size = self._ticks = 0
+        if came > self._limits.max_header:
             # What came together with other requests, or with a body, is measured by itself.
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
             if size > self._limits.max_header:
@@ -152,7 +154,7 @@ class Guard:
 
     def progress(self) -> None:
         """Notes that more of a body has come."""
-        self._ticks = 0
+        self._loose_size = self._ticks = 0
 
     def tick(self, *, reads_body: bool, unsent: int) -> Refusal | None:
         """Refuses a client that keeps us waiting for too long; to be called once a `TICK`.
