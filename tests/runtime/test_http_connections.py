@@ -103,6 +103,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         CHUNKED + b"2;a\nb\r\nab\r\n0\r\n\r\n",
         CHUNKED + b"2\r\nabX\r\n0\r\n\r\n",
         CHUNKED + b"0x2\r\nab\r\n0\r\n\r\n",
+        CHUNKED + b"0\r\nConnection: close\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\tchunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",

@@ -10,6 +10,9 @@ from nitro_py.runtime.asgi.limits import Guard, Limiter
 from nitro_py.runtime.asgi.proxies import PROXY_FIELDS
 from nitro_py.runtime.asgi.scope import make_parser
 
+# Fields that the server itself looks at.
+OWN_FIELDS = PROXY_FIELDS | {b"connection", b"expect", b"transfer-encoding"}
+
 
 class HeadReader(FlowControl):
     """Is a connection whose parser has a request's head put together here.
@@ -40,11 +43,25 @@ class HeadReader(FlowControl):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header field."""
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        elif name in PROXY_FIELDS:
-            self._is_proxied = True
+        if name in OWN_FIELDS:
+            self._note(name, value.strip().lower())
         self._headers.append((name, value))
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        """Looks at a field; an error that is raised here comes out of the parser as one of its own.
+
+        Raises:
+            ValueError: The field lets servers differ about where a request ends.
+        """
+        if name in PROXY_FIELDS:
+            self._is_proxied = True
+        elif name == b"expect":
+            self._expects_continue = self._expects_continue or value == b"100-continue"
+        elif name == b"transfer-encoding":
+            if value != b"chunked":
+                raise ValueError(f"Expected the transfer coding `chunked`, got {value!r}.")
+        elif not self._guard.is_head_begun:
+            raise ValueError("`Connection` cannot stand behind a body.")
 
     def _ignore_upgrade(self) -> None:
         """Reads a head again without the wish for another protocol.

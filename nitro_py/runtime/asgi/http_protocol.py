@@ -26,6 +26,7 @@ logger = logging.getLogger("uvicorn.error")
 
 # What may wait of a request's body before reading pauses, in bytes.
 BODY_LIMIT = 64 * 1024
+VERSIONS = ("1.1", "1.0")
 # Decoding a method costs more than looking it up.
 METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
 
@@ -163,6 +164,8 @@ class HttpProtocol(HeadReader):
             return
         parser = self._parser
         version = parser.get_http_version()
+        if version not in VERSIONS:
+            raise ValueError(f"Expected HTTP 1.0 or 1.1, got {version}.")
         name = parser.get_method()
         if parser.should_upgrade() and name != b"CONNECT":
             # The parser stops here, and what comes of any other protocol is settled where it does.
@@ -174,7 +177,7 @@ class HttpProtocol(HeadReader):
             method,
             chunks=version == "1.1",
             keep_alive=version == "1.1" and parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            expects_continue=self._expects_continue and version == "1.1",
         )
         scope = make_scope(self._base, method, version, self._url, self._headers)
         scope["state"] = self._app_state.copy()
