@@ -204,6 +204,11 @@ async def test_large_body_is_read_only_as_the_app_takes_it() -> None:
         ("GET / HTTP/2.0", "Host: x"),
         ("GET /",),
         ("CONNECT a:80 HTTP/1.1", "Host: x"),
+        ("CONNECT http://a/ HTTP/1.1", "Host: x"),
+        ("CONNECT / HTTP/1.1", "Host: x"),
+        ("GET http://user@a/ HTTP/1.1", "Host: x"),
+        ("GET ftp://a/ HTTP/1.1", "Host: x"),
+        ("GET * HTTP/1.1", "Host: x"),
         ("nonsense",),
     ],
     ids=repr,
@@ -221,6 +226,21 @@ async def test_request_that_two_servers_could_read_differently_is_refused(lines:
         assert (found.status, found.get("connection")) == (400, "close")
         assert await wire.read_end() == b""
     assert "/smuggled" not in seen
+
+
+@pytest.mark.parametrize("target", ["http://a.test", "HTTPS://a.test/", "http://a.test?b=c"])
+async def test_target_that_is_a_url_gives_the_path_and_the_host(target: str) -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], scope["raw_path"], scope["query_string"], dict(scope["headers"])[b"host"]))
+        await echo(scope, receive, send)
+
+    async with serve(app) as site, site.connect() as wire:
+        wire.send(f"GET {target} HTTP/1.1", "Host: other.test")
+        assert (await wire.read()).status == 200
+    query = target.partition("?")[2].encode()
+    assert seen == [("/", b"/", query, b"a.test")]
 
 
 async def test_broken_chunk_is_refused_and_the_app_told() -> None:

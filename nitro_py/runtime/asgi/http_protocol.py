@@ -19,7 +19,7 @@ from nitro_py.runtime.asgi.heads import HeadReader
 from nitro_py.runtime.asgi.idle import IdleTimer
 from nitro_py.runtime.asgi.limits import NO_WORD, Limiter, Refusal
 from nitro_py.runtime.asgi.proxies import unwrap
-from nitro_py.runtime.asgi.scope import describe_connection, make_scope
+from nitro_py.runtime.asgi.scope import describe_connection, make_scope, resolve_target
 from nitro_py.runtime.direct import DIRECT_EXTENSION
 
 logger = logging.getLogger("uvicorn.error")
@@ -167,7 +167,11 @@ class HttpProtocol(HeadReader):
         if version not in VERSIONS:
             raise ValueError(f"Expected HTTP 1.0 or 1.1, got {version}.")
         name = parser.get_method()
-        if parser.should_upgrade() and name != b"CONNECT":
+        if self._url[:1] != b"/":
+            self._url, self._headers = resolve_target(name, self._url, self._headers)
+        if parser.should_upgrade():
+            if name == b"CONNECT":
+                raise ValueError("Expected a request to this server, got one to a proxy.")
             # The parser stops here, and what comes of any other protocol is settled where it does.
             self._upgrading = version == "1.1" and self._current is None and wants_socket(self._headers)
             return

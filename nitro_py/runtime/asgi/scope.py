@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
+
+# Names and passwords have no place there (RFC 9110, section 4.2.4).
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^?#]*)?((?:[?#].*)?)", re.IGNORECASE)
 
 
 def describe_connection(transport: asyncio.Transport) -> dict[str, Any]:
@@ -19,6 +23,34 @@ def describe_connection(transport: asyncio.Transport) -> dict[str, Any]:
         "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
         "root_path": "",
     }
+
+
+def resolve_target(
+    method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Gives a target that is no path as a path, and the header with the host that it names.
+
+    Args:
+        method: The method.
+        target: What was asked for: a whole URL, or the server itself, `*` (RFC 9112, section 3.2).
+        headers: The header fields, with names in lower case.
+
+    Raises:
+        ValueError: The target is neither.
+
+    Example:
+        >>> resolve_target(b"GET", b"http://a.test/b?c", [(b"host", b"x")])
+        (b'/b?c', [(b'host', b'a.test')])
+    """
+    if target == b"*" and method == b"OPTIONS":
+        return target, headers
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None:
+        raise ValueError(f"Expected a path or a URL, got {target!r}.")
+    host, path, query = found.groups()
+    # The client's own words about the host do not count then (section 3.2.2).
+    others = [field for field in headers if field[0] != b"host"]
+    return (path or b"/") + query, [(b"host", host), *others]
 
 
 def make_scope(
