@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.wire import HELLO, PATIENCE, answer, echo, serve
+from tests.runtime.wire import HELLO, answer, echo, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -179,84 +179,6 @@ async def test_large_body_is_read_only_as_the_app_takes_it() -> None:
         assert wire.writer.transport.get_write_buffer_size() > 1_000_000
         go.set()
         assert len(json.loads((await wire.read()).body)["body"]) == len(body)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("POST / HTTP/1.1", "Host: x", "Content-Length: 5", "Transfer-Encoding: chunked"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", "Content-Length: 5"),
-        ("POST / HTTP/1.1", "Host: x", "Content-Length: 5", "Content-Length: 6"),
-        ("POST / HTTP/1.1", "Host: x", "Content-Length: +5"),
-        ("POST / HTTP/1.1", "Host: x", "Content-Length: 5, 6"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked, identity"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: xchunked"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: gzip, chunked"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: , chunked"),
-        ("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: identity", "Transfer-Encoding: chunked"),
-        ("POST / HTTP/1.1", "Host: x", "Content-Length : 5"),
-        ("GET / HTTP/1.1", "Host: x", "X: a\rb: c"),
-        ("GET / HTTP/1.1", "Host: x", "X: a\x00b"),
-        ("GET / HTTP/1.1", "Host: x", "X: a", " folded: b"),
-        ("GET /\x80 HTTP/1.1", "Host: x"),
-        ("get / HTTP/1.1", "Host: x"),
-        ("GET / HTTP/9.9", "Host: x"),
-        ("GET / HTTP/2.0", "Host: x"),
-        ("GET /",),
-        ("CONNECT a:80 HTTP/1.1", "Host: x"),
-        ("CONNECT http://a/ HTTP/1.1", "Host: x"),
-        ("CONNECT / HTTP/1.1", "Host: x"),
-        ("GET http://user@a/ HTTP/1.1", "Host: x"),
-        ("GET ftp://a/ HTTP/1.1", "Host: x"),
-        ("GET * HTTP/1.1", "Host: x"),
-        ("nonsense",),
-    ],
-    ids=repr,
-)
-async def test_request_that_two_servers_could_read_differently_is_refused(lines: tuple[str, ...]) -> None:
-    seen = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope["path"])
-        await echo(scope, receive, send)
-
-    async with serve(app) as site, site.connect() as wire:
-        wire.send(*lines, body=b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-        found = await wire.read()
-        assert (found.status, found.get("connection")) == (400, "close")
-        assert await wire.read_end() == b""
-    assert "/smuggled" not in seen
-
-
-@pytest.mark.parametrize("target", ["http://a.test", "HTTPS://a.test/", "http://a.test?b=c"])
-async def test_target_that_is_a_url_gives_the_path_and_the_host(target: str) -> None:
-    seen = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append((scope["path"], scope["raw_path"], scope["query_string"], dict(scope["headers"])[b"host"]))
-        await echo(scope, receive, send)
-
-    async with serve(app) as site, site.connect() as wire:
-        wire.send(f"GET {target} HTTP/1.1", "Host: other.test")
-        assert (await wire.read()).status == 200
-    query = target.partition("?")[2].encode()
-    assert seen == [("/", b"/", query, b"a.test")]
-
-
-async def test_broken_chunk_is_refused_and_the_app_told() -> None:
-    told = asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        told.set()
-
-    async with serve(app) as site, site.connect() as wire:
-        wire.send("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", body=b"1\r\na\r\nzz\r\n")
-        assert (await wire.read()).status == 400
-        assert await wire.read_end() == b""
-        async with asyncio.timeout(PATIENCE):
-            await told.wait()
 
 
 async def test_garbage_behind_a_request_waits_for_its_answer() -> None:
