@@ -91,8 +91,18 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of a bundle's folder."""
-    return Manifest.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    """Reads the manifest of a bundle's folder.
+
+    Raises:
+        NitroError: It is missing, broken, or of another version.
+    """
+    try:
+        return Manifest.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"is broken: {type(error).__name__}: {error}"
+    raise NitroError(f"The manifest {reason}.", file=str(folder / MANIFEST_NAME), hint="Build the bundle again.")
 
 
 def _route(item: dict[str, Any]) -> Route:
