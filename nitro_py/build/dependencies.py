@@ -101,17 +101,23 @@ def find_extras(root: Path, imports: Iterable[str]) -> tuple[str, ...]:
         Requirements such as `pydantic[email]`, sorted.
 
     Raises:
-        BuildError: A dependency in `pyproject.toml` is not written as PEP 508 says.
+        BuildError: The dependencies in `pyproject.toml` are no list, or one is not written as PEP 508 says.
     """
     file = root / "pyproject.toml"
     if not file.is_file():
         return ()
-    declared = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}).get("dependencies", [])
+    hint = 'Write it as in "pydantic[email]>=2".'
+    # Editors on Windows begin a file with a mark.
+    project = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("project", {})
+    declared = project.get("dependencies", []) if isinstance(project, dict) else None
+    if not isinstance(declared, list) or not all(isinstance(text, str) for text in declared):
+        message = "`project.dependencies` cannot be read: expected a list of strings."
+        raise BuildError(message, file=file.name, hint=hint)
     try:
         requirements = [Requirement(text) for text in declared]
     except InvalidRequirement as error:
         message = f"`project.dependencies` has a requirement that cannot be read: {error}."
-        raise BuildError(message, file=file.name, hint='Write it as in "pydantic[email]>=2".') from None
+        raise BuildError(message, file=file.name, hint=hint) from None
     wanted = {canonicalize_name(provider) for name in imports for provider in find_distributions(name)}
     return tuple(
         sorted(

@@ -22,16 +22,23 @@ Findings = dict[str, dict[str, Any]]
 
 
 def main() -> None:
-    """Reads a request from standard input and writes the findings to the file named by the first argument."""
+    """Reads a request from standard input and writes the findings to the file named by the first argument.
+
+    To the second it writes the file that it begins with, a line of JSON each, should it not live on.
+    """
     request = json.load(sys.stdin)
     root = Path(request["root"])
+    looks: dict[str, Callable[[str], Any]] = {
+        "middleware": lambda file: _expect_one(root, file, Middleware, "middleware"),
+        "plugins": lambda file: _expect_one(root, file, Plugin, "plugin"),
+        "routes": lambda file: describe_handler(_expect_handler(root, file)),
+    }
     findings: Findings = {}
-    for file in request["middleware"]:
-        findings[file] = inspect_file(root, file, lambda f: _expect_one(root, f, Middleware, "middleware"))
-    for file in request["plugins"]:
-        findings[file] = inspect_file(root, file, lambda f: _expect_one(root, f, Plugin, "plugin"))
-    for file in request["routes"]:
-        findings[file] = inspect_file(root, file, lambda f: describe_handler(_expect_handler(root, f)))
+    with open(sys.argv[2], "w", encoding="ascii", buffering=1) as begun:
+        for role, look in looks.items():
+            for file in request[role]:
+                begun.write(f"{json.dumps(file)}\n")
+                findings[file] = inspect_file(root, file, look)
     Path(sys.argv[1]).write_text(json.dumps(findings), encoding="utf-8")
 
 
@@ -44,9 +51,9 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
     except SyntaxError as error:
         place = _relative(root, error.filename) or file
         text = (error.text or "").strip()
-        return _problem(
-            f"`{place}` is not valid Python: {error.msg}.", place, error.lineno, text and f"Look at: {text}"
-        )
+        # It is 0 where no line is to blame, but the encoding.
+        line, hint = error.lineno or None, text and f"Look at: {text}"
+        return _problem(f"`{place}` is not valid Python: {error.msg}.", place, line, hint)
     except ImportError as error:
         place, line = _last_place(root, file, error)
         return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(error))

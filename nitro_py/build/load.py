@@ -69,10 +69,10 @@ def raise_all(problems: Sequence[BuildError]) -> None:
 
 def _ask_child(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "findings.json"
+        answer, begun = Path(folder) / "findings.json", Path(folder) / "begun.txt"
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "nitro_py.build.inspection", str(answer)],
+                [sys.executable, "-m", "nitro_py.build.inspection", str(answer), str(begun)],
                 input=json.dumps({"root": str(root), **request}),
                 cwd=root,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -84,10 +84,21 @@ def _ask_child(root: Path, request: dict[str, Any]) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise BuildError(
                 f"Importing the handlers took longer than {LOAD_TIMEOUT} s.",
+                file=_read_last(begun),
                 hint="Move work from the top level of a route file into a plugin.",
             ) from None
         if not answer.exists():
             tail = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise BuildError(f"Importing the handlers ended with status {done.returncode}.", hint=tail or None)
+            raise BuildError(
+                f"Importing the handlers ended with status {done.returncode}.",
+                file=_read_last(begun),
+                hint=tail or "Route files must import without side effects, such as the end of the process.",
+            )
         findings: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
         return findings
+
+
+def _read_last(begun: Path) -> str | None:
+    """Gives the file that was being imported when the process came to its end."""
+    lines = begun.read_text(encoding="ascii").splitlines() if begun.exists() else []
+    return str(json.loads(lines[-1])) if lines else None

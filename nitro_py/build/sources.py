@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ class _Collector:
         """Takes along what a glob matches."""
         parts = PurePosixPath(glob).parts
         start = PurePosixPath(*takewhile(lambda part: not set(part) & set("*?["), parts))
-        if not (self.root / start).exists() or not self.keep(start):
+        # Not `exists` of the path's own, to which a name that is too long is an error.
+        if not os.path.exists(self.root / start) or not self.keep(start):
             return
         if (self.root / start).is_file():
             check_link(self.root, start)

@@ -74,11 +74,11 @@ def check_output(output: Path) -> None:
         BuildError: It is a link, a file, or a folder with something other than a bundle in it.
     """
     hint = "Move it away, or set `output_dir` to another folder."
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        kind = "a link" if output.is_symlink() else "a file"
-        message = f"The output folder `{output.name}` is {kind}."
-        raise BuildError(message, file=str(output), hint=hint)
     with _explain(output):
+        if output.is_symlink() or (output.exists() and not output.is_dir()):
+            kind = "a link" if output.is_symlink() else "a file"
+            message = f"The output folder `{output.name}` is {kind}."
+            raise BuildError(message, file=str(output), hint=hint)
         if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
             message = f"The output folder `{output.name}` holds files that no build wrote: it has no `{MARKER}`."
             raise BuildError(message, file=str(output), hint=hint)

@@ -78,6 +78,12 @@ def test_syntax_error(tmp_path: Path) -> None:
     )
 
 
+def test_encoding_that_is_unknown(tmp_path: Path) -> None:
+    assert fail(tmp_path, "# coding: nope\n") == (
+        "`handlers/bad.py` is not valid Python: unknown encoding: nope.\n  at handlers/bad.py"
+    )
+
+
 def test_syntax_error_in_a_helper_names_the_helper(tmp_path: Path) -> None:
     write_files(tmp_path, {"handlers/_helper.py": "x = 1\nx ="})
     shown = fail(tmp_path, "from ._helper import x" + HELLO)
@@ -129,13 +135,22 @@ def test_exception_at_import(tmp_path: Path, statement: str, shown: str) -> None
 
 def test_process_that_ends_at_import(tmp_path: Path) -> None:
     text = "import os, sys\nprint('going', file=sys.stderr, flush=True)\nos._exit(7)\n"
-    assert fail(tmp_path, text) == "Importing the handlers ended with status 7.\n  hint: going"
+    write_files(tmp_path, {"handlers/a.py": HELLO, "handlers/z.py": HELLO})
+    assert fail(tmp_path, text) == (
+        "Importing the handlers ended with status 7.\n  at handlers/bad.py\n  hint: going"
+    )
+    assert fail(tmp_path, "import os\nos._exit(0)\n") == (
+        "Importing the handlers ended with status 0.\n"
+        "  at handlers/bad.py\n"
+        "  hint: Route files must import without side effects, such as the end of the process."
+    )
 
 
 def test_import_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "LOAD_TIMEOUT", 0.5)
     assert fail(tmp_path, "import time\ntime.sleep(60)\n") == (
         "Importing the handlers took longer than 0.5 s.\n"
+        "  at handlers/bad.py\n"
         "  hint: Move work from the top level of a route file into a plugin."
     )
 

@@ -139,6 +139,10 @@ def test_output_and_public_never_travel(tmp_path: Path) -> None:
         collect_sources(tmp_path, "handlers", output_dir="dist")
 
 
+def test_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    assert list(collect(tmp_path, {"handlers/a.py": ""}, include=("a" * 300,)).files) == ["handlers/a.py"]
+
+
 def test_include_adds_files(tmp_path: Path) -> None:
     texts = {"templates/deep/a.html": "", "data/b.json": "", "data/.env": "", "data/c.txt": "", "LICENSE": ""}
     texts["handlers/a.py"] = ""

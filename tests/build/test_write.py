@@ -81,6 +81,8 @@ def test_unwritable_output(tmp_path: Path) -> None:
         with pytest.raises(BuildError, match="The output folder `out` cannot be written: ") as caught:
             write_bundle(place, BUNDLE)
         assert "hint: Make it a folder that you may write" in str(caught.value)
+    with pytest.raises(BuildError, match="cannot be written: File name too long"):
+        write_bundle(tmp_path / ("a" * 300), BUNDLE)
 
 
 @pytest.mark.parametrize(

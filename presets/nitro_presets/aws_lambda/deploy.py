@@ -87,7 +87,7 @@ def deploy(
 
     package, template = _read_bundle(output)
     with explain_errors():
-        session = boto3.Session(region_name=region)
+        session = boto3.Session(region_name=region or None)
         formation = session.client("cloudformation")
         account = str(session.client("sts").get_caller_identity()["Account"])
         store = Store(session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account)

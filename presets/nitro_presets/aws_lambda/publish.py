@@ -30,7 +30,7 @@ def publish(stack_name: str, message: Mapping[str, object], *, region: str | Non
     from botocore.config import Config  # type: ignore[import-untyped]
 
     with explain_errors():
-        session = boto3.Session(region_name=region)
+        session = boto3.Session(region_name=region or None)
         # A call that is repeated would publish twice.
         once = Config(read_timeout=TIMEOUT, retries={"total_max_attempts": 1})
         function = find_function(session.client("cloudformation"), stack_name)
