@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
-INVALID_REQUEST = "Invalid HTTP request received."
-
 # What stands in for the answer of an application that gives none.
 FAILED = b"Internal Server Error"
 FAILED_FIELDS = (
@@ -23,6 +21,9 @@ _default: tuple[_Fields, int, bytes, bool] = ([], 0, b"", False)
 # What ends a field's name or value begins whatever its author likes (RFC 9110, section 5).
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# A host is a name, or an address of version 6 in brackets, and may have a port (RFC 3986, section 3.2.2). The
+# parser leaves the space behind it.
+_HOST = re.compile(rb"(?:\[[\w:.%~-]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?[ \t]*")
 
 
 def _make_status_line(status: int) -> bytes:
@@ -109,6 +110,20 @@ def encode_refusal(status: int, text: str, default: _Fields) -> bytes:
         _CLOSE,
     ]
     return b"%b%b\r\n%b" % (STATUS_LINES[status], encode_fields(fields), text.encode())
+
+
+def names_host(value: bytes | None, version: str) -> bool:
+    """Says whether a request names its host as it must (RFC 9112, section 3.2).
+
+    Args:
+        value: What its field `Host` holds, which may be nothing; `None` if it has no such field.
+        version: HTTP's version.
+
+    Example:
+        >>> names_host(b"a.test:80", "1.1"), names_host(b"a.test/", "1.1"), names_host(None, "1.0")
+        (True, False, True)
+    """
+    return version != "1.1" if value is None else _HOST.fullmatch(value) is not None
 
 
 def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:

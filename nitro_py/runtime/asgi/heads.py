@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nitro_py.runtime.asgi.fields import encode_fields
+from nitro_py.runtime.asgi.fields import encode_fields, names_host
 from nitro_py.runtime.asgi.flow import FlowControl
 from nitro_py.runtime.asgi.limits import Guard, Limiter
 from nitro_py.runtime.asgi.proxies import PROXY_FIELDS
@@ -12,6 +12,8 @@ from nitro_py.runtime.asgi.scope import make_parser
 
 # Fields that the server itself looks at.
 OWN_FIELDS = PROXY_FIELDS | {b"connection", b"expect", b"transfer-encoding"}
+# Stand for the hosts of a request that names several, and for one that no request can name.
+SEVERAL, NONE_YET = b"\n", b"\r"
 
 
 class HeadReader(FlowControl):
@@ -28,6 +30,9 @@ class HeadReader(FlowControl):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = self._is_proxied = False
+        # The host that the request names, and the last one that was looked at.
+        self._host: bytes | None = None
+        self._known_host = NONE_YET
 
     def on_message_begin(self) -> None:
         """Begins a request."""
@@ -35,6 +40,7 @@ class HeadReader(FlowControl):
         self._url = b""
         self._headers = []
         self._expects_continue = self._is_proxied = False
+        self._host = None
 
     def on_url(self, url: bytes) -> None:
         """Takes a piece of the request's target."""
@@ -43,7 +49,9 @@ class HeadReader(FlowControl):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header field."""
         name = name.lower()
-        if name in OWN_FIELDS:
+        if name == b"host":
+            self._host = value if self._host is None else SEVERAL
+        elif name in OWN_FIELDS:
             self._note(name, value.strip().lower())
         self._headers.append((name, value))
 
@@ -62,6 +70,13 @@ class HeadReader(FlowControl):
                 raise ValueError(f"Expected the transfer coding `chunked`, got {value!r}.")
         elif not self._guard.is_head_begun:
             raise ValueError("`Connection` cannot stand behind a body.")
+
+    def _accept_host(self, version: str) -> bool:
+        """Looks at a host that the last request did not name."""
+        accepted = names_host(self._host, version)
+        if accepted and self._host is not None:
+            self._known_host = self._host
+        return accepted
 
     def _ignore_upgrade(self) -> None:
         """Reads a head again without the wish for another protocol.

@@ -13,11 +13,11 @@ from uvicorn.server import ServerState
 
 from nitro_py.runtime.asgi.access_log import find_access_log
 from nitro_py.runtime.asgi.exchange import Exchange
-from nitro_py.runtime.asgi.fields import INVALID_REQUEST, encode_refusal, wants_socket
+from nitro_py.runtime.asgi.fields import encode_refusal, wants_socket
 from nitro_py.runtime.asgi.handover import Departure, Give
 from nitro_py.runtime.asgi.heads import HeadReader
 from nitro_py.runtime.asgi.idle import IdleTimer
-from nitro_py.runtime.asgi.limits import NO_WORD, Limiter, Refusal
+from nitro_py.runtime.asgi.limits import BAD_HOST, NO_HTTP, NO_WORD, Limiter, Refusal
 from nitro_py.runtime.asgi.proxies import unwrap
 from nitro_py.runtime.asgi.scope import describe_connection, make_scope, resolve_target
 from nitro_py.runtime.direct import DIRECT_EXTENSION
@@ -100,7 +100,7 @@ class HttpProtocol(HeadReader):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(Refusal(400, INVALID_REQUEST))
+            self._refuse(NO_HTTP)
         if refusal := self._guard.check():
             self._refuse(refusal)
 
@@ -166,6 +166,9 @@ class HttpProtocol(HeadReader):
         version = parser.get_http_version()
         if version not in VERSIONS:
             raise ValueError(f"Expected HTTP 1.0 or 1.1, got {version}.")
+        if self._host != self._known_host and not self._accept_host(version):
+            self._refuse(BAD_HOST)
+            return
         name = parser.get_method()
         if self._url[:1] != b"/":
             self._url, self._headers = resolve_target(name, self._url, self._headers)

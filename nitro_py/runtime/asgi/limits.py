@@ -33,7 +33,9 @@ class Refusal(NamedTuple):
     text: str
 
 
+BAD_HOST: Final = Refusal(400, "The request needs one field `Host`, with a host in it.")
 HEADER_TOO_LARGE: Final = Refusal(431, "The header of the request is too large.")
+NO_HTTP: Final = Refusal(400, "Invalid HTTP request received.")
 NO_WORD: Final = Refusal(0, "")
 TOO_MANY: Final = Refusal(503, "Too many connections.")
 TOO_SLOW: Final = Refusal(408, "The request takes too long to come.")
