@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,13 +14,16 @@ from nitro_py.build.tree import match_globs, walk_files
 from nitro_py.capabilities import Mode, RouteMode
 from nitro_py.errors import BuildError
 
-_STEM = re.compile(
-    r"(?P<name>.+?)(\.(?P<method>get|post|put|patch|delete|head|options))?(\.(?P<mode>dev|prod))?", re.DOTALL
-)
+_METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_STEM = re.compile(rf"(?P<name>.+?)(\.(?P<method>{'|'.join(_METHODS)}))?(\.(?P<mode>dev|prod))?", re.DOTALL)
 _PARAMETER = re.compile(r"\[(\.\.\.)?(.*)\]", re.DOTALL)
 _GROUP = re.compile(r"\([^()]+\)")
+# How others write a parameter: `{id}`, `<id>`, `:id`.
+_FOREIGN_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}|<(?:\w+:)?(\w+)>|:(\w+)")
 _MODES: dict[str | None, RouteMode] = {None: "all", "dev": "development", "prod": "production"}
 _ROLES = ("middleware", "plugins")
+# `delet` is `delete`, and `git` is not `get`.
+_CLOSE = 0.8
 _NAME_HINT = "Write `[id]` for one segment, `[...slug]` or `[...]` for the rest of the path."
 
 
@@ -111,6 +115,8 @@ def _read_name(file: PurePosixPath, relative: PurePosixPath) -> RouteFile:
     found = _STEM.fullmatch(relative.stem)
     # The name may be any text but none, and a file without a name is hidden.
     assert found is not None
+    if found["method"] is None:
+        _check_method(found["name"], file)
     folders = [part for part in relative.parent.parts if _GROUP.fullmatch(part) is None]
     last = [] if found["name"] == "index" else [found["name"]]
     segments = [_read_segment(part, file) for part in [*folders, *last]]
@@ -134,12 +140,37 @@ def _read_segment(name: str, file: PurePosixPath) -> str:
             message = f"`{name}` in `{file}` is not a parameter: expected an identifier in brackets."
             raise BuildError(message, file=str(file), hint=_NAME_HINT)
         return name
+    if foreign := _FOREIGN_PARAMETER.fullmatch(name):
+        message = f"`{name}` in `{file}` is not how a parameter is written."
+        raise BuildError(message, file=str(file), hint=f"Write `[{foreign[foreign.lastindex or 0]}]`.")
     # Some file systems take accents apart; clients send them as one character.
     text = unicodedata.normalize("NFC", unquote(name))
     if any(character in text for character in "/[]\ufffd") or text in (".", ".."):
         message = f"`{name}` in `{file}` does not decode to one segment of a path."
         raise BuildError(message, file=str(file), hint="Write the name without percent signs.")
     return text
+
+
+def _check_method(name: str, file: PurePosixPath) -> None:
+    """Refuses what is meant to be a method; a name that is meant as it stands says its method behind it."""
+    stem, _, last = name.rpartition(".")
+    meant = _find_meant(last, _METHODS) if stem and not last.endswith("]") else None
+    if meant is not None:
+        raise BuildError(
+            f"`{last}` in `{file}` is not a method: expected one of {', '.join(f'`{one}`' for one in _METHODS)}.",
+            file=str(file),
+            hint=f"Did you mean `{stem}.{meant}.py`? To serve the path `{name}`, say the method: `{name}.get.py`.",
+        )
+
+
+def _find_meant(word: str, choices: Iterable[str]) -> str | None:
+    """Gives the choice that a word is with other case, with letters swapped, or with one too many or too few."""
+    small = word.lower()
+    for choice in choices:
+        swapped = small[:1] == choice[:1] and sorted(small) == sorted(choice)
+        if swapped or difflib.SequenceMatcher(None, small, choice).ratio() > _CLOSE:
+            return choice
+    return None
 
 
 def _check_parameters(segments: Sequence[str], file: PurePosixPath) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def scan(root: Path, *files: str, ignore: tuple[str, ...] = (), mode: Mode = "pr
         ("api/users/[id].get.py", "/api/users/[id]", ("GET",), "all"),
         ("[org]/[repo]/index.patch.py", "/[org]/[repo]", ("PATCH",), "all"),
         ("files/[...slug].py", "/files/[...slug]", (), "all"),
+        ("files/[...get].py", "/files/[...get]", (), "all"),
         ("x/[...].head.py", "/x/[...]", ("HEAD",), "all"),
         ("[...].py", "/[...]", (), "all"),
         ("(group)/api/(more)/a.py", "/api/a", (), "all"),
@@ -39,7 +41,10 @@ def scan(root: Path, *files: str, ignore: tuple[str, ...] = (), mode: Mode = "pr
         ("get.get.py", "/get", ("GET",), "all"),
         ("name.foo.py", "/name.foo", (), "all"),
         ("robots.txt.py", "/robots.txt", (), "all"),
-        ("a.GET.py", "/a.GET", (), "all"),
+        ("a.set.py", "/a.set", (), "all"),
+        ("example.net.py", "/example.net", (), "all"),
+        ("a.GET.get.py", "/a.GET", ("GET",), "all"),
+        ("messages.pot.get.py", "/messages.pot", ("GET",), "all"),
         ("a.prod.get.py", "/a.prod", ("GET",), "all"),
         ("caf%C3%A9.py", "/café", (), "all"),
         ("cafe\u0301.py", "/caf\u00e9", (), "all"),
@@ -144,6 +149,33 @@ def test_wrong_brackets_are_named(tmp_path: Path, name: str) -> None:
             scan(tmp_path / file, file)
         assert f"`{name}` in `handlers/{file}`" in caught.value.message
         assert caught.value.file == f"handlers/{file}"
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "meant"),
+    [
+        ("x.gte.py", "gte", "get"),
+        ("x.GET.py", "GET", "get"),
+        ("x.Post.dev.py", "Post", "post"),
+        ("x.psot.py", "psot", "post"),
+        ("[id].delet.py", "delet", "delete"),
+        ("api/[...].option.py", "option", "options"),
+    ],
+)
+def test_method_that_is_written_wrong(tmp_path: Path, file: str, written: str, meant: str) -> None:
+    with pytest.raises(BuildError, match=f"`{written}` in `handlers/{re.escape(file)}` is not a method") as caught:
+        scan(tmp_path, file)
+    assert caught.value.file == f"handlers/{file}"
+    assert f".{meant}.py`?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["{id}", "{id:int}", "<id>", "<int:id>", ":id"])
+def test_parameter_in_the_syntax_of_others(tmp_path: Path, name: str) -> None:
+    for file in (f"{name}.get.py", f"{name}/a.py"):
+        with pytest.raises(BuildError, match="is not how a parameter is written") as caught:
+            scan(tmp_path / file, file)
+        assert caught.value.file == f"handlers/{file}"
+        assert caught.value.hint == "Write `[id]`."
 
 
 @pytest.mark.parametrize("file", ["[...x]/a.py", "[...]/index.py", "a/[...x]/(g)/index.py"])
