@@ -83,7 +83,7 @@ def validate_message(model: Any, message: Message) -> Any:
     from pydantic import ValidationError
 
     try:
-        return _adapter(model).validate_json(message.data)
+        return make_adapter(model).validate_json(message.data)
     except ValidationError as error:
         issues = _issues(error)
         raise MessageValidationError(f"The message is not valid: {issues[0]['msg']}.", issues) from None
@@ -91,11 +91,12 @@ def validate_message(model: Any, message: Message) -> Any:
 
 def _validator(model: type[T]) -> TypeAdapter[T]:
     key: Any = model
-    return _adapter(key)
+    return make_adapter(key)
 
 
 @functools.cache
-def _adapter(model: Any) -> TypeAdapter[Any]:
+def make_adapter(model: Any) -> TypeAdapter[Any]:
+    """Makes what validates a type, once."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(model)

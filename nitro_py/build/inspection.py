@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nitro_py.build.signatures import check_signatures, describe_call, find_application
 from nitro_py.errors import NitroError
 from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
@@ -60,7 +62,7 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
     except BaseException as error:  # whatever a handler's top level raises, SystemExit included
         place, line = _last_place(root, file, error)
         message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
-        return _problem(message, place, line, "Route files must import without side effects that can fail.")
+        return _problem(message, place, line, _hint_at_failure(error))
 
 
 def describe_handler(handler: Handler | WebSocketHandler | MountedApp) -> dict[str, Any]:
@@ -78,15 +80,21 @@ def describe_handler(handler: Handler | WebSocketHandler | MountedApp) -> dict[s
 
 
 def _expect_handler(root: Path, file: str) -> Handler | WebSocketHandler | MountedApp:
-    found = find_handlers(load_file(root, file))
+    module = load_file(root, file)
+    found = find_handlers(module)
     if len(found) == 1:
-        return next(iter(found.values()))
+        handler = next(iter(found.values()))
+        check_signatures(root, file, handler)
+        return handler
     if not found:
+        application = find_application(module)
         raise NitroError(
             f"`{file}` has no handler: expected exactly one.",
             file=file,
-            line=1,
-            hint="Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
+            line=_line_of(root, file, application) if application else 1,
+            hint=f"Mount the application: `handler = mount_asgi({application})`."
+            if application
+            else "Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
             "a helper's file name starts with `_`.",
         )
     names = ", ".join(f"`{name}`" for name in found)
@@ -108,6 +116,15 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
             line=line,
             hint=f"Decorate one function with `@define_{noun}`.",
         )
+    check_signatures(root, file, next(iter(found.values())))
+
+
+def _hint_at_failure(error: BaseException) -> str | None:
+    """Tells what a `define_…` takes to whom it was called wrongly."""
+    called = re.match(r"`?(define_\w+)`?(\(\))? ", str(error)) if isinstance(error, TypeError) else None
+    if called is None:
+        return "Route files must import without side effects that can fail."
+    return describe_call(called[1])
 
 
 def _hint_at(error: ImportError) -> str:
