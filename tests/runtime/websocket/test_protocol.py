@@ -189,6 +189,20 @@ async def test_sockets_work_over_tls(tmp_path: Path) -> None:
         assert await app.end() == CloseDetails(4000)
 
 
+@pytest.mark.parametrize("room", [1000, 20])
+async def test_many_frames_that_come_with_the_handshake_do_not_stop_the_reading(room: int) -> None:
+    app = Recorder(room)
+    async with serve(app, http=HttpProtocol) as port, open_connection(port) as client:
+        client.writer.write(write_head() + b"".join(write_masked(FIN | TEXT, b"%d" % i) for i in range(40)))
+        await app.reach(lambda: len(app.messages) == min(room, 40))
+        app.room = 1000
+        if app.on_room is not None:
+            app.on_room()
+        client.send(FIN | TEXT, b"40")
+        await app.reach(lambda: len(app.messages) == 41)
+        assert app.messages == [str(number) for number in range(41)]
+
+
 async def test_frames_that_come_in_one_read_with_the_handshake_are_not_lost() -> None:
     app = Recorder()
     async with serve(app, http=HttpProtocol) as port, open_connection(port) as client:

@@ -148,12 +148,17 @@ class Exchange:
         """Hands the socket over, with what came already."""
         self._state = State.CLOSED
         self._connection.attach(receiver)
+        has_room = True
         while not self._queue.empty():
             item = self._queue.get_nowait()
             if isinstance(item, CloseDetails):
                 receiver.lost(item)
             elif item is not None:
-                receiver.feed(item)
+                has_room = receiver.feed(item)
+        if (room := self.on_room) is not None and has_room:
+            room()
+        elif room is not None:
+            receiver.on_room = room
 
     async def receive(self) -> ASGIMessage:
         """Is the ASGI receive callable."""
@@ -288,7 +293,7 @@ class Exchange:
         }
 
     def _log(self, outcome: str) -> None:
-        if self._scope is None:
-            return  # It was no handshake.
         scope: Any = self._scope
-        logger.info('%s - "WebSocket %s" %s', get_client_addr(scope), get_path_with_query_string(scope), outcome)
+        if scope is not None:  # Else it was no handshake.
+            target = get_path_with_query_string(scope)
+            logger.info('%s - "WebSocket %s" %s', get_client_addr(scope), target, outcome)
