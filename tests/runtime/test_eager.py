@@ -181,6 +181,25 @@ async def test_hook_that_cancels_itself_is_cancelled_where_it_waits(waits: bool)
     assert (steps, later) == (["cancels"], ["ran", "ran"])
 
 
+async def test_hook_that_cancels_itself_and_ends_does_not_hit_the_next() -> None:
+    ends: list[str] = []
+
+    async def cancel() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    async def wait() -> None:
+        await asyncio.sleep(0)
+        ends.append("well")
+
+    async with open_starter() as begin:
+        # Both in one turn of the loop.
+        await asyncio.gather(begin(cancel()), begin(wait()))
+        await asyncio.sleep(0.01)
+    assert ends == ["well"]
+
+
 async def test_context_variables_of_one_hook_are_not_seen_by_another() -> None:
     seen: list[str] = []
 
