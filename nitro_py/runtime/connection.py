@@ -185,18 +185,25 @@ class Connection:
 
     async def go_on(self, rest: Awaitable[None] | None) -> None:
         """Awaits what is left of a hook, and runs those that come up; for the task that this happens in."""
-        while True:
-            if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
-                self._fail()
-            if self._queue:
-                data = self._queue.popleft()
-                self._make_room()
-                rest = self._call(self._call_message, data)
-            elif self._details is not None and not self._closed:
-                self._closed = True
-                rest = self._call(self._handler.call_close, self.peer, self._details)
-            else:
-                break
+        try:
+            while True:
+                if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
+                    self._fail()
+                if self._queue:
+                    data = self._queue.popleft()
+                    self._make_room()
+                    rest = self._call(self._call_message, data)
+                elif self._details is not None and not self._closed:
+                    self._closed = True
+                    rest = self._call(self._handler.call_close, self.peer, self._details)
+                else:
+                    break
+        except asyncio.CancelledError:
+            # The loop ends, or a hook has cancelled this task: in both cases no other can follow.
+            self._fail()
+            self._end()
+            await self.peer.terminate()
+            raise
         self._busy = False
         self._task = None
         if self._closed:
@@ -205,7 +212,7 @@ class Connection:
     def _call(self, step: Step, *arguments: Any) -> Awaitable[None] | None:
         try:
             return step(*arguments)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             return fail_with(error)
 
     def _call_message(self, data: Frame) -> Awaitable[None] | None:

@@ -46,9 +46,14 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
             logger.warning("Peer %s of %s sent a bad message: %s", peer.id, route, error)
         await _report(error, handler, peer, route)
     except Exception as error:
-        logger.exception("A hook of %s failed for peer %s.", route, peer.id)
-        await _report(error, handler, peer, route)
-        await peer.close(1011, "Internal error")
+        await _fail(error, handler, peer, route)
+        return False
+    except BaseException as error:
+        if not _is_cancelled_by_another(error):
+            raise
+        failure = RuntimeError("The hook waited for what was cancelled.")
+        failure.__cause__ = error
+        await _fail(failure, handler, peer, route)
         return False
     return True
 
@@ -75,6 +80,20 @@ def _call_isolated(hook: Callable[..., Any], subject: Subject, *arguments: objec
 async def fail_with(error: BaseException) -> None:
     """Is what is left to do of a hook that failed when it was called."""
     raise error
+
+
+def _is_cancelled_by_another(error: BaseException) -> bool:
+    """Says whether a hook was not cancelled itself, but waited for something that was."""
+    from asyncio import CancelledError, current_task
+
+    task = current_task()
+    return isinstance(error, CancelledError) and task is not None and not task.cancelling()
+
+
+async def _fail(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
+    logger.error("A hook of %s failed for peer %s.", route, peer.id, exc_info=error)
+    await _report(error, handler, peer, route)
+    await peer.close(1011, "Internal error")
 
 
 async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:

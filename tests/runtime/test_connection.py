@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
+from nitro_py.peer import ReadyState
 from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hub import LocalHub
@@ -186,6 +187,46 @@ async def test_exception_goes_to_error_and_closes_with_1011(hook: str, caplog: p
     assert hooks.calls[-2:] == ["close 1011 starts", "close 1011 ends"]
     assert not [call for call in hooks.calls if "message b" in call or "message c" in call]
     assert caplog.messages == ["A hook of /chat failed for peer 1."]
+
+
+@pytest.mark.parametrize("hook", ["open", "message", "close"])
+async def test_waiting_for_what_was_cancelled_is_an_error_like_others(hook: str) -> None:
+    calls: list[str] = []
+
+    async def wait(*args: object) -> None:
+        work = asyncio.ensure_future(asyncio.sleep(10))
+        work.cancel()
+        await work
+
+    def error(peer: Peer, error: Exception) -> None:
+        calls.append(f"error {type(error.__cause__).__name__}")
+
+    tried: dict[str, Any] = {"close": lambda peer: calls.append("close"), hook: wait}
+    connection, channel = connect(error=error, **tried)
+    connection.start()
+    connection.feed("a")
+    await asyncio.sleep(0.01)
+    await finish(connection)
+    assert channel.closes == [(1011, "Internal error")]
+    assert calls == ["error CancelledError", *(["close"] if hook != "close" else [])]
+
+
+async def test_hook_that_cancels_its_own_task_ends_the_connection() -> None:
+    async def cancel(peer: Peer) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(10)
+
+    ended = asyncio.Event()
+    connection, channel = connect(open=cancel)
+    connection.on_end = lambda _: ended.set()
+    connection.start()
+    await asyncio.sleep(0.01)
+    assert channel.ready_state is ReadyState.CLOSED
+    await finish(connection, 1006)
+    connection.gone()
+    assert ended.is_set()
 
 
 async def test_sending_to_a_peer_that_left_ends_the_hook_quietly(caplog: pytest.LogCaptureFixture) -> None:
