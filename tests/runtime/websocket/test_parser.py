@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from nitro_py.runtime.asgi.websocket.frames import (
@@ -104,6 +106,27 @@ def test_fragments_together_are_held_to_the_limit() -> None:
     most = write_masked(BINARY, half) + write_masked(FIN | CONTINUATION, half)
     assert read_all(most) == [(BINARY, half * 2)]
     assert read_all(write_masked(BINARY, half) + write_masked(CONTINUATION, half + b"x")) == [1009]
+
+
+@pytest.mark.parametrize(
+    ("opcode", "payload"), [(TEXT, b""), (BINARY, b""), (TEXT, "é".encode()), (BINARY, b"ab")]
+)
+def test_tiny_fragments_take_no_more_than_their_payload(opcode: int, payload: bytes) -> None:
+    parser = FrameParser(max_message=MAX)
+    parser.feed(write_masked(opcode))
+    assert parser.read() is None
+    fragments = write_masked(CONTINUATION, payload) * 1000
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            parser.feed(fragments)
+            assert parser.read() is None
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # What is read may wait in a buffer, besides.
+    assert after - before < 2 * len(payload) * 20_000 + 2 * len(fragments)
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"x" * 125, "é".encode()])

@@ -87,9 +87,8 @@ class FrameParser:
         "_decoder",
         "_inflater",
         "_max",
+        "_message",
         "_opcode",
-        "_parts",
-        "_size",
         "_wanted",
         "compression",
     )
@@ -100,10 +99,9 @@ class FrameParser:
         self._buffer = bytearray()
         # How many bytes must be there before it is worth looking again.
         self._wanted = 2
-        # The message whose fragments are coming in; its opcode is 0 between messages.
+        # The message whose fragments are coming in, however small; its opcode is 0 between messages.
         self._opcode = CONTINUATION
-        self._parts: list[Frame] = []
-        self._size = 0
+        self._message = bytearray()
         self._inflater: Inflater | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
@@ -143,7 +141,7 @@ class FrameParser:
                 self._wanted = start
                 return None
             length = read_length(length, bytes(buffer[2:start]))
-        if first & OPCODE < CLOSE and self._size + length > self._max + self._overhead(first):
+        if first & OPCODE < CLOSE and len(self._message) + length > self._max + self._overhead(first):
             raise self._too_large()
         end = start + MASK + length
         if len(buffer) < end:
@@ -179,36 +177,32 @@ class FrameParser:
         if opcode >= CLOSE:
             return opcode, payload
         final = bool(first & FIN)
+        if opcode and final:
+            if first & RSV1:
+                payload = Inflater().inflate(payload, final=True, room=self._max)
+                self._check_size(len(payload))
+            return opcode, decode_text(payload) if opcode == TEXT else payload
         if opcode:
-            if final and not first & RSV1:
-                return opcode, decode_text(payload) if opcode == TEXT else payload
-            self._begin(opcode, compressed=bool(first & RSV1))
+            self._opcode = opcode
+            self._inflater = Inflater() if first & RSV1 else None
+            self._decoder = _decode_utf8() if opcode == TEXT else None
         if self._inflater is not None:
-            payload = self._inflater.inflate(payload, final=final, room=self._max - self._size)
-        self._size += len(payload)
-        if self._size > self._max:
-            raise self._too_large()
-        self._parts.append(payload if self._decoder is None else self._decode(payload, final=final))
+            payload = self._inflater.inflate(payload, final=final, room=self._max - len(self._message))
+        self._message += payload
+        self._check_size(len(self._message))
+        if self._decoder is not None:
+            check_text(self._decoder, payload, final=final)
         return self._end() if final else None
 
-    def _begin(self, opcode: int, *, compressed: bool) -> None:
-        self._opcode = opcode
-        self._inflater = Inflater() if compressed else None
-        self._decoder = _decode_utf8() if opcode == TEXT else None
-
-    def _decode(self, payload: bytes, *, final: bool) -> str:
-        assert self._decoder is not None
-        try:
-            return self._decoder.decode(payload, final)
-        except UnicodeDecodeError as error:
-            raise FrameError(1007, f"Expected UTF-8, got {error.reason}") from None
-
     def _end(self) -> Event:
-        parts, opcode = self._parts, self._opcode
-        self._parts, self._opcode, self._size = [], CONTINUATION, 0
+        message, opcode = self._message, self._opcode
+        self._message, self._opcode = bytearray(), CONTINUATION
         self._inflater = self._decoder = None
-        # All parts are of the type of the first one.
-        return opcode, (type(parts[0])()).join(parts)  # type: ignore[arg-type]
+        return opcode, message.decode() if opcode == TEXT else bytes(message)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max:
+            raise self._too_large()
 
     def _overhead(self, first: int) -> int:
         """Gives what data that does not compress may grow by: 5 bytes for each stored block."""
@@ -217,6 +211,18 @@ class FrameParser:
 
     def _too_large(self) -> FrameError:
         return FrameError(1009, f"Expected a message of at most {self._max} bytes")
+
+
+def check_text(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: bool) -> None:
+    """Looks for errors in a part of a text, the first of which ends the connection (RFC 6455, section 8.1).
+
+    Raises:
+        FrameError: The text is not UTF-8.
+    """
+    try:
+        decoder.decode(payload, final)
+    except UnicodeDecodeError as error:
+        raise FrameError(1007, f"Expected UTF-8, got {error.reason}") from None
 
 
 def read_length(form: int, data: bytes) -> int:
