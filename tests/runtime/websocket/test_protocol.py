@@ -135,6 +135,17 @@ async def test_client_that_breaks_the_protocol_is_told_and_left(data: bytes, cod
         assert app.messages == []
 
 
+async def test_limit_below_the_length_of_a_short_message_holds() -> None:
+    app = Recorder()
+    async with serve(app, ws_max_size=10) as port, open_socket(port) as (client, _):
+        client.send(FIN | TEXT, b"0123456789")
+        await app.reach(lambda: len(app.messages) == 1)
+        client.send(FIN | TEXT, b"0123456789a")
+        first, payload = await client.read_frame()
+        assert (first, int.from_bytes(payload[:2])) == (FIN | CLOSE, 1009)
+    assert app.messages == ["0123456789"]
+
+
 async def test_reading_pauses_while_the_receiver_is_full_and_loses_nothing() -> None:
     app = Recorder(room=2)
     async with serve(app) as port, open_socket(port) as (client, _):

@@ -15,7 +15,15 @@ from nitro_py.runtime.asgi.websocket.channel import DirectChannel
 from nitro_py.runtime.asgi.websocket.deflate import Writer
 from nitro_py.runtime.asgi.websocket.direct import Receiver
 from nitro_py.runtime.asgi.websocket.exchange import Exchange
-from nitro_py.runtime.asgi.websocket.frames import CLOSE, PING, PONG, FrameError, read_close, write_message
+from nitro_py.runtime.asgi.websocket.frames import (
+    CLOSE,
+    LENGTH_IN_2,
+    PING,
+    PONG,
+    FrameError,
+    read_close,
+    write_message,
+)
 from nitro_py.runtime.asgi.websocket.parser import FrameParser, read_short_message
 from nitro_py.runtime.asgi.websocket.shared import share_state
 from nitro_py.websocket import CloseDetails
@@ -205,7 +213,8 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._take(*event)
         except FrameError as error:
             self._fail(error)
-        if self._state is Reading.FLOWING and parser.empty:
+        # Where not even a short message may come, the parser is what refuses it.
+        if self._state is Reading.FLOWING and parser.empty and self._shared.max_message >= LENGTH_IN_2:
             self._parser = None
 
     def _take(self, opcode: int, data: Frame) -> None:
