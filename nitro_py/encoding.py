@@ -67,7 +67,8 @@ def _simplify(value: object) -> object:
         return value.value
     if isinstance(value, set | frozenset):
         return list(value)
-    raise TypeError(f"A `{type(value).__name__}` cannot be written as JSON.")
+    forgotten = " Was an `await` forgotten?" if hasattr(value, "__await__") else ""
+    raise TypeError(f"A `{type(value).__name__}` cannot be written as JSON.{forgotten}")
 
 
 def _make_encoder() -> Callable[[object], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import uuid
@@ -83,3 +84,11 @@ HOLDS_ITSELF.append(HOLDS_ITSELF)
 def test_what_json_cannot_hold(value: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         encode_frame(value)
+
+
+@pytest.mark.anyio
+async def test_forgotten_await_is_guessed() -> None:
+    work = asyncio.sleep(0)
+    with pytest.raises(TypeError, match=r"^A `coroutine` cannot be written as JSON\. Was an `await` forgotten\?$"):
+        to_json({"body": work})
+    await work
