@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging.config
 import os
 import sys
@@ -35,6 +36,7 @@ def launch(folder: Path, *, host: str, port: int) -> None:
 
         application = load_application(folder)
         listener = bind_port(arguments.host, arguments.port) if arguments.worker is None else None
+        check_packages(folder)
     except NitroError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -46,6 +48,29 @@ def launch(folder: Path, *, host: str, port: int) -> None:
         from nitro_py.runtime.asgi.server import serve
 
         serve(application, listener)
+
+
+def check_packages(folder: Path) -> None:
+    """Imports the server, and with it the packages that it needs.
+
+    Args:
+        folder: The bundle's `server/`.
+
+    Raises:
+        UsageError: One of them is missing, or is there for another Python.
+    """
+    try:
+        importlib.import_module("nitro_py.runtime.asgi.server")
+    except ImportError as error:
+        python = "{}.{}".format(*sys.version_info[:2])
+        if (folder / "vendor").is_dir():
+            hint = f"Run the bundle with the Python that built it, or build it with {python}."
+        else:
+            install = f"{sys.executable} -m pip install -r {folder / 'requirements.txt'}"
+            hint = f"Run `{install}`, or build with `--vendor`."
+        raise UsageError(
+            f"The bundle's packages cannot be imported by this Python, {python}: {error}.", hint=hint
+        ) from None
 
 
 def read_arguments(*, host: str, port: int) -> argparse.Namespace:
