@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, overload
 
 from nitro_py.event import Event
+from nitro_py.functions import is_async_generator_function, is_awaitable, is_generator_function
 
 HandlerFunction = Callable[[Event], Any]
 
@@ -26,7 +26,7 @@ class Handler(NamedTuple):
     async def __call__(self, event: Event) -> Any:
         """Calls the function, as a test of a handler would."""
         result = self.function(event)
-        return await result if inspect.isawaitable(result) else result
+        return await result if is_awaitable(result) else result
 
 
 @overload
@@ -66,7 +66,7 @@ define_event_handler = define_handler
 
 def declares_stream(function: Callable[..., Any]) -> bool:
     """Says whether a function's return annotation, or its being a generator, promises a stream."""
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if is_async_generator_function(function) or is_generator_function(function):
         return True
     # It is looked at as it is written: evaluating it could need names that exist for type checkers only.
     annotation = getattr(function, "__annotations__", {}).get("return")

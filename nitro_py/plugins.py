@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
+
+from nitro_py.functions import is_async_generator_function
 
 PluginFunction = Callable[[], AsyncIterator[None]]
 
@@ -31,7 +32,7 @@ def define_plugin(function: PluginFunction) -> Plugin:
             yield
             await pool.close()
     """
-    if not inspect.isasyncgenfunction(function):
+    if not is_async_generator_function(function):
         name = getattr(function, "__name__", type(function).__name__)
         raise TypeError(f"`define_plugin` takes an async generator function, and `{name}` is none: add a `yield`.")
     return Plugin(function)

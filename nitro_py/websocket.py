@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nitro_py.functions import is_awaitable
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.request import Request
@@ -146,11 +146,13 @@ def define_websocket_handler(
 
 async def settle(result: Any) -> Any:
     """Gives a hook's result, awaiting it if the hook was async."""
-    return await result if inspect.isawaitable(result) else result
+    return await result if is_awaitable(result) else result
 
 
 def takes_two(hook: Callable[..., Any]) -> bool:
     """Says whether a hook can be called with two positional arguments."""
+    import inspect  # Takes long to load, and a function whose peers stay needs none of it.
+
     try:
         inspect.signature(hook).bind(None, None)
     except TypeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
@@ -10,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
+from nitro_py.functions import is_awaitable, is_coroutine_function
 from nitro_py.peer import Peer
 from nitro_py.runtime.subject import Subject, current_subject, enter_subject
 from nitro_py.websocket import WebSocketHandler, settle
@@ -67,14 +67,14 @@ def isolate(hook: Callable[..., Any], subject: Subject) -> Callable[..., Awaitab
         hook: The hook.
         subject: Whose it is, for the log.
     """
-    return hook if inspect.iscoroutinefunction(hook) else partial(_call_isolated, hook, subject)
+    return hook if is_coroutine_function(hook) else partial(_call_isolated, hook, subject)
 
 
 def _call_isolated(hook: Callable[..., Any], subject: Subject, *arguments: object) -> Awaitable[None] | None:
     context = copy_context()
     context.run(current_subject.set, subject)
     result = context.run(hook, *arguments)
-    return result if result is not None and inspect.isawaitable(result) else None
+    return result if result is not None and is_awaitable(result) else None
 
 
 async def fail_with(error: BaseException) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+
+from nitro_py.functions import is_awaitable
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +64,7 @@ def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
     except Exception:
         logger.exception("A callback failed.")
         return
-    if inspect.isawaitable(result):
+    if is_awaitable(result):
         start_task(result)
 
 
