@@ -1,0 +1,79 @@
+"""The package's names: each is loaded when it is asked for, and all of them are there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nitro_py
+
+
+def list_imports() -> dict[str, str]:
+    """Lists the names that type checkers see, by the module that each is imported from."""
+    tree = ast.parse(Path(nitro_py.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {
+        alias.name: node.module
+        for node in imports
+        if node.module is not None and node.module.startswith("nitro_py.")
+        for alias in node.names
+    }
+
+
+def run_python(code: str) -> str:
+    """Runs a program in a new process and gives what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    imports = list_imports()
+    assert sorted(imports) == sorted(nitro_py.__all__)
+    for name, module in imports.items():
+        assert getattr(nitro_py, name) is getattr(importlib.import_module(module), name), name
+
+
+def test_everything_that_can_be_loaded_is_announced() -> None:
+    loadable = [name for names in nitro_py._MODULES.values() for name in names]
+    assert sorted(loadable) == sorted(nitro_py.__all__)
+
+
+def test_package_loads_nothing_until_it_is_asked() -> None:
+    loaded = run_python("import sys, nitro_py; print([name for name in sys.modules if 'nitro_py.' in name])")
+    assert loaded == "[]\n"
+
+
+def test_star_gives_all_names() -> None:
+    names = run_python("from nitro_py import *\nprint(*sorted(name for name in dir() if name[0] != '_'))")
+    assert names.split() == sorted(nitro_py.__all__)
+
+
+def test_names_are_listed_before_they_are_loaded() -> None:
+    missing = run_python("import nitro_py; print(set(nitro_py.__all__) - set(dir(nitro_py)))")
+    assert missing == "set()\n"
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'nitro_py' has no attribute 'define_handlers'$"):
+        nitro_py.define_handlers  # type: ignore[attr-defined]  # noqa: B018
+    assert (
+        run_python("""
+try:
+    from nitro_py import define_handlers
+except ImportError as error:
+    print(error.name, error.msg.partition(" (")[0])
+""")
+        == "nitro_py cannot import name 'define_handlers' from 'nitro_py'\n"
+    )
+
+
+def test_values_can_be_pickled() -> None:
+    upgrade = nitro_py.Upgrade(protocol="chat.v2", context={"user": "ada"})
+    assert pickle.loads(pickle.dumps(upgrade)) == upgrade
