@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from enum import Enum
@@ -48,11 +47,13 @@ def encode_frame(data: object) -> Frame:
     return to_json(data)
 
 
-def _simplify(value: object) -> object:
+def _simplify(value: Any) -> object:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if hasattr(type(value), "__dataclass_fields__"):
+        import dataclasses  # Whoever has made the type has loaded it, and others need it not.
+
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     # Loaded with the first value that JSON cannot hold: most processes never see one.
     from datetime import date, time

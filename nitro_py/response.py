@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from nitro_py.headers import Headers
 
 
+class StreamedResponse:
+    """Is the root of the answers that are sent piece by piece: it tells what they are, wherever they are made."""
+
+    __slots__ = ()
+
+
 class Response:
     """Is an answer with a status, header fields and a body.
 

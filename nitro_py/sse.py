@@ -8,17 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.errors import NitroError
+from nitro_py.response import StreamedResponse
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.current import current_app
 from nitro_py.runtime.direct import DirectSend, frame_chunk
 from nitro_py.runtime.tasks import pause, run_callback
-from nitro_py.sse_format import (
-    EventStreamMessage,
-    encode_chunk,
-    encode_event,
-    format_comment,
-    format_message,
-)
+from nitro_py.sse_format import EventStreamMessage, encode_chunk, encode_event, format_comment, format_message
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +31,7 @@ ClosedCallback = Callable[[], Awaitable[None] | bool | None]
 Pushable = str | EventStreamMessage | list[Any]
 
 
-class EventStream:
+class EventStream(StreamedResponse):
     """Is an answer that sends events until either side closes it; made by `create_event_stream`.
 
     Example:

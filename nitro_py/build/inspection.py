@@ -17,10 +17,12 @@ from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
-from nitro_py.runtime.modules import find_exports, find_handlers, load_file
+from nitro_py.runtime.modules import find_exports, load_file
 from nitro_py.websocket import WebSocketHandler
 
 Findings = dict[str, dict[str, Any]]
+AnyHandler = Handler | WebSocketHandler | MountedApp
+HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
         return _problem(message, place, line, _hint_at_failure(error))
 
 
-def describe_handler(handler: Handler | WebSocketHandler | MountedApp) -> dict[str, Any]:
+def describe_handler(handler: AnyHandler) -> dict[str, Any]:
     """Describes a handler in the manifest's words."""
     if isinstance(handler, WebSocketHandler):
         return {"kind": "websocket", "hooks": handler.hooks, "requires": ("websocket",), "mounted": False}
@@ -79,9 +81,9 @@ def describe_handler(handler: Handler | WebSocketHandler | MountedApp) -> dict[s
     return {"kind": "sse" if handler.streams else "http", "hooks": (), "requires": requires, "mounted": False}
 
 
-def _expect_handler(root: Path, file: str) -> Handler | WebSocketHandler | MountedApp:
+def _expect_handler(root: Path, file: str) -> AnyHandler:
     module = load_file(root, file)
-    found = find_handlers(module)
+    found = {name: item for kind in HANDLER_TYPES for name, item in find_exports(module, kind).items()}
     if len(found) == 1:
         handler = next(iter(found.values()))
         check_signatures(root, file, handler)

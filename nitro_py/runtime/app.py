@@ -6,34 +6,33 @@ import logging
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
-from nitro_py.capabilities import Kind
 from nitro_py.ids import make_id
 from nitro_py.middleware import Middleware
-from nitro_py.mount import MountedApp
-from nitro_py.plugins import Plugin
 from nitro_py.runtime.backplane.state import BackplaneState
-from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.calls import Call, make_call, refuse_plain
-from nitro_py.runtime.contracts import Hub
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.current import enter_app, leave_app
 from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
-from nitro_py.runtime.manifest import Manifest, Route
-from nitro_py.runtime.modules import AnyHandler, add_project, load_export, load_handler
+from nitro_py.runtime.modules import add_project, load_export, load_handler
 from nitro_py.runtime.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
-from nitro_py.sse import EventStream
 
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
+    from nitro_py.capabilities import Kind
+    from nitro_py.mount import ASGIApplication, MountedApp
     from nitro_py.runtime.backplane.hub import BackplaneHub
     from nitro_py.runtime.connection import Connection
+    from nitro_py.runtime.contracts import Hub
     from nitro_py.runtime.grace import Grace
+    from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
+    from nitro_py.runtime.modules import AnyHandler
+    from nitro_py.sse import EventStream
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -90,7 +89,7 @@ class App:
         self._told: set[Connection | EventStream] = set()
         self._grace: Grace | None = None
         self._handlers: dict[str, AnyHandler] = {}
-        self._calls: dict[str, Call | MountedApp] = {}
+        self._calls: dict[str, Call] = {}
         self._connections: set[Connection] = set()
         self._streams: set[EventStream] = set()
         self._stack: AsyncExitStack | None = None
@@ -197,11 +196,15 @@ class App:
         """Gives a route's handler, imported once."""
         handler = self._handlers.get(route.file)
         if handler is None:
-            handler = self._handlers[route.file] = load_handler(self.root, route.file)
+            handler = self._handlers[route.file] = load_handler(self.root, route)
         return handler
 
-    def call_of(self, route: Route) -> Call | MountedApp:
-        """Gives what answers a plain request to a route."""
+    def mounted_of(self, route: Route) -> ASGIApplication:
+        """Gives a route's mounted application."""
+        return cast("MountedApp", self.handler_of(route)).app
+
+    def call_of(self, route: Route) -> Call:
+        """Gives what answers a plain request to a route that is not mounted."""
         call = self._calls.get(route.file)
         if call is None:
             # A process that serves no sockets never loads their files.
@@ -221,6 +224,8 @@ class App:
 
     def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
         """Feeds an event stream with a topic's messages until it is closed."""
+        from nitro_py.runtime.streams import StreamSubscriber
+
         subscriber = StreamSubscriber(make_id(), namespace, stream)
         self.local_hub.join(topic, subscriber)
         stream.on_closed(lambda: self.local_hub.leave(topic, subscriber))
@@ -234,28 +239,12 @@ class App:
             if self._backplane_hub is not None:
                 await stack.enter_async_context(self._backplane_hub.running())
             for file in self.manifest.plugins:
-                await stack.enter_async_context(run_plugin(load_export(self.root, file, Plugin), file))
+                await stack.enter_async_context(run_plugin(self.root, file))
             for route in self.manifest.routes:
                 if route.kind not in self.kinds:
                     continue
-                handler = self.handler_of(route)
-                if isinstance(handler, MountedApp):
-                    state = await stack.enter_async_context(run_lifespan(handler.app))
+                self.handler_of(route)
+                if route.mounted:
+                    state = await stack.enter_async_context(run_lifespan(self.mounted_of(route)))
                     self.mounted_state[route.file] = state
             return stack.pop_all()
-
-
-class StreamSubscriber(NamedTuple):
-    """Lets an event stream hear a topic."""
-
-    id: str
-    namespace: str | None
-    stream: EventStream
-
-    @property
-    def outlet(self) -> None:
-        """Is `None`: a stream notes when it was written to, and sends heartbeats in between."""
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Hands a topic's message to the stream."""
-        self.stream.deliver(broadcast)

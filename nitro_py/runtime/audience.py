@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nitro_py.encoding import Frame
 from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.runtime.contracts import Subscriber
 from nitro_py.runtime.counters import Counters
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.contracts import Subscriber
 
 Deliver = Callable[[Broadcast], None]
 # What writes frames in a form → subscriber's id → what takes them in that form.

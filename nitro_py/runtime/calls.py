@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nitro_py.errors import HTTPError
 from nitro_py.event import Event
+from nitro_py.functions import (
+    is_async_generator_function,
+    is_awaitable,
+    is_coroutine_function,
+    is_generator_function,
+)
 from nitro_py.handler import Handler, HandlerFunction
-from nitro_py.mount import MountedApp
-from nitro_py.runtime.modules import AnyHandler
-from nitro_py.websocket import WebSocketHandler
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.modules import AnyHandler
+    from nitro_py.websocket import WebSocketHandler
 
 Call = Callable[[Event], Awaitable[Any]]
 
 
-def make_call(handler: AnyHandler) -> Call | MountedApp:
-    """Gives what answers a plain request to a route; a mounted application stays what it is.
+def make_call(handler: AnyHandler) -> Call:
+    """Gives what answers a plain request to a route that is not mounted.
 
     Args:
         handler: What the route's file defines; a WebSocket's hooks must have `http`.
     """
-    if isinstance(handler, MountedApp):
-        return handler
-    if isinstance(handler, WebSocketHandler):
-        assert handler.http is not None
-        return _call(handler.http.function if isinstance(handler.http, Handler) else handler.http)
-    return _call(handler.function)
+    if isinstance(handler, Handler):
+        return _call(handler.function)
+    http = cast("WebSocketHandler", handler).http
+    assert http is not None
+    return _call(http.function if isinstance(http, Handler) else http)
 
 
 async def refuse_plain(event: Event) -> Any:
@@ -38,9 +43,9 @@ async def refuse_plain(event: Event) -> Any:
 
 
 def _call(function: HandlerFunction) -> Call:
-    if inspect.iscoroutinefunction(function):
+    if is_coroutine_function(function):
         return function
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if is_async_generator_function(function) or is_generator_function(function):
 
         async def begin(event: Event) -> Any:
             return function(event)
@@ -52,6 +57,6 @@ def _call(function: HandlerFunction) -> Call:
 
         # A plain function may block, and one that blocked the loop would hold up every socket.
         result = await asyncio.to_thread(function, event)
-        return await result if inspect.isawaitable(result) else result
+        return await result if is_awaitable(result) else result
 
     return call_in_thread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from nitro_py.errors import ConfigError
@@ -29,6 +28,8 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
     text = environ.get(name)
     if text is None:
         return default
+    import math  # A shared library, which a bundle without the variables need not load.
+
     try:
         value = float(text)
     except ValueError:

@@ -11,7 +11,6 @@ from urllib.parse import unquote
 from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
-from nitro_py.mount import MountedApp
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.direct import find_direct
@@ -147,14 +146,13 @@ def _answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Await
 def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
     if isinstance(match, Miss):
         raise _missing(match, event)
-    call = app.call_of(match.route)
-    if isinstance(call, MountedApp):
-        return _mount(call, mounted_scope(app, match, event.scope, raw_path))
-    return call(event)
+    if match.route.mounted:
+        return _mount(app, match, event, raw_path)
+    return app.call_of(match.route)(event)
 
 
-async def _mount(mounted: MountedApp, scope: Scope) -> MountedAnswer:
-    return MountedAnswer(mounted.app, scope)
+async def _mount(app: App, match: Match, event: Event, raw_path: str) -> MountedAnswer:
+    return MountedAnswer(app.mounted_of(match.route), mounted_scope(app, match, event.scope, raw_path))
 
 
 async def _send_pieces(

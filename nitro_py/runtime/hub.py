@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
-from nitro_py.peer import Peer, ReadyState
 from nitro_py.runtime.audience import Audience
 from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.runtime.contracts import Subscriber
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.tasks import pause
+
+if TYPE_CHECKING:
+    from nitro_py.peer import Peer
+    from nitro_py.runtime.contracts import Subscriber
 
 # By namespace; the namespace `None` listens to all.
 Audiences = dict[str | None, Audience]
@@ -85,6 +88,8 @@ class LocalHub:
         Raises:
             PeerClosedError: The peer is gone, and so its subscription could never end.
         """
+        from nitro_py.peer import ReadyState  # Whoever has a peer has loaded it, and a hub may have none.
+
         if peer.id not in self._peers or peer.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
         self.join(topic, peer)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nitro_py.errors import NitroError
-from nitro_py.mount import ASGIApplication
-from nitro_py.plugins import Plugin
+from nitro_py.runtime.modules import load_export
+
+if TYPE_CHECKING:
+    from nitro_py.mount import ASGIApplication
 
 logger = logging.getLogger("nitro_py.lifespan")
 
 
 @asynccontextmanager
-async def run_plugin(plugin: Plugin, file: str) -> AsyncIterator[None]:
-    """Runs a plugin: up to its `yield` on entering, the rest on leaving.
+async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
+    """Runs the plugin of a file: up to its `yield` on entering, the rest on leaving.
 
     Raises:
         NitroError: It ends without a `yield`, or yields a second time.
     """
-    generator = plugin.function()
+    from nitro_py.plugins import Plugin
+
+    generator = load_export(root, file, Plugin).function()
     try:
         await anext(generator)
     except StopAsyncIteration:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
 from nitro_py.errors import NitroError
+
+if TYPE_CHECKING:
+    from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
@@ -81,7 +83,7 @@ class Manifest(NamedTuple):
                 hint="Build the bundle again with this version of nitro-py.",
             )
         return cls(
-            mode=cast(Mode, data["mode"]),
+            mode=cast("Mode", data["mode"]),
             routes=tuple(_route(item) for item in data["routes"]),
             middleware=tuple(data["middleware"]),
             plugins=tuple(data["plugins"]),

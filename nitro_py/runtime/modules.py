@@ -7,15 +7,18 @@ import importlib.util
 import sys
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nitro_py.errors import NitroError
 from nitro_py.handler import Handler
-from nitro_py.mount import MountedApp
-from nitro_py.websocket import WebSocketHandler
 
-AnyHandler = Handler | WebSocketHandler | MountedApp
-HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
+if TYPE_CHECKING:
+    from nitro_py.mount import MountedApp
+    from nitro_py.runtime.manifest import Route
+    from nitro_py.websocket import WebSocketHandler
+
+    AnyHandler = Handler | MountedApp | WebSocketHandler
+
 T = TypeVar("T")
 
 
@@ -99,25 +102,25 @@ def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:
     return found
 
 
-def find_handlers(module: ModuleType) -> dict[str, AnyHandler]:
-    """Finds the handlers among a module's names, each once."""
-    found: dict[str, AnyHandler] = {}
-    for kind in HANDLER_TYPES:
-        found.update(find_exports(module, kind))
-    return found
+def load_handler(root: Path, route: Route) -> AnyHandler:
+    """Imports a route's file, which the build has checked, and gives its handler.
 
+    The manifest says of which type it is: the others' modules are left to the routes that have some.
+    """
+    if route.mounted:
+        from nitro_py.mount import MountedApp
 
-def load_handler(root: Path, file: str) -> AnyHandler:
-    """Imports a route file that the build has checked and gives its handler."""
-    return _only(find_handlers(load_file(root, file)), file)
+        return load_export(root, route.file, MountedApp)
+    if route.kind == "websocket":
+        from nitro_py.websocket import WebSocketHandler
+
+        return load_export(root, route.file, WebSocketHandler)
+    return load_export(root, route.file, Handler)
 
 
 def load_export(root: Path, file: str, kind: type[T]) -> T:
     """Imports a file that the build has checked and gives the one object of a type."""
-    return _only(find_exports(load_file(root, file), kind), file)
-
-
-def _only(found: dict[str, T], file: str) -> T:
+    found = find_exports(load_file(root, file), kind)
     if len(found) != 1:
         raise NitroError(
             f"`{file}` has changed since the build: expected one definition, got {len(found)}.",

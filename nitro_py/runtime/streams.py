@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
+from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.direct import find_direct
 from nitro_py.runtime.tasks import logger
 from nitro_py.sse import EventStream
@@ -22,6 +23,45 @@ END = object()
 
 # How long a client that was cut off may take for what was written before, in seconds.
 END_TIMEOUT = 10.0
+
+
+class StreamSubscriber(NamedTuple):
+    """Lets an event stream hear a topic."""
+
+    id: str
+    namespace: str | None
+    stream: EventStream
+
+    @property
+    def outlet(self) -> None:
+        """Is `None`: a stream notes when it was written to, and sends heartbeats in between."""
+
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Hands a topic's message to the stream."""
+        self.stream.deliver(broadcast)
+
+
+async def send_pieces(
+    content: EventStream | AsyncIterator[Any] | Iterator[Any],
+    head: Callable[[], tuple[int | None, Headers]],
+    event: Event,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Sends an answer that comes piece by piece.
+
+    Args:
+        content: What gives the pieces.
+        head: Gives the status and the header fields that the handler has set so far.
+        event: The request.
+        receive: The ASGI receive callable, which tells that the client left.
+        send: The ASGI send callable.
+    """
+    if isinstance(content, EventStream):
+        status, headers = head()
+        await send_event_stream(content, status or 200, headers, event, receive, send)
+    else:
+        await send_chunks(content, head, event, receive, send)
 
 
 async def send_event_stream(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from nitro_presets.aws_lambda.lazy import make_lazily
 from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.runner import run
-from nitro_py.capabilities import Kind
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.tasks import wait_for_tasks
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from nitro_presets.aws_lambda.socket.platform import Invoker
     from nitro_presets.aws_lambda.store.contracts import TableClient
     from nitro_presets.aws_lambda.store.jobs import Jobs
+    from nitro_py.capabilities import Kind
     from nitro_py.runtime.contracts import Hub
 
 # What is kept of an invocation's time for its own end, in seconds.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from nitro_presets.aws_lambda.http.scope import read_body
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
@@ -12,6 +12,9 @@ from nitro_py.runtime.asgi.public import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.http import find_answer, make_event, report_error
 from nitro_py.runtime.responses import Whole, make_whole, send_answer
 from nitro_py.runtime.router import Match, Miss
+
+if TYPE_CHECKING:
+    from nitro_py.mount import ASGIApplication
 
 FORMAT = "2.0"
 INTERNAL = "/_nitro/"
@@ -113,29 +116,16 @@ class DirectRequest:
         answer: Whole = make_whole(report_error(self._app, self._event, error), self._event)
         return answer
 
-    def sender(self, value: Any, *, buffered: bool) -> Sender:
-        """Gives the application that sends an answer piece by piece."""
-        return Sender(self._app, self._event, value, buffered)
+    def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:
+        """Gives the application that sends an answer piece by piece.
 
+        Args:
+            value: The answer.
+            buffered: Whether the target holds streams back, so that one that was not declared is an error.
+        """
+        return partial(self._send, value, buffered)
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Is the ASGI application that sends what a handler has answered.
-
-    Args:
-        app: The app.
-        event: The request.
-        value: The answer.
-        buffered: Whether the target holds streams back, so that one that was not declared is an error.
-    """
-
-    app: App
-    event: Event
-    value: Any
-    buffered: bool
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer."""
+    async def _send(self, value: Any, buffered: bool, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def send_tracked(message: ASGIMessage) -> None:
@@ -144,11 +134,11 @@ class Sender:
             await send(message)
 
         try:
-            await send_answer(self.value, self.event, receive, send_tracked, buffered=self.buffered)
+            await send_answer(value, self._event, receive, send_tracked, buffered=buffered)
         except Exception as error:
             if started:
                 raise
-            await send_answer(report_error(self.app, self.event, error), self.event, receive, send)
+            await send_answer(report_error(self._app, self._event, error), self._event, receive, send)
 
 
 class Collector:

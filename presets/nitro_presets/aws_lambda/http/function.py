@@ -15,7 +15,6 @@ from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
 from nitro_presets.aws_lambda.runtime.runner import run
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.app import App
 from nitro_py.runtime.responses import Whole
 from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
@@ -23,6 +22,7 @@ from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 if TYPE_CHECKING:
     from nitro_presets.aws_lambda.http.applications import Applications
     from nitro_presets.aws_lambda.runtime.stream import ResponseStream, StreamedAnswer
+    from nitro_py.mount import ASGIApplication
 
 logger = logging.getLogger("nitro_py.aws")
 

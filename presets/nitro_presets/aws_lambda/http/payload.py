@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from nitro_py.errors import HTTPError
@@ -57,4 +56,6 @@ def write_body(body: bytes, kind: str) -> tuple[str, bool]:
         except UnicodeDecodeError:
             # Compressed, or in another encoding.
             pass
+    import base64  # Few answers are no text.
+
     return base64.b64encode(body).decode(), True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -97,7 +96,11 @@ def pass_scope(scope: Scope, secret: str | None) -> Scope:
 def read_body(event: dict[str, Any]) -> bytes:
     """Reads the body of a request."""
     body: str = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    if not event.get("isBase64Encoded"):
+        return body.encode()
+    import base64  # Few requests have such a body.
+
+    return base64.b64decode(body)
 
 
 def complete_scope(scope: Scope) -> Scope:
