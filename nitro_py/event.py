@@ -42,7 +42,7 @@ class Event:
         receive: The ASGI receive callable.
         params: The route's path parameters.
         wait_until: What takes work that goes on after the answer.
-        max_body: The largest body that `body()` reads, in bytes.
+        max_body: The largest body that `body()` and `request` read, in bytes.
         declared: What the route's definition promised: `streaming`, `topics.sse`.
 
     Example:
@@ -62,6 +62,7 @@ class Event:
         "_replayed",
         "_request",
         "_response",
+        "_taken",
         "_wait_until",
         "context",
         "declared",
@@ -91,6 +92,8 @@ class Event:
         self._query: Query | None = None
         self._body: bytes | None = None
         self._replayed = False
+        # How much of the body Starlette's request has taken, in bytes.
+        self._taken = 0
         self._request: StarletteRequest | None = None
         self._response: EventResponse | None = None
 
@@ -156,11 +159,14 @@ class Event:
 
     @property
     def request(self) -> StarletteRequest:
-        """Starlette's request, made on first access."""
+        """Starlette's request, made on first access.
+
+        What reads its body raises the `HTTPError` 413 once that is larger than `http.max_body`.
+        """
         if self._request is None:
             from starlette.requests import Request as StarletteRequest
 
-            self._request = StarletteRequest(self.scope, self.receive)
+            self._request = StarletteRequest(self.scope, self._receive_limited)
         return self._request
 
     async def body(self) -> bytes:
@@ -195,6 +201,13 @@ class Event:
                 raise self._too_large()
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    async def _receive_limited(self) -> ASGIMessage:
+        message = await self.receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._max_body:
+            raise self._too_large()
+        return message
 
     def _too_large(self) -> HTTPError:
         return HTTPError(413, f"The body is too large: expected at most {self._max_body} bytes.")

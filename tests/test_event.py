@@ -1,0 +1,63 @@
+"""The body of a request, by whichever way it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from nitro_py.errors import HTTPError
+from nitro_py.event import ASGIMessage, Event
+from nitro_py.headers import Headers
+
+pytestmark = pytest.mark.anyio
+
+MAX_BODY = 100
+
+
+def make_event(*chunks: bytes) -> Event:
+    """Makes a request whose body comes in chunks, and does not say how long it is."""
+    left = list(chunks)
+
+    async def receive() -> ASGIMessage:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": Headers().to_raw()}
+    return Event(scope, receive, params={}, wait_until=lambda work: None, max_body=MAX_BODY)
+
+
+async def read_itself(event: Event) -> bytes:
+    """Reads as most handlers do."""
+    return await event.body()
+
+
+async def read_by_starlette(event: Event) -> bytes:
+    """Reads as handlers do that know Starlette."""
+    return await event.request.body()
+
+
+async def read_after_a_look(event: Event) -> bytes:
+    """Reads after somebody else, such as middleware, had a look at Starlette's request."""
+    assert event.request.method == "POST"
+    return await event.body()
+
+
+async def read_stream(event: Event) -> bytes:
+    """Reads piece by piece."""
+    return b"".join([chunk async for chunk in event.request.stream()])
+
+
+async def read_twice(event: Event) -> bytes:
+    """Reads itself, and lets Starlette read it again."""
+    body = await event.body()
+    assert await event.request.body() == body
+    return body
+
+
+@pytest.mark.parametrize("read", [read_itself, read_by_starlette, read_after_a_look, read_stream, read_twice])
+async def test_body_has_a_limit_however_it_is_read(read: Callable[[Event], Awaitable[bytes]]) -> None:
+    whole = b"a" * MAX_BODY
+    assert await read(make_event(whole[:40], whole[40:])) == whole
+    with pytest.raises(HTTPError) as caught:
+        await read(make_event(whole, b"b"))
+    assert caught.value.status == 413
