@@ -39,6 +39,7 @@ pytestmark = pytest.mark.anyio
         ("CONNECT http://a/ HTTP/1.1", "Host: x"),
         ("CONNECT / HTTP/1.1", "Host: x"),
         ("GET http://user@a/ HTTP/1.1", "Host: x"),
+        ("GET http://[::1/ HTTP/1.1", "Host: x"),
         ("GET ftp://a/ HTTP/1.1", "Host: x"),
         ("GET * HTTP/1.1", "Host: x"),
         ("nonsense",),

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import httptools
 
+from nitro_py.runtime.asgi.fields import names_host
+
 # Names and passwords have no place there (RFC 9110, section 4.2.4).
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^?#]*)?((?:[?#].*)?)", re.IGNORECASE)
 
@@ -48,6 +50,8 @@ def resolve_target(
     if found is None:
         raise ValueError(f"Expected a path or a URL, got {target!r}.")
     host, path, query = found.groups()
+    if not names_host(host, "1.1"):
+        raise ValueError(f"Expected a host, got {host!r}.")
     # The client's own words about the host do not count then (section 3.2.2).
     others = [field for field in headers if field[0] != b"host"]
     return (path or b"/") + query, [(b"host", host), *others]
