@@ -13,7 +13,7 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.direct import find_direct
+from nitro_py.runtime.direct import DirectSend, Onlooker, find_stream
 from nitro_py.runtime.responses import (
     MountedAnswer,
     Whole,
@@ -159,35 +159,37 @@ async def _send_pieces(
     app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
 ) -> None:
     """Sends an answer that is no whole; until it has begun, an error can still be told instead."""
-    sending = find_direct(event.scope, send) or TrackedSend(send)
+    state: DirectSend | TrackedSend | None = find_stream(event.scope, send)
+    if state is None:
+        send = state = TrackedSend(send)
     try:
-        await send_answer(answer, event, receive, sending, buffered=buffered)
+        await send_answer(answer, event, receive, send, buffered=buffered)
     except Exception as error:
-        if sending.started and isinstance(error, OSError):
+        if state.started and isinstance(error, OSError):
             return  # The client left while it was being answered.
         failure = report_error(app, event, error)
-        if sending.started:
+        if state.started:
             raise
         await send_answer(failure, event, receive, send)
 
 
-class TrackedSend:
+class TrackedSend(Onlooker):
     """Is an ASGI send callable that knows whether the answer has begun.
 
     Args:
         send: The server's own.
     """
 
-    __slots__ = ("_send", "started")
+    __slots__ = ("started",)
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        super().__init__(send)
         self.started = False
 
     async def __call__(self, message: ASGIMessage) -> None:
         """Takes one ASGI message."""
         self.started = True
-        await self._send(message)
+        await self.send(message)
 
 
 def _missing(miss: Miss, event: Event) -> HTTPError:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.runtime.direct import find_direct
+from nitro_py.runtime.direct import find_stream
 from nitro_py.runtime.tasks import logger
 from nitro_py.sse import EventStream
 
@@ -112,7 +112,7 @@ async def send_chunks(
 
 
 async def _send_events(stream: EventStream, event: Event, receive: Receive, send: Send) -> None:
-    direct = find_direct(event.scope, send)
+    direct = find_stream(event.scope, send)
     if direct is not None:
         await stream.ready()
     if direct is None or not direct.open_stream(stream):

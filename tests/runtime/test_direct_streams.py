@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,6 +88,13 @@ async def serve_project(
         await app.stop()
 
 
+def measure(application: ASGIApplication) -> ASGIApplication:
+    """Measures the project, as the setting `metrics` does."""
+    assert isinstance(application, Application)
+    application.app.measure()
+    return application
+
+
 async def publish(app: App, data: object) -> None:
     """Publishes to the project's topic."""
     await app.hub.publish("t", encode_frame(data))
@@ -133,6 +141,45 @@ async def test_topic_reaches_every_stream(tmp_path: Path) -> None:
         assert await read_events(other, 1) == ["e"]
         other.writer.transport.abort()
         await until(lambda: not app.local_hub.has("t"))
+
+
+async def test_measured_stream_is_written_past_the_messages_too(tmp_path: Path) -> None:
+    async with serve_project(tmp_path, measure) as (site, app), site.connect() as wire:
+        tasks = len(asyncio.all_tasks())
+        await open_topic(wire)
+        # By messages, it would take two more: one that sends, and one that waits for the client to leave.
+        assert len(asyncio.all_tasks()) == tasks + 1
+        began = time.monotonic()
+        await publish(app, "a")
+        assert await read_events(wire, 1) == ["a"]
+        await asyncio.sleep(0.05)
+        wire.writer.transport.abort()
+        await until(lambda: not site.state.tasks)
+        assert app.meter is not None
+        histogram = app.meter.requests["GET", "/topic", "2xx"]
+        # It was answered once it began.
+        assert sum(histogram.counts) == 1
+        assert histogram.total < time.monotonic() - began
+
+
+async def test_measured_answer_that_fails_is_seen(tmp_path: Path) -> None:
+    failing = """
+        from nitro_py import Event, define_handler
+
+        @define_handler
+        async def handler(event: Event):
+            async def work():
+                raise ValueError("no")
+                yield "never"
+            return work()
+        """
+    write_files(tmp_path, {"handlers/failing.py": failing})
+
+    async with serve_project(tmp_path, measure) as (site, app), site.connect() as wire:
+        wire.send("GET /failing HTTP/1.1", "Host: x")
+        assert (await wire.read()).status == 500
+        assert app.meter is not None
+        assert list(app.meter.requests) == [("GET", "/failing", "5xx")]
 
 
 async def test_http_1_0_and_head_get_no_chunks(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ async def test_http_1_0_needs_no_host() -> None:
         "[::1]",
         "[fe80::1]:8080",
         "x:",
+        "x \t",
         "xn--bcher-kva.test",
         "%41",
     ],

@@ -12,6 +12,7 @@ from nitro_py.encoding import Frame
 from nitro_py.event import ASGIMessage, Send
 from nitro_py.peer import Peer
 from nitro_py.runtime.contracts import Hub
+from nitro_py.runtime.direct import Onlooker
 
 if TYPE_CHECKING:
     from nitro_py.runtime.metrics.board import Board
@@ -99,21 +100,34 @@ class Watch:
 
         An event stream is answered once it begins: its end says when somebody left.
         """
-        status: int | None = None
-        ended: float | None = None
-
-        async def watched(message: ASGIMessage) -> None:
-            nonlocal status, ended
-            await send(message)
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if is_event_stream(message):
-                    ended = time.perf_counter()
-
+        watched = WatchedSend(send)
         try:
             yield watched
         finally:
-            self.note(status, ended)
+            self.note(watched.status, watched.ended)
+
+
+class WatchedSend(Onlooker):
+    """Is an ASGI send callable that sees how a request is answered.
+
+    Args:
+        send: The server's own.
+    """
+
+    __slots__ = ("ended", "status")
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(send)
+        self.status: int | None = None
+        self.ended: float | None = None
+
+    async def __call__(self, message: ASGIMessage) -> None:
+        """Takes one ASGI message."""
+        await self.send(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if is_event_stream(message):
+                self.ended = time.perf_counter()
 
 
 def is_event_stream(start: ASGIMessage) -> bool:
