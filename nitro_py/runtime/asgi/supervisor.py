@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -154,6 +155,7 @@ class Supervisor:
                 self._bury(worker)
             elif worker.due is not None and now >= worker.due and not self._stopping:
                 self._workers[place] = self._start(place, worker.deaths)
+        reap_orphans({worker.process.pid for worker in self._workers if worker.due is None})
 
     def _bury(self, worker: Worker) -> None:
         """Decides what follows the end of a worker."""
@@ -213,6 +215,25 @@ class Supervisor:
 
 def ignore(number: int, frame: FrameType | None) -> None:
     """Does nothing: the signal's number is read from the socket."""
+
+
+def reap_orphans(own: Collection[int]) -> None:
+    """Lets go of ended processes that were never ours, such as a dead worker's own children.
+
+    A container's first process inherits every orphan in it, and a subreaper (see `prctl(2)`) those below it. What
+    nobody waits for stays in the table of processes.
+
+    Args:
+        own: The processes whose status somebody else waits for.
+    """
+    if sys.platform != "linux":
+        return
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                # The signal that tells of it is on its way, and the next look finds the others.
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def repeat_command() -> list[str]:
