@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -41,7 +42,15 @@ def require_program(name: str) -> Path:
     found = shutil.which(name)
     if found is not None:
         return Path(found)
-    message = f"`{name}` is missing; install it with `{hint}`"
+    lack(f"`{name}` is missing; install it with `{hint}`")
+
+
+def lack(message: str) -> NoReturn:
+    """Skips the test for something that the machine lacks; fails it where `CI` is `true`.
+
+    Args:
+        message: What is lacking.
+    """
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

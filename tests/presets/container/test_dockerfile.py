@@ -12,6 +12,7 @@ from nitro_py.build.linux import build_python
 from nitro_py.build.pipeline import write_plan
 from nitro_py.testing.conformance import ServerTarget
 from tests.bundles import copy_demo, plan_project
+from tests.capabilities import lack
 from tests.presets.container.chat import check_chat, check_clock
 from tests.presets.container.engine import LIMITS, Container, Engine, run
 
@@ -98,7 +99,7 @@ def test_image_says_what_it_is(engine: Engine, demo_image: str) -> None:
 def test_vendored_bundle_needs_neither_pip_nor_a_shell(engine: Engine, bare_base: Path, tmp_path: Path) -> None:
     run("skopeo", "copy", "--quiet", f"oci:{bare_base}:latest", engine.name_in_storage("localhost/bare:latest"))
     if engine.find_python("localhost/bare:latest") != build_python():
-        pytest.skip("the Python of this machine's Debian is not the one that builds")
+        lack("The Python of this machine's Debian is not the one that builds.")
     plan = plan_project(copy_demo(tmp_path), vendored=True, preset="container")
     write_plan(plan)
     engine.build(plan.output, "localhost/bare:latest", "localhost/vendored:latest")
