@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nitro_presets.aws_lambda
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
 from nitro_presets.aws_lambda.template import STACK_VARIABLES, TemplateOptions, render_template
 from nitro_py.errors import BuildError
@@ -72,6 +74,30 @@ def test_no_statement_is_for_every_resource(options: TemplateOptions) -> None:
     assert "*" not in resources
     actions = [action for statement in statements for action in list_values(statement, "Action")]
     assert not [action for action in actions if "*" in str(action)]
+
+
+def test_functions_may_do_with_the_table_what_they_do_and_no_more() -> None:
+    code = "".join(
+        file.read_text(encoding="utf-8") for file in Path(nitro_presets.aws_lambda.__path__[0]).rglob("*.py")
+    )
+    called = set(re.findall(r'"((?:Batch)?(?:Get|Put|Update|Delete|Write)Item|Query)"', code))
+    # Each part of a transaction needs the permission of its own action.
+    assert set(re.findall(r'{"(\w+)": {"TableName"|"TransactItems": \[{"(\w+)"', code)) == {
+        ("Put", ""),
+        ("Delete", ""),
+        ("", "Update"),
+    }
+    roles = render_stack(FULL)["Resources"]
+    for role, places in (("HttpRole", 1), ("WebSocketRole", 2)):
+        (table,) = (
+            statement
+            for policy in roles[role]["Properties"]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "dynamodb:Query" in statement["Action"]
+        )
+        assert set(table["Action"]) == {f"dynamodb:{action}" for action in called}
+        # The index is for the sweep, which is the WebSocket function's.
+        assert list(list_references(table["Resource"])) == ["Table"] * places
 
 
 def test_connections_are_managed_on_this_api_only() -> None:
