@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from tests.benchmarks.programs import open_load
-from tests.benchmarks.rows import OURS, Bench, Contender, Measure, Row, Sample, Target, measure_alone
+from tests.benchmarks.rows import OURS, Bench, Contender, Row, Sample, Target, measure_alone
+from tests.benchmarks.served import Work, list_served, open_served
 from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on_python, on_uvicorn, run_server
 
 Kind = Literal["chat", "echo"]
@@ -66,47 +66,36 @@ def list_commands(kind: Kind) -> dict[str, Command]:
     }
 
 
-def open_broadcast(command: Command, subscribers: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that publishes to so many subscribers."""
+def describe_broadcast(subscribers: int) -> Work:
+    """Describes publishing to so many subscribers."""
 
-    @contextmanager
-    def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench, "sockets") as load:
-            load.ask({"do": "connect", "port": server.port, "path": "/chat", "count": subscribers + 1})
-            load.ask({"do": "check_broadcast"})
+    def spread(deliveries: int) -> int:
+        return max(deliveries // subscribers, 1)
 
-            def measure(deliveries: int) -> Sample:
-                publications = max(deliveries // subscribers, 1)
-                before = server.read_cpu()
-                answer = load.ask({"do": "broadcast", "publications": publications})
-                used = server.read_cpu() - before
-                return Sample(used / publications / subscribers * 1e6, answer)
-
-            measure(bench.scale(100_000, 40_000))
-            yield lambda: measure(bench.scale(200_000, 80_000))
-
-    return open_contender
+    return Work(
+        program="sockets",
+        connect={"path": "/chat", "count": subscribers + 1},
+        check="check_broadcast",
+        question="broadcast",
+        amount="publications",
+        parts=subscribers,
+        first=(spread(100_000), spread(40_000)),
+        measured=(spread(200_000), spread(80_000)),
+    )
 
 
-def open_echo(command: Command, connections: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that answers so many sockets."""
-
-    @contextmanager
-    def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench, "sockets") as load:
-            load.ask({"do": "connect", "port": server.port, "path": "/echo", "count": connections})
-            load.ask({"do": "check_echo"})
-
-            def measure(messages: int) -> Sample:
-                before = server.read_cpu()
-                answer = load.ask({"do": "echo", "messages": messages})
-                used = server.read_cpu() - before
-                return Sample(used / messages / connections * 1e6, answer)
-
-            measure(bench.scale(500, 300))
-            yield lambda: measure(bench.scale(1_000, 300))
-
-    return open_contender
+def describe_echo(connections: int) -> Work:
+    """Describes answering so many sockets."""
+    return Work(
+        program="sockets",
+        connect={"path": "/echo", "count": connections},
+        check="check_echo",
+        question="echo",
+        amount="messages",
+        parts=connections,
+        first=(500, 300),
+        measured=(1_000, 300),
+    )
 
 
 def measure_idle(command: Command) -> Callable[[Bench], Sample]:
@@ -132,10 +121,7 @@ def make_broadcast_row(subscribers: int, ratio: float) -> Row:
         name=f"broadcast-{subscribers}",
         title=f"broadcast to {subscribers:,} subscribers, a delivery",
         unit="µs of CPU",
-        contenders=tuple(
-            Contender(name, open_broadcast(command, subscribers))
-            for name, command in list_commands("chat").items()
-        ),
+        contenders=list_served(list_commands("chat"), describe_broadcast(subscribers)),
         target=Target(CROSSWS, ratio),
     )
 
@@ -148,7 +134,7 @@ def make_curve_row() -> Row:
         title=f"broadcast to {LARGEST:,} subscribers, a delivery",
         unit="µs of CPU",
         contenders=tuple(
-            Contender(f"{name}, {size:,}", open_broadcast(command, size), size)
+            Contender(f"{name}, {size:,}", open_served(command, describe_broadcast(size)), size)
             for name, command, sizes in ((OURS, ours, SIZES), (CROSSWS, crossws, CROSSWS_SIZES))
             for size in sizes
         ),
@@ -173,9 +159,7 @@ ROWS = (
         name="echo",
         title="echo on 100 connections, a message",
         unit="µs of CPU",
-        contenders=tuple(
-            Contender(name, open_echo(command, 100)) for name, command in list_commands("echo").items()
-        ),
+        contenders=list_served(list_commands("echo"), describe_echo(100)),
         target=Target(CROSSWS, 0.70),
     ),
     Row(

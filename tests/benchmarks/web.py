@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 
-from tests.benchmarks.programs import open_load
-from tests.benchmarks.rows import OURS, Bench, Contender, Measure, Row, Sample, Target
-from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on_uvicorn, run_server
+from tests.benchmarks.rows import OURS, Row, Target
+from tests.benchmarks.served import Work, list_served
+from tests.benchmarks.servers import on_bundle, on_granian, on_node, on_uvicorn
 
 STARLETTE = "Starlette on uvicorn"
 H3 = "h3 on node"
@@ -66,48 +65,25 @@ def make_streams() -> Mapping[str, str]:
     }
 
 
-def open_requests(command: Command) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that answers requests."""
-
-    @contextmanager
-    def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench, "requests") as load:
-            connect = {"do": "connect", "port": server.port, "path": "/hello", "count": CONNECTIONS}
-
-            def measure(requests: int) -> Sample:
-                # Anew each time: servers close connections that were idle while the others had their turn.
-                load.ask(connect | {"expected": {"message": "hello"}})
-                before = server.read_cpu()
-                answer = load.ask({"do": "ask", "requests": requests})
-                used = server.read_cpu() - before
-                return Sample(used / requests / CONNECTIONS * 1e6, answer)
-
-            measure(bench.scale(400, 200))
-            yield lambda: measure(bench.scale(800, 300))
-
-    return open_contender
-
-
-def open_streams(command: Command) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that publishes to event streams."""
-
-    @contextmanager
-    def open_contender(bench: Bench) -> Iterator[Measure]:
-        with run_server(bench, command) as server, open_load(bench, "streams") as load:
-            load.ask({"do": "connect", "port": server.port, "count": STREAMS})
-
-            def measure(events: int) -> Sample:
-                before = server.read_cpu()
-                answer = load.ask({"do": "publish", "events": events})
-                used = server.read_cpu() - before
-                return Sample(used / events / STREAMS * 1e6, answer)
-
-            measure(bench.scale(80, 40))
-            yield lambda: measure(bench.scale(160, 50))
-
-    return open_contender
-
-
+REQUESTS = Work(
+    program="requests",
+    connect={"path": "/hello", "count": CONNECTIONS, "expected": {"message": "hello"}},
+    question="ask",
+    amount="requests",
+    parts=CONNECTIONS,
+    first=(400, 200),
+    measured=(800, 300),
+    anew=True,
+)
+PUBLICATIONS = Work(
+    program="streams",
+    connect={"count": STREAMS},
+    question="publish",
+    amount="events",
+    parts=STREAMS,
+    first=(80, 40),
+    measured=(160, 50),
+)
 REQUEST_COMMANDS = {
     OURS: on_bundle("hello", make_routes(1)),
     STARLETTE: on_uvicorn("starlette_http:app"),
@@ -134,14 +110,14 @@ ROWS = (
         name="http",
         title="HTTP with a JSON answer, a request",
         unit="µs of CPU",
-        contenders=tuple(Contender(name, open_requests(command)) for name, command in REQUEST_COMMANDS.items()),
+        contenders=list_served(REQUEST_COMMANDS, REQUESTS),
         target=Target(STARLETTE, 0.70),
     ),
     Row(
         name=f"http-{ROUTES}",
         title=f"the same with {ROUTES} routes",
         unit="µs of CPU",
-        contenders=tuple(Contender(name, open_requests(command)) for name, command in ROUTES_COMMANDS.items()),
+        contenders=list_served(ROUTES_COMMANDS, REQUESTS),
         # Differences under 15 % come and go between two runs of the same.
         target=Target(ONE_ROUTE, 1.15),
     ),
@@ -149,7 +125,7 @@ ROWS = (
         name="sse",
         title=f"event to {STREAMS} streams, a stream",
         unit="µs of CPU",
-        contenders=tuple(Contender(name, open_streams(command)) for name, command in STREAM_COMMANDS.items()),
+        contenders=list_served(STREAM_COMMANDS, PUBLICATIONS),
         target=Target(H3, 0.40),
     ),
 )
