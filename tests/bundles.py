@@ -111,6 +111,34 @@ def run_bundle(
         yield server
 
 
+def run_refused(
+    output: Path,
+    *arguments: str,
+    python: Sequence[str | Path] = (sys.executable,),
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a bundle that refuses to start as it is set up, checks that it ends so, and gives what it says.
+
+    Args:
+        output: The folder that a build wrote.
+        arguments: What follows on the command line.
+        python: The interpreter, with its own flags.
+        environ: Variables beside those of the tests.
+    """
+    done = subprocess.run(
+        [*python, output / "server", "--port", "0", *arguments],
+        env=clean_environment() | dict(environ or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
 @contextmanager
 def run_server(
     command: Sequence[str | Path],

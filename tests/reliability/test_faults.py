@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from tests.conformance.processes import (
     run_replicas,
     run_workers,
 )
-from tests.reliability.load import LOAD_PATH, Listener, Publication, run_load
+from tests.reliability.load import LOAD_PATH, Listener, Load, Publication, run_load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("broker", BROKERS, indirect=True)]
 
@@ -108,19 +109,26 @@ async def test_broker_is_killed_and_comes_back(
     )
 
 
-async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
-    with run_workers(bundle, broker, tmp_path) as target:
+@asynccontextmanager
+async def run_calm_workers(bundle: Path, broker: RealBroker, folder: Path) -> AsyncIterator[tuple[Spread, Load]]:
+    """Runs workers under load, which runs undisturbed before the block and after it."""
+    with run_workers(bundle, broker, folder) as target:
         async with run_load(target) as load:
-            victim = target.processes[0]
             await asyncio.sleep(CALM)
-            killed = time.monotonic()
-            os.kill(int(victim), signal.SIGKILL)
-            await target.find_processes()
-            replaced = time.monotonic() - killed
-            assert victim not in target.processes
-            for _ in target.processes:
-                await hear_one(target, load.topic)
+            yield target, load
             await asyncio.sleep(CALM)
+
+
+async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
+    async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
+        victim = target.processes[0]
+        killed = time.monotonic()
+        os.kill(int(victim), signal.SIGKILL)
+        await target.find_processes()
+        replaced = time.monotonic() - killed
+        assert victim not in target.processes
+        for _ in target.processes:
+            await hear_one(target, load.topic)
 
     def is_healthy(publication: Publication, listener: Listener) -> bool:
         return listener.process != victim
@@ -137,28 +145,25 @@ async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path
 
 
 async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
-    with run_workers(bundle, broker, tmp_path) as target:
-        async with run_load(target) as load:
-            victim = target.processes[0]
-            await asyncio.sleep(CALM)
-            stopped = time.monotonic()
-            os.kill(int(victim), signal.SIGSTOP)
-            try:
-                answers = await asyncio.gather(*(target.request("GET", "/peers") for _ in range(20)))
-                await asyncio.sleep(stopped + HANGS - time.monotonic())
-            finally:
-                os.kill(int(victim), signal.SIGCONT)
-            resumed = time.monotonic()
-            own = [listener for listener in load.listeners if listener.process == victim]
+    async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
+        victim = target.processes[0]
+        stopped = time.monotonic()
+        os.kill(int(victim), signal.SIGSTOP)
+        try:
+            answers = await asyncio.gather(*(target.request("GET", "/peers") for _ in range(20)))
+            await asyncio.sleep(stopped + HANGS - time.monotonic())
+        finally:
+            os.kill(int(victim), signal.SIGCONT)
+        resumed = time.monotonic()
+        own = [listener for listener in load.listeners if listener.process == victim]
 
-            async def newest() -> float:
-                """Gives when the latest message was begun that all listeners of the victim have heard."""
-                heard = set.intersection(*(set(listener.heard) for listener in own))
-                return max(load.publications[key].begun for key in heard & load.publications.keys())
+        async def newest() -> float:
+            """Gives when the latest message was begun that all listeners of the victim have heard."""
+            heard = set.intersection(*(set(listener.heard) for listener in own))
+            return max(load.publications[key].begun for key in heard & load.publications.keys())
 
-            await poll(newest, lambda begun: begun > resumed)
-            caught_up = time.monotonic()
-            await asyncio.sleep(CALM)
+        await poll(newest, lambda begun: begun > resumed)
+        caught_up = time.monotonic()
 
     def is_healthy(publication: Publication, listener: Listener) -> bool:
         return victim not in (publication.process, listener.process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import sys
 import sysconfig
 import time
@@ -16,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
-from tests.bundles import PATIENCE, Server, build_project, clean_environment, run_bundle, write_files
+from tests.bundles import PATIENCE, Server, build_project, run_bundle, run_refused, write_files
 from tests.readme import find_table
 
 PROJECT = {
@@ -275,15 +274,8 @@ def test_metrics_without_their_package(bundle: Path, tmp_path: Path) -> None:
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if not entry.name.startswith("prometheus_client"):
             (packages / entry.name).symlink_to(entry)
-    done = subprocess.run(
-        [sys.executable, "-S", bundle / "server", "--port", "0"],
-        env=clean_environment() | {"PYTHONPATH": str(packages)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    without = {"PYTHONPATH": str(packages)}
+    assert run_refused(bundle, python=(sys.executable, "-S"), environ=without) == (
         "error: `metrics` is on, and the package `prometheus-client` is not installed.\n"
         "  hint: Build with `metrics = true`, which adds it to the requirements, or unset `NITRO_METRICS`.\n"
     )

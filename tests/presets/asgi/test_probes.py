@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.bundles import PATIENCE, Server, build_project, clean_environment, run_bundle, run_server, write_files
+from tests.bundles import PATIENCE, Server, build_project, run_bundle, run_refused, run_server, write_files
 
 # How long the server of these tests accepts after SIGTERM, in seconds.
 DELAY = 1.5
@@ -129,30 +128,14 @@ def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
     ],
 )
 def test_wrong_variable_of_a_running_bundle(bundle: Path, name: str, value: str, message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, bundle / "server", "--port", "0"],
-        env=clean_environment() | {name: value},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    assert run_refused(bundle, environ={name: value}) == (
         f"error: Wrong value for `{name}` in the environment: {message}.\n"
         "  hint: Correct the variable, or unset it to keep what the bundle was built with.\n"
     )
 
 
 def test_delay_that_leaves_no_time_to_stop(bundle: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, bundle / "server", "--port", "0"],
-        env=clean_environment() | {"NITRO_SERVER__DRAIN_DELAY": "6"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    assert run_refused(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": "6"}) == (
         "error: `server.drain_delay` leaves no time to stop: expected less than `server.grace`, 6, got 6.\n"
         "  hint: Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.\n"
     )
