@@ -43,18 +43,8 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_runtime_settings_are_what_the_runtime_has_by_default() -> None:
     settings = runtime_settings(NitroConfig())
-    assert sorted(settings) == [
-        "backplane",
-        "backplane_prefix",
-        "backplane_url",
-        "http",
-        "log",
-        "metrics",
-        "runtime_config",
-        "server",
-        "sse",
-        "websocket",
-    ]
+    # Not where the project stands on the machine that builds, nor what only a preset reads.
+    assert not settings.keys() & {"aws", "container", "dev", "handlers_dir", "include", "preset"}
     assert Settings.from_json(settings, environ={}) == Settings()
 
 
