@@ -47,6 +47,9 @@ class DirectSend(Protocol):
             ValueError: A field holds what would end it.
         """
 
+    def leave_unlogged(self) -> None:
+        """Leaves the answer, which MUST NOT have begun, out of the access log."""
+
     def open_stream(self, listener: StreamListener) -> bool:
         """Lets a body that has begun be written by `write_chunk`; false if it cannot be."""
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH, answer_internal
+from nitro_py.runtime.asgi.internal import LIVE_PATH, PROBES, READY_PATH, answer_internal
 from nitro_py.runtime.asgi.public import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.asgi.socket import serve_socket
 from nitro_py.runtime.backplane.registry import load_backplane
+from nitro_py.runtime.direct import find_direct
 from nitro_py.runtime.http import make_event, serve_http, strip_root
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.metrics.endpoint import turn_on_metrics
@@ -103,6 +104,10 @@ class Application:
         except HTTPError as error:
             answer = describe_error(error, development=False)
         if answer is not None:
+            direct = find_direct(scope, send) if path in PROBES and answer.status == 200 else None
+            if direct is not None:
+                # Platforms ask every few seconds, and only what went wrong is worth a line.
+                direct.leave_unlogged()
             await send_answer(answer, event, receive, send)
         else:
             await self._serve_project(path, scope, receive, send)

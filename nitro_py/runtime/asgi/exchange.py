@@ -7,13 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.runtime.asgi.fields import (
-    FAILED,
-    FAILED_FIELDS,
-    STATUS_LINES,
-    encode_checked,
-    encode_default,
-)
+from nitro_py.runtime.asgi.fields import FAILED, FAILED_FIELDS, STATUS_LINES, encode_checked, encode_default
 from nitro_py.runtime.direct import StreamListener
 
 if TYPE_CHECKING:
@@ -210,6 +204,10 @@ class Exchange:
         """Writes a framed chunk; see `DirectSend`."""
         if not self._disconnected and not self._complete:
             self._protocol.transport.write(chunk)
+
+    def leave_unlogged(self) -> None:
+        """Leaves the answer out of the access log; see `DirectSend`."""
+        self._scope = None
 
     def abort(self) -> None:
         """Drops the connection; see `DirectSend`."""

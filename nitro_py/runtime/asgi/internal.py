@@ -17,6 +17,7 @@ from nitro_py.runtime.metrics.endpoint import answer_scrape
 LIVE_PATH = "/_nitro/live"
 READY_PATH = "/_nitro/ready"
 HEALTH_PATH = "/_nitro/health"
+PROBES = frozenset({LIVE_PATH, READY_PATH, HEALTH_PATH})
 METRICS_PATH = "/_nitro/metrics"
 PUBLISH_PATH = "/_nitro/publish"
 PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
@@ -24,7 +25,7 @@ PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
 async def answer_internal(app: App, event: Event, path: str) -> Response | None:
     """Answers a request to one of the app's own paths; `None` for every other path."""
-    if path in (LIVE_PATH, READY_PATH, HEALTH_PATH):
+    if path in PROBES:
         return _probe(app, path)
     if path == METRICS_PATH:
         return answer_scrape(app, event)

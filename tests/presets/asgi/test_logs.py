@@ -103,6 +103,14 @@ def test_every_line_is_an_object_from_start_to_stop(server: Server) -> None:
     assert "Application shutdown complete." in messages
 
 
+def test_probe_that_succeeds_is_no_record(server: Server) -> None:
+    assert httpx.get(f"{server.url}/_nitro/ready").status_code == 200
+    assert httpx.get(f"{server.url}/items/7").status_code == 200
+    server.stop()
+    access = [record["path"] for record in read_records(server) if record["logger"] == "uvicorn.access"]
+    assert access == ["/items/7"]
+
+
 def test_request_id_is_taken_over(server: Server) -> None:
     id = "trace-1/2=3"
     answer = httpx.get(f"{server.url}/items/7", headers={"X-Request-ID": id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -82,6 +83,11 @@ def test_running_app_is_live_ready_and_well(server: Server) -> None:
     assert ask(server, "live") == (200, {"status": "live"})
     assert ask(server, "ready") == (200, {"status": "ready"})
     assert ask(server, "health") == (200, {"status": "ok"})
+    assert httpx.head(f"{server.url}/_nitro/ready").status_code == 200
+    assert httpx.get(f"{server.url}/_nitro/other").status_code == 404
+    server.stop()
+    # Nobody wants a line for each, every few seconds.
+    assert re.findall(r"/_nitro/\w+", server.read_log()) == ["/_nitro/other"]
 
 
 def test_stopping_app_is_not_ready_and_still_answers(server: Server) -> None:
@@ -98,7 +104,12 @@ def test_stopping_app_is_not_ready_and_still_answers(server: Server) -> None:
         pass
     assert caught.value.response.status_code == 503
     server.stop()
-    assert "Traceback" not in server.read_log()
+    log = server.read_log()
+    assert "Traceback" not in log
+    # Of the probes, the access log has those that went wrong.
+    assert '"GET /_nitro/ready HTTP/1.1" 503' in log
+    assert '"GET /_nitro/live' not in log
+    assert '"GET /hello HTTP/1.1" 200' in log
 
 
 def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
