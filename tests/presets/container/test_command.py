@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.commands import fail, make_project, run_nitropy, succeed
+from tests.cli.commands import NITROPY, fail, make_project, run_nitropy, succeed
 from tests.presets.container.layouts import PATH, make_base
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -120,14 +122,16 @@ def test_dependencies_are_the_bases_not_the_builds(tmp_path: Path) -> None:
     root = make_project(
         tmp_path / "app", {"nitro.toml": "experimental.websocket = true\ncontainer.image = 'a/b:1'\n"}
     )
-    links = {"usr/local/bin/python3": "python3.13", "lib/ld-musl-aarch64.so.1": ""}
+    # Another than the build's own.
+    minor = 12 if sys.version_info[:2] == (3, 13) else 13
+    links = {"usr/local/bin/python3": f"python3.{minor}", "lib/ld-musl-aarch64.so.1": ""}
     make_base(root / "base", links, architecture="arm64")
     shown = succeed(root, *OCI, "--base", "base")
-    assert "linux/arm64, Python 3.13, musl" in shown
+    assert f"linux/arm64, Python 3.{minor}, musl" in shown
     manifest, document, files = read_image(root / "image.tar")
     assert document["architecture"] == "arm64"
     names = set(list_layer(files, manifest["layers"][1]["digest"], tmp_path))
-    assert any(name.endswith(".cpython-313-aarch64-linux-musl.so") for name in names)
+    assert any(name.endswith(f".cpython-3{minor}-aarch64-linux-musl.so") for name in names)
     # Only the Python that runs it could have written it.
     assert not [name for name in names if name.endswith(".pyc")]
     assert "byte code" in shown
@@ -170,6 +174,19 @@ def test_failed_build_keeps_the_last_image(project: Path) -> None:
     )
     assert (project / "image.tar").read_bytes() == before
     assert not list(project.glob(".image.tar-*"))
+
+
+def test_no_room_for_the_work(project: Path) -> None:
+    before = (project / "image.tar").read_bytes()
+    # Files of the bundle are smaller than that, in blocks of 512 bytes, and layers are larger.
+    limited = f'ulimit -f 1000 && exec "{NITROPY}" {" ".join(OCI)} --base base'
+    done = subprocess.run(["sh", "-c", limited], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error: The image cannot be made in `" in done.stderr
+    assert done.stderr.count("File too large") == 1
+    assert "\n  hint: Make room there, or set `TMPDIR`" in done.stderr
+    assert (project / "image.tar").read_bytes() == before
 
 
 def test_options_are_in_the_help(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nitro_py.build.package import compile_modules
 from nitro_py.build.preset import ImageRequest
 from nitro_py.build.server_bundle import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
 from nitro_py.cli.output import format_size
+from nitro_py.errors import BuildError
 
 HOME = "/app"
 PLACE = f"{HOME}/{SERVER}"
@@ -37,14 +38,22 @@ def write_image(request: ImageRequest) -> Mapping[str, str]:
 
     Raises:
         UsageError: The base is none, or does not fit.
-        BuildError: A dependency cannot be installed, or the file cannot be written.
+        BuildError: A dependency cannot be installed, the file cannot be written, or there is no room for the work.
     """
     request.report(f"Checking the base image `{request.base.name}`")
-    with (
-        open_base(request.base, find_build_platform().architecture) as base,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        return _write(request, base, Path(folder))
+    try:
+        with (
+            open_base(request.base, find_build_platform().architecture) as base,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            return _write(request, base, Path(folder))
+    except OSError as error:
+        # What copies a folder lists every file that it could not copy.
+        reason = error.args[0][0][-1] if isinstance(error, shutil.Error) else error.strerror
+        raise BuildError(
+            f"The image cannot be made in `{tempfile.gettempdir()}`: {reason}.",
+            hint="Make room there, or set `TMPDIR` to a folder that has some; the bundle itself is written.",
+        ) from error
 
 
 def _write(request: ImageRequest, base: BaseImage, scratch: Path) -> Mapping[str, str]:
