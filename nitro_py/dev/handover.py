@@ -63,9 +63,10 @@ class DevHandover:
 
 
 def give_connection(outbox: socket.socket, descriptor: int) -> bool:
-    """Puts a connection into a socket that does not block; false means that it is full."""
+    """Puts a connection into a socket that does not block; false means that there is no room for it now."""
     try:
         socket.send_fds(outbox, [_MARK], [descriptor])
-    except BlockingIOError:
+    except OSError:
+        # Systems say so in several ways; Linux, for one, also limits how many are on their way (ETOOMANYREFS).
         return False
     return True

@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.bundles import write_files
-from tests.cli.commands import HELLO, make_project, serve_project
+from tests.cli.commands import FLAG, HELLO, make_project, serve_project
 from tests.dev.pages import PATIENCE, hear, wait_for, watch_page
 
 RELOADS = 6
+MANY = 400
 LONGEST_PAUSE = 0.6
 
 Connect = Callable[[], http.client.HTTPConnection]
@@ -85,7 +86,9 @@ def visiting(url: str) -> Iterator[Callable[[], list[set[str]]]]:
 
 
 def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
-    root = make_project(tmp_path / "project")
+    # A delay is for load balancers: here each reload would take as long.
+    delay = f"{FLAG}server.grace = 900.0\nserver.drain_delay = 600.0\n"
+    root = make_project(tmp_path / "project", {"nitro.toml": delay})
     words = ["hello", *(f"number {number}" for number in range(RELOADS))]
     with serve_project(root, "dev", "--port", "0") as server:
         wait_for(lambda: "Ready in" in server.read_log())
@@ -98,6 +101,23 @@ def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
             time.sleep(2 * LONGEST_PAUSE)
         for answers in results():
             assert words[-1] in answers <= {*words}
+
+
+def test_many_connections_go_over_at_once(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project")
+    with serve_project(root, "dev", "--port", "0") as server, ExitStack() as stack:
+        wait_for(lambda: "Ready in" in server.read_log())
+        kept = []
+        for _ in range(MANY):
+            connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)
+            connection.connect()
+            kept.append((stack.enter_context(closing(connection)), connection.sock))
+        with watch_page(server.url) as page:
+            write_files(root, {"handlers/api/hello.get.py": HELLO.replace('"hello"', '"changed"')})
+            assert hear(page) == {"type": "reload"}
+        for connection, first in kept:
+            assert ask(connection) == "changed"
+            assert connection.sock is first
 
 
 def test_connection_outlives_an_error_page(tmp_path: Path, unused_port: int) -> None:

@@ -108,7 +108,8 @@ class GracefulServer(uvicorn.Server):
         """Stops accepting, drains the app, lets it answer what it was asked, and stops it."""
         grace = self._app.begin_stop()
         self._announce_end()
-        if grace.patient:
+        # In development nobody sends clients elsewhere first, and a person waits.
+        if grace.patient and not self._app.development:
             await grace.sleep(self._app.settings.server.drain_delay)
         grace.begin_work()
         await self._stop_accepting(sockets or [])
