@@ -41,6 +41,51 @@ class StreamSubscriber(NamedTuple):
         self.stream.deliver(broadcast)
 
 
+class AsyncSource:
+    """Reads an async iterator.
+
+    Args:
+        chunks: The iterator.
+    """
+
+    def __init__(self, chunks: AsyncIterator[Any]) -> None:
+        self._chunks = chunks
+
+    async def read(self) -> Any:
+        """Gives the next item, or `END`."""
+        return await anext(self._chunks, END)
+
+    async def close(self) -> None:
+        """Lets a generator clean up."""
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
+
+class ThreadSource:
+    """Reads a plain iterator, which may block, in a thread.
+
+    Args:
+        chunks: The iterator.
+    """
+
+    def __init__(self, chunks: Iterator[Any]) -> None:
+        self._chunks = chunks
+        self._step: asyncio.Task[Any] | None = None
+
+    async def read(self) -> Any:
+        """Gives the next item, or `END`."""
+        self._step = asyncio.create_task(asyncio.to_thread(next, self._chunks, END))
+        # Nobody can stop a thread: its step goes on where the client has left, and ends before the generator does.
+        return await asyncio.shield(self._step)
+
+    async def close(self) -> None:
+        """Lets a generator clean up."""
+        if self._step is not None:
+            await asyncio.gather(self._step, return_exceptions=True)
+        if isinstance(self._chunks, Generator):
+            await asyncio.to_thread(self._chunks.close)
+
+
 async def send_pieces(
     content: EventStream | AsyncIterator[Any] | Iterator[Any],
     head: Callable[[], tuple[int | None, Headers]],
@@ -91,24 +136,21 @@ async def send_chunks(
     send: Send,
 ) -> None:
     """Sends the chunks of an iterator, text or bytes, until it ends or the client leaves."""
-    next_chunk = _reader(chunks)
+    source = AsyncSource(chunks) if isinstance(chunks, AsyncIterator) else ThreadSource(chunks)
     try:
         # The first chunk is taken before the start, so that an error in it can still become a 500, and a handler
         # that is a generator can still set status and header fields.
-        first = await next_chunk()
+        first = await source.read()
         status, headers = head()
         if "content-type" not in headers:
             text = isinstance(first, str)
             headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
         await _start(send, status or 200, headers)
         if event.method != "HEAD":
-            await _until_disconnect(_copy_chunks(first, next_chunk, send), receive)
+            await _until_disconnect(_copy_chunks(first, source.read, send), receive)
         await _end(send)
     finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
-        elif isinstance(chunks, Generator):
-            await asyncio.to_thread(chunks.close)
+        await source.close()
 
 
 async def _send_events(stream: EventStream, event: Event, receive: Receive, send: Send) -> None:
@@ -181,22 +223,6 @@ async def _cancel(task: asyncio.Future[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, OSError):
         await task
-
-
-def _reader(chunks: AsyncIterator[Any] | Iterator[Any]) -> Callable[[], Awaitable[Any]]:
-    if isinstance(chunks, AsyncIterator):
-        iterator = chunks
-
-        async def read() -> Any:
-            return await anext(iterator, END)
-
-        return read
-
-    async def read_in_thread() -> Any:
-        # A plain iterator may block.
-        return await asyncio.to_thread(next, chunks, END)
-
-    return read_in_thread
 
 
 async def _start(send: Send, status: int, headers: Headers) -> None:
