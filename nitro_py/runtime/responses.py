@@ -151,6 +151,8 @@ def check_head(status: int, headers: Headers, length: int | None) -> None:
     if "transfer-encoding" in headers:
         raise NitroError("The handler set `transfer-encoding`, which is the server's to say.")
     said = headers.getlist("content-length")
+    if len(said) > 1 or any(not (value.isascii() and value.isdigit()) for value in said):
+        raise NitroError(f"The handler set `content-length: {', '.join(said)}`: expected one number.")
     if said and length is not None and said != [str(length)]:
         raise NitroError(
             f"The handler set `content-length: {', '.join(said)}`, and its answer has {length} bytes.",
