@@ -92,7 +92,9 @@ def deploy(
         account = str(session.client("sts").get_caller_identity()["Account"])
         store = Store(session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account)
         key = f"{stack_name}/{hashlib.sha256(package).hexdigest()}.zip"
-        text = _CODE.sub(rf"\1 {json.dumps({'S3Bucket': store.bucket, 'S3Key': key})}", template)
+        place = json.dumps({"S3Bucket": store.bucket, "S3Key": key})
+        # Not as a template of the pattern's: names may hold backslashes.
+        text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
         before = find_stack(formation, stack_name)
         _check_status(stack_name, before)
         report("Working out the changes")
@@ -173,6 +175,9 @@ def _read_bundle(output: Path) -> tuple[bytes, str]:
             f"`{output}` holds no bundle for AWS: `{Path(error.filename).name}` is missing.",
             hint="Run `nitropy build --preset aws-lambda` first.",
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "Run `nitropy build --preset aws-lambda` again."
+        raise UsageError(f"The bundle in `{output}` cannot be read: {error}.", hint=hint) from error
     return package, template
 
 

@@ -78,6 +78,15 @@ def explain_errors() -> Iterator[None]:
         raise UsageError("There are no AWS credentials.", hint=_SIGN_IN) from error
     except exceptions.NoRegionError as error:
         raise UsageError("There is no AWS region.", hint="Pass `--region`, or set AWS_REGION.") from error
+    except (
+        exceptions.InvalidRegionError,
+        exceptions.ParamValidationError,
+        exceptions.ProfileNotFound,
+    ) as error:
+        raise UsageError(
+            f"AWS cannot be asked: {str(error).rstrip('.')}.",
+            hint="Correct `--region`, `--stack`, `--bucket` or AWS_PROFILE.",
+        ) from error
     except exceptions.ClientError as error:
         detail = error.response["Error"]
         hint = _SIGN_IN if detail["Code"] in _NO_CREDENTIALS else None

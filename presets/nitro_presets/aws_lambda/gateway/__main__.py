@@ -15,6 +15,7 @@ from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.server import CONCURRENCY, Gateway
 from nitro_py.errors import NitroError
 from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
+from nitro_py.runtime.asgi.launch import read_count
 from nitro_py.runtime.ports import bind_port
 
 # As in the stack, in seconds.
@@ -42,7 +43,10 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
     parser.add_argument("--port", type=int, default=3000, help="Port; 0 takes a free one.")
     parser.add_argument(
-        "--concurrency", type=int, default=CONCURRENCY, help="Processes of each function; calls beyond wait."
+        "--concurrency",
+        type=read_count,
+        default=CONCURRENCY,
+        help="Processes of each function; calls beyond wait.",
     )
     parser.add_argument(
         "--fault",

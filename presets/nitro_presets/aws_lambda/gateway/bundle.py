@@ -71,7 +71,12 @@ def read_bundle(output: Path) -> LocalBundle:
     except ValueError as error:
         raise NitroError(f"`nitro.json` is no JSON: {error}", file=str(file), hint=_BUILD) from None
     described = info.get("functions") if isinstance(info, dict) else None
-    bundle = LocalBundle((output / "server").resolve(), _read_functions(described or {}))
+    try:
+        functions = _read_functions(described or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"`functions` in `nitro.json` is broken: {type(error).__name__}: {error}."
+        raise NitroError(message, file=str(file), hint=_BUILD) from None
+    bundle = LocalBundle((output / "server").resolve(), functions)
     if not bundle.functions or not bundle.bootstrap.is_file():
         raise UsageError(f"The bundle in `{output}` is not one of the preset `aws-lambda`.", hint=_BUILD)
     return bundle

@@ -54,7 +54,7 @@ async def test_command_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypat
         assert "[http 1] hello nitro_http.handler" in rest
 
 
-def fail(*arguments: str, **environment: str) -> str:
+def fail(*arguments: str) -> str:
     """Runs the command in vain, and gives what it says."""
     failed = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert failed.returncode == 2
@@ -66,6 +66,9 @@ def test_command_says_what_is_wrong(tmp_path: Path) -> None:
     write_bundle(tmp_path / "output", http={})
     assert "There is no bundle in" in fail(str(tmp_path))
     assert "There is no fault `x`" in fail(str(tmp_path / "output"), "--port", "0", "--fault", "x=1")
+    for count in ("0", "-1", "x"):
+        said = fail(str(tmp_path / "output"), "--port", "0", f"--concurrency={count}")
+        assert f"argument --concurrency: expected a number from 1 on, got `{count}`" in said
 
 
 def test_bundle_of_another_preset_is_refused(tmp_path: Path) -> None:
@@ -78,6 +81,11 @@ def test_broken_bundle_is_named(tmp_path: Path) -> None:
     (tmp_path / "nitro.json").write_text("{")
     with pytest.raises(NitroError, match=r"`nitro\.json` is no JSON"):
         read_bundle(tmp_path)
+    broken: list[object] = [1, ["http"], {"http": 1}, {"http": {}}, {"http": {"handler": "a.b", "memory": "much"}}]
+    for functions in broken:
+        (tmp_path / "nitro.json").write_text(json.dumps({"functions": functions}))
+        with pytest.raises(NitroError, match=r"`functions` in `nitro\.json` is broken"):
+            read_bundle(tmp_path)
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -175,6 +176,22 @@ def test_bucket_that_is_not_there_is_an_error(output: Path) -> None:
 def test_folder_without_a_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no bundle for AWS: `function.zip` is missing"):
         Console().deploy(tmp_path / "other", "none")
+
+
+def test_broken_bundle_is_an_error(output: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(output, broken)
+    (broken / "template.yaml").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"cannot be read: 'utf-8' codec"):
+        Console().deploy(broken, "none")
+
+
+def test_value_that_aws_cannot_take_is_an_error(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"AWS cannot be asked: Provided region_name 'x y'"):
+        Console().deploy(output, "none", region="x y")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(UsageError, match=r"AWS cannot be asked: The config profile \(nobody\) could not be found"):
+        Console().deploy(output, "none")
 
 
 def test_missing_credentials_are_an_error(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
