@@ -1,4 +1,4 @@
-"""Reading the README as a newcomer does: its blocks, the files they belong in, its tables."""
+"""Reading the README and its further pages as a newcomer does: blocks, the files they belong in, tables."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Block:
     file: str | None
 
 
-def read_readme() -> str:
-    """Gives the README's text."""
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def read_readme(file: str = "README.md") -> str:
+    """Gives the text of the README, or of another page."""
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
-def find_blocks(language: str) -> list[Block]:
+def find_blocks(language: str, file: str = "README.md") -> list[Block]:
     """Finds the blocks of a language, in order."""
-    text = read_readme()
+    text = read_readme(file)
     blocks = []
     for match in FENCE.finditer(text):
         paragraph = text[: match.start()].rstrip().rpartition("\n\n")[2]
@@ -43,9 +43,9 @@ def find_blocks(language: str) -> list[Block]:
     return blocks
 
 
-def find_table(heading: str) -> list[list[str]]:
+def find_table(heading: str, file: str = "README.md") -> list[list[str]]:
     """Finds the table whose first cell of the head is `heading`, and gives its rows without the head."""
-    lines = read_readme().splitlines()
+    lines = read_readme(file).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|") and _cells(line)[0] == heading)
     rows = []
     for line in lines[start + 2 :]:

@@ -8,6 +8,7 @@ from nitro_py.build.preset import collect_package
 
 # What stands on the build side of the wall, and never travels.
 BUILD_SIDE = frozenset({"build", "cli", "dev", "testing"})
+GUIDE = "README.md"
 
 
 def collect_runtime(preset_package: str, *modules: str) -> dict[str, bytes]:
@@ -21,7 +22,8 @@ def collect_runtime(preset_package: str, *modules: str) -> dict[str, bytes]:
         Path below the bundle's import root → bytes.
     """
     names = sorted(entry.name for entry in files("nitro_py").iterdir())
-    shipped = tuple(name for name in names if name not in BUILD_SIDE and not name.startswith("__pycache__"))
+    left = BUILD_SIDE | {GUIDE, "__pycache__"}
+    shipped = tuple(name for name in names if name not in left)
     collected = collect_package("nitro_py", only=shipped)
     parent, _, _ = preset_package.rpartition(".")
     if parent:

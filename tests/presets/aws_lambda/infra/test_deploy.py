@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import botocore.client  # type: ignore[import-untyped]
 import pytest
 
 from nitro_presets.aws_lambda.deploy import DeployResult, deploy
@@ -17,14 +19,20 @@ from nitro_presets.aws_lambda.stack import Change
 from nitro_presets.aws_lambda.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
+from tests.checkout import ROOT
 from tests.presets.aws_lambda.infra.stacks import OPTIONS, read_template, render_stack
 from tests.presets.aws_lambda.store.database import run_database
+from tests.readme import find_table
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 # Not ordered: moto gives FIFO queues no name.
 STACK = OPTIONS["websocket+function-url+streaming+cloudfront"]
 KEPT = f"nitro-{ACCOUNT}-{REGION}"
+# Where the permission is not named as the call is.
+PERMISSIONS = {"s3:HeadBucket": "s3:ListBucket", "apigateway:GetAccount": "apigateway:GET"}
+# CloudFormation reads the package with the caller's permissions.
+IMPLIED = {"s3:GetObject"}
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +248,29 @@ def test_refusal_of_aws_is_an_error_that_quotes_it(output: Path) -> None:
     (output / "template.yaml").write_text(template, encoding="utf-8")
     with pytest.raises(NitroError, match=r"AWS refuses `ExecuteChangeSet`: InvalidParameterValue: Queue name"):
         Console().deploy(output, "refused-queue")
+
+
+def test_calls_of_a_deployment_are_named(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = set()
+    really = botocore.client.BaseClient._make_api_call
+
+    def call(client: Any, operation: str, parameters: Any) -> Any:
+        name = f"{client.meta.service_model.service_name}:{operation}"
+        called.add(PERMISSIONS.get(name, name))
+        return really(client, operation, parameters)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", call)
+    for dry_run in (True, False):
+        # In a region where no bucket is kept yet.
+        Console().deploy(output, "permitted", region="eu-west-1", dry_run=dry_run)
+    named = set(
+        re.findall(r"`(\w+:\w+)`", " ".join(row[0] for row in find_table("permission", "infra/README.md")))
+    )
+    assert named == called | IMPLIED
+
+
+def test_services_of_the_stack_are_named() -> None:
+    templates = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "infra/aws").glob("*.yaml"))
+    used = {service.lower().removesuffix("v2") for service in re.findall(r"Type: AWS::(\w+)::", templates)}
+    (row,) = [row[0] for row in find_table("permission", "infra/README.md") if row[0].startswith("create")]
+    assert set(re.findall(r"`(\w+)`", row)) == used
