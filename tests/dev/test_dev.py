@@ -93,7 +93,8 @@ def test_failed_build_keeps_the_last_good_app(root: Path, dev: Server) -> None:
         assert "error: `handlers/api/hello.get.py` is not valid Python" in dev.read_log()
         write_files(root, {"handlers/api/hello.get.py": HELLO})
         assert hear(page) == {"type": "reload"}
-    assert "All is well again" in dev.read_log()
+    # It is said once the pages have been told.
+    wait_for(lambda: "All is well again" in dev.read_log())
 
 
 def test_app_that_cannot_start_keeps_the_last_good_one(root: Path, dev: Server) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.dev.watch import ProjectWatch
+from nitro_py.dev.watch import ProjectWatch, stop_task
 from tests.bundles import write_files
 
 
@@ -58,12 +58,22 @@ async def test_new_folder_is_watched(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_folder_that_was_made_anew_is_watched(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"handlers/a.py": ""})
+    seen: set[str] = set()
+
+    async def collect(changes: AsyncIterator[set[str]]) -> None:
+        async for changed in changes:
+            seen.update(changed)
+
     async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
         assert await next_change(changes) == set()
+        collecting = asyncio.create_task(collect(changes))
         shutil.rmtree(root / "handlers")
         write_files(root, {"handlers/a.py": ""})
-        await next_change(changes)
-        await asyncio.sleep(0.3)
-        write_files(root, {"handlers/b.py": ""})
-        while "handlers/b.py" not in await next_change(changes):
-            pass
+        try:
+            async with asyncio.timeout(10):
+                # Again and again: the new watch begins at some time after what it is made for.
+                while "handlers/b.py" not in seen:
+                    write_files(root, {"handlers/b.py": ""})
+                    await asyncio.sleep(0.1)
+        finally:
+            await stop_task(collecting)
