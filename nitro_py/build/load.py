@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nitro_py.build.scan import Scan
+from nitro_py.build.tree import read_file
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Route
 
@@ -33,7 +34,7 @@ def load_routes(root: Path, scan: Scan) -> tuple[Route, ...]:
         The routes, sorted by path and file.
 
     Raises:
-        BuildError: A file cannot be imported, or does not define exactly one handler.
+        BuildError: A file cannot be read or imported, or does not define exactly one handler.
     """
     files = [route.file for route in scan.routes]
     findings = _ask_child(root, {"routes": files, "middleware": scan.middleware, "plugins": scan.plugins})
@@ -41,7 +42,7 @@ def load_routes(root: Path, scan: Scan) -> tuple[Route, ...]:
     routes = []
     for item in scan.routes:
         found = findings[item.file]["found"]
-        digest = hashlib.sha256((root / item.file).read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_file(root, item.file)).hexdigest()
         routes.append(
             Route(
                 path=item.path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.exclude import travels
-from nitro_py.build.tree import walk_files
+from nitro_py.build.tree import read_file, walk_files
 from nitro_py.errors import BuildError
 
 
@@ -35,5 +35,5 @@ def collect_public(root: Path, public_dir: str) -> dict[str, bytes]:
                 file=str(path),
                 hint="Copy the file into the folder, or remove the link.",
             )
-        found[str(path.relative_to(folder))] = real.read_bytes()
+        found[str(path.relative_to(folder))] = read_file(root, path)
     return found

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from nitro_py.build.dependencies import find_distributions
 from nitro_py.build.exclude import travels
 from nitro_py.build.imports import Import, find_imports
-from nitro_py.build.tree import check_link, match_globs, walk_files
+from nitro_py.build.tree import check_link, match_globs, read_file, walk_files
 from nitro_py.errors import BuildError
 
 # Where a project keeps its packages; in a bundle all of them stand at the top.
@@ -81,7 +81,7 @@ def collect_sources(
     if entries is None:
         entries = [path for path in collector.places if PurePosixPath(path).is_relative_to(handlers)]
     collector.follow(entries)
-    files = {path: (root / place).read_bytes() for path, place in sorted(collector.places.items())}
+    files = {path: read_file(root, place) for path, place in sorted(collector.places.items())}
     return Sources(files, frozenset(collector.imports))
 
 
@@ -132,7 +132,7 @@ class _Collector:
         while self._queue:
             path = self._queue.pop()
             place = self.places[path]
-            for item in find_imports((self.root / place).read_bytes(), str(place)):
+            for item in find_imports(read_file(self.root, place), str(place)):
                 self._resolve(item, PurePosixPath(path))
 
     def _add(self, path: PurePosixPath, base: PurePosixPath) -> None:

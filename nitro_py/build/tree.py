@@ -64,6 +64,23 @@ def check_link(base: Path, relative: PurePosixPath) -> Path:
     return real
 
 
+def read_file(root: Path, relative: PurePosixPath | str) -> bytes:
+    """Reads a file of the project.
+
+    Args:
+        root: The project's folder.
+        relative: The file, relative to it.
+
+    Raises:
+        BuildError: It may not be read, or has gone since it was found.
+    """
+    try:
+        return (root / relative).read_bytes()
+    except OSError as error:
+        message = f"`{relative}` cannot be read: {error.strerror}."
+        raise BuildError(message, file=str(relative), hint="Make it a file that you may read.") from error
+
+
 def match_globs(relative: PurePosixPath, globs: Iterable[str]) -> bool:
     """Tells whether a glob matches a path or a folder above it.
 

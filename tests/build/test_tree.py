@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from nitro_py.build.tree import match_globs, walk_files
+from nitro_py.build.tree import match_globs, read_file, walk_files
 from nitro_py.errors import BuildError
 from tests.build.project_files import write_files
 
@@ -78,3 +78,13 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
 )
 def test_globs(path: str, glob: str, matches: bool) -> None:
     assert match_globs(PurePosixPath(path), [glob]) is matches
+
+
+@pytest.mark.parametrize(("name", "reason"), [("gone", "No such file or directory"), ("folder", "Is a directory")])
+def test_file_that_cannot_be_read(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BuildError) as caught:
+        read_file(tmp_path, name)
+    assert str(caught.value) == (
+        f"`{name}` cannot be read: {reason}.\n  at {name}\n  hint: Make it a file that you may read."
+    )
