@@ -71,6 +71,11 @@ class WebSocketHandler(NamedTuple):
         """The names of the hooks that are there."""
         return tuple(name for name in HOOK_NAMES if getattr(self, name) is not None)
 
+    async def call_open(self, peer: Peer) -> None:
+        """Calls the open hook."""
+        if self.open is not None:
+            await settle(self.open(peer))
+
     async def call_close(self, peer: Peer, details: CloseDetails) -> None:
         """Calls the close hook with as many arguments as it takes."""
         if self.close is not None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import CoroutineType
-from typing import Any, Protocol
+from functools import partial
+from types import CoroutineType, coroutine
+from typing import Any, Protocol, cast
 
 from nitro_py.encoding import Frame
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.eager import find_starter
-from nitro_py.runtime.hooks import fail_with, finish_hook, isolate
+from nitro_py.runtime.eager import READY, Driver, Hooks, find_starter
+from nitro_py.runtime.hooks import fail_with, finish_hook
 from nitro_py.runtime.subject import Subject
-from nitro_py.websocket import CloseDetails, WebSocketHandler
+from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, settle
 
 
 class Membership(Protocol):
@@ -28,8 +29,8 @@ class Membership(Protocol):
         """Forgets a peer."""
 
 
-# Calls a hook, and gives what is left to await of it.
-Step = Callable[..., Awaitable[None] | None]
+# Reads a message into what the hook is called with.
+Read = Callable[[Frame, Peer], Any]
 
 
 class Connection:
@@ -55,15 +56,14 @@ class Connection:
         "_counters",
         "_deaf",
         "_details",
+        "_driver",
         "_ended",
         "_finished",
         "_gone",
         "_handler",
         "_hub",
         "_max_queue",
-        "_message",
         "_queue",
-        "_read",
         "_route",
         "_starter",
         "_task",
@@ -90,8 +90,8 @@ class Connection:
         self._handler = handler
         self.subject: Subject = (peer, route)
         self._starter = find_starter()
-        self._message = isolate(handler.message or _ignore, self.subject)
-        self._read: Callable[[Frame, Peer], Any] = Message if handler.message_model is None else handler.read
+        # Runs the message hooks; made with the first message, as many connections have none.
+        self._driver: Driver | None = None
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
@@ -114,11 +114,9 @@ class Connection:
         """Announces the peer and runs its open hook."""
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
-        if self._handler.open is None:
-            return
-        self._busy = True
-        rest = self._call(isolate(self._handler.open, self.subject), self.peer)
-        self._go_on_with(None if rest is None else self._starter.start(self.go_on(rest)))
+        if self._handler.open is not None:
+            self._busy = True
+            self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
 
     def feed(self, data: Frame) -> bool:
         """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
@@ -126,14 +124,8 @@ class Connection:
         if self._busy or self._deaf:
             return self._deaf or self._enqueue(data)
         self._busy = True
-        task: asyncio.Task[None] | None = None
         try:
-            # Every call less counts here: this is what a message costs beside its hook.
-            rest = self._message(self.peer, self._read(data, self.peer))
-            if type(rest) is CoroutineType:
-                task = self._starter.begin(rest, self)
-            elif rest is not None:
-                task = self._starter.start(self.go_on(rest))
+            task = (self._driver or self._drive()).begin(data)
         except (Exception, asyncio.CancelledError) as error:
             task = self._starter.start(self.go_on(fail_with(error)))
         if task is None and not self._queue and self._details is None:
@@ -192,10 +184,10 @@ class Connection:
                 if self._queue:
                     data = self._queue.popleft()
                     self._make_room()
-                    rest = self._call(self._call_message, data)
+                    rest = (self._driver or self._drive()).run(data)
                 elif self._details is not None and not self._closed:
                     self._closed = True
-                    rest = self._call(self._handler.call_close, self.peer, self._details)
+                    rest = self._handler.call_close(self.peer, self._details)
                 else:
                     break
         except asyncio.CancelledError:
@@ -209,14 +201,13 @@ class Connection:
         if self._closed:
             self._end()
 
-    def _call(self, step: Step, *arguments: Any) -> Awaitable[None] | None:
-        try:
-            return step(*arguments)
-        except (Exception, asyncio.CancelledError) as error:
-            return fail_with(error)
-
-    def _call_message(self, data: Frame) -> Awaitable[None] | None:
-        return self._message(self.peer, self._read(data, self.peer))
+    def _drive(self) -> Driver:
+        handler = self._handler
+        assert handler.message is not None
+        read: Read = Message if handler.message_model is None else handler.read
+        make = cast(Callable[[], Hooks], partial(_call_hooks, handler.message, read, self.peer))
+        self._driver = Driver(self._starter, self, make)
+        return self._driver
 
     def _enqueue(self, data: Frame) -> bool:
         if self._queue is None:
@@ -238,6 +229,8 @@ class Connection:
 
     def _end(self) -> None:
         self._ended = True
+        # It knows this connection, too: without it nothing is left for the garbage collection.
+        self._driver = None
         if self._finished is not None:
             self._finished.set()
         self._leave()
@@ -247,5 +240,13 @@ class Connection:
             self.on_end(self)
 
 
-def _ignore(peer: Peer, message: Any) -> None:
-    """Stands where there is no message hook."""
+@coroutine
+def _call_hooks(hook: MessageHook, read: Read, peer: Peer) -> Hooks:
+    """Calls a message hook with all that it is sent; every call less counts, as this is what a message costs."""
+    while True:
+        data = yield READY
+        rest: Any = hook(peer, read(data, peer))
+        if type(rest) is CoroutineType:
+            yield from rest  # type: ignore[misc]  # mypy knows coroutines by another name.
+        elif rest is not None:
+            yield from settle(rest)

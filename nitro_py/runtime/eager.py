@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
-from functools import partial
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from nitro_py.runtime.subject import Subject, current_subject
 
 Work = Coroutine[Any, Any, None]
+
+# What hooks yield where they are ready for the next call, beside the futures that they wait for.
+READY: Final = object()
+# Runs a hook with each value that it is sent, one after the other: it yields `READY` before each, and never ends.
+Hooks = Generator[object, Any, None]
 
 
 class Owner(Protocol):
@@ -26,24 +30,17 @@ class Owner(Protocol):
 
 
 class Starter:
-    """Begins hooks at once, each in a task: the eager tasks of Python 3.12, and on 3.11 a task that stands by.
-
-    There, a hook that waits for nothing costs no task: it runs with the one that stands by as the current task and
-    in its context, so that `asyncio.timeout`, `TaskGroup` and `current_task` work in it. Once a hook has to wait,
-    that task is its own and another stands by; and so it is when a hook has changed the context, because what one
-    peer's hook sets no other shall see.
-
-    `_enter_task` and `_leave_task` are what asyncio documents for tasks of third parties ("Extending asyncio").
+    """Gives a loop's hooks a task: at once, or once they have to wait.
 
     Args:
         loop: The event loop.
     """
 
-    __slots__ = ("_standby", "loop")
+    __slots__ = ("loop", "standby")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._standby: Standby | None = None
+        self.standby: Standby | None = None
 
     def start(self, work: Work) -> asyncio.Task[None] | None:
         """Runs work in a task of its own, at once where Python can; `None` if it has ended."""
@@ -52,52 +49,109 @@ class Starter:
             return None if task.done() else task
         return self.loop.create_task(work)
 
-    def begin(self, hook: Work, owner: Owner) -> asyncio.Task[None] | None:
-        """Runs a hook as far as it goes.
+    def renew(self) -> None:
+        """Lets a task stand by for the next hook, unless this is in one, whose context it would have."""
+        if (self.standby is None or self.standby.used) and asyncio.current_task(self.loop) is None:
+            self.standby = Standby(self.loop)
+
+
+class Driver:
+    """Runs an owner's hooks, each as far as it goes without waiting.
+
+    One that waits for nothing costs no task: it runs with the one that stands by as the current task, so that
+    `asyncio.timeout`, `TaskGroup` and `current_task` work in it. Once a hook has to wait that task is its own, and
+    another stands by. All run in one context, which is made anew when a hook has changed it or had to wait: what
+    one sets no other shall see.
+
+    `_enter_task` and `_leave_task` are what asyncio documents for tasks of third parties ("Extending asyncio").
+
+    Args:
+        starter: Gives tasks.
+        owner: What goes on with a hook in its task, if it has to wait.
+        make: Makes what runs the hooks.
+    """
+
+    __slots__ = ("_before", "_context", "_hooks", "_make", "_owner", "_run", "_send", "_starter")
+
+    def __init__(self, starter: Starter, owner: Owner, make: Callable[[], Hooks]) -> None:
+        self._starter = starter
+        self._owner = owner
+        self._make = make
+        self._renew()
+
+    def begin(self, value: object) -> asyncio.Task[None] | None:
+        """Calls a hook at once, and runs it as far as it goes.
 
         Args:
-            hook: The hook, called and not yet awaited.
-            owner: What goes on with it in the task, if it has to wait.
+            value: What it is called with.
 
         Returns:
-            The task; `None` if the hook has ended.
+            The task that it goes on in; `None` if it has ended.
 
         Raises:
             BaseException: What a hook that needed no task has raised.
         """
-        standby = self._standby
+        starter = self._starter
+        standby = starter.standby
         if standby is None or not standby.parked:
-            self._renew()
-            return self.start(owner.go_on(hook))
-        task, context = standby.task, standby.context
+            starter.renew()
+            return starter.start(self._owner.go_on(self.run(value)))
         try:
-            _enter_task(self.loop, task)
+            _enter_task(starter.loop, standby.task)
         except RuntimeError:
             # This is within another task, and no two can run at a time.
-            return self.start(owner.go_on(hook))
-        context.run(current_subject.set, owner.subject)
-        before = context.copy()
+            return starter.start(self._owner.go_on(self.run(value)))
         try:
-            left = context.run(hook.send, None)
-        except StopIteration:
-            # Contexts that share their variables are found equal without a look at them. And a hook may have asked
-            # for an end that it did not wait for, and which no other shall meet.
-            if context != before or task.cancelling():
-                standby.use_up(None)
-            return None
+            left = self._run(self._send, value)
         except BaseException:
             standby.use_up(None)
+            self._renew()
             raise
         finally:
-            _leave_task(self.loop, task)
-        standby.use_up(owner.go_on(_resume(hook, left)))
-        return task
+            _leave_task(starter.loop, standby.task)
+        if left is not READY:
+            standby.use_up(self._owner.go_on(self._finish(left)))
+            return standby.task
+        if standby.task.cancelling():
+            # The hook has asked for an end that it did not wait for, and which no other shall meet.
+            standby.use_up(None)
+        # Contexts that share their variables are found equal without a look at them.
+        if self._context != self._before:
+            self._renew()
+        return None
+
+    async def run(self, value: object) -> None:
+        """Calls a hook within a task that the owner has, and awaits it."""
+        try:
+            left = self._run(self._send, value)
+        except BaseException:
+            self._renew()
+            raise
+        await self._finish(left)
+
+    @coroutine
+    def _finish(self, left: object) -> Generator[object, object, None]:
+        """Awaits what is left of a hook whose first step gave what it waits for."""
+        try:
+            while left is not READY:
+                try:
+                    value = yield left
+                except BaseException as error:
+                    left = self._run(self._hooks.throw, error)
+                else:
+                    left = self._run(self._send, value)
+        finally:
+            self._renew()
 
     def _renew(self) -> None:
-        """Lets a task stand by for the next hook, unless this is in one, whose context it would have."""
-        if sys.version_info < (3, 12) and asyncio.current_task(self.loop) is None:
-            if self._standby is None or self._standby.used:
-                self._standby = Standby(self.loop)
+        context = copy_context()
+        context.run(current_subject.set, self._owner.subject)
+        self._context = context
+        self._before = context.copy()
+        self._hooks = self._make()
+        self._run = context.run
+        self._send = self._hooks.send
+        context.run(next, self._hooks)
 
 
 class Standby:
@@ -107,14 +161,13 @@ class Standby:
         loop: The event loop.
     """
 
-    __slots__ = ("_wake", "_work", "context", "parked", "task", "used")
+    __slots__ = ("_wake", "_work", "parked", "task", "used")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # Whether a hook can begin here, and whether none can any more; the task itself must have begun.
         self.parked = False
         self.used = False
-        self.context = copy_context()
-        self.task = loop.create_task(self._stand_by(), context=self.context)
+        self.task = loop.create_task(self._stand_by())
         self._wake = loop.create_future()
         self._work: Work | None = None
 
@@ -141,22 +194,6 @@ class Standby:
             self.task.cancel()
         if self._work is not None:
             await self._work
-
-
-@coroutine
-def _resume(hook: Work, left: object) -> Generator[object, object, None]:
-    """Awaits what is left of a hook whose first step gave what it waits for."""
-    while True:
-        try:
-            value = yield left
-        except BaseException as error:
-            resume = partial(hook.throw, error)
-        else:
-            resume = partial(hook.send, value)
-        try:
-            left = resume()
-        except StopIteration:
-            return
 
 
 def find_starter() -> Starter:

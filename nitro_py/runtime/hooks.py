@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
-from functools import partial
-from typing import Any
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
-from nitro_py.functions import is_awaitable, is_coroutine_function
 from nitro_py.peer import Peer
-from nitro_py.runtime.subject import Subject, current_subject, enter_subject
+from nitro_py.runtime.subject import enter_subject
 from nitro_py.websocket import WebSocketHandler, settle
 
 logger = logging.getLogger("nitro_py.websocket")
@@ -56,25 +52,6 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
         await _fail(failure, handler, peer, route)
         return False
     return True
-
-
-def isolate(hook: Callable[..., Any], subject: Subject) -> Callable[..., Awaitable[None] | None]:
-    """Makes a hook callable from anywhere: the context variables that it sets are its own.
-
-    An async hook has the context of the task that awaits it; any other is called in a copy of the caller's.
-
-    Args:
-        hook: The hook.
-        subject: Whose it is, for the log.
-    """
-    return hook if is_coroutine_function(hook) else partial(_call_isolated, hook, subject)
-
-
-def _call_isolated(hook: Callable[..., Any], subject: Subject, *arguments: object) -> Awaitable[None] | None:
-    context = copy_context()
-    context.run(current_subject.set, subject)
-    result = context.run(hook, *arguments)
-    return result if result is not None and is_awaitable(result) else None
 
 
 async def fail_with(error: BaseException) -> None:

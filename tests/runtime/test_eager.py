@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from types import coroutine
 from typing import Any, cast
 
 import pytest
 
-from nitro_py.runtime.eager import Starter
+from nitro_py.runtime.eager import READY, Driver, Hooks, Starter
 from nitro_py.runtime.subject import Subject, describe_subject, enter_subject
 
 pytestmark = pytest.mark.anyio
@@ -46,18 +47,33 @@ class Owner:
 Begin = Callable[..., Any]
 
 
+@coroutine
+def await_each() -> Hooks:
+    """Awaits each coroutine that it is sent."""
+    while True:
+        yield from (yield READY)
+
+
+def drive(starter: Starter, owner: Any) -> Driver:
+    """Makes an owner's driver, whose hooks are coroutines that were called already."""
+    return Driver(starter, owner, cast(Callable[[], Hooks], await_each))
+
+
 @asynccontextmanager
 async def open_starter() -> AsyncIterator[Begin]:
     """Gives what begins a hook from a callback of the loop, as the transport does, and returns what came of it."""
     loop = asyncio.get_running_loop()
     starter = Starter(loop)
+    nobody = Owner()
+    drivers: dict[object, Driver] = {}
 
-    async def begin(hook: Any, owner: Any = None) -> Any:
+    async def begin(hook: Any, owner: Any = nobody) -> Any:
         came: asyncio.Future[Any] = loop.create_future()
+        driver = drivers[owner] if owner in drivers else drivers.setdefault(owner, drive(starter, owner))
 
         def call() -> None:
             try:
-                came.set_result(starter.begin(hook, owner or Owner()))
+                came.set_result(driver.begin(hook))
             except Exception as error:
                 came.set_exception(error)
 
@@ -234,6 +250,33 @@ async def test_error_of_a_first_step_comes_out_or_goes_on() -> None:
         assert await begin(asyncio.sleep(0), Owner()) is not None
 
 
+async def test_one_driver_runs_hooks_however_those_before_have_ended() -> None:
+    owner = Owner()
+
+    async def hook(wait: bool, fail: bool) -> None:
+        if wait:
+            await asyncio.sleep(0)
+        who.set("somebody")
+        if fail:
+            raise LookupError("broken")
+
+    async def next_hook(wait: bool) -> None:
+        if wait:
+            await asyncio.sleep(0)
+        seen.append((who.get(), describe_subject()))
+
+    seen: list[object] = []
+    async with open_starter() as begin:
+        for wait in (True, False):
+            for fail in (True, False):
+                for next_waits in (True, False):
+                    for call in (hook(wait, fail), next_hook(next_waits)):
+                        with suppress(LookupError):
+                            task = await begin(call, owner)
+                            await asyncio.sleep(0 if task is None else 0.01)
+    assert seen == [("nobody", {"peer_id": "1", "route": "/chat"})] * 8
+
+
 async def test_hook_within_a_task_is_a_task_of_its_own() -> None:
     owner = Owner()
     inside: list[object] = []
@@ -242,9 +285,9 @@ async def test_hook_within_a_task_is_a_task_of_its_own() -> None:
         inside.append(asyncio.current_task())
 
     async with open_starter():
-        starter = Starter(asyncio.get_running_loop())
+        driver = drive(Starter(asyncio.get_running_loop()), owner)
         for _ in range(2):
-            starter.begin(hook(), owner)
+            driver.begin(hook())
             await asyncio.sleep(0.01)
     assert owner.ends == ["well", "well"]
     assert asyncio.current_task() not in inside
