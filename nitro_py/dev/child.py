@@ -23,6 +23,7 @@ from typing import IO, Any
 from nitro_py.dev.front import Front
 from nitro_py.dev.handover import DevHandover
 from nitro_py.dev.live_reload import Door, LiveReload
+from nitro_py.dev.origin import name_project_files
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.asgi.server import serve
@@ -83,12 +84,13 @@ class DevApplication(Application):
 
 
 def main() -> None:
-    """Serves the app until the parent, or its end, stops it."""
+    """Serves the app until the parent, or its end, stops it; the project's folder is the current one."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
     heard, told = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
     order = Order(**json.loads(heard.readline()))
     folder = Path(order.folder)
+    name_project_files(folder, Path.cwd())
     application = DevApplication(App(folder, read_manifest(folder)), told)
     live_reload = LiveReload(Door(**order.door)) if order.door else None
     inbox, outbox = socket.socket(fileno=order.inbox), socket.socket(fileno=order.outbox)

@@ -97,6 +97,22 @@ def test_failed_build_keeps_the_last_good_app(root: Path, dev: Server) -> None:
     wait_for(lambda: "All is well again" in dev.read_log())
 
 
+def test_traceback_names_the_files_of_the_project(root: Path, dev: Server) -> None:
+    helper = "def divide():\n    return 1 / 0\n"
+    route = "from nitro_py import define_handler\nfrom . import _helper\n\n@define_handler\ndef handler(event):\n"
+    files = {"handlers/api/_helper.py": helper, "handlers/api/bad.get.py": f"{route}    return _helper.divide()\n"}
+    write_files(root, files)
+    wait_for(lambda: httpx.get(f"{dev.url}/api/bad").status_code == 500)
+    # Twice: the second app must not find byte code that names the copies.
+    for _ in range(2):
+        frames = "".join(httpx.get(f"{dev.url}/api/bad").json()["data"])
+        for file, line in (("_helper.py", 2), ("bad.get.py", 6)):
+            assert f'File "{root / "handlers/api" / file}", line {line},' in frames
+        assert ".nitro/dev" not in frames
+        write_files(root, {"handlers/api/hello.get.py": CHANGED})
+        wait_for(lambda: say_hello(dev) == "changed")
+
+
 def test_app_that_cannot_start_keeps_the_last_good_one(root: Path, dev: Server) -> None:
     plugin = """
         from nitro_py import define_plugin

@@ -1,0 +1,44 @@
+"""Telling where code of a running bundle comes from: tracebacks and breakpoints name the project's own files."""
+
+from __future__ import annotations
+
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+
+def name_project_files(folder: Path, root: Path) -> None:
+    """Makes this process compile modules of a bundle under the names of the files that they were copied from.
+
+    Route files are loaded by path, past all finders, so that only the loader itself sees each of them.
+
+    Args:
+        folder: The bundle's `server/`.
+        root: The project's folder.
+    """
+    compile_source, write = SourceFileLoader.source_to_code, SourceFileLoader.set_data
+
+    def source_to_code(self: SourceFileLoader, data: Any, path: Any, **options: Any) -> Any:
+        return compile_source(self, data, str(find_origin(Path(path), folder, root)), **options)
+
+    def set_data(self: SourceFileLoader, path: str, data: Any, **options: Any) -> None:
+        # Byte code that is read takes the name of the file that it is found beside.
+        if not Path(path).is_relative_to(folder):
+            write(self, path, data, **options)
+
+    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign, assignment]
+    SourceFileLoader.set_data = set_data  # type: ignore[method-assign]
+
+
+def find_origin(file: Path, folder: Path, root: Path) -> Path:
+    """Gives the project's file that one of the bundle was copied from; one that was not stays as it is.
+
+    Args:
+        file: The file.
+        folder: The bundle's `server/`.
+        root: The project's folder.
+    """
+    if not file.is_relative_to(folder):
+        return file
+    origin = root / file.relative_to(folder)
+    return origin if origin.is_file() else file
