@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import re
 import time
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,8 @@ logger = logging.getLogger("nitro_py.app")
 
 # What every record has; all else came by `extra=`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
+# What ends a line, or tells a terminal what to do. A path is shown decoded, and so may hold any of them.
+_NOT_IN_LINE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 # Made once: `json.dumps` looks at its arguments each time.
 _encode = json.JSONEncoder().encode
 
@@ -107,11 +110,17 @@ def _plain(value: object) -> object:
         return str(value)
 
 
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 class TextFormatter(DefaultFormatter):
     """Writes a record as uvicorn does, and which request it is about."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Writes the line that stands before a traceback."""
+        """Writes the line that stands before a traceback: one line, whatever a client has put into it."""
+        record = copy.copy(record)
+        record.message = _NOT_IN_LINE.sub(_escape, record.message)
         text = super().formatMessage(record)
         id = describe_subject().get("request_id")
         return text if id is None else f"{text} [request {id}]"

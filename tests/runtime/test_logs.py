@@ -1,4 +1,4 @@
-"""Records as lines of JSON, whatever they hold."""
+"""Records as lines of text or JSON, whatever they hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.asgi.logs import JsonFormatter
+from nitro_py.runtime.asgi.logs import JsonFormatter, TextFormatter
 
 
 def write(**fields: object) -> dict[str, Any]:
@@ -58,3 +58,18 @@ def test_traceback_and_stack_stand_in_one_line() -> None:
         record = write(exc_info=(ValueError, error, error.__traceback__), stack_info="Stack:\n  here")
     assert record["exception"].splitlines()[-1] == "ValueError: no"
     assert record["stack"] == "Stack:\n  here"
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("/a\nERROR:    /b", "/a\\nERROR:    /b"),
+        ("/a\r\x1b[2J", "/a\\r\\x1b[2J"),
+        ("/a\x85\x9b\u2028b", "/a\\x85\\x9b\\u2028b"),
+        ("/é\tb", "/é\tb"),
+    ],
+)
+def test_text_of_a_client_cannot_begin_a_line(path: str, written: str) -> None:
+    record = logging.makeLogRecord({"msg": "GET %s failed.", "args": (path,), "levelname": "ERROR"})
+    formatter = TextFormatter("%(levelprefix)s %(message)s", use_colors=False)
+    assert formatter.format(record) == f"ERROR:    GET {written} failed."
