@@ -17,7 +17,8 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
     """Says whether a handshake's `Origin` may open a socket, and logs a refusal.
 
     Args:
-        headers: The handshake's header fields; without `Origin` it is no browser's, and passes.
+        headers: The handshake's header fields; without `Origin` it is no browser's, and passes; with several, each
+            must.
         allowed: The config's `websocket.allowed_origins`; none means: the same host only.
         development: Whether pages from loopback hosts pass.
 
@@ -25,15 +26,13 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
         >>> check_origin(Headers({"origin": "https://a.test", "host": "a.test"}), (), development=False)
         True
     """
-    origin = headers.get("origin")
-    if origin is None:
-        return True
     host = headers.get("host", "")
-    if _passes(origin, host, allowed, development):
+    refused = [origin for origin in headers.getlist("origin") if not _passes(origin, host, allowed, development)]
+    if not refused:
         return True
     logger.warning(
         "Refused a socket from origin %s to host %s: add the origin to `websocket.allowed_origins` to allow it.",
-        origin,
+        refused[0],
         host,
     )
     return False

@@ -78,3 +78,11 @@ def test_refusal_is_logged_with_the_setting(caplog: pytest.LogCaptureFixture) ->
         "Refused a socket from origin http://evil.test to host a.test: "
         "add the origin to `websocket.allowed_origins` to allow it."
     ]
+
+
+@pytest.mark.parametrize(
+    "origins", [["https://a.test", "https://evil.test"], ["https://evil.test", "https://a.test"]]
+)
+def test_each_of_several_origins_must_pass(origins: list[str]) -> None:
+    headers = Headers([("host", "a.test"), *(("origin", origin) for origin in origins)])
+    assert not check_origin(headers, (), development=False)

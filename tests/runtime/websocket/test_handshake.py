@@ -139,6 +139,7 @@ async def test_handshake_is_refused(refuse: Sends, status: int, field: str, body
         ("Sec-WebSocket-Version: 13", "X: y", 426, b"got ``"),
         (HANDSHAKE[-1], "Sec-WebSocket-Key: c2hvcnQ=", 400, b"`Sec-WebSocket-Key`"),
         (HANDSHAKE[-1], "Sec-WebSocket-Key: no base64", 400, b"`Sec-WebSocket-Key`"),
+        (HANDSHAKE[-1], f"{HANDSHAKE[-1]}\r\n{HANDSHAKE[-1]}", 400, b"`Sec-WebSocket-Key`"),
         (HANDSHAKE[0], "POST /chat HTTP/1.1", 400, b"got POST"),
         ("Host: test", "X: y", 400, b"`Host`"),
     ],

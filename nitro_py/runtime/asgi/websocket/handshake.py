@@ -79,7 +79,8 @@ def read_request(head: bytes) -> UpgradeRequest:
         message = f"Expected `Sec-WebSocket-Version: 13`, got `{version.decode('latin-1')}`."
         raise HandshakeError(426, message, [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")])
     key = named.get(b"sec-websocket-key", b"")
-    if not _is_key(key):
+    # It is there once (section 11.3.1).
+    if not _is_key(key) or [name for name, _ in fields].count(b"sec-websocket-key") > 1:
         raise HandshakeError(400, "Expected 16 bytes in base64 as `Sec-WebSocket-Key`, got something else.")
     return UpgradeRequest(target, fields, key)
 
