@@ -135,7 +135,11 @@ class Room:
         self._folders: set[PurePosixPath] = set()
 
     def make(self, path: PurePosixPath) -> Path:
-        """Gives the place of a new file."""
+        """Gives the place of a new file.
+
+        Raises:
+            BuildError: Something is in its way.
+        """
         if path in self._files:
             raise _in_the_way(path, path)
         target = self._bundle / path

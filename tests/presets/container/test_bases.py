@@ -57,6 +57,8 @@ def refuse(base: Path) -> str:
             {"Env": ["PATH=/opt/bin", "PYTHON_VERSION=3.12.4"]},
             Platform("amd64", "3.12"),
         ),
+        # Most images have other things on top of it.
+        ((DEBIAN, {"srv/app": ""}), None, Platform("amd64", "3.11")),
         # What a layer deletes is gone, and what it adds beside that is not.
         ((OFFICIAL, {"usr/local/bin/.wh.python3": "", **DEBIAN}), None, Platform("amd64", "3.11")),
         ((OFFICIAL, {**DEBIAN, "usr/local/.wh.bin": ""}), None, Platform("amd64", "3.11")),
@@ -122,6 +124,35 @@ def test_one_of_many_architectures_is_chosen(tmp_path: Path) -> None:
         assert (image.architecture, image.digest) == ("arm64", images["arm64"]["digest"])
     with open_base(layout.folder, "amd64") as image:
         assert (image.architecture, image.digest) == ("amd64", images["amd64"]["digest"])
+
+
+def test_what_is_attested_of_an_image_is_none(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "base")
+    # Neither says what it is for.
+    image = layout.add_image()
+    attested = {
+        **layout.add_image(({"nothing": ""},)),
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    }
+    assert read_platform(layout.write_index(image, attested)) == Platform("amd64", "3.11")
+
+
+def test_indexes_inside_each_other_come_to_an_end(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "base")
+    place = layout.add_image()
+    for depth in range(5):
+        layout.write_index(place)
+        if depth < 4:
+            assert read_platform(layout.folder) == Platform("amd64", "3.11")
+        place = layout.add_document({"schemaVersion": 2, "manifests": [place]}, INDEX)
+    assert refuse(layout.folder) == "The index holds indexes that hold indexes, more than 4 deep."
+
+
+def test_document_that_is_none_for_its_size_is_refused(tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base", comment="x" * 5 * 1024 * 1024)
+    message = refuse(base)
+    assert message.startswith("The configuration in `blobs/sha256/")
+    assert message.endswith("` has more than 4194304 bytes.")
 
 
 def test_architecture_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -95,6 +97,22 @@ def test_health_is_asked_where_the_server_listens(demo: Path) -> None:
         gone = subprocess.run(probe, env=variables, capture_output=True, text=True, check=False)
         assert (gone.returncode, gone.stderr) == (1, "")
         assert "ConnectionRefusedError" in gone.stdout
+
+
+def test_server_that_answers_something_else_is_not_healthy(demo: Path) -> None:
+    class Sick(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503)
+
+    server = HTTPServer(("127.0.0.1", 0), Sick)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    probe: list[str | Path] = [sys.executable, "-I", "-S", demo / "server/nitro_presets/container/health.py"]
+    variables = {"PORT": str(server.server_port)}
+    asked = subprocess.run(probe, env=variables, capture_output=True, text=True, check=False)
+    thread.join()
+    server.server_close()
+    assert (asked.returncode, asked.stdout) == (1, "/_nitro/live: 503\n"), asked.stderr
 
 
 def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
