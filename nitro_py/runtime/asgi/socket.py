@@ -174,7 +174,7 @@ def make_connection(
         request=request,
         namespace=request.path if decision.namespace is None else decision.namespace,
         protocol=decision.protocol,
-        context=dict(decision.context),
+        context=make_context(app, decision),
         topics=set(),
         channel=channel,
         hub=app.hub,
@@ -189,6 +189,15 @@ def make_connection(
     )
     app.track(connection)
     return connection
+
+
+def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
+    """Makes a peer's context: one that forbids what other targets cannot keep, in development only."""
+    if not app.development:
+        return dict(decision.context)
+    from nitro_py.runtime.context import PortableContext
+
+    return PortableContext(decision.context)
 
 
 async def read_socket(connection: Connection, receive: Receive) -> CloseDetails:
