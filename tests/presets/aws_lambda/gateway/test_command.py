@@ -64,7 +64,7 @@ def fail(*arguments: str) -> str:
 
 def test_command_says_what_is_wrong(tmp_path: Path) -> None:
     write_bundle(tmp_path / "output", http={})
-    assert "There is no bundle in" in fail(str(tmp_path))
+    assert "There is no bundle in" in fail(str(tmp_path), "--port", "0")
     assert "There is no fault `x`" in fail(str(tmp_path / "output"), "--port", "0", "--fault", "x=1")
     for count in ("0", "-1", "x"):
         said = fail(str(tmp_path / "output"), "--port", "0", f"--concurrency={count}")
