@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = load_rows()
     options = read_arguments([row.name for row in rows], arguments)
     raise_file_limit()
+    end_like_interrupted()
     status = compare([row for row in rows if not options.only or row.name in options.only], options)
     try:
         draw_chart(options)
@@ -124,6 +126,11 @@ def draw_chart(options: argparse.Namespace) -> None:
     if drawn.returncode != 0:
         raise BenchmarkError(drawn.stderr)
     print(f"The chart is {options.output / 'chart.png'}.", file=sys.stderr)
+
+
+def end_like_interrupted() -> None:
+    """Ends this process on SIGTERM as on Ctrl+C: what it has started is stopped, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def raise_file_limit() -> None:

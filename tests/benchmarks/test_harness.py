@@ -32,6 +32,18 @@ for figure in sys.argv[1:]:
 """
 MACHINE = {"date": "2026-01-01", "processor": "1 core", "system": "Linux 6", "python": "3.11", "node": "20"}
 
+# Starts a child, tells its process id, and waits.
+HOLDER = """
+import sys
+from tests.benchmarks.__main__ import end_like_interrupted
+from tests.benchmarks.programs import open_program
+
+end_like_interrupted()
+with open_program(["sleep", "60"], core=0) as program:
+    print(program.process.pid, flush=True)
+    sys.stdin.read()
+"""
+
 Open = Callable[[Bench], AbstractContextManager[Measure]]
 
 
@@ -167,6 +179,18 @@ def test_meters_count_descendants(bench: Bench) -> None:
     process.communicate("\n")
     with pytest.raises(BenchmarkError):
         read_cpu(process.pid)
+
+
+def test_run_that_is_ended_leaves_nothing_behind() -> None:
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        holder.terminate()
+        assert holder.wait(10) != 0
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_stopwatch_waits_for_orphans(tmp_path: Path) -> None:
