@@ -50,6 +50,12 @@ class DirectSend(Protocol):
     def leave_unlogged(self) -> None:
         """Leaves the answer, which MUST NOT have begun, out of the access log."""
 
+    def watch(self, listener: StreamListener) -> None:
+        """Tells a listener what happens to the connection until the answer has ended.
+
+        Unlike `receive`, it takes nothing of the request's body from whoever still reads that.
+        """
+
     def open_stream(self, listener: StreamListener) -> bool:
         """Lets a body that has begun be written by `write_chunk`; false if it cannot be."""
 
@@ -65,9 +71,14 @@ def find_direct(scope: Scope, send: Send) -> DirectSend | None:
 
     Compression, for one, wraps `send`, and what went past it would reach the client as it is.
     """
+    direct = find_server(scope)
+    return direct if direct is send else None
+
+
+def find_server(scope: Scope) -> DirectSend | None:
+    """Gives the server's own `send`, whatever stands around it: to listen to, not to send by."""
     extensions = scope.get("extensions")
-    direct = extensions.get(DIRECT_EXTENSION) if extensions else None
-    return cast(DirectSend, direct) if direct is send else None
+    return cast("DirectSend | None", extensions.get(DIRECT_EXTENSION)) if extensions else None
 
 
 class Onlooker:

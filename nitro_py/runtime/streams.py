@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.runtime.direct import find_stream
+from nitro_py.runtime.direct import DirectSend, find_server, find_stream
 from nitro_py.runtime.tasks import logger
 from nitro_py.sse import EventStream
 
@@ -39,6 +39,20 @@ class StreamSubscriber(NamedTuple):
     def deliver(self, broadcast: Broadcast) -> None:
         """Hands a topic's message to the stream."""
         self.stream.deliver(broadcast)
+
+
+class Departure:
+    """Is told of a client's, while somebody else may read what the client sends."""
+
+    def __init__(self) -> None:
+        self.happened = asyncio.Event()
+
+    def writable(self) -> None:
+        """Has nothing to write."""
+
+    def abort(self) -> None:
+        """Notes that the client left."""
+        self.happened.set()
 
 
 class AsyncSource:
@@ -147,7 +161,7 @@ async def send_chunks(
             headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
         await _start(send, status or 200, headers)
         if event.method != "HEAD":
-            await _until_disconnect(_copy_chunks(first, source.read, send), receive)
+            await _until_disconnect(_copy_chunks(first, source.read, send), event, receive)
         await _end(send)
     finally:
         await source.close()
@@ -158,7 +172,7 @@ async def _send_events(stream: EventStream, event: Event, receive: Receive, send
     if direct is not None:
         await stream.ready()
     if direct is None or not direct.open_stream(stream):
-        await _until_disconnect(_copy(stream, send), receive)
+        await _until_disconnect(_copy(stream, send), event, receive)
     else:
         rest = await stream.write_to(direct)
         # One that was cut off may never take what was written before.
@@ -201,10 +215,11 @@ async def _pump(stream: EventStream) -> None:
         await stream.close()
 
 
-async def _until_disconnect(work: Any, receive: Receive) -> None:
+async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:
     """Runs work to its end, or until the client leaves."""
     working = asyncio.ensure_future(work)
-    listening = asyncio.ensure_future(_wait_for_disconnect(receive))
+    server = find_server(event.scope)
+    listening = asyncio.ensure_future(_wait_for_disconnect(receive) if server is None else _watch(server))
     try:
         await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -212,6 +227,12 @@ async def _until_disconnect(work: Any, receive: Receive) -> None:
     finally:
         await _cancel(working)
         await _cancel(listening)
+
+
+async def _watch(server: DirectSend) -> None:
+    departure = Departure()
+    server.watch(departure)
+    await departure.happened.wait()
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

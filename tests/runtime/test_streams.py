@@ -5,24 +5,71 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from nitro_py.event import Event
 from nitro_py.headers import Headers
+from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.streams import send_chunks
 from tests.runtime.wire import HELLO, PATIENCE, serve
 
 pytestmark = pytest.mark.anyio
 
 
+def make_app(chunks: Callable[[Event], Any], done: asyncio.Event | None = None) -> ASGIApplication:
+    """Makes an application that answers with what is made of a request piece by piece."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        event = Event(scope, receive, params={}, wait_until=lambda work: None, max_body=1000)
+        await send_chunks(chunks(event), lambda: (200, Headers()), event, receive, send)
+        if done is not None:
+            done.set()
+
+    return app
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_body_is_left_to_the_stream_that_reads_it(late: bool) -> None:
+    async def chunks(event: Event) -> AsyncIterator[bytes]:
+        yield b"got "
+        yield await event.body()
+
+    async with serve(make_app(chunks)) as site, site.connect() as wire:
+        wire.send("POST / HTTP/1.1", "Host: x", "Content-Length: 3", body=b"" if late else b"abc")
+        if late:
+            await wire.reader.readuntil(b"got ")
+            wire.writer.write(b"abc")
+            assert b"abc" in await asyncio.wait_for(wire.reader.readuntil(b"0\r\n\r\n"), PATIENCE)
+        else:
+            assert (await wire.read()).body == b"got abc"
+
+
+async def test_client_that_leaves_before_its_body_is_read_ends_the_stream() -> None:
+    ended = asyncio.Event()
+
+    async def chunks(event: Event) -> AsyncIterator[bytes]:
+        try:
+            yield b"first"
+            await asyncio.sleep(PATIENCE)
+        finally:
+            ended.set()
+
+    async with serve(make_app(chunks)) as site:
+        async with site.connect() as wire:
+            wire.send("POST / HTTP/1.1", "Host: x", "Content-Length: 3", body=b"a")
+            await wire.reader.readuntil(b"first")
+        async with asyncio.timeout(PATIENCE / 2):
+            await ended.wait()
+
+
 async def test_generator_that_blocks_while_its_client_leaves_cleans_up(caplog: pytest.LogCaptureFixture) -> None:
     blocked, released, cleaned = threading.Event(), threading.Event(), threading.Event()
     done = asyncio.Event()
 
-    def chunks() -> Iterator[str]:
+    def chunks(event: Event) -> Iterator[str]:
         try:
             yield "first"
             blocked.set()
@@ -31,12 +78,7 @@ async def test_generator_that_blocks_while_its_client_leaves_cleans_up(caplog: p
         finally:
             cleaned.set()
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        event = Event(scope, receive, params={}, wait_until=lambda work: None, max_body=0)
-        await send_chunks(chunks(), lambda: (200, Headers()), event, receive, send)
-        done.set()
-
-    async with serve(app) as site:
+    async with serve(make_app(chunks, done)) as site:
         async with site.connect() as wire:
             wire.send(*HELLO)
             await wire.reader.readuntil(b"first")

@@ -110,8 +110,6 @@ class Exchange:
             # It refers to us as we to it.
             self._task = None
 
-    # What the connection tells.
-
     def feed(self, data: bytes) -> int:
         """Takes a piece of the request's body, and says how much is waiting."""
         if not self._complete:
@@ -135,8 +133,6 @@ class Exchange:
         self._tell()
         if self._listener is not None:
             self._listener.abort()
-
-    # What the app calls.
 
     async def receive(self) -> dict[str, Any]:
         """Is the ASGI receive callable."""
@@ -192,6 +188,12 @@ class Exchange:
         self._begin(status)
         self._protocol.transport.write(b"%b\r\n%b" % (head, body))
         self._finish()
+
+    def watch(self, listener: StreamListener) -> None:
+        """Tells a listener of the connection; see `DirectSend`."""
+        self._listener = listener
+        if self._disconnected:
+            listener.abort()
 
     def open_stream(self, listener: StreamListener) -> bool:
         """Lets the body that has begun be written by `write_chunk`; see `DirectSend`."""
