@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def test_unchanged_dependencies_are_installed_once(tmp_path: Path, cache: Path, 
     assert len(runs) == 3
     # Nothing half done is left beside them.
     assert len(list(cache.iterdir())) == 3
+    # What is in there runs in production: nobody else may put anything beside it.
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
 def test_failed_installation_is_not_kept(cache: Path, runs: list[Sequence[str]]) -> None:
