@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.dependencies import find_distributions, find_extras, pin_requirements, vendor
+from nitro_py.build.linux import linux_markers
 from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_wheel
 
@@ -56,6 +57,17 @@ def test_markers_are_judged_by_the_target(site: Path) -> None:
     assert pin_requirements([], ["animals"]) == ("animals==2.0", "zebra==1.0")
     markers = {"python_version": "3.50", "sys_platform": "none"}
     assert pin_requirements([], ["animals"], markers=markers) == ("animals==2.0", "lion==1.0", "wolf==1.0")
+
+
+def test_first_release_of_a_targets_python_is_meant(site: Path) -> None:
+    install(site, "animals", "2.0", requires=("zebra; python_full_version < '3.50.3'", "lion; os_name == 'nt'"))
+    for name in ("zebra", "lion"):
+        install(site, name, "1.0")
+    # What the machine that builds does not need, its own release being later.
+    assert pin_requirements([], ["animals"], markers=linux_markers("3.50", "x86_64")) == (
+        "animals==2.0",
+        "zebra==1.0",
+    )
 
 
 def test_pins_what_is_installed_here() -> None:

@@ -1,0 +1,39 @@
+"""Checks what the limit of a stream leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nitro_presets.aws_lambda.http import limit
+from nitro_py.event import ASGIMessage, Receive, Scope, Send
+
+pytestmark = pytest.mark.anyio
+
+
+async def receive_nothing() -> ASGIMessage:
+    """Is the receive callable of a client that stays."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
+async def test_work_after_a_whole_stream_takes_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limit, "CLEANUP", 0.01)
+    sent: list[ASGIMessage] = []
+    done: list[str] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"all", "more_body": False})
+        # Ten times what a stream may take.
+        await asyncio.sleep(0.2)
+        done.append("done")
+
+    async def send(message: ASGIMessage) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/"}
+    await limit.run_limited(application, scope, receive_nothing, send, lambda: 0.02)
+    assert done == ["done"]
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
