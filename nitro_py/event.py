@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # What a client may say ends up in logs, and in requests to others.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+/@-]{1,128}")
 
+# What would end the host in a URL, and begin a path that the client did not ask for; not every server refuses it.
+_NO_HOST = re.compile(r"[/?#@\\\s]")
+
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIMessage]]
@@ -228,7 +231,7 @@ def url_of(scope: Scope, headers: Headers) -> str:
     scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
     server = scope.get("server")
     host = headers.get("host")
-    if host is None:
+    if host is None or _NO_HOST.search(host):
         host = "localhost" if not server else server[0] + (f":{server[1]}" if server[1] else "")
     query = scope["query_string"].decode("latin-1")
     return f"{scheme}://{host}{raw_path_of(scope)}" + (f"?{query}" if query else "")

@@ -1,4 +1,4 @@
-"""The body of a request, by whichever way it is read."""
+"""What a request consists of: its URL, and its body by whichever way it is read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ pytestmark = pytest.mark.anyio
 MAX_BODY = 100
 
 
-def make_event(*chunks: bytes) -> Event:
+def make_event(*chunks: bytes, host: str = "a.test") -> Event:
     """Makes a request whose body comes in chunks, and does not say how long it is."""
     left = list(chunks)
 
     async def receive() -> ASGIMessage:
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": Headers().to_raw()}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "server": ("10.0.0.1", 80),
+        "headers": Headers({"host": host}).to_raw(),
+    }
     return Event(scope, receive, params={}, wait_until=lambda work: None, max_body=MAX_BODY)
 
 
@@ -61,3 +68,9 @@ async def test_body_has_a_limit_however_it_is_read(read: Callable[[Event], Await
     with pytest.raises(HTTPError) as caught:
         await read(make_event(whole, b"b"))
     assert caught.value.status == 413
+
+
+@pytest.mark.parametrize("host", ["a.test/other#", "a.test?", "a.test#", "me@a.test", "a.test\\other", "a test"])
+async def test_host_that_is_none_does_not_change_the_path(host: str) -> None:
+    assert make_event(host=host).url == "http://10.0.0.1:80/"
+    assert make_event(host="a.test:8000").url == "http://a.test:8000/"
