@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +72,7 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
     config = loaded.config
     progress("Scanning handlers")
     scan = scan_handlers(loaded.root, config.handlers_dir, config.ignore, loaded.mode)
-    progress(f"Loading {len(scan.routes)} routes")
+    progress(f"Loading {count_routes(scan.routes)}")
     return Manifest(
         mode=loaded.mode,
         routes=load_routes(loaded.root, scan),
@@ -81,6 +81,11 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
         public=tuple(f"/{path}" for path in collect_public(loaded.root, config.public_dir)),
         settings=runtime_settings(config),
     )
+
+
+def count_routes(routes: Sized) -> str:
+    """Says how many routes there are."""
+    return "1 route" if len(routes) == 1 else f"{len(routes)} routes"
 
 
 def plan_build(

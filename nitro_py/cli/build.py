@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nitro_py.build.config import LoadedConfig, Mode
-from nitro_py.build.pipeline import Plan, plan_build, write_plan
+from nitro_py.build.pipeline import Plan, count_routes, plan_build, write_plan
 from nitro_py.build.write import check_output
 from nitro_py.cli.image import prepare_image
 from nitro_py.cli.output import format_size, messages, print_json, print_line, print_table, show_progress
@@ -47,7 +47,7 @@ def build(
     if json:
         print_json({**_describe(plan, built, sizes), **({"image": image} if image else {})})
         return
-    print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan)}")
+    print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan.manifest.routes)}")
     print_table(("file", "files", "size"), list_emitted(loaded.config.output_dir, sizes), right=(1, 2))
     dependencies = list_dependencies(plan.output, plan.bundle)
     if dependencies:
@@ -76,13 +76,8 @@ def check(preset: PresetOption = None, json: JsonOption = False) -> None:
         chosen = {"name": choice.preset.name, "reason": choice.reason}
         print_json({"ok": True, "preset": chosen, "routes": len(plan.manifest.routes)})
         return
-    print_line(f"All is well: {count_routes(plan)} for the preset `{choice.preset.name}` ({choice.reason}).")
-
-
-def count_routes(plan: Plan) -> str:
-    """Says how many routes there are."""
-    count = len(plan.manifest.routes)
-    return "1 route" if count == 1 else f"{count} routes"
+    counted = count_routes(plan.manifest.routes)
+    print_line(f"All is well: {counted} for the preset `{choice.preset.name}` ({choice.reason}).")
 
 
 def list_emitted(output: str, sizes: Mapping[str, int]) -> list[tuple[str, str, str]]:

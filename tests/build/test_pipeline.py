@@ -46,7 +46,7 @@ def test_stages_are_told(tmp_path: Path) -> None:
     sizes = write_plan(plan_build(loaded, {}, progress=stages.append), progress=stages.append)
     assert stages == [
         "Scanning handlers",
-        "Loading 1 routes",
+        "Loading 1 route",
         "Validating",
         "Collecting sources",
         "Emitting `asgi`",
