@@ -19,6 +19,7 @@ from nitro_py.build.load import load_routes
 from nitro_py.build.package import pack
 from nitro_py.build.preset import BuildInput, Bundle
 from nitro_py.build.public import collect_public
+from nitro_py.build.python import check_python
 from nitro_py.build.registry import Choice, choose_preset
 from nitro_py.build.scan import scan_handlers
 from nitro_py.build.settings import runtime_settings
@@ -70,6 +71,7 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
         BuildError: The handlers cannot be built.
     """
     config = loaded.config
+    check_python(loaded.root)
     progress("Scanning handlers")
     scan = scan_handlers(loaded.root, config.handlers_dir, config.ignore, loaded.mode)
     progress(f"Loading {count_routes(scan.routes)}")

@@ -1,0 +1,50 @@
+"""Checking that a project is built by a Python that it is made for."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from nitro_py.build.toml_lines import find_lines
+from nitro_py.errors import BuildError
+
+
+def check_python(root: Path) -> None:
+    """Refuses to build with a Python that the project's `requires-python` leaves out, as installers do.
+
+    What the handlers are written in is its matter: another Python would find faults in them that are none.
+
+    Args:
+        root: The project's folder; its `pyproject.toml` is read, if there is one.
+
+    Raises:
+        BuildError: This Python is left out, or the setting cannot be read.
+    """
+    file = root / "pyproject.toml"
+    if not file.is_file():
+        return
+    # Editors on Windows begin a file with a mark.
+    text = file.read_text(encoding="utf-8-sig")
+    project = tomllib.loads(text).get("project", {})
+    wanted = project.get("requires-python") if isinstance(project, dict) else None
+    if wanted is None:
+        return
+    line = find_lines(text).get(("project", "requires-python"))
+    running = platform.python_version()
+    try:
+        if not isinstance(wanted, str):
+            raise InvalidSpecifier
+        suits = SpecifierSet(wanted).contains(running, prereleases=True)
+    except InvalidSpecifier:
+        message = f"`project.requires-python` cannot be read: expected such as `>=3.11`, got `{wanted}`."
+        raise BuildError(message, file=file.name, line=line) from None
+    if not suits:
+        raise BuildError(
+            f"This Python does not suit the project: expected `{wanted}`, got {running}.",
+            file=file.name,
+            line=line,
+            hint="Install nitro-py into a virtual environment of such a Python, and run `nitropy` there.",
+        )
