@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from nitro_py.errors import PeerClosedError
+from nitro_py.event import Receive, Scope, Send
 from nitro_py.peer import ReadyState
+from nitro_py.runtime.asgi.http_protocol import HttpProtocol
 from nitro_py.runtime.asgi.websocket.frames import CLOSE, FIN, PING, RSV1, TEXT
 from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.websocket import CloseDetails
-from tests.runtime.websocket.raw import PATIENCE, RawClient, open_socket, serve, write_masked
-from tests.runtime.websocket.recorder import Recorder
+from tests.runtime.websocket.raw import PATIENCE, RawClient, open_socket, serve, write_head, write_masked
+from tests.runtime.websocket.recorder import Recorder, poll
 
 pytestmark = pytest.mark.anyio
 
@@ -194,3 +196,28 @@ async def test_broadcast_is_compressed_once_for_equal_parameters(
     for payload in payloads[:3]:
         assert zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff") == text.encode()
     assert payloads[3] == text.encode()
+
+
+async def test_client_that_has_not_read_an_earlier_answer_is_slow_from_the_start() -> None:
+    recorder = Recorder(limit=1 << 20)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await recorder(scope, receive, send)
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(16 << 20)})
+
+    async with serve(app, http=HttpProtocol) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(write_head())
+            await poll(lambda: recorder.channel is not None)
+            for _ in range(10):
+                recorder.channel.deliver(Broadcast("x" * 100_000))
+                await asyncio.sleep(0)
+            assert recorder.counters.peers_too_slow == 1
+        finally:
+            writer.transport.abort()

@@ -67,15 +67,16 @@ class DirectChannel:
 
     def __init__(self, transport: asyncio.Transport, owner: Owner, write: Writer) -> None:
         self._transport = transport
-        # Frames leave at once, and we are paused as soon as one does not: a second buffer would only cost.
+        # Frames leave at once, and we are paused as soon as one does not: a second buffer would only cost. If
+        # anything waits of earlier answers, the owner is paused here and now, and has nobody to tell yet.
         transport.set_write_buffer_limits(0)
         self._owner = owner
         self._write = write
         self._limit = PLAIN_LIMIT
         self._counters = Counters()
         # Whether a frame can go straight to the transport.
-        self._flowing = True
-        self._paused = False
+        self._paused = transport.get_write_buffer_size() > 0
+        self._flowing = not self._paused
         self._held: deque[bytes] | None = None
         self._held_size = 0
         self._changed: asyncio.Event | None = None
