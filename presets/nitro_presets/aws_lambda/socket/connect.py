@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from nitro_presets.aws_lambda.edge import HIDDEN, SECRET_VARIABLE
+from nitro_presets.aws_lambda.edge import SECRET_VARIABLE
 from nitro_presets.aws_lambda.socket.events import read_handshake, receive_nothing
 from nitro_presets.aws_lambda.socket.platform import Platform
 from nitro_presets.aws_lambda.store.contracts import ConnectionRow
@@ -82,9 +82,7 @@ async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer
 
 def keeps(name: str, keep_headers: Collection[str]) -> bool:
     """Says whether a header field is kept for later hooks."""
-    if name in SECRET_HEADERS:
-        return name in keep_headers
-    return name not in HIDDEN
+    return name not in SECRET_HEADERS or name in keep_headers
 
 
 def accepted(decision: Upgrade) -> Answer:

@@ -1,4 +1,4 @@
-"""Checks how whole answers are written for gateways, which take text or base64."""
+"""Checks how answers are written for gateways, which take text or base64, and their fields in one place each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gzip
 import pytest
 
 from nitro_presets.aws_lambda.http.payload import write_answer, write_body
+from nitro_presets.aws_lambda.http.stream import make_prelude
 from nitro_py.runtime.responses import Whole
 
 
@@ -44,3 +45,10 @@ def test_fields_that_come_twice_are_joined_and_cookies_are_not() -> None:
     answer = write_answer(Whole(200, fields, b""))
     assert answer["headers"] == {"vary": "a, b"}
     assert answer["cookies"] == ["c=1, d", "e=2"]
+
+
+def test_fields_of_the_connection_are_not_the_streams() -> None:
+    own = [(b"Connection", b"close"), (b"Keep-Alive", b"timeout=5"), (b"Transfer-Encoding", b"chunked")]
+    prelude = make_prelude(200, [*own, (b"Vary", b"a"), (b"vary", b"b"), (b"Set-Cookie", b"c=1, d")])
+    assert prelude.headers == {"vary": "a, b"}
+    assert prelude.cookies == ("c=1, d",)

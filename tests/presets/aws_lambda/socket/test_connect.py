@@ -1,4 +1,4 @@
-"""Checks which status refuses a handshake: the gateway opens a socket for whatever is below 300."""
+"""Checks who is refused a handshake, and by which status: the gateway opens a socket for whatever is below 300."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from nitro_presets.aws_lambda.socket.connect import refusal_status
 from nitro_py.errors import HTTPError
 from nitro_py.response import Response
+from tests.presets.aws_lambda.socket.events import ID, connecting, saying
+from tests.presets.aws_lambda.socket.log import Log
+from tests.presets.aws_lambda.socket.stage import Cloud
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,19 @@ from nitro_py.response import Response
 )
 def test_refusal_never_opens_a_socket(answer: object, status: int) -> None:
     assert refusal_status(answer) == status
+
+
+@pytest.mark.anyio
+async def test_only_the_edge_comes_through_and_its_secret_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NITRO_ORIGIN_SECRET", "open sesame")
+    log = Log()
+    cloud = Cloud(log.hooks("message"))
+    for wrong in ({}, {"X-Nitro-Origin-Secret": "open"}, {"X-Nitro-Host": "www.test"}):
+        assert await cloud.run(connecting(ID, **wrong)) == {"statusCode": 403}
+    assert (cloud.calls, cloud.sent) == ({}, [])
+    edge = {"X-Nitro-Origin-Secret": "open sesame", "X-Nitro-Host": "www.test"}
+    assert await cloud.run(connecting(ID, **edge)) == {"statusCode": 200}
+    await cloud.run(saying(ID, "x"))
+    (peer,) = log.peers
+    assert peer.request.url.startswith("wss://www.test/chat")
+    assert "sesame" not in repr(peer.request.headers.pairs())
