@@ -91,7 +91,7 @@ def read_run_file(root: Path) -> RunningServer | None:
     try:
         data: Any = json.loads((root / STATE_DIR / RUN_FILE).read_text(encoding="utf-8"))
         return RunningServer(url=str(data["url"]), token=str(data["token"]), pid=int(data["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
