@@ -111,15 +111,15 @@ async def test_attempts_are_bounded() -> None:
 
 
 async def test_no_attempt_starts_after_the_deadline() -> None:
-    async with Peer(*[answer(503, pause=0.06)] * 90) as peer:
-        client = make_client(peer, Retry(attempts=90, base=0.01, cap=0.01, deadline=0.2))
+    async with Peer(*[answer(503, pause=0.3)] * 90) as peer:
+        client = make_client(peer, Retry(attempts=90, base=0.01, cap=0.01, deadline=1.0))
         started = time.monotonic()
         with pytest.raises(ServiceError):
             await client.post(ID, "hi")
         took = time.monotonic() - started
         await client.close()
     assert 2 <= len(peer.requests) <= 4
-    assert took < 1
+    assert took < 3
 
 
 @pytest.mark.parametrize("failure", [HANG_UP, SILENCE], ids=["hang up", "silence"])
