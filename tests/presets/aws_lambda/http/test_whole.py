@@ -217,7 +217,8 @@ PATHS = [
 def test_handlers_are_answered_as_mangum_answers_applications(
     function: HttpFunction, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    event = make_event("httpapi", path, method=method, query="q=x", cookies=("c=1",), body=b"some")
+    # Behind its gate, a stream has one event in both answers; how many it has otherwise is the machine's affair.
+    event = make_event("httpapi", path, method=method, query="q=x&gate=1", cookies=("c=1",), body=b"some")
     directly = function(event, Invoked())
     monkeypatch.setattr(function, "_find", lambda event, context: None)
     by_mangum = function(event, Invoked())
