@@ -63,8 +63,10 @@ def _is_cancelled_by_another(error: BaseException) -> bool:
     """Says whether a hook was not cancelled itself, but waited for something that was."""
     from asyncio import CancelledError, current_task
 
+    if not isinstance(error, CancelledError):
+        return False
     task = current_task()
-    return isinstance(error, CancelledError) and task is not None and not task.cancelling()
+    return task is not None and not task.cancelling()
 
 
 async def _fail(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
