@@ -41,18 +41,18 @@ class StreamSubscriber(NamedTuple):
         self.stream.deliver(broadcast)
 
 
-class Departure:
-    """Is told of a client's, while somebody else may read what the client sends."""
+class ClientWatch:
+    """Learns that the client left, whoever reads what it sends."""
 
     def __init__(self) -> None:
-        self.happened = asyncio.Event()
+        self.left = asyncio.Event()
 
     def writable(self) -> None:
         """Has nothing to write."""
 
     def abort(self) -> None:
         """Notes that the client left."""
-        self.happened.set()
+        self.left.set()
 
 
 class AsyncSource:
@@ -230,9 +230,9 @@ async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:
 
 
 async def _watch(server: DirectSend) -> None:
-    departure = Departure()
-    server.watch(departure)
-    await departure.happened.wait()
+    watch = ClientWatch()
+    server.watch(watch)
+    await watch.left.wait()
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
