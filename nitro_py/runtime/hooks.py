@@ -42,6 +42,9 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
             logger.warning("Peer %s of %s sent a bad message: %s", peer.id, route, error)
         await _report(error, handler, peer, route)
     except Exception as error:
+        # What a task group makes of peers that are gone is no more than that.
+        if isinstance(error, ExceptionGroup) and error.split(PeerClosedError)[1] is None:
+            return True
         await _fail(error, handler, peer, route)
         return False
     except BaseException as error:

@@ -229,11 +229,17 @@ async def test_hook_that_cancels_its_own_task_ends_the_connection() -> None:
     assert ended.is_set()
 
 
-async def test_sending_to_a_peer_that_left_ends_the_hook_quietly(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_sending_to_a_peer_that_left_ends_the_hook_quietly(
+    grouped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     hooks = Hooks()
 
     async def send(peer: Peer, message: Message) -> None:
         await peer.terminate()
+        if grouped:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(peer.send("x"))
         await peer.send("x")
         hooks.calls.append("never")
 
