@@ -36,7 +36,9 @@ class Site:
 
     def notes(self, kind: str = "start") -> list[dict[str, Any]]:
         """Gives what was noted, of one kind."""
-        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+        # A function may be in the middle of the last line.
+        whole, _, _ = (self._log.read_bytes() if self._log.exists() else b"").rpartition(b"\n")
+        lines = whole.decode().split("\n") if whole else []
         return [note for note in map(json.loads, lines) if note["kind"] == kind]
 
     def events(self, kind: str | None = None, noted: str = "start") -> list[dict[str, Any]]:

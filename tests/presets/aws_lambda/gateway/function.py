@@ -23,8 +23,9 @@ ticks = 0
 def note(kind: str, **values: Any) -> None:
     """Adds a line to the log that the test reads."""
     line = json.dumps({"kind": kind, "pid": os.getpid(), "at": time.time(), "handler": HANDLER, **values})
-    with open(os.environ["LOG"], "a", encoding="utf-8") as log:
-        log.write(line + "\n")
+    # At once, however long it is: other functions write there too.
+    with open(os.environ["LOG"], "ab", buffering=0) as log:
+        log.write(f"{line}\n".encode())
 
 
 def post(path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
