@@ -76,6 +76,27 @@ async def test_change_of_type_is_a_change() -> None:
     assert (await read_row(cloud)).context["on"] is True
 
 
+async def test_sends_at_the_same_time_wait_for_one_write() -> None:
+    async def message(peer: Peer, message: Message) -> None:
+        peer.context["said"] = message.text()
+        await asyncio.gather(peer.send("a"), peer.send("b"))
+
+    cloud = Cloud({"upgrade": begin_with({}), "message": message})
+    await cloud.run(connecting(ID))
+    save = cloud.store.save
+
+    async def save_slowly(*arguments: Any, **options: Any) -> None:
+        await asyncio.sleep(0.01)
+        await save(*arguments, **options)
+
+    cloud.store.save = save_slowly  # type: ignore[method-assign, assignment]
+    cloud.calls.clear()
+    seen = watch(cloud)
+    await cloud.run(saying(ID, "hello"))
+    assert sorted(seen) == [("a", {"said": "hello"}), ("b", {"said": "hello"})]
+    assert cloud.calls["save"] == 1
+
+
 async def test_what_a_hook_sends_is_heard_once_its_changes_are_stored() -> None:
     async def message(peer: Peer, message: Message) -> None:
         peer.context["list"].append(message.text())
