@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable
 from pathlib import Path
 
-from nitro_py.errors import HTTPError
+from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.internal import LIVE_PATH, PROBES, READY_PATH, answer_internal
@@ -45,6 +45,8 @@ class Application:
         self.app = app
         self._buffered = buffered
         self._public = PublicFiles(app.root / public_dir, app.manifest.public)
+        # Why the app cannot start, if that can be mended from outside.
+        self.refusal: NitroError | None = None
         self._started = False
         self._starting = asyncio.Lock()
 
@@ -117,7 +119,11 @@ class Application:
         try:
             await self.start()
         except Exception as error:
-            logger.exception("The app cannot start.")
+            if isinstance(error, NitroError):
+                # It says by itself what is wrong, and the server tells it.
+                self.refusal = error
+            else:
+                logger.exception("The app cannot start.")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -62,5 +62,12 @@ def serve(
     ready = ready or partial(announce, f"Listening on {format_url(listener)}", every.log)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with contextlib.suppress(KeyboardInterrupt):
-        GracefulServer(config, application, limiter, ready, shares, handover).run(sockets=[listener])
+    server = GracefulServer(config, application, limiter, ready, shares, handover)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    except SystemExit:
+        # uvicorn has one status for whatever keeps an app from starting.
+        if application.refusal is not None:
+            sys.exit(2)
+        raise

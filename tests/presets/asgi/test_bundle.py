@@ -22,6 +22,7 @@ from tests.bundles import (
     copy_demo,
     plan_project,
     run_bundle,
+    run_refused,
     run_server,
     write_files,
 )
@@ -169,6 +170,14 @@ def test_wrong_address_is_explained(demo_bundle: Path, arguments: list[str], mes
     shown = fail_to_run(demo_bundle, *arguments)
     assert message in shown
     assert "Traceback" not in shown
+
+
+def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    bundle = build_project(copy_demo(tmp_path))
+    (bundle / "server/handlers/api/hello.get.py").unlink()
+    told = run_refused(bundle)
+    assert "The file `handlers/api/hello.get.py` is not there." in told
+    assert "hint: Build the bundle again." in told
 
 
 def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
