@@ -151,6 +151,11 @@ def check_head(status: int, headers: Headers, length: int | None) -> None:
     if "transfer-encoding" in headers:
         raise NitroError("The handler set `transfer-encoding`, which is the server's to say.")
     said = headers.getlist("content-length")
+    if said and status == 204:
+        raise NitroError(
+            "The handler set `content-length`, and an answer with the status 204 has no content.",
+            hint="Leave the field out.",
+        )
     if len(said) > 1 or any(not (value.isascii() and value.isdigit()) for value in said):
         raise NitroError(f"The handler set `content-length: {', '.join(said)}`: expected one number.")
     if said and length is not None and said != [str(length)]:

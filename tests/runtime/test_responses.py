@@ -19,3 +19,9 @@ def test_length_must_be_one_number(lengths: list[str], content: int | None) -> N
 
 def test_length_of_content_that_is_not_there_is_the_handlers_to_say() -> None:
     check_head(200, Headers({"content-length": "5"}), None)
+
+
+def test_answer_that_never_has_content_says_no_length() -> None:
+    with pytest.raises(NitroError, match="204 has no content"):
+        check_head(204, Headers({"content-length": "0"}), None)
+    check_head(304, Headers({"content-length": "5"}), None)
