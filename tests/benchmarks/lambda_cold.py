@@ -149,7 +149,7 @@ ROWS = (
     ),
     Row(
         name="lambda-cold-websocket",
-        title="cold Lambda WebSocket function, import and 1 message answered",
+        title="cold Lambda WebSocket function, import and 1 answer",
         unit="ms of CPU",
         contenders=(
             Contender(OURS, open_socket("nitro_websocket", build_echo)),

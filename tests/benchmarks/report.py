@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks.harness import Outcome, Result
+from tests.benchmarks.rows import Row
 
 # A load client that is busier than this, in parts of a core, may be what is measured.
 BUSIEST = 0.9
@@ -62,10 +63,7 @@ def format_table(result: Result) -> str:
 
 def format_verdict(result: Result) -> str:
     """Says whether the target was reached."""
-    target = result.row.target
-    goal = f"at most {target.ratio:g} of {target.peer}"
-    if result.row.limit is not None:
-        goal += f" and {result.row.limit:g} {result.row.unit}"
+    goal = f"at most {_format_goal(result.row)}"
     if result.ratio is None:
         return f"no ratio; the target is {goal}"
     return f"{'met' if result.met else 'MISSED'}: {result.ratio:.2f}; the target is {goal}"
@@ -97,9 +95,15 @@ def _format_markdown_row(result: Result) -> str:
     row = result.row
     ours, *others = result.outcomes
     ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
-    target = f"{row.target.ratio:g} of {row.target.peer}: {'met' if result.met else '**missed**'}"
-    named = ", ".join(f"{outcome.contender.name} {format_figure(outcome.median)}" for outcome in others)
+    target = f"{_format_goal(row)}: {'met' if result.met else '**missed**'}"
+    named = "; ".join(f"{outcome.contender.name}: {format_figure(outcome.median)}" for outcome in others)
     return f"| {row.title} | {row.unit} | {format_figure(ours.median)} | {ratio} | {target} | {named} |"
+
+
+def _format_goal(row: Row) -> str:
+    """Gives the most that the first contender may need."""
+    goal = f"{row.target.ratio:.3g} of {row.target.peer}"
+    return goal if row.limit is None else f"{goal} and {row.limit:g} {row.unit}"
 
 
 def format_figure(value: float | None) -> str:

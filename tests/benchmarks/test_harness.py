@@ -135,7 +135,7 @@ def test_report_is_one_object(options: argparse.Namespace, capsys: pytest.Captur
 def test_table_for_the_readme_shows_losses(bench: Bench) -> None:
     missed = run_row(make_row((OURS, open_clerk(3)), ("b", open_clerk(4)), ("c", open_nothing)), bench, 1)
     text = format_markdown([missed], MACHINE, {"b": "1.0"})
-    assert "| a tiny row | µs | 3 | 0.75 | 0.5 of b: **missed** | b 4, c failed |" in text
+    assert "| a tiny row | µs | 3 | 0.75 | 0.5 of b: **missed** | b: 4; c: failed |" in text
     assert "b 1.0" in text
 
 
