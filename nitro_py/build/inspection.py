@@ -72,13 +72,32 @@ def describe_handler(handler: AnyHandler) -> dict[str, Any]:
     if isinstance(handler, WebSocketHandler):
         return {"kind": "websocket", "hooks": handler.hooks, "requires": ("websocket",), "mounted": False}
     if isinstance(handler, MountedApp):
-        return {"kind": "http", "hooks": (), "requires": ("http",), "mounted": True}
+        needs = ("http", "websocket.mounted") if has_sockets(handler.app) else ("http",)
+        return {"kind": "http", "hooks": (), "requires": needs, "mounted": True}
     requires = (
         "http",
         *(("streaming",) if handler.streams else ()),
         *(("topics.sse",) if handler.topics else ()),
     )
     return {"kind": "sse" if handler.streams else "http", "hooks": (), "requires": requires, "mounted": False}
+
+
+def has_sockets(application: object) -> bool:
+    """Says whether an application has routes for sockets; those of Starlette's kind tell what they have.
+
+    Args:
+        application: The application, or a route of one that holds others.
+
+    Example:
+        >>> has_sockets(Starlette(routes=[Mount("/ws", routes=[WebSocketRoute("/echo", echo)])]))
+        True
+    """
+    # Whoever has such routes has loaded this, which would make each build of plain handlers slower.
+    routing = sys.modules.get("starlette.routing")
+    routes = getattr(application, "routes", None)
+    if routing is None or not isinstance(routes, list | tuple):
+        return False
+    return any(isinstance(route, routing.WebSocketRoute) or has_sockets(route) for route in routes)
 
 
 def _expect_handler(root: Path, file: str) -> AnyHandler:

@@ -34,19 +34,19 @@ def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
 
 
 def check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
-    """Finds the WebSocket routes of a project that has not switched WebSocket on."""
+    """Finds the routes with sockets of a project that has not switched WebSocket on."""
     if loaded.config.websocket_enabled:
         return []
     source = loaded.source or "nitro.toml"
+    found = [route for route in manifest.routes if {"websocket", "websocket.mounted"} & {*route.requires}]
     table = "[tool.nitropy.experimental]" if source == "pyproject.toml" else "[experimental]"
     return [
         BuildError(
-            f"`{route.file}` is a WebSocket route, and WebSocket is off.",
+            f"`{route.file}` {'mounts' if route.mounted else 'is'} a WebSocket route, and WebSocket is off.",
             file=route.file,
             hint=f"Add these two lines to `{source}`:\n    {table}\n    websocket = true",
         )
-        for route in manifest.routes
-        if route.kind == "websocket"
+        for route in found
     ]
 
 

@@ -201,6 +201,18 @@ def test_names_that_python_cannot_import(tmp_path: Path) -> None:
     }
 
 
+MOUNTABLE = """
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
+
+SOCKET = WebSocketRoute("/socket", print)
+FASTAPI = FastAPI()
+FASTAPI.websocket("/socket")(print)
+NESTED = Mount("/nested", app=FASTAPI)
+"""
+
+
 @pytest.mark.parametrize(
     ("definition", "kind", "requires", "hooks"),
     [
@@ -211,13 +223,22 @@ def test_names_that_python_cannot_import(tmp_path: Path) -> None:
         ("@define_handler(topics=True)\ndef h(event): ...", "sse", ("http", "streaming", "topics.sse"), ()),
         ("@define_handler\ndef h(event) -> dict[str, str]: ...", "http", ("http",), ()),
         ("h = mount_asgi(print)", "http", ("http",), ()),
+        ("h = mount_asgi(Starlette(routes=[]))", "http", ("http",), ()),
+        ("h = mount_asgi(Starlette(routes=[SOCKET]))", "http", ("http", "websocket.mounted"), ()),
+        (
+            "h = mount_asgi(Starlette(routes=[Mount('/a', app=FASTAPI)]))",
+            "http",
+            ("http", "websocket.mounted"),
+            (),
+        ),
         ("h = define_websocket_handler(close=print, open=print)", "websocket", ("websocket",), ("open", "close")),
     ],
 )
 def test_kind_and_needs(
     tmp_path: Path, definition: str, kind: str, requires: tuple[str, ...], hooks: tuple[str, ...]
 ) -> None:
-    text = "from nitro_py import EventStream, define_handler, define_websocket_handler, mount_asgi\n" + definition
+    text = "from nitro_py import EventStream, define_handler, define_websocket_handler, mount_asgi\n"
+    text += (MOUNTABLE if "Starlette" in definition else "") + definition
     route = read(tmp_path, {"handlers/a.py": text})["/a"]
     assert (route.kind, route.requires, route.hooks) == (kind, requires, hooks)
     assert route.mounted is ("mount" in definition)

@@ -161,6 +161,18 @@ def test_websocket_without_the_flag_prints_two_lines(
     assert plan_project(tmp_path).manifest.routes[0].kind == "websocket"
 
 
+def test_mounted_sockets_without_the_flag(tmp_path: Path) -> None:
+    mounted = """
+        from nitro_py import mount_asgi
+        from starlette.applications import Starlette
+        from starlette.routing import WebSocketRoute
+
+        handler = mount_asgi(Starlette(routes=[WebSocketRoute("/", print)]))
+        """
+    error = fail(tmp_path, {"handlers/shop.py": mounted})
+    assert error.message == "`handlers/shop.py` mounts a WebSocket route, and WebSocket is off."
+
+
 def test_live_reload_on_a_path_that_a_route_serves(tmp_path: Path) -> None:
     config = "[dev]\nport = 4000\n[dev.hmr]\nport = 4000\npath = '/files/live'\n"
     error = fail(tmp_path, {"nitro.toml": config, "handlers/files/[name].get.py": HELLO})

@@ -116,7 +116,12 @@ def test_kind_stands_in_the_manifest(suite_bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lacking", "path"),
-    [("websocket", "/ws/echo"), ("streaming", "/streaming/push"), ("topics.sse", "/topics_sse/[topic]")],
+    [
+        ("websocket", "/ws/echo"),
+        ("websocket.mounted", "/mounted_sockets"),
+        ("streaming", "/streaming/push"),
+        ("topics.sse", "/topics_sse/[topic]"),
+    ],
 )
 def test_build_refuses_what_the_target_cannot_do_and_names_the_route(lacking: str, path: str) -> None:
     loaded = load_config(APP, mode="production", overrides={}, environ={})

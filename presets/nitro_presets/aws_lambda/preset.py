@@ -32,6 +32,7 @@ ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "web
 ADVICE: Mapping[Capability, str] = {
     "streaming": 'Set `aws.streaming = "function-url"`: without it Lambda holds a stream back until it ends.',
     "topics.sse": "Use a WebSocket route: a Lambda cannot hold a stream that other invocations feed.",
+    "websocket.mounted": "Write its sockets as hooks: a loop that waits for messages cannot live in a Lambda.",
     "websocket.binary": 'Set `aws.binary = "base64"`.',
     "websocket.ordered": "Set `aws.ordered = true`.",
 }

@@ -32,8 +32,8 @@ def build_suite(folder: Path, **settings: object) -> Path:
     """Builds the suite's app for AWS in a new folder, with `aws.*` settings, and gives the output folder."""
     shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
     overrides: dict[str, object] = {f"aws.{name}": value for name, value in settings.items()}
-    # A route that streams a topic is refused for this target, as a test of its own shows.
-    overrides |= {"preset": "aws-lambda", "ignore": ("ignored/**", "topics_sse/**")}
+    # Streams of topics and sockets of mounted applications are refused for this target, as other tests show.
+    overrides |= {"preset": "aws-lambda", "ignore": ("ignored/**", "mounted_sockets.py", "topics_sse/**")}
     plan = plan_build(load_config(folder, mode="production", overrides=overrides, environ={}), {})
     write_plan(plan)
     return plan.output

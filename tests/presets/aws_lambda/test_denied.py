@@ -26,6 +26,18 @@ STREAM = """
     async def handler(event: Event) -> EventStream:
         return create_event_stream(event{arguments})
     """
+MOUNTED = """
+    from fastapi import FastAPI, WebSocket
+    from nitro_py import mount_asgi
+
+    app = FastAPI()
+
+    @app.websocket("/echo")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+
+    handler = mount_asgi(app)
+    """
 SOCKET = """
     from nitro_py import HTTPError, Message, Peer, Request, Response, Upgrade, define_websocket_handler
 
@@ -78,6 +90,16 @@ def test_stream_of_a_topic_is_refused(tmp_path: Path) -> None:
     write_files(tmp_path, {"nitro.toml": settings, "handlers/feed.py": stream})
     with pytest.raises(BuildError, match=r"`/feed` needs `topics\.sse`, which the preset `aws-lambda` cannot do"):
         plan_project(tmp_path)
+
+
+def test_sockets_of_a_mounted_application_are_refused(tmp_path: Path) -> None:
+    write_files(tmp_path, {"nitro.toml": SETTINGS, "handlers/shop/[...].py": MOUNTED})
+    with pytest.raises(BuildError) as caught:
+        plan_project(tmp_path)
+    assert caught.value.message.startswith("The route `/shop/[...]` needs `websocket.mounted`")
+    assert (
+        caught.value.hint == "Write its sockets as hooks: a loop that waits for messages cannot live in a Lambda."
+    )
 
 
 def test_bytes_without_an_envelope_are_unsupported(url: str) -> None:

@@ -148,6 +148,6 @@ class Answers:
 
     @requires("websocket", "websocket.mounted")
     async def test_mounted_application_has_sockets(self, target: Target) -> None:
-        async with target.connect("/mounted/echo") as socket:
+        async with target.connect("/mounted_sockets/echo") as socket:
             await socket.send("hello")
             assert await socket.receive_text() == "mounted hello"

@@ -65,7 +65,7 @@ class Upgrades:
     async def test_middleware_refuses_before_a_mounted_application(
         self, target: Target, guard: str, status: int
     ) -> None:
-        assert (await refuse(target, "/mounted/echo", headers={"x-guard": guard})).status == status
+        assert (await refuse(target, "/mounted_sockets/echo", headers={"x-guard": guard})).status == status
 
     @requires("websocket.upgrade-headers")
     async def test_middleware_runs_around_the_upgrade(self, target: Target) -> None:

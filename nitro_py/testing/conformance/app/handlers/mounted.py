@@ -1,4 +1,4 @@
-"""Mounts an application of its own, which has a lifespan, a route with a parameter and a socket."""
+"""Mounts an application of its own, which has a lifespan and a route with a parameter."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.routing import Route
 
 from nitro_py import mount_asgi
 
@@ -34,11 +33,5 @@ async def show(request: Request) -> JSONResponse:
     )
 
 
-async def echo(socket: WebSocket) -> None:
-    await socket.accept()
-    async for text in socket.iter_text():
-        await socket.send_text(f"mounted {text}")
-
-
-routes = [Route("/", show), Route("/hello/{name}", show, methods=["GET", "POST"]), WebSocketRoute("/echo", echo)]
+routes = [Route("/", show), Route("/hello/{name}", show, methods=["GET", "POST"])]
 handler = mount_asgi(Starlette(routes=routes, lifespan=live))
