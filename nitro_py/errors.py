@@ -80,6 +80,13 @@ class HTTPError(NitroError):
         self.headers = headers or {}
 
 
+class ClientLeftError(HTTPError):
+    """Says that a client left before its request was complete; nobody hears the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "The client left before its request was complete.")
+
+
 class PeerClosedError(NitroError):
     """Says that a peer is gone; uncaught in a hook, it ends the hook quietly."""
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from nitro_py.errors import HTTPError
+from nitro_py.errors import ClientLeftError, HTTPError
 from nitro_py.headers import Headers, Query
 from nitro_py.ids import make_id
 from nitro_py.request import parse_cookies
@@ -177,6 +177,7 @@ class Event:
 
         Raises:
             HTTPError: 413, the body is larger than `http.max_body`.
+            ClientLeftError: The client left before its end.
         """
         if self._body is None:
             self._body = await self._read_body()
@@ -197,7 +198,7 @@ class Event:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise HTTPError(400, "The client left before its request was complete.")
+                raise ClientLeftError
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._max_body:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from nitro_py.errors import HTTPError
+from nitro_py.errors import ClientLeftError, HTTPError
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
 from nitro_py.response import Response
@@ -98,12 +99,23 @@ async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str
 
 def report_error(app: App, event: Event, error: Exception) -> Response:
     """Logs an error that is no `HTTPError`, and makes the answer to it."""
+    if has_left(error):
+        error = ClientLeftError()
     if not isinstance(error, HTTPError):
         logger.error("%s %s failed.", event.method, event.path, exc_info=error)
     if event.touches_response:
         for name in OF_CONTENT & set(event.response.headers):
             del event.response.headers[name]
     return describe_error(error, development=app.development)
+
+
+def has_left(error: Exception) -> bool:
+    """Says whether an error tells no more than that the client left in the middle of its request."""
+    # Only who has used Starlette's request can have met its word for it.
+    requests = sys.modules.get("starlette.requests")
+    return isinstance(error, ClientLeftError) or (
+        requests is not None and isinstance(error, requests.ClientDisconnect)
+    )
 
 
 def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) -> Event:
@@ -165,7 +177,7 @@ async def _send_pieces(
     try:
         await send_answer(answer, event, receive, send, buffered=buffered)
     except Exception as error:
-        if state.started and isinstance(error, OSError):
+        if state.started and (isinstance(error, OSError) or has_left(error)):
             return  # The client left while it was being answered.
         failure = report_error(app, event, error)
         if state.started:

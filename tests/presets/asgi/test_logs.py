@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,25 @@ PROJECT = {
         @define_handler
         async def handler(event: Event) -> None:
             raise ValueError("two\\nlines")
+        """,
+    "handlers/read/[way].post.py": """
+        from collections.abc import AsyncIterator
+
+        from nitro_py import Event, define_handler
+
+        @define_handler(streams=True)
+        async def handler(event: Event) -> object:
+            match event.params["way"]:
+                case "body":
+                    return len(await event.body())
+                case "json":
+                    return await event.request.json()
+                case _:
+                    return copy(event)
+
+        async def copy(event: Event) -> AsyncIterator[bytes]:
+            yield b"begun"
+            yield await event.body()
         """,
     "handlers/room/[name].py": """
         import logging
@@ -165,6 +185,22 @@ def test_hooks_log_their_peer(server: Server) -> None:
     ]
     accepted = [record for record in read_records(server) if "[accepted]" in record["message"]]
     assert [record["route"] for record in accepted] == ["/room/[name]"]
+
+
+@pytest.mark.parametrize("way", ["body", "json", "copy"])
+def test_client_that_leaves_in_its_request_is_no_error(server: Server, way: str) -> None:
+    with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), PATIENCE) as client:
+        head = f"POST /read/{way} HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n"
+        client.sendall(head.encode() + b"1234")
+        if way == "copy":
+            assert client.recv(100)
+        else:
+            time.sleep(0.1)
+    # It has to have been noticed.
+    time.sleep(0.2)
+    assert httpx.post(f"{server.url}/read/body", content=b"whole").text == "5"
+    server.stop()
+    assert [record for record in read_records(server) if record["level"] != "INFO"] == []
 
 
 def test_text_names_the_request_that_failed(bundle: Path) -> None:
