@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -105,6 +105,30 @@ def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> N
         ConfigError: Live reload shares the app's port, and a route serves its path.
     """
     raise_problems(check_served(loaded.config, loaded.places, serves))
+
+
+def check_included(loaded: LoadedConfig, unmatched: Sequence[int]) -> None:
+    """Refuses globs of files that are not there, or that no bundle may have.
+
+    Args:
+        loaded: The configuration.
+        unmatched: The places in `include` of the globs that no file fits.
+
+    Raises:
+        ConfigError: There is such a glob.
+    """
+    raise_problems(
+        [
+            value_problem(
+                f"include[{index}]",
+                find_place(loaded.places, ("include", index)),
+                expected="a glob that fits files of the project",
+                got=loaded.config.include[index],
+                hint="Secrets, and what is in the folders of output and public files, stay at home.",
+            )
+            for index in unmatched
+        ]
+    )
 
 
 def _check_layer(layer: Layer, model: type[NitroConfig]) -> list[ConfigError]:

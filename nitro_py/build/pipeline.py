@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from nitro_py import __version__
-from nitro_py.build.config import LoadedConfig
+from nitro_py.build.config import LoadedConfig, check_included
 from nitro_py.build.dependencies import find_extras
 from nitro_py.build.installed import open_installed
 from nitro_py.build.load import load_routes
@@ -122,6 +122,7 @@ def plan_build(
         public_dir=config.public_dir,
         entries=[*(route.file for route in manifest.routes), *manifest.middleware, *manifest.plugins],
     )
+    check_included(loaded, sources.unmatched)
     progress(f"Emitting `{choice.preset.name}`")
     build = BuildInput(
         config=config,

@@ -27,10 +27,12 @@ class Sources:
     Args:
         files: The project's files that travel: path in the bundle → bytes, sorted by path.
         imports: The top-level names of the third-party packages that they import.
+        unmatched: The globs of `include` that no file fits, by their places in the list.
     """
 
     files: Mapping[str, bytes]
     imports: frozenset[str]
+    unmatched: tuple[int, ...] = ()
 
 
 def collect_sources(
@@ -76,13 +78,12 @@ def collect_sources(
     left_out = (PurePosixPath(output_dir), PurePosixPath(public_dir))
     collector = _Collector(root.resolve(), handlers, left_out)
     collector.add_folder(handlers, PurePosixPath("."))
-    for glob in include:
-        collector.add_glob(glob)
+    unmatched = tuple(index for index, glob in enumerate(include) if not collector.add_glob(glob))
     if entries is None:
         entries = [path for path in collector.places if PurePosixPath(path).is_relative_to(handlers)]
     collector.follow(entries)
     files = {path: read_file(root, place) for path, place in sorted(collector.places.items())}
-    return Sources(files, frozenset(collector.imports))
+    return Sources(files, frozenset(collector.imports), unmatched)
 
 
 class _Collector:
@@ -110,20 +111,21 @@ class _Collector:
         for path in walk_files(self.root, folder, keep=self.keep):
             self._add(path, base)
 
-    def add_glob(self, glob: str) -> None:
-        """Takes along what a glob matches."""
+    def add_glob(self, glob: str) -> bool:
+        """Takes along what a glob matches, and says whether there is anything."""
         parts = PurePosixPath(glob).parts
         start = PurePosixPath(*takewhile(lambda part: not set(part) & set("*?["), parts))
         # Not `exists` of the path's own, to which a name that is too long is an error.
         if not os.path.exists(self.root / start) or not self.keep(start):
-            return
+            return False
         if (self.root / start).is_file():
             check_link(self.root, start)
             self._add(start, PurePosixPath("."))
-            return
-        for path in walk_files(self.root, start, keep=self.keep):
-            if match_globs(path, [glob]):
-                self._add(path, PurePosixPath("."))
+            return True
+        paths = [path for path in walk_files(self.root, start, keep=self.keep) if match_globs(path, [glob])]
+        for path in paths:
+            self._add(path, PurePosixPath("."))
+        return bool(paths)
 
     def follow(self, entries: Iterable[str]) -> None:
         """Reads the entries and all that they import."""

@@ -161,6 +161,14 @@ def test_websocket_without_the_flag_prints_two_lines(
     assert plan_project(tmp_path).manifest.routes[0].kind == "websocket"
 
 
+def test_included_files_that_are_not_there(tmp_path: Path) -> None:
+    config = "ignore = []\ninclude = [\n    'data/*.json',\n    'data/*.jsn',\n]\n"
+    error = fail(tmp_path, {"nitro.toml": config, "data/a.json": "1", "handlers/a.get.py": HELLO})
+    assert isinstance(error, ConfigError)
+    assert error.message == '`include[1]`: expected a glob that fits files of the project, got `"data/*.jsn"`.'
+    assert (error.file, error.line) == ("nitro.toml", 2)
+
+
 def test_mounted_sockets_without_the_flag(tmp_path: Path) -> None:
     mounted = """
         from nitro_py import mount_asgi

@@ -140,7 +140,8 @@ def test_output_and_public_never_travel(tmp_path: Path) -> None:
 
 
 def test_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
-    assert list(collect(tmp_path, {"handlers/a.py": ""}, include=("a" * 300,)).files) == ["handlers/a.py"]
+    found = collect(tmp_path, {"handlers/a.py": ""}, include=("a" * 300,))
+    assert (list(found.files), found.unmatched) == (["handlers/a.py"], (0,))
 
 
 def test_include_adds_files(tmp_path: Path) -> None:
@@ -149,6 +150,7 @@ def test_include_adds_files(tmp_path: Path) -> None:
     globs = ("templates/**", "data/*.json", "data/.env", "LICENSE", "missing/*")
     found = collect(tmp_path, texts, include=globs)
     assert list(found.files) == ["LICENSE", "data/b.json", "handlers/a.py", "templates/deep/a.html"]
+    assert [globs[index] for index in found.unmatched] == ["data/.env", "missing/*"]
 
 
 def test_two_files_with_one_place(tmp_path: Path) -> None:
