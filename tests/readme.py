@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from tests.bundles import write_files
 from tests.checkout import ROOT
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -53,6 +57,21 @@ def find_table(heading: str, file: str = "README.md") -> list[list[str]]:
             break
         rows.append(_cells(line))
     return rows
+
+
+def run_tests(project: Path, block: Block) -> str:
+    """Runs the tests of a block in the project that they test, as their reader would; gives what pytest prints."""
+    mark = "import pytest\n\npytestmark = pytest.mark.anyio\n"
+    fixture = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+    write_files(project, {"tests/test_app.py": mark + block.text, "tests/conftest.py": fixture})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
 
 
 def _cells(line: str) -> list[str]:

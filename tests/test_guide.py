@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,10 @@ from nitro_py.encoding import to_json
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
 from tests.checkout import ROOT
-from tests.readme import find_blocks, find_table, read_readme
+from tests.readme import find_blocks, find_table, read_readme, run_tests
 
 GUIDE = "nitro_py/README.md"
 PAGES = ("README.md", GUIDE, "infra/README.md", "presets/README.md")
-CONFTEST = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +65,7 @@ def test_public_file_is_served(server: Server) -> None:
 
 def test_tests_of_the_reader_pass(project: Path) -> None:
     (block,) = [block for block in find_blocks("python", GUIDE) if "nitro_py.testing" in block.text]
-    test = block.text + "\n\npytestmark = pytest.mark.anyio\n"
-    write_files(project, {"tests/test_app.py": test, "tests/conftest.py": CONFTEST})
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "3 passed" in run_tests(project, block)
 
 
 def test_guide_stays_out_of_bundles() -> None:

@@ -16,7 +16,7 @@ from nitro_py.build.config import load_config
 from nitro_py.build.settings import ConfigFile
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.readme import Block, find_blocks, find_table, read_readme
+from tests.readme import Block, find_blocks, find_table, read_readme, run_tests
 
 KINDS = {
     "handlers/api/users/[id].get.py": "http",
@@ -87,17 +87,7 @@ async def test_chat_hears_its_members_and_the_announcement(server: Server) -> No
 
 def test_test_of_the_reader_passes(project: Path) -> None:
     (block,) = [block for block in find_blocks("python") if "nitro_py.testing" in block.text]
-    test = "import pytest\n\npytestmark = pytest.mark.anyio\n" + block.text
-    conftest = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
-    write_files(project, {"tests/test_chat.py": test, "tests/conftest.py": conftest})
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 passed" in run_tests(project, block)
 
 
 def test_first_two_commands_are_one_line_each() -> None:
