@@ -90,15 +90,15 @@ def pin_requirements(
     return tuple(pins[name] for name in sorted(pins))
 
 
-def find_extras(root: Path, imports: Iterable[str]) -> tuple[str, ...]:
-    """Finds the extras that a project asks of the packages it imports, which no import shows.
+def find_declared(root: Path) -> tuple[str, ...]:
+    """Finds what a project declares that it needs, as no import may show: drivers, and what is an extra elsewhere.
 
     Args:
         root: The project's folder; its `pyproject.toml` is read, if there is one.
-        imports: The top-level names that are imported.
 
     Returns:
-        Requirements such as `pydantic[email]`, sorted.
+        The requirements of `project.dependencies`, sorted; none for nitro-py's own checkout, as presets add what
+        they use of its.
 
     Raises:
         BuildError: The dependencies in `pyproject.toml` are no list, or one is not written as PEP 508 says.
@@ -113,19 +113,13 @@ def find_extras(root: Path, imports: Iterable[str]) -> tuple[str, ...]:
     if not isinstance(declared, list) or not all(isinstance(text, str) for text in declared):
         message = "`project.dependencies` cannot be read: expected a list of strings."
         raise BuildError(message, file=file.name, hint=hint)
+    if project.get("name") == _OWN:
+        return ()
     try:
-        requirements = [Requirement(text) for text in declared]
+        return tuple(sorted(str(Requirement(text)) for text in declared))
     except InvalidRequirement as error:
         message = f"`project.dependencies` has a requirement that cannot be read: {error}."
         raise BuildError(message, file=file.name, hint=hint) from None
-    wanted = {canonicalize_name(provider) for name in imports for provider in find_distributions(name)}
-    return tuple(
-        sorted(
-            f"{item.name}[{','.join(sorted(item.extras))}]"
-            for item in requirements
-            if item.extras and canonicalize_name(item.name) in wanted
-        )
-    )
 
 
 def vendor(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nitro_py import __version__
 from nitro_py.build.config import LoadedConfig, check_included
-from nitro_py.build.dependencies import find_extras
+from nitro_py.build.dependencies import find_declared
 from nitro_py.build.installed import open_installed
 from nitro_py.build.load import load_routes
 from nitro_py.build.package import pack
@@ -130,7 +130,7 @@ def plan_build(
         sources=sources.files,
         public=collect_public(loaded.root, config.public_dir),
         imports=sources.imports,
-        extras=find_extras(loaded.root, sources.imports),
+        declared=find_declared(loaded.root),
         vendor=vendored,
     )
     return Plan(loaded, choice, build, choice.preset.emit(build))

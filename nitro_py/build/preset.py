@@ -25,7 +25,7 @@ class BuildInput:
         sources: The project's files that travel: path in the bundle → bytes.
         public: The files of `public/`: path below it → bytes.
         imports: The third-party modules that the sources import.
-        extras: Requirements of the project that name extras of what it imports, such as `pydantic[email]`.
+        declared: Requirements that the project declares, such as `pydantic[email]`, imported or not.
         vendor: Whether dependencies shall be installed into the bundle.
     """
 
@@ -34,7 +34,7 @@ class BuildInput:
     sources: Mapping[str, bytes]
     public: Mapping[str, bytes]
     imports: frozenset[str]
-    extras: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
     vendor: bool = False
 
 

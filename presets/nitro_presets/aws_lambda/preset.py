@@ -121,7 +121,7 @@ class AwsLambdaPreset:
             deploy=("nitropy", "deploy", "--preset", self.name),
             vendor=Vendor(
                 f"{SERVER}/{VENDOR}",
-                pin_requirements(imports, build.extras, markers=target.markers),
+                pin_requirements(imports, build.declared, markers=target.markers),
                 python_version=target.python_version,
                 platform=target.platform,
             ),

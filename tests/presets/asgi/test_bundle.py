@@ -172,6 +172,17 @@ def test_wrong_address_is_explained(demo_bundle: Path, arguments: list[str], mes
     assert "Traceback" not in shown
 
 
+def test_declared_dependencies_are_required_and_vendored(tmp_path: Path) -> None:
+    # Nobody imports it, as nobody imports a database's driver.
+    text = '[project]\nname = "shop"\ndependencies = ["nitro-py", "markdown-it-py>=3"]\n'
+    handler = "from nitro_py import define_handler\n\n\n@define_handler\nasync def handler(event): ...\n"
+    files = {"pyproject.toml": text, "handlers/index.get.py": handler}
+    server = build_project(write_files(tmp_path, files), vendored=True) / "server"
+    required = (server / "requirements.txt").read_text()
+    assert {"markdown-it-py", "mdurl"} < {line.partition("==")[0] for line in required.splitlines()}
+    assert list(server.rglob("markdown_it/__init__.py"))
+
+
 def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     bundle = build_project(copy_demo(tmp_path))
     (bundle / "server/handlers/api/hello.get.py").unlink()
