@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from nitro_py.backplane import Backplane, BackplaneConnection, Outgoing, Receive
 from nitro_py.errors import BackplaneError
+from nitro_py.runtime.backplane.patience import patience
 from nitro_py.runtime.backplane.state import BackplaneState
 from nitro_py.runtime.hub import LocalHub
 
@@ -108,7 +109,7 @@ class Link:
         attempts = 0
         while True:
             try:
-                async with asyncio.timeout(ANSWER_TIMEOUT):
+                async with patience(ANSWER_TIMEOUT):
                     connection = await self._backplane.connect(self._receive)
             except TimeoutError:
                 self._note_down("it does not answer")
@@ -138,6 +139,9 @@ class Link:
                 group.create_task(self._write(connection))
         except ExceptionGroup as errors:
             reason = errors.exceptions[0]
+            if self._task is None:
+                # Before Python 3.13 a group that has an error forgets that its own task was cancelled.
+                raise asyncio.CancelledError from None
         finally:
             self._connection = None
             self._state.connected = False
@@ -145,7 +149,7 @@ class Link:
             fail(self._outbox)
             self._outbox.clear()
             with suppress(Exception):
-                async with asyncio.timeout(ANSWER_TIMEOUT):
+                async with patience(ANSWER_TIMEOUT):
                     await connection.close()
         return "it does not answer" if isinstance(reason, TimeoutError) else reason
 
@@ -160,10 +164,10 @@ class Link:
             # Taken away first: who joins again meanwhile must wait for a new confirmation.
             self._covered.difference_update(gone)
             for some in split(gone):
-                async with asyncio.timeout(ANSWER_TIMEOUT):
+                async with patience(ANSWER_TIMEOUT):
                     await connection.unsubscribe(some)
             for some in split(new):
-                async with asyncio.timeout(ANSWER_TIMEOUT):
+                async with patience(ANSWER_TIMEOUT):
                     await connection.subscribe(some)
                 self._covered.update(some)
                 self._settle()
@@ -179,7 +183,7 @@ class Link:
             while self._outbox:
                 batch = self._take_batch()
                 try:
-                    async with asyncio.timeout(ANSWER_TIMEOUT):
+                    async with patience(ANSWER_TIMEOUT):
                         await connection.publish([waiting.message for waiting in batch])
                     for waiting in batch:
                         if not waiting.accepted.done():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.errors import BackplaneError
 from nitro_py.runtime.backplane.loss import Loss
+from nitro_py.runtime.backplane.patience import patience
 from nitro_py.runtime.backplane.urls import check_url, require_module
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class RedisConnection:
             except TimeoutError:
                 await self._pubsub.ping()
                 try:
-                    async with asyncio.timeout(ANSWER_TIMEOUT):
+                    async with patience(ANSWER_TIMEOUT):
                         await self._heard.wait()
                 except TimeoutError:
                     raise BackplaneError("The broker does not answer.") from None

@@ -3,63 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 
-from nitro_py.backplane import Backplane, BackplaneMessage, Outgoing
+from nitro_py.backplane import BackplaneMessage, Outgoing
 from nitro_py.errors import BackplaneError, PeerClosedError
-from nitro_py.runtime.backplane.hub import BackplaneHub
-from nitro_py.runtime.backplane.link import ANSWER_TIMEOUT
 from nitro_py.runtime.backplane.registry import load_backplane
-from nitro_py.runtime.backplane.state import BackplaneState
-from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hub import LocalHub
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import MemoryBroker, until
-from tests.brokers import BROKERS, BrokerName, run_broker
-from tests.runtime.peers import RecordingChannel, make_peer
+from tests.brokers import run_broker
+from tests.runtime.backplane.process import Process, hears, processes
+from tests.runtime.peers import make_peer
 
 pytestmark = pytest.mark.anyio
-
-
-class Process:
-    """Is one process of an app: a hub and its peers."""
-
-    def __init__(self, backplane: Backplane) -> None:
-        self.state = BackplaneState("test")
-        self.local = LocalHub(Counters())
-        self.hub = BackplaneHub(self.local, backplane, self.state)
-
-    async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
-        """Adds a peer that subscribes to topics."""
-        peer, channel = make_peer(id, self.hub, namespace=namespace)
-        self.local.add(peer)
-        for topic in topics:
-            await peer.subscribe(topic)
-        return channel
-
-    async def until_connected(self, connected: bool = True) -> None:
-        """Waits until the backplane is there, or lost."""
-        await until(lambda: self.state.connected is connected, f"connected={connected}", lambda: self.state)
-
-
-@asynccontextmanager
-async def processes(broker: MemoryBroker, count: int) -> AsyncIterator[list[Process]]:
-    """Runs some processes of an app."""
-    async with AsyncExitStack() as stack:
-        started = [Process(broker.make_backplane()) for _ in range(count)]
-        for process in started:
-            await stack.enter_async_context(process.hub.running())
-        yield started
-
-
-async def hears(channel: RecordingChannel, *frames: str | bytes) -> None:
-    """Waits for frames, and for others that should not come."""
-    await until(lambda: len(channel.frames) >= len(frames), f"{frames}", lambda: channel.frames)
-    await asyncio.sleep(0.01)
-    assert channel.frames == list(frames)
 
 
 async def test_everybody_hears_once_wherever_they_are() -> None:
@@ -237,35 +194,6 @@ async def test_what_comes_twice_or_cannot_be_read_is_dropped(caplog: pytest.LogC
         await hears(channel, "x")
         assert "Passed over what came from the backplane. A message is broken" in caplog.text
         await connection.close()
-
-
-@pytest.mark.parametrize("name", BROKERS)
-async def test_broker_that_falls_silent_holds_nobody_up_for_long(name: BrokerName) -> None:
-    with run_broker(name) as broker:
-
-        def make() -> Backplane:
-            backplane = load_backplane(BackplaneSettings(name, broker.url))
-            assert backplane is not None
-            return backplane
-
-        one, two = Process(make()), Process(make())
-        async with one.hub.running(), two.hub.running():
-            here, there = await one.join("here", "a"), await two.join("there", "a")
-            broker.freeze()
-            try:
-                async with asyncio.timeout(2 * ANSWER_TIMEOUT):
-                    await one.hub.publish("a", "in doubt")
-                    await one.join("late", "b")
-            finally:
-                broker.thaw()
-            assert (here.frames, one.state.failures) == (["in doubt"], 1)
-            for process in (one, two):
-                await process.until_connected()
-            await one.hub.publish("a", "sure")
-            await until(lambda: "sure" in there.frames, "the second", lambda: there.frames)
-            # The broker may have taken what it did not answer to: at most once, and nobody is told twice.
-            assert there.frames.count("in doubt") <= 1
-            assert here.frames == ["in doubt", "sure"]
 
 
 async def test_broker_gets_no_more_at_once_than_it_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
