@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
@@ -19,6 +18,7 @@ import uv
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from nitro_py.build.pyproject import NAME, read_pyproject
 from nitro_py.errors import BuildError
 
 _OWN = "nitro-py"
@@ -103,23 +103,22 @@ def find_declared(root: Path) -> tuple[str, ...]:
     Raises:
         BuildError: The dependencies in `pyproject.toml` are no list, or one is not written as PEP 508 says.
     """
-    file = root / "pyproject.toml"
-    if not file.is_file():
+    found = read_pyproject(root)
+    if found is None:
         return ()
     hint = 'Write it as in "pydantic[email]>=2".'
-    # Editors on Windows begin a file with a mark.
-    project = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("project", {})
+    project = found.project
     declared = project.get("dependencies", []) if isinstance(project, dict) else None
     if not isinstance(declared, list) or not all(isinstance(text, str) for text in declared):
         message = "`project.dependencies` cannot be read: expected a list of strings."
-        raise BuildError(message, file=file.name, hint=hint)
+        raise BuildError(message, file=NAME, hint=hint)
     if project.get("name") == _OWN:
         return ()
     try:
         return tuple(sorted(str(Requirement(text)) for text in declared))
     except InvalidRequirement as error:
         message = f"`project.dependencies` has a requirement that cannot be read: {error}."
-        raise BuildError(message, file=file.name, hint=hint) from None
+        raise BuildError(message, file=NAME, hint=hint) from None
 
 
 def vendor(

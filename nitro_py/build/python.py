@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from nitro_py.build.pyproject import NAME, read_pyproject
 from nitro_py.build.toml_lines import find_lines
 from nitro_py.errors import BuildError
 
@@ -23,16 +23,13 @@ def check_python(root: Path) -> None:
     Raises:
         BuildError: This Python is left out, or the setting cannot be read.
     """
-    file = root / "pyproject.toml"
-    if not file.is_file():
+    found = read_pyproject(root)
+    wanted = (
+        found.project.get("requires-python") if found is not None and isinstance(found.project, dict) else None
+    )
+    if found is None or wanted is None:
         return
-    # Editors on Windows begin a file with a mark.
-    text = file.read_text(encoding="utf-8-sig")
-    project = tomllib.loads(text).get("project", {})
-    wanted = project.get("requires-python") if isinstance(project, dict) else None
-    if wanted is None:
-        return
-    line = find_lines(text).get(("project", "requires-python"))
+    line = find_lines(found.text).get(("project", "requires-python"))
     running = platform.python_version()
     try:
         if not isinstance(wanted, str):
@@ -40,11 +37,11 @@ def check_python(root: Path) -> None:
         suits = SpecifierSet(wanted).contains(running, prereleases=True)
     except InvalidSpecifier:
         message = f"`project.requires-python` cannot be read: expected such as `>=3.11`, got `{wanted}`."
-        raise BuildError(message, file=file.name, line=line) from None
+        raise BuildError(message, file=NAME, line=line) from None
     if not suits:
         raise BuildError(
             f"This Python does not suit the project: expected `{wanted}`, got {running}.",
-            file=file.name,
+            file=NAME,
             line=line,
             hint="Install nitro-py into a virtual environment of such a Python, and run `nitropy` there.",
         )
