@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nitro_py.functions import is_awaitable
+from nitro_py.functions import is_awaitable, takes
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.request import Request
@@ -79,7 +79,7 @@ class WebSocketHandler(NamedTuple):
     async def call_close(self, peer: Peer, details: CloseDetails) -> None:
         """Calls the close hook with as many arguments as it takes."""
         if self.close is not None:
-            arguments = (peer, details) if takes_two(self.close) else (peer,)
+            arguments = (peer, details) if takes(self.close, 2) else (peer,)
             await settle(self.close(*arguments))
 
     def read(self, data: str | bytes, peer: Peer, id: str | None = None) -> Any:
@@ -152,14 +152,3 @@ def define_websocket_handler(
 async def settle(result: Any) -> Any:
     """Gives a hook's result, awaiting it if the hook was async."""
     return await result if is_awaitable(result) else result
-
-
-def takes_two(hook: Callable[..., Any]) -> bool:
-    """Says whether a hook can be called with two positional arguments."""
-    import inspect  # Takes long to load, and a function whose peers stay needs none of it.
-
-    try:
-        inspect.signature(hook).bind(None, None)
-    except TypeError:
-        return False
-    return True

@@ -10,6 +10,7 @@ from typing import Any
 
 import nitro_py
 from nitro_py.errors import NitroError
+from nitro_py.functions import takes
 from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
@@ -78,12 +79,9 @@ def _calls_of(defined: Defined) -> Iterator[tuple[str, Callable[..., Any], tuple
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
     try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # some functions written in C do not tell
+        return takes(function, count)
+    except ValueError:  # nothing to find fault with
         return True
-    return True
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
