@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nitro_py.build.signatures import check_signatures, describe_call, find_application
 from nitro_py.errors import NitroError
@@ -20,8 +20,10 @@ from nitro_py.plugins import Plugin
 from nitro_py.runtime.modules import find_exports, load_file
 from nitro_py.websocket import WebSocketHandler
 
+if TYPE_CHECKING:
+    from nitro_py.runtime.modules import AnyHandler
+
 Findings = dict[str, dict[str, Any]]
-AnyHandler = Handler | WebSocketHandler | MountedApp
 HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
 
 
