@@ -225,12 +225,7 @@ NESTED = Mount("/nested", app=FASTAPI)
         ("h = mount_asgi(print)", "http", ("http",), ()),
         ("h = mount_asgi(Starlette(routes=[]))", "http", ("http",), ()),
         ("h = mount_asgi(Starlette(routes=[SOCKET]))", "http", ("http", "websocket.mounted"), ()),
-        (
-            "h = mount_asgi(Starlette(routes=[Mount('/a', app=FASTAPI)]))",
-            "http",
-            ("http", "websocket.mounted"),
-            (),
-        ),
+        ("h = mount_asgi(Starlette(routes=[NESTED]))", "http", ("http", "websocket.mounted"), ()),
         ("h = define_websocket_handler(close=print, open=print)", "websocket", ("websocket",), ("open", "close")),
     ],
 )
