@@ -12,18 +12,10 @@ import httpx
 import pytest
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
-from tests.presets.asgi.test_workers import find_workers, until
+from tests.presets.asgi.test_workers import PID, find_workers, until
 
 PROJECT = {
-    "handlers/pid.get.py": """
-        import os
-
-        from nitro_py import Event, define_handler
-
-        @define_handler
-        def handler(event: Event) -> int:
-            return os.getpid()
-        """,
+    "handlers/pid.get.py": PID,
     "handlers/family.post.py": """
         import os
         import subprocess

@@ -24,16 +24,17 @@ from tests.bundles import (
     write_files,
 )
 
+PID = """
+    import os
+
+    from nitro_py import Event, define_handler
+
+    @define_handler
+    def handler(event: Event) -> int:
+        return os.getpid()
+    """
 PROJECT = {
-    "handlers/pid.get.py": """
-        import os
-
-        from nitro_py import Event, define_handler
-
-        @define_handler
-        def handler(event: Event) -> int:
-            return os.getpid()
-        """,
+    "handlers/pid.get.py": PID,
     "handlers/plugins/start.py": """
         import os
         from collections.abc import AsyncIterator
