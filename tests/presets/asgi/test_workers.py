@@ -46,7 +46,8 @@ PROJECT = {
             if os.path.exists(os.environ.get("BROKEN", "")):
                 os._exit(7)
             yield
-            print("stopped", os.getpid(), flush=True)
+            # One write: unbuffered, `print` makes one of each part, and the workers' parts may mix.
+            print(f"stopped {os.getpid()}\\n", end="", flush=True)
         """,
 }
 
