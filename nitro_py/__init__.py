@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from nitro_py.plugins import define_plugin
     from nitro_py.request import Request
     from nitro_py.response import Response
-    from nitro_py.sse import EventStream, create_event_stream, event_stream_last_id
-    from nitro_py.sse_format import EventStreamMessage
+    from nitro_py.sse import EventStream, EventStreamMessage, create_event_stream, event_stream_last_id
     from nitro_py.topics import get_peer, peers, publish, runtime_config
     from nitro_py.validation import get_validated_query, read_validated_body
     from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler, define_websocket_handler
@@ -104,8 +103,7 @@ _MODULES = {
     "plugins": ("define_plugin",),
     "request": ("Request",),
     "response": ("Response",),
-    "sse": ("EventStream", "create_event_stream", "event_stream_last_id"),
-    "sse_format": ("EventStreamMessage",),
+    "sse": ("EventStream", "EventStreamMessage", "create_event_stream", "event_stream_last_id"),
     "topics": ("get_peer", "peers", "publish", "runtime_config"),
     "validation": ("get_validated_query", "read_validated_body"),
     "websocket": ("CloseDetails", "Upgrade", "WebSocketHandler", "define_websocket_handler"),

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from nitro_py.encoding import make_id
 from nitro_py.errors import ClientLeftError, HTTPError
 from nitro_py.headers import Headers, Query
-from nitro_py.ids import make_id
 from nitro_py.request import parse_cookies
 
 if TYPE_CHECKING:

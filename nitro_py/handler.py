@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, overload
 
 from nitro_py.event import Event
-from nitro_py.functions import is_async_generator_function, is_awaitable, is_generator_function
+from nitro_py.runtime.callables import is_async_generator_function, is_awaitable, is_generator_function
 
 HandlerFunction = Callable[[Event], Any]
 

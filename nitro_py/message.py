@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import Frame
+from nitro_py.encoding import Frame, make_id
 from nitro_py.errors import MessageValidationError
-from nitro_py.ids import make_id
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer

@@ -10,8 +10,8 @@ from nitro_py.encoding import encode_frame
 from nitro_py.request import Request
 
 if TYPE_CHECKING:
-    from nitro_py.runtime.broadcast import Broadcast
     from nitro_py.runtime.contracts import Channel, Hub, Outlet
+    from nitro_py.runtime.topics.broadcast import Broadcast
 
 
 class ReadyState(IntEnum):

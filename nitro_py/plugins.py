@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from nitro_py.functions import is_async_generator_function
+from nitro_py.runtime.callables import is_async_generator_function
 
 PluginFunction = Callable[[], AsyncIterator[None]]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.encoding import encode_frame
-from nitro_py.runtime.current import current_app
+from nitro_py.runtime.current_app import current_app
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nitro_py.functions import is_awaitable, takes
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.request import Request
+from nitro_py.runtime.callables import is_awaitable, takes
 
 HOOK_NAMES = ("upgrade", "open", "message", "close", "error", "http")
 

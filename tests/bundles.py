@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import Plan, plan_build, write_plan
 from tests.checkout import ROOT
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nitro_py import functions
-from nitro_py.functions import (
+from nitro_py.runtime import callables as functions
+from nitro_py.runtime.callables import (
     is_async_generator_function,
     is_awaitable,
     is_coroutine_function,
@@ -114,7 +114,7 @@ def test_bits_are_those_that_inspect_names() -> None:
 def test_plain_functions_need_no_inspect() -> None:
     code = """
 import sys
-from nitro_py.functions import is_coroutine_function
+from nitro_py.runtime.callables import is_coroutine_function
 async def handler(event): ...
 print(is_coroutine_function(handler), "inspect" in sys.modules)
 """

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 import nitro_py
-from nitro_py.build.runtime_files import collect_runtime
-from nitro_py.build.settings import NitroConfig
+from nitro_py.build.bundle.runtime_files import collect_runtime
+from nitro_py.build.config.settings import NitroConfig
 from nitro_py.encoding import to_json
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from nitro_py.build.config import load_config
-from nitro_py.build.settings import ConfigFile
+from nitro_py.build.config.load import load_config
+from nitro_py.build.config.settings import ConfigFile
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
 from tests.readme import Block, find_blocks, find_table, read_readme, run_tests

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.broadcast import Broadcast
-from nitro_py.sse import BUFFER_LIMIT, EventStream
-from nitro_py.sse_format import EventStreamMessage, format_comment, format_message
+from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.sse import BUFFER_LIMIT, EventStream, EventStreamMessage, format_comment, format_message
 
 pytestmark = pytest.mark.anyio
 

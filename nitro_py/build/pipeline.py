@@ -12,18 +12,17 @@ from functools import partial
 from pathlib import Path
 
 from nitro_py import __version__
-from nitro_py.build.config import LoadedConfig, check_included
-from nitro_py.build.dependencies import find_declared
-from nitro_py.build.installed import open_installed
-from nitro_py.build.load import load_routes
-from nitro_py.build.package import pack
+from nitro_py.build.bundle.dependencies import find_declared
+from nitro_py.build.bundle.installed import open_installed
+from nitro_py.build.bundle.package import pack
+from nitro_py.build.bundle.pyproject import check_python
+from nitro_py.build.bundle.sources import collect_public, collect_sources
+from nitro_py.build.config.load import LoadedConfig, check_included
+from nitro_py.build.config.settings import runtime_settings
+from nitro_py.build.inspect.load import load_routes
 from nitro_py.build.preset import BuildInput, Bundle
-from nitro_py.build.public import collect_public
-from nitro_py.build.python import check_python
 from nitro_py.build.registry import Choice, choose_preset
 from nitro_py.build.scan import scan_handlers
-from nitro_py.build.settings import runtime_settings
-from nitro_py.build.sources import collect_sources
 from nitro_py.build.validate import validate
 from nitro_py.build.write import write_bundle
 from nitro_py.runtime.manifest import Manifest

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from nitro_py.build.settings import NitroConfig
+from nitro_py.build.config.settings import NitroConfig
 from nitro_py.capabilities import Capability
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest

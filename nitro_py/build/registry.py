@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from nitro_py.build.config import LoadedConfig
+from nitro_py.build.config.load import LoadedConfig
 from nitro_py.build.preset import Preset
 from nitro_py.errors import BuildError
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from nitro_py.build.tree import match_globs, walk_files
+from nitro_py.build.bundle.tree import match_globs, walk_files
 from nitro_py.capabilities import Mode, RouteMode
 from nitro_py.errors import BuildError
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nitro_py.build.config import LoadedConfig, check_config
-from nitro_py.build.load import raise_all
+from nitro_py.build.config.load import LoadedConfig, check_config
+from nitro_py.build.inspect.load import raise_all
 from nitro_py.build.preset import Preset
 from nitro_py.capabilities import Capability
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
-from nitro_py.runtime.router import Router
+from nitro_py.runtime.routing.router import Router
 
 
 def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:

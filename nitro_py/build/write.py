@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from nitro_py.build.tree import walk_files
+from nitro_py.build.bundle.tree import walk_files
 from nitro_py.errors import BuildError
 
 # Every bundle has this file, and only a folder that has it is replaced.

@@ -2,21 +2,115 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
-from nitro_py.build.config import LoadedConfig, Mode
-from nitro_py.build.pipeline import Plan, count_routes, plan_build, write_plan
+from nitro_py.build.config.load import LoadedConfig, Mode
+from nitro_py.build.pipeline import Plan, Progress, count_routes, plan_build, write_plan
+from nitro_py.build.preset import Bundle, ImagePreset, ImageRequest
 from nitro_py.build.write import check_output
-from nitro_py.cli.image import prepare_image
 from nitro_py.cli.output import format_size, messages, print_json, print_line, print_table, show_progress
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
-from nitro_py.cli.sizes import list_dependencies, list_warnings
+from nitro_py.errors import UsageError
+
+# The share of a limit from which the user is warned.
+NEAR = 0.8
+
+
+def list_dependencies(output: Path, bundle: Bundle) -> list[tuple[str, str]]:
+    """Lists the dependencies that were installed into a bundle, the largest first.
+
+    Args:
+        output: The folder that was written.
+        bundle: What the preset emitted.
+
+    Returns:
+        Rows of name with version, and size; none where nothing was installed.
+    """
+    if bundle.vendor is None:
+        return []
+    folder = output / bundle.vendor.folder
+    sizes = {_name_of(info): _weigh(folder, info) for info in folder.glob("*.dist-info")}
+    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, format_size(size)) for name, size in ordered]
+
+
+def list_warnings(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
+    """Says which of the target's limits are near.
+
+    Args:
+        bundle: What the preset emitted.
+        sizes: Path in the bundle → size in bytes.
+    """
+    warnings = []
+    for limit in bundle.limits:
+        size = sum(size for path, size in sizes.items() if path == limit.path or path.startswith(f"{limit.path}/"))
+        if size >= NEAR * limit.size:
+            share = round(100 * size / limit.size)
+            warnings.append(
+                f"`{limit.path}` has {format_size(size)}, {share}% of {limit.what} ({format_size(limit.size)})."
+            )
+    return warnings
+
+
+def _name_of(info: Path) -> str:
+    name, _, version = info.name.removesuffix(".dist-info").partition("-")
+    return f"{name.replace('_', '-')} {version}"
+
+
+def _weigh(folder: Path, info: Path) -> int:
+    with (info / "RECORD").open(encoding="utf-8", newline="") as record:
+        files = [folder / row[0] for row in csv.reader(record) if row]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+ImageWriter = Callable[[Progress], Mapping[str, str]]
+
+
+def prepare_image(plan: Plan, file: Path | None, base: Path | None) -> ImageWriter:
+    """Checks what was asked for, before anything is written.
+
+    Args:
+        plan: The build.
+        file: The archive that the image shall be written to, if one was asked for.
+        base: The image to build on.
+
+    Returns:
+        What writes the image of the bundle that the build wrote, and says what it is; nothing where none was
+        asked for.
+
+    Raises:
+        UsageError: The preset makes no images, or one of the two options lacks the other.
+    """
+    if file is None:
+        if base is not None:
+            raise UsageError("`--base` is for an image.", hint="Name the file to write: `--oci FILE.tar`.")
+        return lambda progress: {}
+    preset = plan.choice.preset
+    if not isinstance(preset, ImagePreset):
+        message = f"The preset `{preset.name}` makes no images, which `--oci` asks for."
+        raise UsageError(message, hint="Build with `--preset container`.")
+    if base is None:
+        raise UsageError(
+            "`--oci` needs the image to build on.",
+            hint="Name it by `--base PATH`; `skopeo copy docker://python:3.13-slim oci:base:latest` makes one.",
+        )
+    if not base.exists():
+        raise UsageError(f"There is no base image `{base}`.", hint="Check the path after `--base`.")
+    if file.is_dir():
+        raise UsageError(f"`{file}` is a folder.", hint="Name a file after `--oci`, such as `image.tar`.")
+
+    def write(progress: Progress) -> Mapping[str, str]:
+        return preset.write_image(ImageRequest(plan.output, plan.build, base, file, progress))
+
+    return write
+
 
 # A table with more rows than this is drawn together further.
 MOST_ROWS = 24

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nitro_py.build.config.settings import config_schema
 from nitro_py.build.pipeline import make_manifest
-from nitro_py.build.settings import config_schema
 from nitro_py.cli.output import print_json, print_line, print_table, show_progress
 from nitro_py.cli.project import JsonOption, load_project
 from nitro_py.runtime.manifest import Route

@@ -18,10 +18,10 @@ from typing import Annotated
 import typer
 
 from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
+from nitro_py.dev.process import list_ending_signals
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
-from nitro_py.dev.signals import list_ending_signals
 from nitro_py.errors import UsageError
-from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
+from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 
 # What every preset's preview command prints once it listens, followed by the URL.
 # As a line of text, or in a line of JSON.

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from nitro_py.build.config import LoadedConfig, Mode, load_config
+from nitro_py.build.config.load import LoadedConfig, Mode, load_config
 from nitro_py.build.pipeline import INFO_NAME
 from nitro_py.build.registry import find_preset
 from nitro_py.errors import UsageError

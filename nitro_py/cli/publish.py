@@ -18,7 +18,7 @@ from nitro_py.cli.output import print_line
 from nitro_py.cli.project import find_root, load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
-from nitro_py.runtime.asgi.internal import PUBLISH_PATH, PUBLISH_TOKEN
+from nitro_py.runtime.asgi.internal_routes import PUBLISH_PATH, PUBLISH_TOKEN
 
 # How long the server may take to answer, in seconds.
 TIMEOUT = 10

@@ -15,9 +15,9 @@ from nitro_py.dev.handover import give_connection
 from nitro_py.errors import NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.asgi.graceful import LAST_CONNECTIONS
-from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
+from nitro_py.server.http.protocol import HttpProtocol
+from nitro_py.server.uvicorn_server import LAST_CONNECTIONS
+from nitro_py.server.websocket.protocol import WebSocketProtocol
 
 
 class BackgroundServer:

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from nitro_py.dev.front import Front
 from nitro_py.dev.handover import DevHandover
 from nitro_py.dev.live_reload import Door, LiveReload
-from nitro_py.dev.origin import name_project_files
+from nitro_py.dev.script_injector import Front
+from nitro_py.dev.tracebacks import name_project_files
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
-from nitro_py.runtime.asgi.server import serve
 from nitro_py.runtime.manifest import read_manifest
+from nitro_py.server.uvicorn_server import serve
 
 
 @dataclass(frozen=True, slots=True)

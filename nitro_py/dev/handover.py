@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from nitro_py.runtime.asgi.fair_listener import open_connection
+from nitro_py.server.workers.fair_listener import open_connection
 
 # What goes along with a connection, because something has to.
 _MARK = b"."

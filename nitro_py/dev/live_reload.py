@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.headers import Headers
-from nitro_py.runtime.origin import LOOPBACK_HOSTS
+from nitro_py.runtime.hooks.origin import LOOPBACK_HOSTS
 
 logger = logging.getLogger("nitro_py.dev")
 

@@ -15,7 +15,16 @@ from typing import Any
 
 from nitro_py.dev.child import Order
 from nitro_py.errors import BuildError
-from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
+from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
+
+
+def list_ending_signals() -> list[signal.Signals]:
+    """Lists the signals that mean the end; a hang-up does not, where `nohup` says so."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    return ending
+
 
 # How long a child may take to stop, in seconds: longer than the app gives its hooks.
 STOP_TIMEOUT = 20

@@ -12,18 +12,17 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
-from nitro_py.build.config import LoadedConfig, load_config
+from nitro_py.build.config.load import LoadedConfig, load_config
 from nitro_py.build.pipeline import Plan, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
 from nitro_py.dev.child import Order
-from nitro_py.dev.front import Front
 from nitro_py.dev.live_reload import Door, LiveReload, make_script
-from nitro_py.dev.process import ChildProcess, start_child
+from nitro_py.dev.process import ChildProcess, list_ending_signals, start_child
 from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
-from nitro_py.dev.signals import list_ending_signals
+from nitro_py.dev.script_injector import Front
 from nitro_py.dev.watch import ProjectWatch, stop_task
 from nitro_py.errors import BuildError, NitroError
-from nitro_py.runtime.ports import bind_port, format_url
+from nitro_py.server.ports import bind_port, format_url
 
 # The app is built as it is for a machine of one's own, whatever it will be deployed to.
 BUILD_OVERRIDES = {"preset": "asgi", "output_dir": f"{STATE_DIR}/dev"}

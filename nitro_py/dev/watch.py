@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from watchfiles import Change, awatch
 
-from nitro_py.build.exclude import travels
+from nitro_py.build.bundle.exclude import travels
 from nitro_py.dev.run_file import STATE_DIR
 from nitro_py.errors import UsageError
 

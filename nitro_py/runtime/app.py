@@ -8,30 +8,29 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nitro_py.ids import make_id
+from nitro_py.encoding import make_id
 from nitro_py.middleware import Middleware
-from nitro_py.runtime.backplane.state import BackplaneState
-from nitro_py.runtime.calls import Call, make_call, refuse_plain
-from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.current import enter_app, leave_app
-from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.counters import BackplaneState, Counters
+from nitro_py.runtime.current_app import enter_app, leave_app
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
-from nitro_py.runtime.modules import add_project, load_export, load_handler
-from nitro_py.runtime.router import Router
+from nitro_py.runtime.routing.handler_call import Call, make_call, refuse_plain
+from nitro_py.runtime.routing.loader import add_project, load_export, load_handler
+from nitro_py.runtime.routing.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
+from nitro_py.runtime.topics.local_hub import LocalHub
 
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
     from nitro_py.capabilities import Kind
     from nitro_py.mount import ASGIApplication, MountedApp
-    from nitro_py.runtime.backplane.hub import BackplaneHub
-    from nitro_py.runtime.connection import Connection
     from nitro_py.runtime.contracts import Hub
-    from nitro_py.runtime.grace import Grace
+    from nitro_py.runtime.hooks.session import Connection
     from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
-    from nitro_py.runtime.modules import AnyHandler
+    from nitro_py.runtime.routing.loader import AnyHandler
+    from nitro_py.runtime.shutdown import Grace
+    from nitro_py.runtime.topics.backplane_hub import BackplaneHub
     from nitro_py.sse import EventStream
 
 logger = logging.getLogger("nitro_py.app")
@@ -78,7 +77,7 @@ class App:
         self.backplane = BackplaneState()
         self._backplane_hub: BackplaneHub | None = None
         if backplane is not None:
-            from nitro_py.runtime.backplane.hub import BackplaneHub
+            from nitro_py.runtime.topics.backplane_hub import BackplaneHub
 
             self.backplane.name = self.settings.backplane.name
             self._backplane_hub = BackplaneHub(self.local_hub, backplane, self.backplane)
@@ -139,7 +138,7 @@ class App:
         Returns:
             The grace period, which runs from the first call on.
         """
-        from nitro_py.runtime.grace import Grace
+        from nitro_py.runtime.shutdown import Grace
 
         if self._grace is None:
             self._grace = Grace(self.settings.server.grace, patient=patient)
@@ -147,8 +146,8 @@ class App:
 
     async def drain(self) -> None:
         """Closes sockets with 1001 and ends streams, spread over the grace period; waits for the last hooks."""
-        from nitro_py.runtime.connection import Connection
-        from nitro_py.runtime.grace import WORK, say_goodbyes
+        from nitro_py.runtime.hooks.session import Connection
+        from nitro_py.runtime.shutdown import WORK, say_goodbyes
 
         grace = self.begin_stop()
         leaving: list[Connection] = []
@@ -166,7 +165,7 @@ class App:
 
     async def stop(self) -> None:
         """Drains, waits for background work, and stops the plugins in reverse order."""
-        from nitro_py.runtime.grace import BACKGROUND
+        from nitro_py.runtime.shutdown import BACKGROUND
 
         grace = self.begin_stop()
         await self.drain()
@@ -184,7 +183,7 @@ class App:
 
     async def _wait_for_answers(self, grace: Grace) -> None:
         """Waits until clients have answered: a close frame may be lost with a connection that is dropped."""
-        from nitro_py.runtime.grace import WORK
+        from nitro_py.runtime.shutdown import WORK
 
         until = min(grace.left(WORK), CLOSE_ANSWERS)
         pause = 0.01
@@ -224,7 +223,7 @@ class App:
 
     def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
         """Feeds an event stream with a topic's messages until it is closed."""
-        from nitro_py.runtime.streams import StreamSubscriber
+        from nitro_py.runtime.http.streaming import StreamSubscriber
 
         subscriber = StreamSubscriber(make_id(), namespace, stream)
         self.local_hub.join(topic, subscriber)

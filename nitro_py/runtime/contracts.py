@@ -9,7 +9,7 @@ from nitro_py.encoding import Frame
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer, ReadyState
-    from nitro_py.runtime.broadcast import Broadcast
+    from nitro_py.runtime.topics.broadcast import Broadcast
 
 
 class Outlet(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.errors import NitroError
-from nitro_py.runtime.modules import load_export
+from nitro_py.runtime.routing.loader import load_export
 
 if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.functions import is_awaitable
+from nitro_py.runtime.callables import is_awaitable
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from nitro_py.build.config import LoadedConfig, load_config
-from nitro_py.build.load import raise_all
+from nitro_py.build.config.load import LoadedConfig, load_config
+from nitro_py.build.inspect.load import raise_all
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.build.validate import check_flag
 from nitro_py.capabilities import Mode
@@ -21,7 +21,7 @@ from nitro_py.headers import Headers
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.testing.answers import TestResponse
-from nitro_py.testing.exchange import Exchange, make_scope, within
+from nitro_py.testing.asgi_conversation import Exchange, make_scope, within
 from nitro_py.testing.sockets import SocketExchange, TestSocket, offer, open_socket
 from nitro_py.testing.streams import TestStream, open_stream, read_whole
 

@@ -13,7 +13,7 @@ from nitro_py.encoding import Frame, encode_frame
 from nitro_py.event import ASGIMessage
 from nitro_py.headers import Headers
 from nitro_py.testing.answers import Closed, SocketClosed, TestResponse, UpgradeRefused
-from nitro_py.testing.exchange import Exchange, within
+from nitro_py.testing.asgi_conversation import Exchange, within
 
 NO_CODE = 1005
 LOST = 1006

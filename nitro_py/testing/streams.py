@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from nitro_py.headers import Headers
 from nitro_py.testing.answers import TestResponse
+from nitro_py.testing.asgi_conversation import Exchange
 from nitro_py.testing.events import ServerEvent, parse_events
-from nitro_py.testing.exchange import Exchange
 
 
 class TestStream:

@@ -14,20 +14,13 @@ from tests.checkout import ROOT, list_files
 
 HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn"})
 
-# They fit uvicorn to the app, and only a bundle that is a server itself loads them.
-SERVER = Path("nitro_py/runtime/asgi/server.py")
-AROUND_UVICORN = {
-    SERVER,
-    *(SERVER.with_name(f"{name}.py") for name in ("graceful", "heads", "http_protocol", "logs", "proxies")),
-    *(SERVER.with_name("websocket") / f"{name}.py" for name in ("exchange", "protocol", "shared")),
-}
+# All around it fits uvicorn to the app, and only a bundle that is a server itself loads that.
+SERVER = Path("nitro_py/server/uvicorn_server.py")
 
 SHIPPED = [
     file
     for file in list_files("nitro_py/*.py")
-    if file.name != "__main__.py"
-    and file not in AROUND_UVICORN
-    and (len(file.parts) == 2 or file.parts[1] == "runtime")
+    if file.name != "__main__.py" and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime"))
 ]
 
 # Imports each module in turn and stops at the first that loads a heavy one.

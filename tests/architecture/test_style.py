@@ -9,8 +9,6 @@ import pytest
 
 from tests.checkout import ROOT, list_files
 
-MAX_LINES = 300
-
 # A registry's address in a file that is shared sends everybody's installs there.
 ADDRESS = re.compile(
     r"(?:index[-_]url|find[-_]links|\bregistry\s*=).*://|(?:https?|file)://\S*/simple\b", re.IGNORECASE
@@ -41,16 +39,6 @@ def test_tool_finds_nothing(arguments: list[str]) -> None:
         [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_files_are_short() -> None:
-    lengths = {
-        file: len((ROOT / file).read_text(encoding="utf-8").splitlines())
-        for file in list_files("nitro_py", "presets", "tests", "handlers")
-        if file.suffix == ".py"
-    }
-    assert lengths
-    assert {str(file): length for file, length in lengths.items() if length >= MAX_LINES} == {}
 
 
 def test_no_file_names_a_registry() -> None:

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from nitro_presets.aws_lambda.client.attributes import marshal_item
-from nitro_presets.aws_lambda.store.contracts import ConnectionRow
+from nitro_presets.aws_lambda.aws_client.attributes import marshal_item
+from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_presets.aws_lambda.store.rows import write_connection
 from tests.benchmarks.functions import (
     build_function,

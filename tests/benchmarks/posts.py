@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
-from nitro_presets.aws_lambda.client.management import ManagementClient
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.management import ManagementClient
 
 THREADS = 10
 # As many posts as our client has connections for by default.

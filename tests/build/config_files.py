@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import Mode, load_config
+from nitro_py.build.config.load import Mode, load_config
 from nitro_py.errors import ConfigError
 
 

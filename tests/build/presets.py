@@ -11,7 +11,7 @@ PRESET = """
     from dataclasses import dataclass
 
     from nitro_py.build.preset import Bundle, collect_package
-    from nitro_py.build.runtime_files import collect_runtime
+    from nitro_py.build.bundle.runtime_files import collect_runtime
 
     @dataclass(frozen=True)
     class TinyPreset:

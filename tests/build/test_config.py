@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import LoadedConfig, Mode, load_config
-from nitro_py.build.config_layers import Place
-from nitro_py.build.environment import RESERVED
-from nitro_py.build.settings import NitroConfig, config_schema, runtime_settings
+from nitro_py.build.config.environment import RESERVED
+from nitro_py.build.config.layers import Place
+from nitro_py.build.config.load import LoadedConfig, Mode, load_config
+from nitro_py.build.config.settings import NitroConfig, config_schema, runtime_settings
 from nitro_py.errors import ConfigError
 from nitro_py.runtime.settings import Settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import LoadedConfig, check_config, load_config
+from nitro_py.build.config.load import LoadedConfig, check_config, load_config
 from nitro_py.errors import ConfigError
 
 

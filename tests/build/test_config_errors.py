@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import Mode, load_config
-from nitro_py.build.config_errors import ConfigErrors
+from nitro_py.build.config.errors import ConfigErrors
+from nitro_py.build.config.load import Mode, load_config
 from nitro_py.errors import ConfigError
 from tests.build.config_files import fail_to_load
 

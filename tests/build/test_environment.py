@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config_errors import ConfigErrors
+from nitro_py.build.config.errors import ConfigErrors
 from tests.build.config_files import fail_to_load
 
 

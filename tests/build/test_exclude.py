@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from nitro_py.build.exclude import is_secret, travels
+from nitro_py.build.bundle.exclude import is_secret, travels
 
 SECRETS = [
     ".env",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.build.imports import find_imports
+from nitro_py.build.bundle.imports import find_imports
 from nitro_py.errors import BuildError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build import load
-from nitro_py.build.load import load_routes
+from nitro_py.build.inspect import load
+from nitro_py.build.inspect.load import load_routes
 from nitro_py.build.scan import scan_handlers
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Route

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.build.parts import fill_part, join_parts, quote, read_part
+from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
 from tests.presets.aws_lambda.infra.stacks import read_template
 
 PART = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import plan_build, write_plan
 from nitro_py.build.preset import Vendor
 from nitro_py.errors import BuildError, ConfigError, NitroError

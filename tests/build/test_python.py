@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.python import check_python
+from nitro_py.build.bundle.pyproject import check_python
 from nitro_py.errors import BuildError
 from tests.bundles import write_files
 from tests.cli.commands import fail, make_project

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import plan_build, write_plan
 from nitro_py.build.registry import choose_preset, find_preset, list_presets
 from nitro_py.errors import BuildError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.load import load_routes
+from nitro_py.build.inspect.load import load_routes
 from nitro_py.build.scan import scan_handlers
 from nitro_py.errors import BuildError
 from tests.bundles import write_files

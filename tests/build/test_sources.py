@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.sources import Sources, collect_sources
+from nitro_py.build.bundle.sources import Sources, collect_sources
 from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_texts
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from nitro_py.build.toml_lines import KeyPath, find_lines
+from nitro_py.build.config.toml_lines import KeyPath, find_lines
 
 
 def walk(value: object, path: KeyPath = ()) -> list[KeyPath]:

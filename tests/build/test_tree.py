@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from nitro_py.build.tree import match_globs, read_file, walk_files
+from nitro_py.build.bundle.tree import match_globs, read_file, walk_files
 from nitro_py.errors import BuildError
 from tests.build.project_files import write_files
 

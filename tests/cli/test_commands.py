@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py import __version__
-from nitro_py.build.settings import config_schema
+from nitro_py.build.config.settings import config_schema
 from nitro_py.cli.build import MOST_ROWS, list_emitted
 from nitro_py.cli.output import format_size
 from tests.bundles import clean_environment, write_files

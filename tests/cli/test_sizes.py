@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nitro_py.build.preset import Bundle, Limit
-from nitro_py.cli.sizes import list_warnings
+from nitro_py.cli.build import list_warnings
 
 
 def make_bundle(*limits: Limit) -> Bundle:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import plan_build, write_plan
 from nitro_py.capabilities import Mode
 from nitro_py.testing.conformance import APP, JOURNAL, ServerTarget

@@ -10,18 +10,18 @@ import pytest
 
 from nitro_presets.asgi.preset import AsgiPreset
 from nitro_py import define_event_handler, define_handler
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
+from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.pipeline import make_manifest
-from nitro_py.build.settings import NitroConfig
 from nitro_py.build.validate import validate
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.errors import BuildError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.http import serve_http
+from nitro_py.runtime.http.dispatch import serve_http
 from nitro_py.runtime.manifest import Manifest
+from nitro_py.testing.asgi_conversation import Exchange, make_scope
 from nitro_py.testing.conformance import APP
-from nitro_py.testing.exchange import Exchange, make_scope
 from nitro_py.testing.streams import read_whole
 from tests.bundles import write_files
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.dev.front import Front
+from nitro_py.dev.script_injector import Front
 
 SCRIPT = b"<script></script>"
 PAGE = b"<body>a</body>"

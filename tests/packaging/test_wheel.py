@@ -74,9 +74,9 @@ def test_sdist_holds_what_the_tests_need_and_nothing_else(artifacts: Path, versi
 
 
 RENDER = """
-from nitro_presets.aws_lambda import template
+from nitro_presets.aws_lambda.deploy import template
 from nitro_presets.container.files import render_files
-from nitro_py.build.settings import NitroConfig
+from nitro_py.build.config.settings import NitroConfig
 print(template.__file__)
 print(template.render_template(template.TemplateOptions(name="chat", python_version="3.13")))
 for name, data in sorted(render_files(NitroConfig(), vendored=False).items()):

@@ -7,8 +7,8 @@ from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.request import Request
-from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Hub, Outlet
+from nitro_py.runtime.topics.broadcast import Broadcast
 
 
 class RecordingChannel:

@@ -8,11 +8,11 @@ import pytest
 
 from nitro_py.encoding import Frame
 from nitro_py.peer import Peer
-from nitro_py.runtime.audience import Audience
-from nitro_py.runtime.broadcast import Broadcast
 from nitro_py.runtime.contracts import Outlet
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.runtime.topics.local_hub import LocalHub
+from nitro_py.runtime.topics.subscribers import Audience
 from tests.runtime.peers import RecordingChannel, make_peer
 
 Encode = Callable[[Frame], bytes]

@@ -10,9 +10,9 @@ import pytest
 
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
 from nitro_py.peer import ReadyState
-from nitro_py.runtime.connection import Connection
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.hooks.session import Connection
+from nitro_py.runtime.topics.local_hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
 pytestmark = pytest.mark.anyio

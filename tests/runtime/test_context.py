@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.context import PortableContext
+from nitro_py.runtime.hooks.portable_context import PortableContext
 from nitro_py.testing import client
 from tests.bundles import write_files
 

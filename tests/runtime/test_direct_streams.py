@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.encoding import encode_frame
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime import streams
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.http import streaming as streams
 from nitro_py.sse import BUFFER_LIMIT
 from tests.bundles import write_files
 from tests.runtime.wire import PATIENCE, Site, Wire, serve

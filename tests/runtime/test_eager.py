@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from nitro_py.runtime.eager import READY, Driver, Hooks, Starter
-from nitro_py.runtime.subject import Subject, describe_subject, enter_subject
+from nitro_py.runtime.hooks.eager import READY, Driver, Hooks, Starter
+from nitro_py.runtime.log_context import Subject, describe_subject, enter_subject
 
 pytestmark = pytest.mark.anyio
 

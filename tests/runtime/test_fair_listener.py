@@ -11,9 +11,9 @@ from functools import partial
 
 import pytest
 
-from nitro_py.runtime.asgi import fair_listener
-from nitro_py.runtime.asgi.fair_listener import HEAD_START, FairListener
-from nitro_py.runtime.asgi.shares import Shares, leave_shares, make_shares
+from nitro_py.server.workers import fair_listener
+from nitro_py.server.workers.fair_listener import HEAD_START, FairListener
+from nitro_py.server.workers.shared_memory import Shares, leave_shares, make_shares
 
 pytestmark = pytest.mark.anyio
 

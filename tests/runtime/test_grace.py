@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from nitro_py.runtime.grace import HURRY, PACE, Grace, say_goodbyes
+from nitro_py.runtime.shutdown import HURRY, PACE, Grace, say_goodbyes
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.asgi.fair_listener import open_connection
-from nitro_py.runtime.asgi.handover import Give
-from nitro_py.runtime.asgi.http_protocol import HttpProtocol
+from nitro_py.server.handover import Give
+from nitro_py.server.http.protocol import HttpProtocol
+from nitro_py.server.workers.fair_listener import open_connection
 from tests.runtime.wire import PATIENCE, Site, Wire, answer, serve
 
 pytestmark = pytest.mark.anyio

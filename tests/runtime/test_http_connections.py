@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.direct import find_direct, frame_chunk
+from nitro_py.runtime.asgi.extensions import find_direct, frame_chunk
 from tests.runtime.wire import HELLO, PATIENCE, echo, serve
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import pytest
 
 from nitro_py.errors import PeerClosedError
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.topics.local_hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.asgi.logs import JsonFormatter, TextFormatter
+from nitro_py.server.logging import JsonFormatter, TextFormatter
 
 
 def write(**fields: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from nitro_py.headers import Headers
-from nitro_py.runtime.origin import check_origin
+from nitro_py.runtime.hooks.origin import check_origin
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from nitro_py.errors import NitroError
 from nitro_py.headers import Headers
-from nitro_py.runtime.responses import check_head
+from nitro_py.runtime.http.responses import check_head
 
 
 @pytest.mark.parametrize("lengths", [["5", "7"], ["5", "5"], ["+5"], ["5, 5"], ["abc"], [""], ["²"]], ids=repr)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from nitro_py.capabilities import Kind
-from nitro_py.runtime import router as router_module
 from nitro_py.runtime.manifest import Route
-from nitro_py.runtime.router import Match, Miss, Router
+from nitro_py.runtime.routing import router as router_module
+from nitro_py.runtime.routing.router import Match, Miss, Router
 
 
 def route(path: str, *methods: str, kind: Kind = "http", mounted: bool = False) -> Route:

@@ -13,7 +13,7 @@ import pytest
 from nitro_py.event import Event
 from nitro_py.headers import Headers
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.streams import send_chunks
+from nitro_py.runtime.http.streaming import send_chunks
 from tests.runtime.wire import HELLO, PATIENCE, serve
 
 pytestmark = pytest.mark.anyio

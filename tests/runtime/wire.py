@@ -13,8 +13,8 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.direct import find_direct
+from nitro_py.runtime.asgi.extensions import find_direct
+from nitro_py.server.http.protocol import HttpProtocol
 
 PATIENCE = 5.0
 HELLO = ("GET /hello HTTP/1.1", "Host: x")

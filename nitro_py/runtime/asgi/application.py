@@ -10,17 +10,15 @@ from pathlib import Path
 from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.internal import LIVE_PATH, PROBES, READY_PATH, answer_internal
-from nitro_py.runtime.asgi.public import PUBLIC_DIR, PublicFiles
-from nitro_py.runtime.asgi.socket import serve_socket
-from nitro_py.runtime.backplane.registry import load_backplane
-from nitro_py.runtime.direct import find_direct
-from nitro_py.runtime.http import make_event, serve_http, strip_root
+from nitro_py.runtime.asgi.extensions import find_direct
+from nitro_py.runtime.asgi.internal_routes import LIVE_PATH, PROBES, READY_PATH, answer_internal, turn_on_metrics
+from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
+from nitro_py.runtime.asgi.websocket import serve_socket
+from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
+from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.manifest import read_manifest
-from nitro_py.runtime.metrics.endpoint import turn_on_metrics
 from nitro_py.runtime.metrics.meter import PUBLIC_FILE
-from nitro_py.runtime.responses import describe_error, send_answer
-from nitro_py.runtime.router import Miss
+from nitro_py.runtime.routing.router import Miss
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
 
@@ -143,6 +141,9 @@ def load_application(folder: Path) -> Application:
     Raises:
         NitroError: The bundle cannot be read, or its backplane or metrics not be used as they are set.
     """
+    # Only where sockets live in a process: functions have this module, and no broker.
+    from nitro_py.brokers.registry import load_backplane
+
     manifest = read_manifest(folder)
     backplane = load_backplane(Settings.from_json(manifest.settings).backplane)
     app = App(folder, manifest, backplane=backplane)

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from nitro_py.runtime.metrics.figures import Figures, HistogramFigures
 from nitro_py.runtime.metrics.meter import BOUNDS
+from nitro_py.runtime.metrics.snapshot import Figures, HistogramFigures
 
 WORKER = "worker"
 _COUNTERS = {

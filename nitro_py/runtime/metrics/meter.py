@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from nitro_py.encoding import Frame
 from nitro_py.event import ASGIMessage, Send
 from nitro_py.peer import Peer
+from nitro_py.runtime.asgi.extensions import Onlooker
 from nitro_py.runtime.contracts import Hub
-from nitro_py.runtime.direct import Onlooker
 
 if TYPE_CHECKING:
-    from nitro_py.runtime.metrics.board import Board
+    from nitro_py.server.workers.shared_memory import Board
 
 # Upper bounds of the buckets, in seconds; one bucket more takes what is above.
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

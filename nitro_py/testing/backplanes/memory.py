@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from nitro_py.backplane import Outgoing, Receive
+from nitro_py.brokers.connection import Loss
 from nitro_py.errors import BackplaneError
-from nitro_py.runtime.backplane.loss import Loss
 
 Delivery = tuple["MemoryConnection", bytes]
 

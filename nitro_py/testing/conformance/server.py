@@ -21,8 +21,8 @@ from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.encoding import Frame, encode_frame, to_json
 from nitro_py.headers import Headers
 from nitro_py.testing.answers import Closed, SocketClosed, TestResponse, UpgradeRefused
+from nitro_py.testing.asgi_conversation import within
 from nitro_py.testing.events import ServerEvent, parse_events
-from nitro_py.testing.exchange import within
 
 # How long each wait may take, in seconds.
 TIMEOUT = 5.0

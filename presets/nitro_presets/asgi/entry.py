@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nitro_py.runtime.asgi.launch import launch
+from nitro_py.server.launch import launch
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000

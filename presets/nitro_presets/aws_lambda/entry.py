@@ -7,17 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.lazy import make_lazily
-from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
-from nitro_presets.aws_lambda.runtime.runner import run
+from nitro_presets.aws_lambda.lambda_runtime.context import Context, LambdaContext
+from nitro_presets.aws_lambda.lambda_runtime.runner import run
+from nitro_presets.aws_lambda.lazy_object import make_lazily
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
-    from nitro_presets.aws_lambda.socket.platform import Invoker
-    from nitro_presets.aws_lambda.store.contracts import TableClient
-    from nitro_presets.aws_lambda.store.jobs import Jobs
+    from nitro_presets.aws_lambda.fanout.job_store import Jobs
+    from nitro_presets.aws_lambda.store.contract import TableClient
+    from nitro_presets.aws_lambda.websocket.services import Invoker
     from nitro_py.capabilities import Kind
     from nitro_py.runtime.contracts import Hub
 
@@ -75,8 +75,8 @@ def seconds_left(context: LambdaContext) -> float:
 
 def make_socket_function(folder: Path) -> Any:
     """Makes the WebSocket function of a bundle's folder, from what the environment says."""
-    from nitro_presets.aws_lambda.adapter import SocketFunction
-    from nitro_presets.aws_lambda.socket.hub import AwsHub
+    from nitro_presets.aws_lambda.websocket.function import SocketFunction
+    from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
     manifest = read_manifest(folder)
     platform = make_platform(manifest)
@@ -87,12 +87,11 @@ def make_socket_function(folder: Path) -> Any:
 
 def make_platform(manifest: Manifest) -> Any:
     """Makes the clients of the services that the functions use."""
-    from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-    from nitro_presets.aws_lambda.client.management import ManagementClient
-    from nitro_presets.aws_lambda.client.service import Retry
-    from nitro_presets.aws_lambda.socket.platform import CONCURRENCY, Platform
-    from nitro_presets.aws_lambda.socket.settings import AwsSettings
+    from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
+    from nitro_presets.aws_lambda.aws_client.management import ManagementClient
+    from nitro_presets.aws_lambda.aws_client.service import Retry
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
+    from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsSettings, Platform
 
     settings = AwsSettings.from_json(manifest.settings.get("aws", {}))
     client = DynamoClient(os.environ["NITRO_TABLE"])
@@ -107,7 +106,7 @@ def make_platform(manifest: Manifest) -> Any:
         settings=settings,
     )
     if settings.ordered:
-        from nitro_presets.aws_lambda.client.queue import SqsClient
+        from nitro_presets.aws_lambda.aws_client.queue import SqsClient
 
         platform.queue = SqsClient()
         platform.queue_url = os.environ["NITRO_QUEUE_URL"]
@@ -116,14 +115,14 @@ def make_platform(manifest: Manifest) -> Any:
 
 def make_jobs(client: TableClient) -> Jobs:
     """Makes what keeps the parts of large publications."""
-    from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
+    from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
 
     return DynamoJobs(client)
 
 
 def make_invoker() -> Invoker:
     """Makes the client by which functions are called."""
-    from nitro_presets.aws_lambda.client.invoke import LambdaClient
+    from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 
     return LambdaClient()
 
@@ -139,7 +138,7 @@ def make_http_function(folder: Path) -> Any:
 
 def make_hub(manifest: Manifest) -> Hub:
     """Makes what reaches the WebSocket API's peers."""
-    from nitro_presets.aws_lambda.socket.hub import AwsHub
+    from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
     return AwsHub(make_platform(manifest))
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-from nitro_presets.aws_lambda.target import Target, find_target
-from nitro_presets.aws_lambda.template import TemplateOptions, render_template
-from nitro_py.build.dependencies import pin_requirements
-from nitro_py.build.linux import build_python
+from nitro_presets.aws_lambda.deploy.target import Target, find_target
+from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
+from nitro_py.build.bundle.dependencies import pin_requirements
+from nitro_py.build.bundle.linux import build_python
+from nitro_py.build.bundle.runtime_files import collect_runtime
+from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Publication, Vendor, merge_files
-from nitro_py.build.runtime_files import collect_runtime
-from nitro_py.build.settings import NitroConfig
 from nitro_py.capabilities import Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
@@ -22,7 +22,17 @@ PUBLIC = "public"
 VENDOR = "vendor"
 ARCHIVE = "function.zip"
 TEMPLATE = "template.yaml"
-SHIPPED = ("adapter.py", "client", "edge.py", "entry.py", "http", "lazy.py", "runtime", "socket", "store")
+SHIPPED = (
+    "aws_client",
+    "cloudfront_secret.py",
+    "entry.py",
+    "fanout",
+    "http",
+    "lambda_runtime",
+    "lazy_object.py",
+    "store",
+    "websocket",
+)
 WRAPPER = "nitro_wrapper.sh"
 STUBS = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
@@ -77,7 +87,7 @@ class AwsLambdaPreset:
 
     def deploy(self, deployment: Deployment) -> Mapping[str, str]:
         """Deploys the stack with boto3."""
-        from nitro_presets.aws_lambda.deploy import deploy
+        from nitro_presets.aws_lambda.deploy.deploy import deploy
 
         return deploy(
             deployment.output,
@@ -91,7 +101,7 @@ class AwsLambdaPreset:
 
     def publish(self, publication: Publication) -> None:
         """Has the deployed WebSocket function publish, called by boto3."""
-        from nitro_presets.aws_lambda.publish import publish
+        from nitro_presets.aws_lambda.deploy.publish import publish
 
         publish(
             publication.stack or publication.config.aws.name,

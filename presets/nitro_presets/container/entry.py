@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nitro_py.runtime.asgi.launch import launch
+from nitro_py.server.launch import launch
 
 # What is sent to a container comes from outside it.
 DEFAULT_HOST = "0.0.0.0"

@@ -6,11 +6,11 @@ import math
 import re
 
 from nitro_presets.container.entry import DEFAULT_PORT
-from nitro_py.build.linux import build_python
-from nitro_py.build.parts import fill_part, read_part
-from nitro_py.build.settings import NitroConfig
-from nitro_py.runtime.asgi.internal import LIVE_PATH, READY_PATH
-from nitro_py.runtime.backplane.registry import MEMORY, find_client
+from nitro_py.brokers.registry import MEMORY, find_client
+from nitro_py.build.bundle.linux import build_python
+from nitro_py.build.bundle.templates import fill_part, read_part
+from nitro_py.build.config.settings import NitroConfig
+from nitro_py.runtime.asgi.internal_routes import LIVE_PATH, READY_PATH
 
 PACKAGE = "nitro_presets.container"
 PROBE = "nitro_presets/container/health.py"

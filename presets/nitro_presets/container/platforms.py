@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from nitro_py.build.linux import build_python, linux_markers
+from nitro_py.build.bundle.linux import build_python, linux_markers
 from nitro_py.errors import BuildError
 
 Architecture = Literal["amd64", "arm64"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from nitro_presets.container.files import PACKAGE, list_imports, render_files
 from nitro_presets.container.platforms import find_build_platform
+from nitro_py.build.bundle.server import ServerPreset, emit_server
 from nitro_py.build.preset import BuildInput, Bundle, ImageRequest
-from nitro_py.build.server_bundle import ServerPreset, emit_server
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ ECHO = {
         """,
     "handlers/index.py": """
         from nitro_py import Message, Peer, define_websocket_handler
-        from nitro_py.runtime.asgi.websocket import deflate
+        from nitro_py.server.websocket import deflate
 
         # kosoku 0.1 fails on a text that comes back uncompressed where compression was agreed on, though RFC 7692,
         # section 6, leaves that to each message.

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 
 from nitro_presets.aws_lambda.gateway.faults import Faults
 from nitro_presets.aws_lambda.gateway.server import Gateway
-from nitro_py.build.config import load_config
+from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import plan_build, write_plan
 from nitro_py.encoding import Frame
 from nitro_py.testing.conformance import APP, ServerTarget

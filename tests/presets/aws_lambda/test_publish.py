@@ -11,8 +11,8 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from nitro_presets.aws_lambda.deploy.publish import call_function, find_function
 from nitro_presets.aws_lambda.gateway.environment import CREDENTIALS, REGION
-from nitro_presets.aws_lambda.publish import call_function, find_function
 from nitro_py.errors import NitroError, UsageError
 from tests.bundles import Server
 from tests.cli.commands import fail, make_project, run_nitropy, serve_project, succeed

@@ -12,7 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from nitro_presets.container.files import render_files
-from nitro_py.build.settings import NitroConfig
+from nitro_py.build.config.settings import NitroConfig
 
 PROGRAMS = Path(sys.executable).parent
 SERVED = "registry.example:5000/team/chat_room:1.2"

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from nitro_py.backplane import Backplane
-from nitro_py.runtime.backplane.hub import BackplaneHub
-from nitro_py.runtime.backplane.state import BackplaneState
-from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hub import LocalHub
+from nitro_py.runtime.counters import BackplaneState, Counters
+from nitro_py.runtime.topics.backplane_hub import BackplaneHub
+from nitro_py.runtime.topics.local_hub import LocalHub
 from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.runtime.peers import RecordingChannel, make_peer
 

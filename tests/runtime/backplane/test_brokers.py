@@ -8,9 +8,9 @@ import pytest
 from nats.errors import SlowConsumerError
 
 from nitro_py.backplane import Backplane
+from nitro_py.brokers.nats import NatsBackplane
+from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import BackplaneError
-from nitro_py.runtime.backplane.nats import NatsBackplane
-from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import BackplaneConformance, BrokerFaults, MakeBackplane
 from tests.brokers import BROKERS, RealBroker, run_broker

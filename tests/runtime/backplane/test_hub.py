@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from nitro_py.backplane import BackplaneMessage, Outgoing
+from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import BackplaneError, PeerClosedError
-from nitro_py.runtime.backplane.registry import load_backplane
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.brokers import run_broker

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from nitro_py.backplane import Backplane
-from nitro_py.runtime.backplane import link
-from nitro_py.runtime.backplane.link import ANSWER_TIMEOUT
-from nitro_py.runtime.backplane.registry import load_backplane
+from nitro_py.brokers.registry import load_backplane
 from nitro_py.runtime.settings import BackplaneSettings
+from nitro_py.runtime.topics import broker_link
+from nitro_py.runtime.topics.broker_link import ANSWER_TIMEOUT
 from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.brokers import BROKERS, BrokerName, run_broker
 from tests.runtime.backplane.process import Process, processes
@@ -40,7 +40,7 @@ async def test_stop_ends_in_whatever_moment_the_broker_is_lost(turns: int) -> No
 async def test_process_that_stood_still_has_not_lost_the_broker(
     name: BrokerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(broker_link, "ANSWER_TIMEOUT", 0.2)
     with run_broker(name) as broker:
         backplane = load_backplane(BackplaneSettings(name, broker.url))
         assert backplane is not None

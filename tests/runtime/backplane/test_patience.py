@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nitro_py.runtime.backplane.patience import patience
+from nitro_py.runtime.topics.broker_link import patience
 
 pytestmark = pytest.mark.anyio
 

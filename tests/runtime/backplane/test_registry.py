@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from nitro_py.backplane import BackplaneFactory
+from nitro_py.brokers.nats import NatsBackplane, make_token
+from nitro_py.brokers.redis import RedisBackplane
+from nitro_py.brokers.registry import find_client, load_backplane
 from nitro_py.errors import UsageError
-from nitro_py.runtime.backplane.nats import NatsBackplane, make_token
-from nitro_py.runtime.backplane.redis import RedisBackplane
-from nitro_py.runtime.backplane.registry import find_client, load_backplane
 from nitro_py.runtime.settings import BackplaneSettings, Settings
 from nitro_py.testing import client
 from tests.bundles import write_files

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from nitro_py.runtime.asgi.websocket.frames import (
+from nitro_py.server.websocket.frames import (
     CLOSE,
     FrameError,
     read_close,
 )
-from nitro_py.runtime.asgi.websocket.parser import FrameParser
+from nitro_py.server.websocket.parser import FrameParser
 
 MAX = 100_000
 

@@ -14,7 +14,7 @@ from websockets.utils import apply_mask
 
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.asgi.websocket.protocol import WebSocketProtocol
+from nitro_py.server.websocket.protocol import WebSocketProtocol
 
 MASK = b"\x12\x34\x56\x78"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.websocket.direct import EXTENSION
+from nitro_py.runtime.asgi.extensions import EXTENSION
 from nitro_py.runtime.counters import Counters
 from nitro_py.websocket import CloseDetails
 from tests.runtime.websocket.raw import PATIENCE

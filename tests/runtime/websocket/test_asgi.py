@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, write_close
+from nitro_py.server.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, write_close
 from tests.runtime.websocket.raw import (
     PATIENCE,
     echo,

@@ -11,9 +11,9 @@ import pytest
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.peer import ReadyState
-from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.asgi.websocket.frames import CLOSE, FIN, PING, RSV1, TEXT
-from nitro_py.runtime.broadcast import Broadcast
+from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.server.http.protocol import HttpProtocol
+from nitro_py.server.websocket.frames import CLOSE, FIN, PING, RSV1, TEXT
 from nitro_py.websocket import CloseDetails
 from tests.runtime.websocket.raw import PATIENCE, RawClient, open_socket, serve, write_head, write_masked
 from tests.runtime.websocket.recorder import Recorder, poll

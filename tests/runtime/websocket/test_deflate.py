@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from nitro_py.runtime.asgi.websocket.frames import (
+from nitro_py.server.websocket.frames import (
     BINARY,
     CONTINUATION,
     FIN,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, ParseFailed
 from wsproto.frame_protocol import Opcode as ReferenceOpcode
 
-from nitro_py.runtime.asgi.websocket.frames import (
+from nitro_py.server.websocket.frames import (
     BINARY,
     CONTINUATION,
     FIN,
@@ -18,7 +18,7 @@ from nitro_py.runtime.asgi.websocket.frames import (
     TEXT,
     FrameError,
 )
-from nitro_py.runtime.asgi.websocket.parser import read_short_message
+from nitro_py.server.websocket.parser import read_short_message
 from tests.runtime.websocket.events import read_all
 from tests.runtime.websocket.raw import write_masked
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.websocket.direct import EXTENSION
-from nitro_py.runtime.asgi.websocket.frames import CLOSE, FIN, TEXT
+from nitro_py.runtime.asgi.extensions import EXTENSION
+from nitro_py.server.websocket.frames import CLOSE, FIN, TEXT
 from tests.runtime.websocket.raw import (
     HANDSHAKE,
     echo,

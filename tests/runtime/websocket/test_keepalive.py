@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nitro_py.runtime.asgi.websocket.frames import CLOSE, FIN, PING, PONG, TEXT
+from nitro_py.server.websocket.frames import CLOSE, FIN, PING, PONG, TEXT
 from nitro_py.websocket import CloseDetails
 from tests.runtime.websocket.raw import (
     open_socket,

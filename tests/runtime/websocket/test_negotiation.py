@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.runtime.asgi.websocket.deflate import NAME, WRITERS, negotiate, write_compressed
-from nitro_py.runtime.asgi.websocket.frames import write_message
+from nitro_py.server.websocket.deflate import NAME, WRITERS, negotiate, write_compressed
+from nitro_py.server.websocket.frames import write_message
 
 NINE = "; server_max_window_bits=9"
 ANSWER = f"{NAME}; server_no_context_takeover; client_no_context_takeover"

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from nitro_py.runtime.asgi.websocket.frames import (
+from nitro_py.server.websocket.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -17,7 +17,7 @@ from nitro_py.runtime.asgi.websocket.frames import (
     TEXT,
     FrameError,
 )
-from nitro_py.runtime.asgi.websocket.parser import FrameParser, read_short_message
+from nitro_py.server.websocket.parser import FrameParser, read_short_message
 from tests.runtime.websocket.events import MAX, read_all
 from tests.runtime.websocket.raw import write_masked
 

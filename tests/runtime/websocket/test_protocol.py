@@ -11,11 +11,11 @@ import pytest
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.peer import ReadyState
-from nitro_py.runtime.asgi.http_protocol import HttpProtocol
-from nitro_py.runtime.asgi.websocket import channel as channel_module
-from nitro_py.runtime.asgi.websocket.direct import EXTENSION
-from nitro_py.runtime.asgi.websocket.frames import BINARY, CLOSE, FIN, PING, TEXT, write_close
+from nitro_py.runtime.asgi.extensions import EXTENSION
 from nitro_py.runtime.counters import Counters
+from nitro_py.server.http.protocol import HttpProtocol
+from nitro_py.server.websocket import channel as channel_module
+from nitro_py.server.websocket.frames import BINARY, CLOSE, FIN, PING, TEXT, write_close
 from nitro_py.websocket import CloseDetails
 from tests.certificates import make_certificate
 from tests.runtime.websocket.raw import open_connection, open_socket, serve, write_head, write_masked

@@ -14,9 +14,9 @@ from pathlib import Path
 from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.server import CONCURRENCY, Gateway
 from nitro_py.errors import NitroError
-from nitro_py.runtime.asgi.internal import PUBLISH_TOKEN
-from nitro_py.runtime.asgi.launch import read_count
-from nitro_py.runtime.ports import bind_port
+from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
+from nitro_py.server.launch import read_count
+from nitro_py.server.ports import bind_port
 
 # As in the stack, in seconds.
 SWEEP_INTERVAL = 300.0

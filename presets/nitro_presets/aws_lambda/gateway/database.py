@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
-from nitro_presets.aws_lambda.client.credentials import CredentialSource
-from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
+from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
 from nitro_py.errors import NitroError, UsageError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
-from nitro_presets.aws_lambda.edge import HOST_HEADER, SECRET_HEADER
+from nitro_presets.aws_lambda.cloudfront_secret import HOST_HEADER, SECRET_HEADER
 from nitro_presets.aws_lambda.gateway.http1 import Request
 from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER
-from nitro_presets.aws_lambda.socket.events import PATH_PARAMETER
+from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 
 
 def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, str]]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
 from nitro_presets.aws_lambda.gateway.events import Api
-from nitro_presets.aws_lambda.gateway.front import ROOT
+from nitro_presets.aws_lambda.gateway.router import ROOT
 
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"

@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnec
 from nitro_presets.aws_lambda.gateway.invocation import Invocation
 from nitro_presets.aws_lambda.gateway.limits import Limits
 from nitro_presets.aws_lambda.gateway.outcome import Answer, Failure, Stream
-from nitro_py.runtime.ports import bind_port
+from nitro_py.server.ports import bind_port
 
 ROOT = "/2018-06-01/runtime/"
 ERROR_TYPE = "lambda-runtime-function-error-type"

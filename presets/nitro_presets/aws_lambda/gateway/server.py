@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
 from nitro_presets.aws_lambda.gateway.connections import Connections
 from nitro_presets.aws_lambda.gateway.database import Database, make_table
@@ -25,7 +25,6 @@ from nitro_presets.aws_lambda.gateway.environment import (
     make_queue_arn,
 )
 from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.front import Front
 from nitro_presets.aws_lambda.gateway.http1 import Listener
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.invoke import Invoker
@@ -34,10 +33,11 @@ from nitro_presets.aws_lambda.gateway.management import Management
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.publishing import Publisher
 from nitro_presets.aws_lambda.gateway.queue import FifoQueue
+from nitro_presets.aws_lambda.gateway.router import Front
 from nitro_presets.aws_lambda.gateway.signature import Verifier
 from nitro_presets.aws_lambda.gateway.sockets import SocketApi
 from nitro_presets.aws_lambda.gateway.worker import Worker
-from nitro_py.runtime.ports import bind_port, format_url
+from nitro_py.server.ports import bind_port, format_url
 
 # What the stack's schedule sends.
 SWEEP = b'{"nitro": {"kind": "sweep"}}'

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from urllib.parse import quote
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.http1 import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from nitro_presets.aws_lambda.http.scope import read_body
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.public import PUBLIC_DIR, PublicFiles
-from nitro_py.runtime.http import find_answer, make_event, report_error
-from nitro_py.runtime.responses import Whole, make_whole, send_answer
-from nitro_py.runtime.router import Match, Miss
+from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
+from nitro_py.runtime.http.dispatch import find_answer, make_event, report_error
+from nitro_py.runtime.http.responses import Whole, make_whole, send_answer
+from nitro_py.runtime.routing.router import Match, Miss
 
 if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication

@@ -7,21 +7,21 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.edge import SECRET_VARIABLE
+from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
 from nitro_presets.aws_lambda.http.direct import FORMAT, Collector, DirectRequest, DirectRoutes
 from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
 from nitro_presets.aws_lambda.http.scope import make_scope, pass_scope
-from nitro_presets.aws_lambda.runtime.context import Context, LambdaContext
-from nitro_presets.aws_lambda.runtime.runner import run
+from nitro_presets.aws_lambda.lambda_runtime.context import Context, LambdaContext
+from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.responses import Whole
+from nitro_py.runtime.http.responses import Whole
 from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 
 if TYPE_CHECKING:
-    from nitro_presets.aws_lambda.http.applications import Applications
-    from nitro_presets.aws_lambda.runtime.stream import ResponseStream, StreamedAnswer
+    from nitro_presets.aws_lambda.http.mounted import Applications
+    from nitro_presets.aws_lambda.lambda_runtime.stream import ResponseStream, StreamedAnswer
     from nitro_py.mount import ASGIApplication
 
 logger = logging.getLogger("nitro_py.aws")
@@ -122,7 +122,7 @@ class HttpFunction:
         self, found: DirectRequest | Whole | None, event: dict[str, Any], context: LambdaContext
     ) -> StreamedAnswer:
         from nitro_presets.aws_lambda.http.stream import StreamSender, stream_whole
-        from nitro_presets.aws_lambda.runtime.stream import StreamedAnswer
+        from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
 
         if found is None:
             return self._applications.stream(event, context)
@@ -143,7 +143,7 @@ class HttpFunction:
     @cached_property
     def _applications(self) -> Applications:
         # Loaded for the first request that our own handlers don't answer.
-        from nitro_presets.aws_lambda.http.applications import Applications
+        from nitro_presets.aws_lambda.http.mounted import Applications
 
         return Applications(self.app, self._secret, self._run_limited)
 
@@ -151,7 +151,7 @@ class HttpFunction:
         self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send, context: LambdaContext
     ) -> None:
         # Loaded for the first answer that is sent piece by piece, as it needs an event loop.
-        from nitro_presets.aws_lambda.http.limit import CLEANUP, run_limited
+        from nitro_presets.aws_lambda.http.stream import CLEANUP, run_limited
 
         def stream_seconds() -> float:
             return max(0.0, min(self._stream_seconds, _seconds_left(context) - 2 * CLEANUP))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nitro_py.errors import HTTPError
-from nitro_py.runtime.responses import Whole, describe_error, encode_body
+from nitro_py.runtime.http.responses import Whole, describe_error, encode_body
 
 # What a content type has in it where the body travels as text; any other is sent as base64.
 TEXTUAL = ("text/", "json", "xml", "javascript", "urlencoded")

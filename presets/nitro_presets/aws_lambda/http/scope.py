@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from nitro_presets.aws_lambda.edge import HIDDEN, hide_edge, pass_edge
+from nitro_presets.aws_lambda.cloudfront_secret import HIDDEN, hide_edge, pass_edge
 from nitro_py.event import Scope
 from nitro_py.headers import Headers
 

@@ -3,14 +3,102 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nitro_presets.aws_lambda.http.scope import make_scope, read_body
-from nitro_presets.aws_lambda.runtime.stream import Prelude, ResponseStream, StreamedAnswer
-from nitro_py.event import ASGIMessage
+from nitro_presets.aws_lambda.lambda_runtime.stream import Prelude, ResponseStream, StreamedAnswer
+from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.responses import Whole
+from nitro_py.runtime.http.responses import Whole
+
+logger = logging.getLogger("nitro_py.aws")
+
+# How long a stream's cleanup may take before it is cancelled, in seconds.
+CLEANUP = 2.0
+
+
+async def run_limited(
+    application: ASGIApplication, scope: Scope, receive: Receive, send: Send, seconds: Callable[[], float]
+) -> None:
+    """Runs an ASGI application, and ends its answer if it still streams after a time.
+
+    The application is told what it would be told if the client left: cleanup runs, and the answer ends as if it
+    were complete. An answer that announces its length is none of those, and takes as long as it takes.
+
+    Args:
+        application: An ASGI 3 application.
+        scope: The ASGI scope, of type `http`.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+        seconds: Gives how long an answer may stream, when it starts.
+    """
+    exchange = _Exchange(receive, send, seconds)
+    running = asyncio.ensure_future(application(scope, exchange.receive, exchange.send))
+    ending = asyncio.ensure_future(exchange.over.wait())
+    try:
+        await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not exchange.over.is_set():
+            running.result()
+            return
+        await _clean_up(running, scope)
+        if not exchange.complete:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        exchange.close()
+        ending.cancel()
+        running.cancel()
+
+
+class _Exchange:
+    """Stands between an application and its server, and lets the client seem to leave once the time is over."""
+
+    def __init__(self, receive: Receive, send: Send, seconds: Callable[[], float]) -> None:
+        self.over = asyncio.Event()
+        self.complete = False
+        self._receive = receive
+        self._send = send
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def receive(self) -> ASGIMessage:
+        receiving = asyncio.ensure_future(self._receive())
+        ending = asyncio.ensure_future(self.over.wait())
+        try:
+            await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return receiving.result() if receiving.done() else {"type": "http.disconnect"}
+        finally:
+            receiving.cancel()
+            ending.cancel()
+
+    async def send(self, message: ASGIMessage) -> None:
+        if message["type"] == "http.response.start":
+            if not any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+                self._timer = asyncio.get_running_loop().call_later(self._seconds(), self.over.set)
+        elif not message.get("more_body", False):
+            self.complete = True
+            self.close()
+        elif self.over.is_set():
+            raise OSError("The stream's time is over.")
+        await self._send(message)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def _clean_up(running: asyncio.Future[Any], scope: Scope) -> None:
+    done, _ = await asyncio.wait({running}, timeout=CLEANUP)
+    if not done:
+        logger.warning(
+            "%s %s did not end when its client left, and was cancelled.", scope["method"], scope["path"]
+        )
+        running.cancel()
+        await asyncio.wait({running}, timeout=CLEANUP)
+    if running.done() and not running.cancelled() and running.exception() is not None:
+        logger.debug("A stream ended by an error once its time was over.", exc_info=running.exception())
+
 
 # How a message travels is the connection's own affair, and Lambda's front end speaks to the client.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})

@@ -1,1 +1,1 @@
-"""Where connections and their topics are kept: DynamoDB, and a twin in memory."""
+"""Connections and their topics in DynamoDB."""

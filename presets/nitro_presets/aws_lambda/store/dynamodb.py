@@ -7,12 +7,21 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from nitro_presets.aws_lambda.client.attributes import marshal_item, unmarshal
-from nitro_presets.aws_lambda.client.errors import ConditionFailedError
-from nitro_presets.aws_lambda.client.service import DEFAULT_RETRY, Retry
-from nitro_presets.aws_lambda.store.batches import READ_BATCH, Key, delete_rows, read_rows, write_key
-from nitro_presets.aws_lambda.store.contracts import Claim, ConnectionRow, Page, Subscriber, TableClient
-from nitro_presets.aws_lambda.store.items import put_row, update_row, walk_index, write_connection_key
+from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarshal
+from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError
+from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry
+from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscriber, TableClient
+from nitro_presets.aws_lambda.store.items import (
+    READ_BATCH,
+    Key,
+    delete_rows,
+    put_row,
+    read_rows,
+    update_row,
+    walk_index,
+    write_connection_key,
+    write_key,
+)
 from nitro_presets.aws_lambda.store.keys import (
     CONNECTION_SORT,
     connection_partition,

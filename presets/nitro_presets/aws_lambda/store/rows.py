@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from nitro_presets.aws_lambda.store.contracts import Claim, ConnectionRow
+from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow
 from nitro_presets.aws_lambda.store.keys import CONNECTION_SORT, connection_partition, pick_slot
 
 # How long after its end a connection's row may wait for the sweep, in seconds.

@@ -15,11 +15,11 @@ from nitro_presets.container.image.config import ImageOptions, make_config
 from nitro_presets.container.image.layer import write_layer
 from nitro_presets.container.image.python import find_platform
 from nitro_presets.container.platforms import find_build_platform
-from nitro_py.build.installed import open_installed
-from nitro_py.build.linux import build_python
-from nitro_py.build.package import compile_modules
+from nitro_py.build.bundle.installed import open_installed
+from nitro_py.build.bundle.linux import build_python
+from nitro_py.build.bundle.package import compile_modules
+from nitro_py.build.bundle.server import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
 from nitro_py.build.preset import ImageRequest
-from nitro_py.build.server_bundle import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
 from nitro_py.cli.output import format_size
 from nitro_py.errors import BuildError
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
-from nitro_presets.aws_lambda.client.service import Retry
-from nitro_presets.aws_lambda.client.transport import Transport
-from nitro_presets.aws_lambda.client.wire import Response
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.http import Response, Transport
+from nitro_presets.aws_lambda.aws_client.service import Retry
 
 REGION = "eu-central-1"
 CREDENTIALS = Credentials("AKIDEXAMPLE", "secret", "token")

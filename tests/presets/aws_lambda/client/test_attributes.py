@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.client.attributes import marshal, marshal_item, unmarshal, unmarshal_value
+from nitro_presets.aws_lambda.aws_client.attributes import marshal, marshal_item, unmarshal, unmarshal_value
 
 VALUES: list[Any] = [
     "",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nitro_presets.aws_lambda.client import credentials as module
-from nitro_presets.aws_lambda.client.credentials import EnvironmentSource, find_endpoint
-from nitro_presets.aws_lambda.client.errors import CredentialError
+from nitro_presets.aws_lambda.aws_client import credentials as module
+from nitro_presets.aws_lambda.aws_client.credentials import EnvironmentSource, find_endpoint
+from nitro_presets.aws_lambda.aws_client.errors import CredentialError
 from tests.presets.aws_lambda.client.peer import Answer, Peer, answer
 
 pytestmark = pytest.mark.anyio

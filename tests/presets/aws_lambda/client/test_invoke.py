@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from nitro_presets.aws_lambda.client.errors import ServiceError, TransportError
-from nitro_presets.aws_lambda.client.invoke import LambdaClient
-from nitro_presets.aws_lambda.client.queue import SqsClient
-from nitro_presets.aws_lambda.client.service import find_endpoint, find_region
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportError
+from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
+from nitro_presets.aws_lambda.aws_client.queue import SqsClient
+from nitro_presets.aws_lambda.aws_client.service import find_endpoint, find_region
 from tests.presets.aws_lambda.client.peer import HANG_UP, OK, QUICK, REGION, FixedSource, Peer, answer
 
 pytestmark = pytest.mark.anyio

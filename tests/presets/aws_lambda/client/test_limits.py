@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from nitro_presets.aws_lambda.client.errors import TransportError
-from nitro_presets.aws_lambda.client.transport import Transport
+from nitro_presets.aws_lambda.aws_client.errors import TransportError
+from nitro_presets.aws_lambda.aws_client.http import Transport
 from tests.presets.aws_lambda.client.peer import SILENCE, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio

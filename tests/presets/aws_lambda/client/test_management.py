@@ -8,9 +8,9 @@ import time
 import boto3  # type: ignore[import-untyped]
 import pytest
 
-from nitro_presets.aws_lambda.client.errors import ServiceError, TransportError
-from nitro_presets.aws_lambda.client.management import MAX_MESSAGE, ManagementClient
-from nitro_presets.aws_lambda.client.service import Retry
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportError
+from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE, ManagementClient
+from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_py.errors import MessageTooLargeError, PeerClosedError
 from tests.presets.aws_lambda.client.peer import (
     CREDENTIALS,

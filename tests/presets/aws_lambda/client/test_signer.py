@@ -12,8 +12,8 @@ import pytest
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials as BotocoreCredentials  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
-from nitro_presets.aws_lambda.client.signer import Signer
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.signer import Signer
 
 SERVICES = ["execute-api", "lambda", "dynamodb", "sqs"]
 REGIONS = ["eu-central-1", "us-east-1", "cn-north-1"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nitro_presets.aws_lambda.client.errors import TransportError
-from nitro_presets.aws_lambda.client.transport import Transport
+from nitro_presets.aws_lambda.aws_client.errors import TransportError
+from nitro_presets.aws_lambda.aws_client.http import Transport
 from tests.certificates import make_certificate
 from tests.presets.aws_lambda.client.peer import Answer, Peer, answer
 

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nitro_presets.aws_lambda.client import connection
-from nitro_presets.aws_lambda.client.errors import TransportError
-from nitro_presets.aws_lambda.client.transport import Transport
+from nitro_presets.aws_lambda.aws_client import http
+from nitro_presets.aws_lambda.aws_client.errors import TransportError
+from nitro_presets.aws_lambda.aws_client.http import Transport
 from tests.presets.aws_lambda.client.peer import HANG_UP, OK, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ async def test_chunked_and_slow_answers_are_whole() -> None:
 async def test_connection_that_ended_during_a_freeze_is_replaced(
     monkeypatch: pytest.MonkeyPatch, trust: float, sent: bool
 ) -> None:
-    monkeypatch.setattr(connection, "TRUST", trust)
+    monkeypatch.setattr(http, "TRUST", trust)
     listener = socket.create_server(("127.0.0.1", 0))
     transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}")
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from nitro_presets.aws_lambda.client.errors import TransportError
-from nitro_presets.aws_lambda.client.wire import MAX_HEAD, Response, ResponseReader, write_request
+from nitro_presets.aws_lambda.aws_client.errors import TransportError
+from nitro_presets.aws_lambda.aws_client.http import MAX_HEAD, Response, ResponseReader, write_request
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  1 \r\n\r\nhello"
 CHUNKED = (

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.client.invoke import LambdaClient
+from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 from nitro_presets.aws_lambda.gateway.limits import MIB, Limits
 from nitro_presets.aws_lambda.gateway.server import FixedCredentials
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site

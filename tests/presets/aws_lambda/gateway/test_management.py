@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from websockets.exceptions import ConnectionClosed
 
-from nitro_presets.aws_lambda.client.management import ManagementClient
+from nitro_presets.aws_lambda.aws_client.management import ManagementClient
 from nitro_presets.aws_lambda.gateway.limits import Limits
 from nitro_presets.aws_lambda.gateway.server import FixedCredentials
 from nitro_py.errors import PeerClosedError

@@ -9,7 +9,7 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials as BotocoreCredentials  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.http1 import Request
 from nitro_presets.aws_lambda.gateway.signature import Verifier
 

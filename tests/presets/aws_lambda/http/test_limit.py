@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nitro_presets.aws_lambda.http import limit
+from nitro_presets.aws_lambda.http import stream
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ async def receive_nothing() -> ASGIMessage:
 
 
 async def test_work_after_a_whole_stream_takes_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limit, "CLEANUP", 0.01)
+    monkeypatch.setattr(stream, "CLEANUP", 0.01)
     sent: list[ASGIMessage] = []
     done: list[str] = []
 
@@ -34,6 +34,6 @@ async def test_work_after_a_whole_stream_takes_as_long_as_it_takes(monkeypatch: 
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/"}
-    await limit.run_limited(application, scope, receive_nothing, send, lambda: 0.02)
+    await stream.run_limited(application, scope, receive_nothing, send, lambda: 0.02)
     assert done == ["done"]
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

@@ -9,7 +9,7 @@ import pytest
 
 from nitro_presets.aws_lambda.http.payload import write_answer, write_body
 from nitro_presets.aws_lambda.http.stream import make_prelude
-from nitro_py.runtime.responses import Whole
+from nitro_py.runtime.http.responses import Whole
 
 
 @pytest.mark.parametrize(

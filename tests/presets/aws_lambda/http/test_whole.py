@@ -15,8 +15,8 @@ import pytest
 
 from nitro_presets.aws_lambda.entry import make_http_function
 from nitro_presets.aws_lambda.http.function import HttpFunction
-from nitro_presets.aws_lambda.runtime.context import Context
-from nitro_presets.aws_lambda.runtime.runner import run
+from nitro_presets.aws_lambda.lambda_runtime.context import Context
+from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from tests.presets.aws_lambda.http.project import SHAPES, Invoked, Shape, make_event, write_project
 
 
@@ -163,7 +163,7 @@ def test_stream_ends_before_the_invocation_does(tmp_path: Path) -> None:
 def test_application_that_ignores_the_end_is_cancelled(
     function: HttpFunction, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nitro_presets.aws_lambda.http.limit.CLEANUP", 0.1)
+    monkeypatch.setattr("nitro_presets.aws_lambda.http.stream.CLEANUP", 0.1)
     answer = get(function, "/api/stubborn")
     assert (answer["statusCode"], answer["body"]) == (200, "some")
     assert "GET /api/stubborn did not end" in caplog.text

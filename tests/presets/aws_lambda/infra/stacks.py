@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from cfnlint.decode.cfn_yaml import loads  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.template import HttpEvents, TemplateOptions, render_template
+from nitro_presets.aws_lambda.deploy.template import HttpEvents, TemplateOptions, render_template
 
 
 def list_options() -> dict[str, TemplateOptions]:

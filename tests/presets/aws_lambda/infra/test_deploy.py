@@ -14,9 +14,9 @@ import boto3  # type: ignore[import-untyped]
 import botocore.client  # type: ignore[import-untyped]
 import pytest
 
-from nitro_presets.aws_lambda.deploy import DeployResult, deploy
-from nitro_presets.aws_lambda.stack import Change
-from nitro_presets.aws_lambda.template import render_template
+from nitro_presets.aws_lambda.deploy.deploy import DeployResult, deploy
+from nitro_presets.aws_lambda.deploy.stack import Change
+from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
 from tests.checkout import ROOT

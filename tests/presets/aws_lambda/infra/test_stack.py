@@ -10,8 +10,8 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from botocore.stub import ANY, Stubber  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda import stack as module
-from nitro_presets.aws_lambda.stack import ChangeSet, change_set, explain_errors, find_stack
+from nitro_presets.aws_lambda.deploy import stack as module
+from nitro_presets.aws_lambda.deploy.stack import ChangeSet, change_set, explain_errors, find_stack
 from nitro_py.errors import NitroError, UsageError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

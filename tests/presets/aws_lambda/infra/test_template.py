@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import nitro_presets.aws_lambda
+from nitro_presets.aws_lambda.deploy.template import STACK_VARIABLES, TemplateOptions, render_template
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
-from nitro_presets.aws_lambda.template import STACK_VARIABLES, TemplateOptions, render_template
 from nitro_py.errors import BuildError
 from tests.presets.aws_lambda.infra.stacks import FULL, OPTIONS, render_stack
 

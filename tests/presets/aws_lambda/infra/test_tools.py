@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_presets.aws_lambda.template import render_template
+from nitro_presets.aws_lambda.deploy.template import render_template
 from tests.capabilities import require_program
 from tests.presets.aws_lambda.infra.stacks import OPTIONS
 

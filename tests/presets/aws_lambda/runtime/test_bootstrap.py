@@ -229,7 +229,7 @@ def test_nothing_heavy_is_loaded_before_a_request_needs_it() -> None:
     probe = """
 import sys
 import nitro_presets.aws_lambda.http.function
-import nitro_presets.aws_lambda.runtime.bootstrap
+import nitro_presets.aws_lambda.lambda_runtime.bootstrap
 print(sorted({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn"} & sys.modules.keys()))
 """
     probed = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
@@ -237,7 +237,7 @@ print(sorted({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlette", "
 
 
 def test_says_what_is_missing_outside_of_lambda() -> None:
-    command = [sys.executable, "-c", "from nitro_presets.aws_lambda.runtime.bootstrap import main; main()"]
+    command = [sys.executable, "-c", "from nitro_presets.aws_lambda.lambda_runtime.bootstrap import main; main()"]
     environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_RUNTIME_API"}
     started = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert started.returncode == 1

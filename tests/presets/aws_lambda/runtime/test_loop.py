@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nitro_presets.aws_lambda.runtime.loop import LONGEST_REST, FunctionLoop
+from nitro_presets.aws_lambda.lambda_runtime.loop import LONGEST_REST, FunctionLoop
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="outside")
 
@@ -117,7 +117,7 @@ def test_timers_are_seen_to_though_nobody_waits(loop: FunctionLoop) -> None:
 
 
 def test_generator_that_is_dropped_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nitro_presets.aws_lambda.runtime import runner as module
+    from nitro_presets.aws_lambda.lambda_runtime import runner as module
 
     monkeypatch.setattr(module, "_loop", None)
     before = sys.get_asyncgen_hooks()

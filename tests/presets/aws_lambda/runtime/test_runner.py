@@ -13,7 +13,7 @@ from tests.checkout import ROOT
 
 PRELUDE = """
 import contextvars, gc, sys
-from nitro_presets.aws_lambda.runtime.runner import run
+from nitro_presets.aws_lambda.lambda_runtime.runner import run
 
 variable = contextvars.ContextVar("variable", default="outside")
 assert "asyncio" not in sys.modules

@@ -9,14 +9,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from nitro_presets.aws_lambda.adapter import SocketFunction
-from nitro_presets.aws_lambda.client.management import ManagementClient
-from nitro_presets.aws_lambda.client.wire import Response
-from nitro_presets.aws_lambda.socket.hub import AwsHub
-from nitro_presets.aws_lambda.socket.platform import Platform
-from nitro_presets.aws_lambda.store.contracts import Store
-from nitro_presets.aws_lambda.store.jobs import Job, Jobs
+from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.aws_client.management import ManagementClient
+from nitro_presets.aws_lambda.fanout.job_store import Job, Jobs
+from nitro_presets.aws_lambda.store.contract import Store
 from nitro_presets.aws_lambda.store.keys import pick_shard, topic_sort
+from nitro_presets.aws_lambda.websocket.function import SocketFunction
+from nitro_presets.aws_lambda.websocket.peer import AwsHub
+from nitro_presets.aws_lambda.websocket.services import Platform
 from nitro_py.errors import NitroError
 from tests.presets.aws_lambda.socket.stage import PATH, Cloud, Edge
 

@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
-from nitro_presets.aws_lambda.adapter import SocketFunction
-from nitro_presets.aws_lambda.client.credentials import Credentials
-from nitro_presets.aws_lambda.client.errors import ServiceError
-from nitro_presets.aws_lambda.client.management import ManagementClient
-from nitro_presets.aws_lambda.client.service import Retry
-from nitro_presets.aws_lambda.client.wire import Response
-from nitro_presets.aws_lambda.socket.hub import AwsHub
-from nitro_presets.aws_lambda.socket.platform import Platform
-from nitro_presets.aws_lambda.socket.settings import AwsSettings
-from nitro_presets.aws_lambda.store.contracts import ConnectionRow, Store
-from nitro_presets.aws_lambda.store.jobs import Jobs
+from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError
+from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.aws_client.management import ManagementClient
+from nitro_presets.aws_lambda.aws_client.service import Retry
+from nitro_presets.aws_lambda.fanout.job_store import Jobs
+from nitro_presets.aws_lambda.store.contract import ConnectionRow, Store
 from nitro_presets.aws_lambda.store.keys import pick_shard
-from nitro_presets.aws_lambda.store.memory import MemoryStore
-from nitro_presets.aws_lambda.store.memory_jobs import MemoryJobs
+from nitro_presets.aws_lambda.websocket.function import SocketFunction
+from nitro_presets.aws_lambda.websocket.peer import AwsHub
+from nitro_presets.aws_lambda.websocket.services import AwsSettings, Platform
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, Route
 from nitro_py.websocket import WebSocketHandler, define_websocket_handler
+from tests.doubles.memory_jobs import MemoryJobs
+from tests.doubles.memory_store import MemoryStore
 
 PATH = "/chat"
 ROUTE = Route(PATH, "websocket", (), "handlers/chat.py")

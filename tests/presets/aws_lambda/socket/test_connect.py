@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.responses import PlainTextResponse, RedirectResponse
 
-from nitro_presets.aws_lambda.socket.connect import refusal_status
+from nitro_presets.aws_lambda.websocket.connect import refusal_status
 from nitro_py.errors import HTTPError
 from nitro_py.response import Response
 from tests.presets.aws_lambda.socket.events import ID, connecting, saying

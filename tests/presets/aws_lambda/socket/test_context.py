@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nitro_presets.aws_lambda.client.wire import Response
-from nitro_presets.aws_lambda.store.contracts import ConnectionRow
+from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.websocket import Upgrade

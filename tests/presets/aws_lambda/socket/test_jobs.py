@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.socket.platform import MAX_HOPS, MAX_PAYLOAD, TRACE_VARIABLE, enter_hop
+from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
+from nitro_presets.aws_lambda.websocket.services import MAX_HOPS, MAX_PAYLOAD, TRACE_VARIABLE, enter_hop
 from nitro_py.errors import BackplaneError
 from nitro_py.peer import Peer
 from tests.presets.aws_lambda.socket.events import connecting
@@ -182,7 +182,7 @@ async def test_invocation_that_runs_short_of_time_leaves_the_rest_to_another(
     # Each walk has time for one page, and each post for a batch or two.
     batches = itertools.cycle([False, True])
     late = property(lambda task: task.job.kind == "walk" or next(batches))
-    monkeypatch.setattr("nitro_presets.aws_lambda.socket.jobs.Task.late", late)
+    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.jobs.Task.late", late)
     await publish(cloud)
     for _ in range(3):
         cloud.clock.ahead += 90
@@ -206,7 +206,7 @@ async def test_message_and_page_that_are_too_large_for_a_payload_are_read_from_t
 async def test_message_that_is_no_news_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = Cloud(fan_out_threshold=10)
     await cloud.populate(crowd(30))
-    monkeypatch.setattr("nitro_presets.aws_lambda.socket.fanout.JOB_LIFE", -1)
+    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.publish.JOB_LIFE", -1)
     await publish(cloud)
     assert cloud.edge.received == {}
     cloud.clock.ahead = 90

@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.socket.platform import CONCURRENCY
-from nitro_presets.aws_lambda.store.contracts import ConnectionRow
+from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
+from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
+from nitro_presets.aws_lambda.websocket.services import CONCURRENCY
 from nitro_py.errors import BackplaneError, MessageTooLargeError, UnsupportedError
 from nitro_py.peer import Peer
 from nitro_py.websocket import CloseDetails

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.socket.platform import MAX_PAYLOAD
+from nitro_presets.aws_lambda.websocket.services import MAX_PAYLOAD
 from nitro_py.peer import Peer
 from tests.presets.aws_lambda.socket.deaths import Audience, MortalCloud
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-from nitro_presets.aws_lambda.store.contracts import Store
+from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.store.contract import Store
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.store.memory import MemoryStore
+from tests.doubles.memory_store import MemoryStore
 from tests.presets.aws_lambda.store.database import run_database
 from tests.presets.aws_lambda.store.stores import Clock, RepeatingClient, make_table
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-from nitro_presets.aws_lambda.store.contracts import ConnectionRow, Page, Store, Subscriber
+from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.store.contract import ConnectionRow, Page, Store, Subscriber
 from nitro_presets.aws_lambda.store.table import table_definition
 from tests.presets.aws_lambda.client.peer import REGION, FixedSource
 

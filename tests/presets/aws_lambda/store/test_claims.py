@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contracts import OpenState, Store
+from nitro_presets.aws_lambda.store.contract import OpenState, Store
 from nitro_presets.aws_lambda.store.rows import CONNECT_TIME, SWEEP_GRACE
 from tests.presets.aws_lambda.store.stores import (
     LEASE,

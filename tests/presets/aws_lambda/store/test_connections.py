@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contracts import Store
+from nitro_presets.aws_lambda.store.contract import Store
 from nitro_presets.aws_lambda.store.keys import SLOTS, pick_slot
 from nitro_presets.aws_lambda.store.rows import CONNECT_TIME, SWEEP_GRACE
 from tests.presets.aws_lambda.store.stores import LEASE, LIFE, START, Clock, connect, list_pages, make_row

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
-from nitro_presets.aws_lambda.client.attributes import marshal_item, unmarshal
-from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-from nitro_presets.aws_lambda.client.errors import ServiceError
-from nitro_presets.aws_lambda.client.service import Retry
+from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarshal
+from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError
+from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
 from nitro_presets.aws_lambda.store.keys import SLOTS
 from nitro_presets.aws_lambda.store.rows import CLOSED, CONNECT_TIME, LEFT

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
-from nitro_presets.aws_lambda.client.attributes import unmarshal
-from nitro_presets.aws_lambda.client.dynamodb import DynamoClient
-from nitro_presets.aws_lambda.store import dynamodb_jobs
+from nitro_presets.aws_lambda.aws_client.attributes import unmarshal
+from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
+from nitro_presets.aws_lambda.fanout import job_store
+from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs, Jobs, Publication, first_job, page_job, shard_job
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.store.dynamodb_jobs import DynamoJobs
-from nitro_presets.aws_lambda.store.jobs import Jobs, Publication, first_job, page_job, shard_job
-from nitro_presets.aws_lambda.store.memory_jobs import MemoryJobs
+from tests.doubles.memory_jobs import MemoryJobs
 from tests.presets.aws_lambda.store.stores import (
     START,
     Clock,
@@ -199,7 +198,7 @@ async def test_rows_go_once_nobody_can_add_them_again(client: DynamoClient, cloc
 
 def test_no_expression_names_a_reserved_word() -> None:
     expressions: list[Any] = [
-        getattr(dynamodb_jobs, name) for name in ("ABSENT", "MINE", "ADVANCE", "FINISH", "REVIVE")
+        getattr(job_store, name) for name in ("ABSENT", "MINE", "ADVANCE", "FINISH", "REVIVE")
     ]
     words = {word for text in expressions for word in re.findall(r"(?<!:)\b[a-z_]+\b", text)}
     assert {"turn", "turn_token", "due", "slot", "progress"} <= words

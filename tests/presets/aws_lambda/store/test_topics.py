@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contracts import Store
+from nitro_presets.aws_lambda.store.contract import Store
 from tests.presets.aws_lambda.store.stores import (
     LEASE,
     LIFE,

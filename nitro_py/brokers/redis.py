@@ -1,0 +1,194 @@
+"""The backplane on Redis, Valkey, or whatever speaks their protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nitro_py.backplane import Outgoing, Receive
+from nitro_py.brokers.connection import Loss, check_url, require_module
+from nitro_py.errors import BackplaneError
+from nitro_py.runtime.topics.broker_link import patience
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import PubSub
+
+# How long a broker may be silent before it is asked, and how long it has for the answer, in seconds.
+PING_INTERVAL = 3.0
+ANSWER_TIMEOUT = 5.0
+
+
+class RedisBackplane:
+    """Uses Redis' publish and subscribe.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: Stands before the topic in the channel's name.
+
+    Raises:
+        UsageError: The URL is none of Redis, or the package `redis` is missing.
+
+    Example:
+        RedisBackplane("redis://localhost:6379", "shop")
+    """
+
+    def __init__(self, url: str, prefix: str) -> None:
+        check_url(url, "redis", "rediss", "unix")
+        require_module("redis")
+        self._url = url
+        self._prefix = f"{prefix}:"
+
+    async def connect(self, receive: Receive) -> RedisConnection:
+        """Opens a connection to publish and one to subscribe.
+
+        Raises:
+            BackplaneError: The broker cannot be reached or refuses.
+        """
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        # Never tried again: a message whose answer was lost would be published twice.
+        client = Redis.from_url(
+            self._url,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=ANSWER_TIMEOUT,
+            socket_keepalive=True,
+            health_check_interval=0,
+        )
+        connection = RedisConnection(client, self._prefix, receive)
+        try:
+            await connection.open()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+
+class RedisConnection:
+    """Is one connection, until either half is lost; made by `RedisBackplane.connect`."""
+
+    max_size: int | None = None
+
+    def __init__(self, client: Redis, prefix: str, receive: Receive) -> None:
+        self._client = client
+        self._pubsub: PubSub = client.pubsub()
+        self._prefix = prefix
+        self._receive = receive
+        self._confirmed: dict[tuple[str, bytes], list[asyncio.Future[None]]] = {}
+        self._heard = asyncio.Event()
+        # One connection publishes, whose order is that of the calls.
+        self._publishing = asyncio.Lock()
+        self._loss = Loss()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Connects to publish and to subscribe; `RedisBackplane.connect` calls it."""
+        with translated():
+            await self._client.ping()
+            await self._pubsub.ping()
+        self._tasks = [asyncio.create_task(self._watch(work)) for work in (self._read(), self._ping())]
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Hands messages to the broker in one round trip."""
+        self._loss.check()
+        pipeline = self._client.pipeline(transaction=False)
+        for topic, data in messages:
+            pipeline.publish(self._prefix + topic, data)
+        with translated():
+            async with self._publishing:
+                await pipeline.execute()
+
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        """Asks for topics, and waits until the broker has confirmed each."""
+        await self._confirm("subscribe", topics)
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Gives topics up, and waits until the broker has confirmed each."""
+        await self._confirm("unsubscribe", topics)
+
+    async def wait_lost(self) -> None:
+        """Waits until the connection is lost."""
+        await self._loss.wait()
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        self._lose("it was closed")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for part in (self._pubsub, self._client):
+            try:
+                await part.aclose()
+            except Exception:
+                # It was lost before.
+                continue
+
+    async def _confirm(self, kind: str, topics: Iterable[str]) -> None:
+        self._loss.check()
+        channels = [(self._prefix + topic).encode() for topic in topics]
+        waiting = [asyncio.get_running_loop().create_future() for _ in channels]
+        for channel, future in zip(channels, waiting, strict=True):
+            self._confirmed.setdefault((kind, channel), []).append(future)
+        command = self._pubsub.subscribe if kind == "subscribe" else self._pubsub.unsubscribe
+        with translated():
+            await command(*channels)
+        await asyncio.wait(waiting)
+        # Either they are confirmed, or they never will be.
+        self._loss.check()
+
+    async def _read(self) -> None:
+        while True:
+            message: dict[str, Any] | None = await self._pubsub.get_message(timeout=None)
+            self._heard.set()
+            if message is None:
+                continue
+            if message["type"] == "message":
+                await self._receive(message["data"])
+            elif (key := (message["type"], message["channel"])) in self._confirmed:
+                for future in self._confirmed.pop(key):
+                    if not future.done():
+                        future.set_result(None)
+
+    async def _ping(self) -> None:
+        """Asks a broker that is silent whether it is still there."""
+        while True:
+            try:
+                async with asyncio.timeout(PING_INTERVAL):
+                    await self._heard.wait()
+            except TimeoutError:
+                await self._pubsub.ping()
+                try:
+                    async with patience(ANSWER_TIMEOUT):
+                        await self._heard.wait()
+                except TimeoutError:
+                    raise BackplaneError("The broker does not answer.") from None
+            self._heard.clear()
+
+    async def _watch(self, work: Any) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._lose(str(error) or type(error).__name__)
+
+    def _lose(self, reason: str) -> None:
+        self._loss.note(reason)
+        for waiting in self._confirmed.values():
+            for future in waiting:
+                future.cancel()
+        self._confirmed.clear()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Makes `BackplaneError` of whatever goes wrong with Redis."""
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise BackplaneError(f"Redis: {error}") from error

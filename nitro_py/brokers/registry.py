@@ -1,0 +1,70 @@
+"""Finding a backplane by its name: built-in ones and third-party ones."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from nitro_py.backplane import Backplane, BackplaneFactory
+from nitro_py.errors import UsageError
+from nitro_py.runtime.settings import BackplaneSettings
+
+GROUP = "nitro_py.backplanes"
+# No backplane: topics stay in the process.
+MEMORY = "memory"
+
+
+def list_backplanes() -> dict[str, EntryPoint]:
+    """Lists what `backplane` may be beside `memory`: name → entry point, sorted."""
+    # Written here as an entry point would be: a bundle carries nitro-py without its metadata.
+    own = {
+        "nats": EntryPoint("nats", "nitro_py.brokers.nats:NatsBackplane", GROUP),
+        "redis": EntryPoint("redis", "nitro_py.brokers.redis:RedisBackplane", GROUP),
+    }
+    return dict(sorted(({entry.name: entry for entry in entry_points(group=GROUP)} | own).items()))
+
+
+def find_backplane(name: str) -> EntryPoint:
+    """Finds a backplane other than `memory`.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    found = list_backplanes()
+    if name not in found:
+        listed = ", ".join(f"`{item}`" for item in sorted([MEMORY, *found]))
+        raise UsageError(
+            f"Unknown backplane `{name}`: expected one of {listed}.",
+            hint="Install the package that provides it, or correct the name.",
+        )
+    return found[name]
+
+
+def find_client(name: str) -> str | None:
+    """Names the module that a bundle needs for a backplane, if it needs any."""
+    if name == MEMORY:
+        return None
+    top_level = find_backplane(name).module.partition(".")[0]
+    # A built-in one is called as the client that it imports.
+    return name if top_level == "nitro_py" else top_level
+
+
+def load_backplane(settings: BackplaneSettings) -> Backplane | None:
+    """Makes the backplane that the settings name, which does not connect yet; `None` for `memory`.
+
+    Raises:
+        NitroError: There is no such backplane, or it cannot be used as it is set.
+    """
+    if settings.name == MEMORY:
+        return None
+    entry = find_backplane(settings.name)
+    if not settings.url:
+        raise UsageError(
+            f"The backplane `{settings.name}` has no URL.",
+            hint=f"Set `NITRO_BACKPLANE_URL`, such as `{settings.name}://HOST`, or `backplane_url` for the build.",
+        )
+    try:
+        factory = cast(BackplaneFactory, entry.load())
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"The backplane `{settings.name}` cannot be imported: {error}.") from error
+    return factory(settings.url, settings.prefix)

@@ -1,0 +1,103 @@
+"""The folder `server/` of every preset whose bundle is a server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from nitro_py.brokers.registry import find_client
+from nitro_py.build.bundle.dependencies import pin_requirements
+from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime
+from nitro_py.build.bundle.templates import fill_part
+from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
+from nitro_py.capabilities import CAPABILITIES, Capability
+from nitro_py.runtime.manifest import MANIFEST_NAME
+
+SERVER = "server"
+PUBLIC = "public"
+VENDOR = "vendor"
+REQUIREMENTS = "requirements.txt"
+# What the bundle's own server and runtime import, beside what the handlers import.
+SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "websockets"})
+METRICS_IMPORT = "prometheus_client"
+
+
+class ServerPreset:
+    """Is what presets have in common whose bundle is a server itself: nothing is lacking."""
+
+    __slots__ = ()
+
+    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
+        """Gives everything there is."""
+        return frozenset(CAPABILITIES)
+
+    def advise(self, capability: Capability) -> str | None:
+        """Has nothing to say."""
+        return None
+
+    def detect(self, environ: Mapping[str, str]) -> str | None:
+        """Is never detected: no environment shows that a server is wanted."""
+        return None
+
+
+def emit_server(
+    build: BuildInput,
+    package: str,
+    *modules: str,
+    imports: frozenset[str] = frozenset(),
+    markers: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Computes a bundle that is started by `python .output/server`, or by any ASGI server.
+
+    Args:
+        build: What the emission depends on.
+        package: The preset's package, such as `nitro_presets.asgi`; its `entry.py` has `main(folder)`.
+        modules: Its files that ship beside `entry.py`.
+        imports: Modules that the preset needs beside those of the handlers and the server.
+        markers: What it runs on where that is not this machine, as `pin_requirements` takes it.
+    """
+    requirements = pin_server(build, imports=imports, markers=markers)
+    own = {
+        **collect_runtime(package, "entry.py", *modules, folders=SERVER_FOLDERS),
+        **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
+        MANIFEST_NAME: build.manifest.to_json().encode(),
+        REQUIREMENTS: write_requirements(requirements),
+        "__main__.py": _fill_template("main.py", package),
+        "nitro_server.py": _fill_template("nitro_server.py", package),
+    }
+    return Bundle(
+        files={f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
+        entry=f"{SERVER}/__main__.py",
+        app="nitro_server:app",
+        manifest=f"{SERVER}/{MANIFEST_NAME}",
+        preview=("python", f"{build.config.output_dir}/{SERVER}"),
+        vendor=Vendor(f"{SERVER}/{VENDOR}", requirements) if build.vendor else None,
+    )
+
+
+def pin_server(
+    build: BuildInput, *, imports: frozenset[str] = frozenset(), markers: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Pins what the handlers, the server, its metrics and the backplane need.
+
+    Args:
+        build: What the emission depends on.
+        imports: Modules that are needed as well.
+        markers: What it runs on where that is not this machine, as `pin_requirements` takes it.
+    """
+    client = find_client(build.config.backplane)
+    needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
+    if build.config.metrics:
+        needed |= {METRICS_IMPORT}
+    return pin_requirements(needed, build.declared, markers=markers)
+
+
+def write_requirements(requirements: tuple[str, ...]) -> bytes:
+    """Writes pins as a file of requirements."""
+    return "".join(f"{line}\n" for line in requirements).encode()
+
+
+def _fill_template(name: str, package: str) -> bytes:
+    text = (files("nitro_py.build") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+    return fill_part(text, frozenset(), {"package": package}, {}).encode()

@@ -1,0 +1,1 @@
+"""The configuration of a project: files, environment and command line, checked."""

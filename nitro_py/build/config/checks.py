@@ -1,0 +1,178 @@
+"""The rules that one setting sets for another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from nitro_py.brokers.connection import holds_secret
+from nitro_py.brokers.registry import MEMORY, find_backplane, load_backplane
+from nitro_py.build.config.errors import value_problem
+from nitro_py.build.config.layers import Place, find_place
+from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.config.toml_lines import KeyPath
+from nitro_py.errors import ConfigError, NitroError
+from nitro_py.runtime.settings import BackplaneSettings
+
+_SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
+_HIGHEST_PORT = 65535
+_FOLDERS = ("handlers_dir", "output_dir", "public_dir")
+
+Places = Mapping[KeyPath, Place]
+
+
+def check_settings(config: NitroConfig, places: Places, root: Path) -> list[ConfigError]:
+    """Finds settings that don't go together, or don't fit the project.
+
+    Args:
+        config: The settings, each valid by itself.
+        places: Where they stand.
+        root: The project's folder.
+
+    Returns:
+        The problems, none if all is well.
+    """
+    return [
+        *_check_folders(config, places, root),
+        *_check_ports(config, places),
+        *_check_stop(config, places),
+        *_check_secrets(config.runtime_config, places, ("runtime_config",)),
+        *_check_backplane(config, places),
+    ]
+
+
+def check_served(config: NitroConfig, places: Places, serves: Callable[[str], str | None]) -> list[ConfigError]:
+    """Finds a route that the live-reload socket would hide.
+
+    Args:
+        config: The settings.
+        places: Where they stand.
+        serves: Gives the file of the route that answers a URL path, None if none does.
+
+    Returns:
+        The problem, or nothing.
+    """
+    path = config.dev.hmr.path
+    if path is None or not _shares_port(config):
+        return []
+    file = serves(path)
+    if file is None:
+        return []
+    return [
+        value_problem(
+            "dev.hmr.path",
+            find_place(places, ("dev", "hmr", "path")),
+            expected=f"a path that no route serves, since `dev.hmr.port` is `dev.port` ({config.dev.port}) "
+            f"and `{file}` serves this one",
+            got=path,
+            hint="Choose another `dev.hmr.path`, or another `dev.hmr.port`.",
+        )
+    ]
+
+
+def _check_folders(config: NitroConfig, places: Places, root: Path) -> Iterator[ConfigError]:
+    root = root.resolve()
+    folders: dict[str, str] = {name: getattr(config, name) for name in _FOLDERS}
+    for name, folder in folders.items():
+        resolved = (root / folder).resolve()
+        if root not in resolved.parents:
+            yield value_problem(
+                name,
+                find_place(places, (name,)),
+                expected="a folder inside the project, symbolic links followed",
+                got=folder,
+                hint=f"It leads to `{resolved}`: replace the link by a folder.",
+            )
+    for (one, first), (two, second) in combinations(folders.items(), 2):
+        as_written = _nested(root / first, root / second)
+        if not as_written and not _nested((root / first).resolve(), (root / second).resolve()):
+            continue
+        # The one that somebody wrote is the one to change.
+        name, other = (two, one) if find_place(places, (two,)).source else (one, two)
+        yield value_problem(
+            name,
+            find_place(places, (name,)),
+            expected=f"a folder apart from `{other}` (`{folders[other]}`)",
+            got=folders[name],
+            hint=f"Choose a folder that is neither inside `{folders[other]}` nor around it.",
+        )
+
+
+def _nested(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+def _shares_port(config: NitroConfig) -> bool:
+    return config.dev.port != 0 and config.dev.hmr_port == config.dev.port
+
+
+def _check_ports(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    if config.dev.hmr_port > _HIGHEST_PORT:
+        yield value_problem(
+            "dev.port",
+            find_place(places, ("dev", "port")),
+            expected=f"at most {_HIGHEST_PORT - 2}, so that live reload can use `dev.port` + 2",
+            got=config.dev.port,
+            hint="Choose a lower `dev.port`, or set `dev.hmr.port`.",
+        )
+    if _shares_port(config) and config.dev.hmr.path is None:
+        yield value_problem(
+            "dev.hmr.port",
+            find_place(places, ("dev", "hmr", "port")),
+            expected="another port than `dev.port`, as long as `dev.hmr.path` is not set",
+            got=config.dev.hmr_port,
+            hint='Leave `dev.hmr.port` out, or set `dev.hmr.path = "/_nitro/hmr"`.',
+        )
+
+
+def _check_stop(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    grace, delay = config.server.grace, config.server.drain_delay
+    if delay >= grace:
+        yield value_problem(
+            "server.drain_delay",
+            find_place(places, ("server", "drain_delay" if delay else "grace")),
+            expected=f"less than `server.grace` ({grace:g}), of which it is a part",
+            got=delay,
+            hint="Choose a shorter `server.drain_delay`, or a longer `server.grace`.",
+        )
+
+
+def _check_backplane(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    if holds_secret(config.backplane_url):
+        # The URL itself is left out: error messages end up in logs.
+        place = find_place(places, ("backplane_url",))
+        message = "`backplane_url` names a user, password or token, and bundles hold none: expected only the host."
+        hint = "Leave it out here, and set `NITRO_BACKPLANE_URL=...` where the bundle runs."
+        yield ConfigError(message, file=place.file, line=place.line, hint=hint)
+    elif config.backplane != MEMORY:
+        key = "backplane"
+        try:
+            find_backplane(config.backplane)
+            if config.backplane_url:
+                key = "backplane_url"
+                load_backplane(BackplaneSettings(config.backplane, config.backplane_url, config.backplane_prefix))
+        except NitroError as error:
+            place = find_place(places, (key,))
+            yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
+
+
+def _check_secrets(values: Mapping[str, JsonValue], places: Places, parent: KeyPath) -> Iterator[ConfigError]:
+    for name, value in values.items():
+        path = (*parent, name)
+        if isinstance(value, dict):
+            yield from _check_secrets(value, places, path)
+        elif isinstance(value, str) and value and _SECRET.search(re.sub(r"[-_]", "", name.lower())):
+            yield _secret_problem(path, find_place(places, path))
+
+
+def _secret_problem(path: KeyPath, place: Place) -> ConfigError:
+    key = ".".join(map(str, path))
+    variable = "NITRO_" + "__".join(map(str, path)).upper()
+    # The value itself is left out: error messages end up in logs.
+    message = f'`{key}` looks like a secret, and bundles hold none: expected `""`, got a value.'
+    hint = f'Leave it `""`, and set `{variable}=...` where the bundle runs.'
+    return ConfigError(message, file=place.file, line=place.line, hint=hint)

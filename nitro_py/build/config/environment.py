@@ -1,0 +1,113 @@
+"""The layer of settings that `NITRO_*` environment variables make."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from nitro_py.build.config.errors import CLOSE, list_settings
+from nitro_py.build.config.layers import Layer, Place, merge_layers, nest
+from nitro_py.errors import ConfigError
+
+PREFIX = "NITRO_"
+# Read elsewhere, never by the build: by a running bundle, its backplane, and `nitropy publish`.
+RESERVED = (
+    "NITRO_BACKPLANE",
+    "NITRO_BACKPLANE_PREFIX",
+    "NITRO_BACKPLANE_URL",
+    "NITRO_ENV",
+    "NITRO_METRICS_TOKEN",
+    "NITRO_PUBLISH_*",
+    "NITRO_RUNTIME_CONFIG__*",
+    "NITRO_WORKERS",
+)
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read_environment(environ: Mapping[str, str]) -> tuple[Layer, list[ConfigError]]:
+    """Reads the settings that the environment holds.
+
+    Args:
+        environ: The variables; only names that start with `NITRO_` count.
+
+    Returns:
+        A layer of values, each read as its setting's type where that is possible, and a problem for each
+        variable that names no setting.
+
+    Example:
+        >>> read_environment({"NITRO_DEV__HMR__PORT": "4000"})[0].values
+        {'dev': {'hmr': {'port': 4000}}}
+    """
+    settings = _list_variables()
+    layers = []
+    problems = []
+    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+        if any(fnmatchcase(name, reserved) for reserved in RESERVED):
+            continue
+        if name not in settings:
+            problems.append(_unknown_variable(name, list(settings)))
+            continue
+        path, schema = settings[name]
+        value = _parse(environ[name], schema)
+        layers.append(Layer(nest(path, value), {path: Place(variable=name)}))
+    return merge_layers(layers), problems
+
+
+def _list_variables() -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+    return {
+        PREFIX + "__".join(path).upper(): (path, schema)
+        for path, schema in list_settings().items()
+        if path != ("runtime_config",)
+    }
+
+
+def _parse(text: str, schema: Mapping[str, Any]) -> object:
+    """Reads a value as its type; what cannot be read stays text, for the models to refuse."""
+    if text == "" and "anyOf" in schema:
+        return None
+    kind = schema["type"]
+    if kind == "boolean":
+        return _BOOLEANS.get(text.lower(), text)
+    if kind == "integer":
+        return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
+    if kind == "number":
+        return _parse_number(text)
+    if kind == "array":
+        return _parse_list(text)
+    return text
+
+
+def _parse_number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _parse_list(text: str) -> object:
+    if not text.lstrip().startswith("["):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _unknown_variable(name: str, settings: list[str]) -> ConfigError:
+    section = name.removeprefix(PREFIX).partition("__")[0]
+    choices = [choice for choice in settings if choice.startswith(f"{PREFIX}{section}__")] or settings
+    listed = ", ".join(f"`{choice}`" for choice in sorted(choices))
+    # Every name starts alike, so only the rest tells how near two names are.
+    rests = [choice.removeprefix(PREFIX) for choice in (*settings, *RESERVED)]
+    close = get_close_matches(name.removeprefix(PREFIX), rests, n=1, cutoff=CLOSE)
+    if close:
+        nearest = PREFIX + close[0].replace("*", "NAME")
+        hint = f"Did you mean `{nearest}`?"
+    else:
+        hint = f"Unset it: names that start with `{PREFIX}` belong to nitro-py."
+    message = f"Unknown key `{name}` in the environment: expected one of {listed}, got `{name}`."
+    return ConfigError(message, hint=hint)

@@ -1,0 +1,203 @@
+"""Loads a project's configuration: file, then mode section, then environment, then command line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from nitro_py.build.config.checks import check_served, check_settings
+from nitro_py.build.config.environment import read_environment
+from nitro_py.build.config.errors import explain, raise_problems, value_problem
+from nitro_py.build.config.layers import Layer, Place, find_place, merge_layers, nest
+from nitro_py.build.config.settings import ConfigFile, NitroConfig
+from nitro_py.build.config.toml_lines import KeyPath, find_lines
+from nitro_py.errors import ConfigError
+
+Mode = Literal["production", "development"]
+
+_OWN_FILE = "nitro.toml"
+_SHARED_FILE = "pyproject.toml"
+_MODES = ("development", "production")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """Holds a project's settings and where they came from.
+
+    Args:
+        config: The settings of the mode.
+        source: The file they came from, relative to the root; None if there is none.
+        root: The project's folder.
+        mode: What the settings are for.
+        places: Where each setting stands that is not a default.
+    """
+
+    config: NitroConfig
+    source: str | None
+    root: Path
+    mode: Mode
+    places: Mapping[KeyPath, Place]
+
+    def place(self, key: str) -> Place:
+        """Finds where a setting stands.
+
+        Args:
+            key: The setting, such as `dev.port`.
+
+        Returns:
+            The place; an empty one for a default.
+        """
+        return find_place(self.places, tuple(key.split(".")))
+
+
+def load_config(
+    root: Path, *, mode: Mode, overrides: Mapping[str, object], environ: Mapping[str, str]
+) -> LoadedConfig:
+    """Loads and checks the configuration of a project.
+
+    Args:
+        root: The project's folder.
+        mode: Which of the sections `[production]` and `[development]` holds; both are checked.
+        overrides: What the command line says, by dotted key; None for what it leaves unsaid.
+        environ: The environment, whose `NITRO_*` variables count.
+
+    Returns:
+        The settings, defaults if the project has no file.
+
+    Raises:
+        ConfigError: Something is wrong; a `ConfigErrors` if more than one thing is.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> load_config(Path(mkdtemp()), mode="production", overrides={}, environ={}).config.preset is None
+        True
+    """
+    source, file = _read_file(root)
+    environment, problems = read_environment(environ)
+    flags = _read_overrides(overrides)
+    problems = [
+        *_check_layer(file, ConfigFile),
+        *problems,
+        *_check_layer(environment, NitroConfig),
+        *_check_layer(flags, NitroConfig),
+    ]
+    raise_problems(problems)
+    merged = merge_layers([file.without(*_MODES), file.section(mode), environment, flags])
+    config = NitroConfig.model_validate(merged.values)
+    raise_problems(check_settings(config, merged.places, root))
+    return LoadedConfig(config, source, root, mode, merged.places)
+
+
+def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> None:
+    """Checks that live reload stays clear of the app's routes.
+
+    Args:
+        loaded: The configuration; `load_config` has checked everything that needs no routes.
+        serves: Gives the file of the route that answers a URL path, None if none does.
+
+    Raises:
+        ConfigError: Live reload shares the app's port, and a route serves its path.
+    """
+    raise_problems(check_served(loaded.config, loaded.places, serves))
+
+
+def check_included(loaded: LoadedConfig, unmatched: Sequence[int]) -> None:
+    """Refuses globs of files that are not there, or that no bundle may have.
+
+    Args:
+        loaded: The configuration.
+        unmatched: The places in `include` of the globs that no file fits.
+
+    Raises:
+        ConfigError: There is such a glob.
+    """
+    raise_problems(
+        [
+            value_problem(
+                f"include[{index}]",
+                find_place(loaded.places, ("include", index)),
+                expected="a glob that fits files of the project",
+                got=loaded.config.include[index],
+                hint="Secrets, and what is in the folders of output and public files, stay at home.",
+            )
+            for index in unmatched
+        ]
+    )
+
+
+def _check_layer(layer: Layer, model: type[NitroConfig]) -> list[ConfigError]:
+    try:
+        model.model_validate(layer.values)
+    except ValidationError as error:
+        return explain(error, layer)
+    return []
+
+
+def _read_overrides(overrides: Mapping[str, object]) -> Layer:
+    given = {tuple(key.split(".")): value for key, value in overrides.items() if value is not None}
+    place: dict[KeyPath, Place] = {(): Place(command_line=True)}
+    return merge_layers([Layer(nest(path, value), place) for path, value in given.items()])
+
+
+def _read_file(root: Path) -> tuple[str | None, Layer]:
+    own = _read_toml(root, _OWN_FILE)
+    shared = _read_toml(root, _SHARED_FILE)
+    tool = shared.values.get("tool", {}) if shared is not None else {}
+    if shared is None or not isinstance(tool, dict) or "nitropy" not in tool:
+        return (None, Layer({}, {})) if own is None else (_OWN_FILE, own)
+    place = shared.place(("tool", "nitropy"))
+    if own is not None:
+        raise ConfigError(
+            f"`{_OWN_FILE}` and `[tool.nitropy]` in `{_SHARED_FILE}` both exist: expected one, got two.",
+            file=place.file,
+            line=place.line,
+            hint=f"Move the settings of one into the other, and delete `{_OWN_FILE}` or `[tool.nitropy]`.",
+        )
+    if not isinstance(tool["nitropy"], dict):
+        hint = "Write the settings below a line `[tool.nitropy]`."
+        raise value_problem("tool.nitropy", place, expected="a table", got=tool["nitropy"], hint=hint)
+    return _SHARED_FILE, shared.section("tool").section("nitropy")
+
+
+def _read_toml(root: Path, name: str) -> Layer | None:
+    """Reads a file, None if it is not there."""
+    try:
+        text = (root / name).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        hint = f"Make `{name}` a file that you may read."
+        raise ConfigError(f"`{name}` cannot be read: {error.strerror}.", file=name, hint=hint) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        message = f"`{name}` is not valid TOML: expected UTF-8, got the byte `0x{byte:02x}`."
+        raise ConfigError(message, file=name, line=line, hint="Save the file as UTF-8.") from error
+    values = _parse_toml(text, name)
+    lines = find_lines(text)
+    places = {path: Place(file=name, line=line) for path, line in lines.items()}
+    return Layer(values, {(): Place(file=name), **places})
+
+
+def _parse_toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        message = f"`{name}` cannot be read: its lists and tables are nested too deeply."
+        raise ConfigError(message, file=name, hint="Write fewer of them inside each other.") from error
+    except tomllib.TOMLDecodeError as error:
+        lines = text.rstrip().splitlines()
+        reason, _, position = str(error).rpartition(" (at ")
+        found = re.match(r"line (\d+), column (\d+)", position)
+        # tomllib gives no line for what is missing at the very end.
+        line = min(int(found[1]), len(lines)) if found else len(lines)
+        column = f"column {found[2]}" if found else "the end"
+        message = f"`{name}` is not valid TOML: {reason} at {column}, got `{lines[line - 1].strip()}`."
+        hint = "Text needs quotes, each key its own line, and a table a line such as `[dev]`."
+        raise ConfigError(message, file=name, line=line, hint=hint) from error

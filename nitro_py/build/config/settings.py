@@ -1,0 +1,308 @@
+"""The settings of a project, as pydantic models; their descriptions are what editors show."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from nitro_py.build.config.types import (
+    Count,
+    Folder,
+    Globs,
+    Image,
+    Name,
+    Origins,
+    Port,
+    Seconds,
+    SettingsTable,
+    UrlPath,
+)
+
+
+class HttpSettings(SettingsTable):
+    """Limits what HTTP clients may send."""
+
+    max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
+    max_header: Count = Field(
+        default=64 * 1024, description="Largest header of a request, its first line included, in bytes."
+    )
+    header_timeout: Seconds = Field(
+        default=30.0, description="Seconds for the header of a request to come; 0 = any number."
+    )
+    body_timeout: Seconds = Field(
+        default=60.0, description="Seconds without progress while a body is received or sent; 0 = any number."
+    )
+    keep_alive: Count = Field(
+        default=75,
+        description="Seconds that a connection is kept between two requests; more than a load balancer keeps it "
+        "(AWS 60), or it would send requests into closed connections.",
+    )
+
+
+class ServerSettings(SettingsTable):
+    """Sets how the bundle's own server stops, and how many it serves."""
+
+    grace: Annotated[float, Field(gt=0)] = Field(
+        default=8.0,
+        description="Most seconds from SIGTERM to the end; less than what the platform waits before it kills "
+        "(docker 10, Kubernetes 30).",
+    )
+    drain_delay: Seconds = Field(
+        default=0.0,
+        description="Seconds of the grace period in which the server still accepts, for load balancers to notice.",
+    )
+    max_connections: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Most open connections of a process; 0 = as many as it may open files.",
+    )
+
+
+# What a running bundle reads too.
+_SHIPPED = (
+    "backplane",
+    "backplane_prefix",
+    "backplane_url",
+    "http",
+    "log",
+    "metrics",
+    "runtime_config",
+    "server",
+    "sse",
+    "websocket",
+)
+
+
+class FeatureSettings(SettingsTable):
+    """Turns parts of nitro-py on."""
+
+    websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
+
+
+class HmrSettings(SettingsTable):
+    """Places the live-reload socket of `nitropy dev`."""
+
+    port: Port | None = Field(
+        default=None,
+        description="Port of the live-reload socket, 0 for any free one; by default `dev.port` + 2.",
+        examples=[3002],
+    )
+    path: UrlPath | None = Field(
+        default=None,
+        description="Path of the live-reload socket; needed if it shares its port with the app.",
+        examples=["/_nitro/hmr"],
+    )
+
+
+class DevSettings(SettingsTable):
+    """Sets what `nitropy dev` listens on."""
+
+    host: Name = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=3000, description="Port to listen on; 0 takes any free one.")
+    hmr: HmrSettings = Field(default=HmrSettings(), description="The live-reload socket.")
+
+    @property
+    def hmr_port(self) -> int:
+        """Gives the port of the live-reload socket, 0 for any free one.
+
+        Example:
+            >>> DevSettings(port=4000).hmr_port
+            4002
+        """
+        if self.hmr.port is not None:
+            return self.hmr.port
+        return self.port + 2 if self.port else 0
+
+
+class WebSocketSettings(SettingsTable):
+    """Sets who may open a WebSocket and how much it may hold."""
+
+    allowed_origins: Origins = Field(
+        default=(),
+        description="Origins that may connect besides the app's own host: `scheme://host[:port]`, "
+        "`*.example.com` for every subdomain, or `*` for all.",
+        examples=[["https://example.com", "*.example.com"]],
+    )
+    max_message: Count = Field(default=1024 * 1024, description="Largest message a peer may send, in bytes.")
+    max_queue: Count = Field(
+        default=64, description="Unread messages of a peer past which reading from it pauses."
+    )
+    idle_timeout: Seconds = Field(
+        default=30.0,
+        description="Seconds of silence before a peer is pinged, and closed if no answer comes; 0 = never.",
+    )
+    buffer_limit: Count = Field(
+        default=4 * 1024 * 1024, description="Unsent bytes past which a slow subscriber is closed with 1013."
+    )
+    compression: bool = Field(default=False, description="Offers permessage-deflate to clients.")
+
+
+class SseSettings(SettingsTable):
+    """Sets how event streams are kept open."""
+
+    heartbeat: Seconds = Field(
+        default=15.0, description="Seconds between comments that keep a stream open; 0 = none."
+    )
+
+
+class AwsSettings(SettingsTable):
+    """Sets what the preset `aws-lambda` builds."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
+        default="nitro-app", description="Name of the stack and prefix of its resources."
+    )
+    python: Annotated[str, Field(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")] | None = Field(
+        default=None, description="Python of the functions; by default the build's own.", examples=["3.13"]
+    )
+    architecture: Literal["arm64", "x86_64"] | None = Field(
+        default=None, description="Processor of the functions; by default the build's own.", examples=["arm64"]
+    )
+    memory: Annotated[int, Field(ge=128, le=10240)] = Field(
+        default=512, description="Memory of a function, in MB."
+    )
+    streaming: Literal["none", "function-url"] = Field(
+        default="none", description="How answers stream; without it a route that streams is refused."
+    )
+    stream_seconds: Annotated[float, Field(gt=0, le=890)] = Field(
+        default=60.0, description="Seconds after which a stream ends, for the client to come again."
+    )
+    binary: Literal["none", "base64"] = Field(
+        default="none", description="How binary WebSocket messages travel: not at all, or in a JSON envelope."
+    )
+    ordered: bool = Field(
+        default=False, description="Keeps a peer's messages in order, through an SQS FIFO queue."
+    )
+    cloudfront: bool = Field(
+        default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
+    )
+    shards: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Parts that a topic's subscribers are spread over."
+    )
+    fan_out_threshold: Count = Field(
+        default=500, description="Subscribers of a topic above which publishing is spread over invocations."
+    )
+    keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
+        default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
+    )
+    log_days: Count = Field(default=14, description="Days that logs are kept.")
+
+
+class ContainerSettings(SettingsTable):
+    """Sets what the preset `container` builds."""
+
+    image: Image = Field(
+        default="nitro-app:latest",
+        description="Name of the image; its last part is the app's name in compose and Kubernetes.",
+        examples=["registry.example/team/chat:1.2"],
+    )
+
+
+class NitroConfig(SettingsTable):
+    """Holds every setting of a project, checked.
+
+    Example:
+        >>> NitroConfig.model_validate({"features": {"websocket": True}}).websocket_enabled
+        True
+    """
+
+    preset: Name | None = Field(
+        default=None,
+        description="Preset to build with: a name, or a folder of the project; by default it is detected.",
+        examples=["asgi"],
+    )
+    handlers_dir: Folder = Field(default="handlers", description="Folder of the route files.")
+    ignore: Globs = Field(
+        default=(),
+        description="Globs of files that are not routes, relative to `handlers_dir`.",
+        examples=[["**/*_test.py"]],
+    )
+    public_dir: Folder = Field(default="public", description="Folder of the files served as they are.")
+    output_dir: Folder = Field(default=".output", description="Folder that a build writes.")
+    include: Globs = Field(
+        default=(),
+        description="Globs of further project files that travel in the bundle, relative to the project.",
+        examples=[["templates/**"]],
+    )
+    runtime_config: dict[str, JsonValue] = Field(
+        default={},
+        description="The app's own values; `NITRO_RUNTIME_CONFIG__KEY` overrides one when the bundle runs. "
+        "Never a secret: leave it empty here.",
+    )
+    backplane: Name = Field(
+        default="memory",
+        description="What carries topics between processes: `memory` for one process, `redis`, `nats`, or the "
+        "name of an installed backplane; `NITRO_BACKPLANE` overrides it when the bundle runs.",
+        examples=["redis"],
+    )
+    backplane_url: str = Field(
+        default="",
+        description="URL of the backplane's broker; `NITRO_BACKPLANE_URL` overrides it when the bundle runs, and "
+        "is the place for one with a password.",
+        examples=["redis://localhost:6379"],
+    )
+    backplane_prefix: Name = Field(
+        default="nitro",
+        description="Prefix of the topics at the broker: apps that share a broker need different ones. "
+        "`NITRO_BACKPLANE_PREFIX` overrides it when the bundle runs.",
+        examples=["shop"],
+    )
+    experimental: FeatureSettings = Field(default=FeatureSettings(), description="Features that may still change.")
+    features: FeatureSettings = Field(
+        default=FeatureSettings(), description="The same switches as `experimental`."
+    )
+    dev: DevSettings = Field(default=DevSettings(), description="The development server.")
+    websocket: WebSocketSettings = Field(default=WebSocketSettings(), description="WebSocket connections.")
+    sse: SseSettings = Field(default=SseSettings(), description="Server-sent events.")
+    http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
+    server: ServerSettings = Field(default=ServerSettings(), description="The bundle's own server.")
+    metrics: bool = Field(
+        default=False, description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`."
+    )
+    log: Literal["json", "text"] = Field(
+        default="text", description="How the bundle's own server logs: lines of text, or a JSON object a line."
+    )
+    aws: AwsSettings = Field(default=AwsSettings(), description="The preset `aws-lambda`.")
+    container: ContainerSettings = Field(default=ContainerSettings(), description="The preset `container`.")
+
+    @property
+    def websocket_enabled(self) -> bool:
+        """Tells whether WebSocket handlers are turned on, under either name."""
+        return self.experimental.websocket or self.features.websocket
+
+
+class ConfigFile(NitroConfig):
+    """Holds what a configuration file may say: the settings, and what each mode changes."""
+
+    production: NitroConfig | None = Field(
+        default=None, description="Settings that hold for `nitropy build` only."
+    )
+    development: NitroConfig | None = Field(default=None, description="Settings that hold for `nitropy dev` only.")
+
+
+def config_schema() -> dict[str, Any]:
+    """Gives the JSON Schema of `nitro.toml` and of `[tool.nitropy]`.
+
+    Returns:
+        A schema of draft 2020-12.
+
+    Example:
+        >>> config_schema()["properties"]["handlers_dir"]["default"]
+        'handlers'
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigFile.model_json_schema()}
+
+
+def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
+    """Picks the settings that ship in the manifest.
+
+    Args:
+        config: The settings of the build.
+
+    Returns:
+        What the runtime's `Settings` reads, with lists in place of tuples.
+
+    Example:
+        >>> runtime_settings(NitroConfig())["sse"]
+        {'heartbeat': 15.0}
+    """
+    return config.model_dump(mode="json", include=set(_SHIPPED))

@@ -1,0 +1,1 @@
+"""What handler files define, learned by importing them in a child process."""

@@ -1,0 +1,135 @@
+"""The app's own endpoints below `/_nitro/`: probes, metrics, and publishing from the command line."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import Any
+
+from nitro_py.encoding import encode_frame
+from nitro_py.errors import BackplaneError, ConfigError, HTTPError
+from nitro_py.event import Event
+from nitro_py.response import Response
+from nitro_py.runtime.app import App
+from nitro_py.runtime.metrics.meter import Meter
+from nitro_py.runtime.metrics.snapshot import Figures, take_figures
+
+LIVE_PATH = "/_nitro/live"
+READY_PATH = "/_nitro/ready"
+HEALTH_PATH = "/_nitro/health"
+PROBES = frozenset({LIVE_PATH, READY_PATH, HEALTH_PATH})
+METRICS_PATH = "/_nitro/metrics"
+PUBLISH_PATH = "/_nitro/publish"
+PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
+
+
+async def answer_internal(app: App, event: Event, path: str) -> Response | None:
+    """Answers a request to one of the app's own paths; `None` for every other path."""
+    if path in PROBES:
+        return _probe(app, path)
+    if path == METRICS_PATH:
+        return answer_scrape(app, event)
+    token = os.environ.get(PUBLISH_TOKEN)
+    if path == PUBLISH_PATH and token:
+        return await _publish(app, event, token)
+    return None
+
+
+def _probe(app: App, path: str) -> Response:
+    """Says how the app is: one that lives is left alone, one that is not ready gets no new clients."""
+    status = 200
+    if path == LIVE_PATH:
+        state: dict[str, object] = {"status": "live"}
+    elif app.stopping:
+        status, state = 503, {"status": "stopping", "reason": "The server stops."}
+    elif not app.started:
+        status, state = 503, {"status": "starting", "reason": "The plugins have not started."}
+    elif path == READY_PATH:
+        # Without its backplane the app still serves, and the other processes will hardly have theirs.
+        state = {"status": "ready"}
+    else:
+        state = {"status": "ok" if app.backplane.connected else "degraded"}
+    if app.backplane.name != "memory" and path != LIVE_PATH:
+        state["backplane"] = {"name": app.backplane.name, "connected": app.backplane.connected}
+    return Response(state, status, {"cache-control": "no-store"})
+
+
+async def _publish(app: App, event: Event, token: str) -> Response:
+    if event.method != "POST":
+        raise HTTPError(405, headers={"allow": "POST"})
+    given = event.headers.get("authorization", "").removeprefix("Bearer ")
+    if not _is_loopback(event.remote_address) or not hmac.compare_digest(given.encode(), token.encode()):
+        raise HTTPError(403, "Publishing needs the token of the running server, from this machine.")
+    try:
+        request: Any = await event.request.json()
+        topic, data, namespace = request["topic"], request["data"], request.get("namespace")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
+    try:
+        await app.hub.publish(topic, encode_frame(data), namespace=namespace)
+    except BackplaneError as error:
+        raise HTTPError(
+            503, f"Nobody here subscribes to the topic, and the others are not reached. {error}"
+        ) from error
+    return Response(status=202)
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address is not None and ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+METRICS_TOKEN = "NITRO_METRICS_TOKEN"
+
+
+def turn_on_metrics(app: App) -> None:
+    """Lets an app be measured, if its settings say so.
+
+    Raises:
+        ConfigError: `prometheus-client` is not installed, without which nobody could read the figures.
+    """
+    if not app.settings.metrics:
+        return
+    if find_spec("prometheus_client") is None:
+        raise ConfigError(
+            "`metrics` is on, and the package `prometheus-client` is not installed.",
+            hint="Build with `metrics = true`, which adds it to the requirements, or unset `NITRO_METRICS`.",
+        )
+    app.measure()
+
+
+def answer_scrape(app: App, event: Event) -> Response | None:
+    """Gives the app's figures, those of its other workers included; `None` if it is not measured.
+
+    With `NITRO_METRICS_TOKEN` set, only whoever has that token is answered.
+
+    Raises:
+        HTTPError: 401, the token is missing or wrong; 405, the method is another than `GET` or `HEAD`.
+    """
+    if app.meter is None:
+        return None
+    if event.method not in ("GET", "HEAD"):
+        raise HTTPError(405, headers={"allow": "GET, HEAD"})
+    token = os.environ.get(METRICS_TOKEN)
+    if token:
+        given = event.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise HTTPError(401, "The figures need a token.", headers={"www-authenticate": "Bearer"})
+    from nitro_py.runtime.metrics.exposition import write_metrics
+
+    text, kind = write_metrics(take_all(app, app.meter), event.headers.get("accept", ""))
+    return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
+
+
+def take_all(app: App, meter: Meter) -> dict[int, Figures]:
+    """Takes the figures of this process as they are now, and those of the other workers as they were last left."""
+    figures = take_figures(app, meter)
+    if meter.board is None:
+        return {0: figures}
+    # Another worker answers the next scrape, and no total may be smaller there.
+    meter.board.write(figures)
+    return {meter.board.place: figures, **meter.board.read_others()}

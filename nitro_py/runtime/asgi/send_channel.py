@@ -1,0 +1,183 @@
+"""What waits to be sent to one peer, so that a slow one never delays the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import PeerClosedError
+from nitro_py.event import Send
+from nitro_py.peer import ReadyState
+from nitro_py.runtime.counters import Counters
+from nitro_py.runtime.topics.broadcast import Broadcast
+
+logger = logging.getLogger("nitro_py.websocket")
+
+# How long a client may take to answer a close frame before its connection is dropped, in seconds.
+CLOSE_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrame:
+    """Stands in the queue where the connection ends."""
+
+    code: int
+    reason: str
+
+
+class Outbox:
+    """Is a peer's channel over an ASGI `send`, for servers that know no better way.
+
+    Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task
+    per slow peer sends them on.
+
+    Args:
+        send: The ASGI send callable.
+        limit: The most bytes that may wait, `websocket.buffer_limit`.
+        drop: Stops reading, which ends the connection.
+        overflow: Is told that the peer was too slow and is being closed.
+        counters: Counts what is sent, and the peers that were too slow.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        limit: int,
+        drop: Callable[[], None],
+        overflow: Callable[[int, str], None],
+        counters: Counters,
+    ) -> None:
+        self._send = send
+        self._limit = limit
+        self._drop = drop
+        self._overflow = overflow
+        self._counters = counters
+        self._queue: deque[Frame | CloseFrame] = deque()
+        self._waiting = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.ready_state = ReadyState.OPEN
+        self.goodbye: CloseFrame | None = None
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and have not left this process."""
+        return self._waiting
+
+    async def send(self, frame: Frame) -> None:
+        """Sends a frame, and waits while the buffer is over its limit."""
+        self._check_open()
+        self._enqueue(frame)
+        # Without this the writer would not run before the hook that sends waits for something else.
+        await asyncio.sleep(0)
+        while self._waiting > self._limit and self.ready_state is ReadyState.OPEN:
+            await self._wait_for_change()
+        if self.ready_state is ReadyState.CLOSED:
+            raise PeerClosedError("The peer left while it was sent to.")
+
+    @property
+    def outlet(self) -> None:
+        """Is `None`: what this server takes it takes by `send`, which is awaited."""
+
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
+        if self.ready_state is not ReadyState.OPEN:
+            return
+        # What waits already tells a slow peer; one message larger than the limit does not.
+        if self.buffered_amount <= self._limit:
+            self._enqueue(broadcast.frame)
+            return
+        reason = "Too slow"
+        logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
+        self._counters.peers_too_slow += 1
+        self._queue.clear()
+        self._begin_close(1013, reason)
+        self._overflow(1013, reason)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Sends a close frame after what waits, and drops the connection if it is not answered."""
+        if self.ready_state is ReadyState.OPEN:
+            self._begin_close(code, reason)
+            await asyncio.sleep(0)
+
+    async def terminate(self) -> None:
+        """Drops the connection."""
+        if self.ready_state is not ReadyState.CLOSED:
+            self._end()
+
+    async def wait_for_drain(self) -> None:
+        """Waits until nothing is left to send, or the peer is gone."""
+        while self.ready_state is not ReadyState.CLOSED and self._waiting:
+            await self._wait_for_change()
+
+    def closed(self) -> None:
+        """Notes that the connection is gone."""
+        self.ready_state = ReadyState.CLOSED
+        self._queue.clear()
+        self._waiting = 0
+        self._changed.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def finish(self) -> None:
+        """Waits until what was taken from the queue is sent, a close frame above all, and no longer."""
+        if self._writer is not None:
+            await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
+
+    def _check_open(self) -> None:
+        if self.ready_state is not ReadyState.OPEN:
+            raise PeerClosedError(f"The peer is gone: expected an open connection, got {self.ready_state.name}.")
+
+    def _enqueue(self, frame: Frame) -> None:
+        self._counters.messages_sent += 1
+        self._waiting += len(frame)
+        self._queue.append(frame)
+        self._start_writer()
+
+    def _begin_close(self, code: int, reason: str) -> None:
+        self.ready_state = ReadyState.CLOSING
+        self.goodbye = CloseFrame(code, reason)
+        self._queue.append(self.goodbye)
+        self._start_writer()
+        self._changed.set()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)
+
+    def _start_writer(self) -> None:
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._queue:
+                frame = self._queue.popleft()
+                if isinstance(frame, CloseFrame):
+                    # granian, for one, holds a close frame back while the app waits for a message.
+                    self._drop()
+                    await asyncio.sleep(0)
+                    await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
+                    return
+                kind = "text" if isinstance(frame, str) else "bytes"
+                await self._send({"type": "websocket.send", kind: frame})
+                self._waiting -= len(frame)
+                self._changed.set()
+        except Exception as error:
+            # Servers say in ways of their own that the client is gone; the disconnect itself follows.
+            logger.debug("Could not send to a peer: %r", error)
+            self.closed()
+        finally:
+            self._writer = None
+
+    async def _wait_for_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _end(self) -> None:
+        self.closed()
+        self._drop()

@@ -1,0 +1,221 @@
+"""A WebSocket over ASGI: from the handshake to the last hook."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from nitro_py.event import Event, Receive, Scope, Send
+from nitro_py.headers import Headers
+from nitro_py.mount import MountedApp
+from nitro_py.peer import Peer
+from nitro_py.request import Request
+from nitro_py.response import Response
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.extensions import DirectSocket, find_socket
+from nitro_py.runtime.asgi.send_channel import Outbox
+from nitro_py.runtime.contracts import Channel
+from nitro_py.runtime.hooks.session import Connection
+from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade, pass_middleware
+from nitro_py.runtime.http.dispatch import make_event, mounted_scope, strip_root
+from nitro_py.runtime.http.responses import describe_error, send_answer
+from nitro_py.runtime.log_context import enter_subject
+from nitro_py.runtime.routing.router import Match, Miss
+from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
+
+
+async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serves one WebSocket connection, or refuses it.
+
+    Args:
+        app: The app.
+        scope: The ASGI scope, of type `websocket`.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+    """
+    raw_path = strip_root(scope)
+    match = app.router.match("GET", raw_path, "websocket")
+    handler = app.handler_of(match.route) if isinstance(match, Match) else None
+    event = make_event(app, match, scope, receive)
+    enter_subject(event, match.route.path if isinstance(match, Match) else None)
+    if app.stopping:
+        await receive()
+        await refuse(Response(status=503), app, event, send)
+        return
+    if isinstance(match, Match) and isinstance(handler, MountedApp):
+        await serve_mounted(app, handler, event, mounted_scope(app, match, scope, raw_path), send)
+        return
+    await receive()
+    if isinstance(match, Miss) or not isinstance(handler, WebSocketHandler):
+        answer = Response({"status": 404, "message": f"No route serves {event.path}.", "data": None}, 404)
+        await refuse(answer, app, event, send)
+        return
+    decision, request = await decide_upgrade(
+        handler,
+        event,
+        middleware=app.middleware,
+        settings=app.settings.websocket,
+        offered=tuple(scope.get("subprotocols", ())),
+        development=app.development,
+    )
+    if isinstance(decision, Refusal):
+        await refuse(decision.answer, app, event, send)
+    elif app.stopping:
+        await refuse(Response(status=503), app, event, send)
+    else:
+        await accept(decision, event, send)
+        direct = find_socket(scope, send)
+        if direct is None:
+            await run_socket(app, handler, decision, request, match.route.path, receive, send)
+        else:
+            take_over(app, direct, handler, decision, request, match.route.path)
+
+
+async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scope, send: Send) -> None:
+    """Hands a handshake that passes the middleware to a mounted application, which checks origins itself."""
+
+    async def accept_all() -> None:
+        return None
+
+    decision = await pass_middleware(event, app.middleware, accept_all)
+    if isinstance(decision, Refusal):
+        await event.receive()
+        await refuse(decision.answer, app, event, send)
+    else:
+        await handler.app(scope, event.receive, send)
+
+
+async def accept(decision: Upgrade, event: Event, send: Send) -> None:
+    """Accepts a handshake with what middleware and the upgrade hook want in the answer."""
+    fields = [*event.response.headers.to_raw(), *Headers(decision.headers).to_raw()]
+    await send({"type": "websocket.accept", "subprotocol": decision.protocol, "headers": fields})
+
+
+async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
+    """Refuses a handshake with a whole HTTP answer, or with the server's own 403 where it can't carry one."""
+    if "websocket.http.response" not in event.scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    if isinstance(answer, Exception):
+        answer = describe_error(answer, development=app.development)
+
+    async def send_refusal(message: Any) -> None:
+        # Starlette's responses know by the scope that they refuse a socket, and name the messages themselves.
+        kind = message["type"].removeprefix("websocket.")
+        await send({**message, "type": f"websocket.{kind}"})
+
+    if event.response.status is None:
+        # An answer that names no status of its own still means no.
+        event.response.status = 403
+    await send_answer(answer, event, event.receive, send_refusal)
+
+
+def take_over(
+    app: App, direct: DirectSocket, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str
+) -> None:
+    """Lets our own server run an accepted socket: its hooks are called as messages come."""
+    channel = direct.open_channel(limit=app.settings.websocket.buffer_limit, counters=app.counters)
+    connection = make_connection(app, handler, decision, request, route, channel)
+    connection.start()
+    direct.attach(connection)
+
+
+async def run_socket(
+    app: App,
+    handler: WebSocketHandler,
+    decision: Upgrade,
+    request: Request,
+    route: str,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Runs an accepted socket over `receive` and `send`, until its last hook has run."""
+    reading: asyncio.Task[CloseDetails] | None = None
+    connection: Connection | None = None
+
+    def drop() -> None:
+        if reading is not None:
+            reading.cancel()
+
+    def overflow(code: int, reason: str) -> None:
+        if connection is not None:
+            connection.lost(CloseDetails(code, reason))
+
+    outbox = Outbox(
+        send,
+        limit=app.settings.websocket.buffer_limit,
+        drop=drop,
+        overflow=overflow,
+        counters=app.counters,
+    )
+    connection = make_connection(app, handler, decision, request, route, outbox)
+    connection.start()
+    reading = asyncio.create_task(read_socket(connection, receive))
+    try:
+        details = await _settle_reading(reading)
+        outbox.closed()
+        if outbox.goodbye is not None:
+            # Not every server repeats to the app what the app itself has said.
+            details = CloseDetails(outbox.goodbye.code, outbox.goodbye.reason)
+        connection.lost(details)
+        await connection.finished()
+        await outbox.finish()
+    finally:
+        connection.gone()
+
+
+def make_connection(
+    app: App, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str, channel: Channel
+) -> Connection:
+    """Makes the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
+    peer = Peer(
+        id=str(uuid.uuid4()),
+        request=request,
+        namespace=request.path if decision.namespace is None else decision.namespace,
+        protocol=decision.protocol,
+        context=make_context(app, decision),
+        topics=set(),
+        channel=channel,
+        hub=app.hub,
+    )
+    connection = Connection(
+        peer,
+        handler,
+        app.local_hub,
+        route=route,
+        max_queue=app.settings.websocket.max_queue,
+        counters=app.counters,
+    )
+    app.track(connection)
+    return connection
+
+
+def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
+    """Makes a peer's context: one that forbids what other targets cannot keep, in development only."""
+    if not app.development:
+        return dict(decision.context)
+    from nitro_py.runtime.hooks.portable_context import PortableContext
+
+    return PortableContext(decision.context)
+
+
+async def read_socket(connection: Connection, receive: Receive) -> CloseDetails:
+    """Feeds a connection with its messages until the socket is gone, and says how it went."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return CloseDetails(message.get("code") or 1005, message.get("reason") or "")
+        text = message.get("text")
+        if not connection.feed(message["bytes"] if text is None else text):
+            await connection.wait_for_room()
+
+
+async def _settle_reading(reading: asyncio.Task[CloseDetails]) -> CloseDetails:
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        # Either the outbox dropped the connection, or the server cancels us; hooks go on in both cases.
+        if not reading.done():
+            reading.cancel()
+        return CloseDetails(1006)

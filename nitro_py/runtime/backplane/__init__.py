@@ -1,1 +1,0 @@
-"""Topics across processes: the hub, its link to the broker, and the brokers that come with nitro-py."""

@@ -1,0 +1,89 @@
+"""Running a hook, and what happens when it fails: the same on every target."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from nitro_py.errors import MessageValidationError, PeerClosedError
+from nitro_py.peer import Peer
+from nitro_py.runtime.log_context import enter_subject
+from nitro_py.websocket import WebSocketHandler, settle
+
+logger = logging.getLogger("nitro_py.websocket")
+
+
+async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
+    """Runs a hook; an exception is logged, goes to the error hook, and closes the connection with 1011.
+
+    A peer that is gone ends the hook quietly, and a message that does not fit leaves the connection open.
+
+    Args:
+        call: Calls the hook.
+        handler: The route's hooks.
+        peer: Whose hook it is.
+        route: The route's path, for the log.
+
+    Returns:
+        False when the hook failed, and the peer must get no more messages.
+    """
+    return await finish_hook(call(), handler, peer, route)
+
+
+async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
+    """Awaits what a hook has left to do; see `run_hook`."""
+    enter_subject(peer, route)
+    try:
+        await rest
+    except PeerClosedError:
+        return True
+    except MessageValidationError as error:
+        if handler.error is None:
+            logger.warning("Peer %s of %s sent a bad message: %s", peer.id, route, error)
+        await _report(error, handler, peer, route)
+    except Exception as error:
+        # What a task group makes of peers that are gone is no more than that.
+        if isinstance(error, ExceptionGroup) and error.split(PeerClosedError)[1] is None:
+            return True
+        await _fail(error, handler, peer, route)
+        return False
+    except BaseException as error:
+        if not _is_cancelled_by_another(error):
+            raise
+        failure = RuntimeError("The hook waited for what was cancelled.")
+        failure.__cause__ = error
+        await _fail(failure, handler, peer, route)
+        return False
+    return True
+
+
+async def fail_with(error: BaseException) -> None:
+    """Is what is left to do of a hook that failed when it was called."""
+    raise error
+
+
+def _is_cancelled_by_another(error: BaseException) -> bool:
+    """Says whether a hook was not cancelled itself, but waited for something that was."""
+    from asyncio import CancelledError, current_task
+
+    if not isinstance(error, CancelledError):
+        return False
+    task = current_task()
+    return task is not None and not task.cancelling()
+
+
+async def _fail(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
+    logger.error("A hook of %s failed for peer %s.", route, peer.id, exc_info=error)
+    await _report(error, handler, peer, route)
+    await peer.close(1011, "Internal error")
+
+
+async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
+    if handler.error is None:
+        return
+    try:
+        await settle(handler.error(peer, error))
+    except PeerClosedError:
+        return
+    except Exception:
+        logger.exception("The error hook of %s failed for peer %s.", route, peer.id)

@@ -1,0 +1,252 @@
+"""One socket's life: open, then its messages in order and one at a time, close last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import CoroutineType, coroutine
+from typing import Any, Protocol, cast
+
+from nitro_py.encoding import Frame
+from nitro_py.message import Message
+from nitro_py.peer import Peer
+from nitro_py.runtime.counters import Counters
+from nitro_py.runtime.hooks.eager import READY, Driver, Hooks, find_starter
+from nitro_py.runtime.hooks.errors import fail_with, finish_hook
+from nitro_py.runtime.log_context import Subject
+from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, settle
+
+
+class Membership(Protocol):
+    """Is where a connection announces its peer and takes it away."""
+
+    def add(self, peer: Peer) -> None:
+        """Makes a peer known."""
+
+    def remove(self, peer: Peer) -> None:
+        """Forgets a peer."""
+
+
+# Reads a message into what the hook is called with.
+Read = Callable[[Frame, Peer], Any]
+
+
+class Connection:
+    """Runs a peer's hooks, in the order that the contract promises.
+
+    The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed
+    and `gone` when nothing is left of it; `finished` waits for the last hook. A hook is called at once if none
+    runs. What an async one has left to do goes on in a task, and so do the hooks that come up meanwhile: an idle
+    connection has none, and nothing that happens to the socket can cancel a hook.
+
+    Args:
+        peer: The peer.
+        handler: The route's hooks.
+        hub: Where the peer is announced.
+        route: The route's path, for the log.
+        max_queue: How many messages may wait for their hook; past it `feed` says to stop reading.
+        counters: Counts the connection and its messages.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_counters",
+        "_deaf",
+        "_details",
+        "_driver",
+        "_ended",
+        "_finished",
+        "_gone",
+        "_handler",
+        "_hub",
+        "_max_queue",
+        "_queue",
+        "_route",
+        "_starter",
+        "_task",
+        "on_end",
+        "on_room",
+        "peer",
+        "subject",
+    )
+
+    def __init__(
+        self,
+        peer: Peer,
+        handler: WebSocketHandler,
+        hub: Membership,
+        *,
+        route: str,
+        max_queue: int,
+        counters: Counters,
+    ) -> None:
+        self.peer = peer
+        # Called when messages are taken again after `feed` has said to stop, and once all is over.
+        self.on_room: Callable[[], None] | None = None
+        self.on_end: Callable[[Connection], None] | None = None
+        self._handler = handler
+        self.subject: Subject = (peer, route)
+        self._starter = find_starter()
+        # Runs the message hooks; made with the first message, as many connections have none.
+        self._driver: Driver | None = None
+        self._hub = hub
+        self._route = route
+        self._max_queue = max_queue
+        self._counters = counters
+        self._queue: deque[Frame] | None = None
+        # Whether a hook runs, or waits for something; in the second case there is a task for it.
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+        # Whether messages are dropped: there is no hook for them, one has failed, or the socket is closed.
+        self._deaf = handler.message is None
+        self._details: CloseDetails | None = None
+        # Whether the close hook was called, and whether it has ended.
+        self._closed = False
+        self._ended = False
+        # Whether the connection below is gone, long after `lost` where a client answers no close frame.
+        self._gone = False
+        self._finished: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Announces the peer and runs its open hook."""
+        self._counters.sockets_opened += 1
+        self._hub.add(self.peer)
+        if self._handler.open is not None:
+            self._busy = True
+            self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
+
+    def feed(self, data: Frame) -> bool:
+        """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
+        self._counters.messages_received += 1
+        if self._busy or self._deaf:
+            return self._deaf or self._enqueue(data)
+        self._busy = True
+        try:
+            task = (self._driver or self._drive()).begin(data)
+        except (Exception, asyncio.CancelledError) as error:
+            task = self._starter.start(self.go_on(fail_with(error)))
+        if task is None and not self._queue and self._details is None:
+            self._busy = False
+        else:
+            self._go_on_with(task)
+        return True
+
+    async def wait_for_room(self) -> None:
+        """Waits until messages are taken again, once `feed` has said to stop."""
+        room = asyncio.Event()
+        self.on_room = room.set
+        await room.wait()
+
+    def lost(self, details: CloseDetails) -> None:
+        """Notes that the socket is gone: what came before is still handled, then `close` runs."""
+        if self._details is None:
+            self._counters.sockets_closed += 1
+            self._details = details
+            self._deaf = True
+            self._hub.remove(self.peer)
+            if not self._busy:
+                self._busy = True
+                self._go_on_with(None)
+
+    def gone(self) -> None:
+        """Notes that nothing is left of the connection: what was sent has reached the network, or never will."""
+        self._gone = True
+        self._leave()
+
+    async def finished(self) -> None:
+        """Waits until the last hook has run."""
+        if not self._ended:
+            self._finished = self._finished or asyncio.Event()
+            await self._finished.wait()
+
+    async def shut_down(self) -> None:
+        """Closes the socket with 1001, as a server that stops must, and runs the close hook with it."""
+        await self.peer.close(1001, "The server stops.")
+        self.lost(CloseDetails(1001, "The server stops."))
+
+    def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
+        """Remembers the task that hooks go on in; if there is none, runs those that came up in one."""
+        if task is None and (self._queue or (self._details is not None and not self._closed)):
+            task = self._starter.start(self.go_on(None))
+        self._task = task
+        if task is None:
+            self._busy = False
+
+    async def go_on(self, rest: Awaitable[None] | None) -> None:
+        """Awaits what is left of a hook, and runs those that come up; for the task that this happens in."""
+        try:
+            while True:
+                if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
+                    self._fail()
+                if self._queue:
+                    data = self._queue.popleft()
+                    self._make_room()
+                    rest = (self._driver or self._drive()).run(data)
+                elif self._details is not None and not self._closed:
+                    self._closed = True
+                    rest = self._handler.call_close(self.peer, self._details)
+                else:
+                    break
+        except asyncio.CancelledError:
+            # The loop ends, or a hook has cancelled this task: in both cases no other can follow.
+            self._fail()
+            self._end()
+            await self.peer.terminate()
+            raise
+        self._busy = False
+        self._task = None
+        if self._closed:
+            self._end()
+
+    def _drive(self) -> Driver:
+        handler = self._handler
+        assert handler.message is not None
+        read: Read = Message if handler.message_model is None else handler.read
+        make = cast(Callable[[], Hooks], partial(_call_hooks, handler.message, read, self.peer))
+        self._driver = Driver(self._starter, self, make)
+        return self._driver
+
+    def _enqueue(self, data: Frame) -> bool:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(data)
+        return len(self._queue) < self._max_queue
+
+    def _make_room(self) -> None:
+        # Not with each message: pausing and resuming a transport costs more than a message does.
+        if self.on_room is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
+            room, self.on_room = self.on_room, None
+            room()
+
+    def _fail(self) -> None:
+        """Lets no more messages through."""
+        self._deaf = True
+        self._queue = None
+        self._make_room()
+
+    def _end(self) -> None:
+        self._ended = True
+        # It knows this connection, too: without it nothing is left for the garbage collection.
+        self._driver = None
+        if self._finished is not None:
+            self._finished.set()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._ended and self._gone and self.on_end is not None:
+            self.on_end(self)
+
+
+@coroutine
+def _call_hooks(hook: MessageHook, read: Read, peer: Peer) -> Hooks:
+    """Calls a message hook with all that it is sent; every call less counts, as this is what a message costs."""
+    while True:
+        data = yield READY
+        rest: Any = hook(peer, read(data, peer))
+        if type(rest) is CoroutineType:
+            yield from rest  # type: ignore[misc]  # mypy knows coroutines by another name.
+        elif rest is not None:
+            yield from settle(rest)

@@ -1,0 +1,1 @@
+"""HTTP requests: from the route to the answer, whole or streamed."""

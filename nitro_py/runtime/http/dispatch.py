@@ -1,0 +1,211 @@
+"""Dispatching HTTP requests: match, middleware, handler, answer."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from nitro_py.errors import ClientLeftError, HTTPError
+from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
+from nitro_py.middleware import run_middleware
+from nitro_py.response import Response
+from nitro_py.runtime.app import App
+from nitro_py.runtime.asgi.extensions import DirectSend, Onlooker, find_stream
+from nitro_py.runtime.http.responses import (
+    MountedAnswer,
+    Whole,
+    describe_error,
+    make_whole,
+    send_answer,
+    send_directly,
+    send_whole,
+)
+from nitro_py.runtime.log_context import enter_subject
+from nitro_py.runtime.routing.router import Match, Miss
+from nitro_py.runtime.tasks import start_task
+
+logger = logging.getLogger("nitro_py.http")
+
+# What a handler said of the content that it then did not give.
+OF_CONTENT = frozenset(
+    {
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "etag",
+        "last-modified",
+        "transfer-encoding",
+    }
+)
+
+
+async def serve_http(
+    app: App, raw_path: str, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False
+) -> None:
+    """Answers one HTTP request.
+
+    Args:
+        app: The app.
+        raw_path: The path below the place that the app is mounted at, percent-encoded.
+        scope: The ASGI scope, of type `http`.
+        receive: The ASGI receive callable.
+        send: The ASGI send callable.
+        buffered: Whether the target holds streams back.
+    """
+    match = app.router.match(scope["method"], raw_path)
+    event = make_event(app, match, scope, receive)
+    route = match.route.path if isinstance(match, Match) else None
+    enter_subject(event, route)
+    watch = None if app.meter is None else app.meter.watch(scope["method"], route)
+    try:
+        answer = make_whole(await _answer(app, match, event, raw_path), event)
+    except Exception as error:
+        answer = make_whole(report_error(app, event, error), event)
+    if isinstance(answer, Whole):
+        if not send_directly(answer, scope, send):
+            await send_whole(answer, send)
+        if watch is not None:
+            watch.note(answer.status)
+    elif watch is not None:
+        with watch.watching(send) as watched:
+            await _send_pieces(app, answer, event, receive, watched, buffered=buffered)
+    else:
+        await _send_pieces(app, answer, event, receive, send, buffered=buffered)
+
+
+async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
+    """Lets middleware and handler answer a request, whoever carries the answer to its client.
+
+    Args:
+        app: The app.
+        match: What the router has found.
+        event: The request.
+        raw_path: The path below the place that the app is mounted at, percent-encoded.
+
+    Returns:
+        A `Whole`, or what is sent piece by piece: see `make_whole`.
+
+    Raises:
+        Exception: What middleware or handler raised; `report_error` makes an answer of it.
+    """
+    return make_whole(await _answer(app, match, event, raw_path), event)
+
+
+def report_error(app: App, event: Event, error: Exception) -> Response:
+    """Logs an error that is no `HTTPError`, and makes the answer to it."""
+    if has_left(error):
+        error = ClientLeftError()
+    if not isinstance(error, HTTPError):
+        logger.error("%s %s failed.", event.method, event.path, exc_info=error)
+    if event.touches_response:
+        for name in OF_CONTENT & set(event.response.headers):
+            del event.response.headers[name]
+    return describe_error(error, development=app.development)
+
+
+def has_left(error: Exception) -> bool:
+    """Says whether an error tells no more than that the client left in the middle of its request."""
+    # Only who has used Starlette's request can have met its word for it.
+    requests = sys.modules.get("starlette.requests")
+    return isinstance(error, ClientLeftError) or (
+        requests is not None and isinstance(error, requests.ClientDisconnect)
+    )
+
+
+def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) -> Event:
+    """Makes the event that middleware and handler see."""
+    found = match if isinstance(match, Match) else None
+    return Event(
+        scope,
+        receive,
+        params={} if found is None else found.params.copy(),
+        wait_until=start_task,
+        max_body=app.settings.http.max_body,
+        declared=() if found is None else found.route.requires,
+    )
+
+
+def strip_root(scope: Scope) -> str:
+    """Gives the raw path below the place that the app itself is mounted at."""
+    raw_path = raw_path_of(scope)
+    root: str = scope.get("root_path", "")
+    if root and raw_path.startswith(root) and raw_path[len(root) : len(root) + 1] in ("", "/"):
+        return raw_path[len(root) :] or "/"
+    return raw_path
+
+
+def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
+    """Makes the scope that a mounted application sees: its own place as `root_path`."""
+    segments = raw_path.removeprefix("/").split("/")[: match.rest]
+    prefix = unquote("".join(f"/{segment}" for segment in segments if segment))
+    # The specification gives each application its own copy of the state.
+    state = dict(app.mounted_state.get(match.route.file, {}))
+    return {**scope, "root_path": scope.get("root_path", "") + prefix, "state": state}
+
+
+def _answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
+    if not app.middleware:
+        return _handle(app, match, event, raw_path)
+    return run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
+
+
+def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
+    if isinstance(match, Miss):
+        raise _missing(match, event)
+    if match.route.mounted:
+        return _mount(app, match, event, raw_path)
+    return app.call_of(match.route)(event)
+
+
+async def _mount(app: App, match: Match, event: Event, raw_path: str) -> MountedAnswer:
+    return MountedAnswer(app.mounted_of(match.route), mounted_scope(app, match, event.scope, raw_path))
+
+
+async def _send_pieces(
+    app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
+) -> None:
+    """Sends an answer that is no whole; until it has begun, an error can still be told instead."""
+    state: DirectSend | TrackedSend | None = find_stream(event.scope, send)
+    if state is None:
+        send = state = TrackedSend(send)
+    try:
+        await send_answer(answer, event, receive, send, buffered=buffered)
+    except Exception as error:
+        if state.started and (isinstance(error, OSError) or has_left(error)):
+            return  # The client left while it was being answered.
+        failure = report_error(app, event, error)
+        if state.started:
+            raise
+        await send_answer(failure, event, receive, send)
+
+
+class TrackedSend(Onlooker):
+    """Is an ASGI send callable that knows whether the answer has begun.
+
+    Args:
+        send: The server's own.
+    """
+
+    __slots__ = ("started",)
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(send)
+        self.started = False
+
+    async def __call__(self, message: ASGIMessage) -> None:
+        """Takes one ASGI message."""
+        self.started = True
+        await self.send(message)
+
+
+def _missing(miss: Miss, event: Event) -> HTTPError:
+    if miss.allow:
+        allow = ", ".join(miss.allow)
+        return HTTPError(405, f"{event.method} is not served here.", headers={"allow": allow})
+    return HTTPError(404, f"No route serves {event.method} {event.path}.")

@@ -1,0 +1,1 @@
+"""Routes: finding the one of a request, loading its file, calling its handler."""

@@ -1,0 +1,62 @@
+"""How a route's handler is called, decided once for all of its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from nitro_py.errors import HTTPError
+from nitro_py.event import Event
+from nitro_py.handler import Handler, HandlerFunction
+from nitro_py.runtime.callables import (
+    is_async_generator_function,
+    is_awaitable,
+    is_coroutine_function,
+    is_generator_function,
+)
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.routing.loader import AnyHandler
+    from nitro_py.websocket import WebSocketHandler
+
+Call = Callable[[Event], Awaitable[Any]]
+
+
+def make_call(handler: AnyHandler) -> Call:
+    """Gives what answers a plain request to a route that is not mounted.
+
+    Args:
+        handler: What the route's file defines; a WebSocket's hooks must have `http`.
+    """
+    if isinstance(handler, Handler):
+        return _call(handler.function)
+    http = cast("WebSocketHandler", handler).http
+    assert http is not None
+    return _call(http.function if isinstance(http, Handler) else http)
+
+
+async def refuse_plain(event: Event) -> Any:
+    """Answers a plain request to a route that speaks WebSocket only."""
+    raise HTTPError(
+        426, "This path speaks WebSocket only.", headers={"upgrade": "websocket", "connection": "Upgrade"}
+    )
+
+
+def _call(function: HandlerFunction) -> Call:
+    if is_coroutine_function(function):
+        return function
+    if is_async_generator_function(function) or is_generator_function(function):
+
+        async def begin(event: Event) -> Any:
+            return function(event)
+
+        return begin
+
+    async def call_in_thread(event: Event) -> Any:
+        import asyncio
+
+        # A plain function may block, and one that blocked the loop would hold up every socket.
+        result = await asyncio.to_thread(function, event)
+        return await result if is_awaitable(result) else result
+
+    return call_in_thread

@@ -1,0 +1,157 @@
+"""The hub of an app that runs in several processes: its own subscribers first, then everybody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nitro_py.backplane import Backplane, BackplaneMessage
+from nitro_py.encoding import Frame
+from nitro_py.errors import BackplaneError, PeerClosedError
+from nitro_py.peer import Peer
+from nitro_py.runtime.counters import BackplaneState
+from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.runtime.topics.broker_link import Link
+from nitro_py.runtime.topics.local_hub import LocalHub
+
+logger = logging.getLogger("nitro_py.backplane")
+
+# How many messages are remembered to drop those that a broker delivers twice.
+REMEMBERED = 4096
+
+
+class BackplaneHub:
+    """Adds the other processes to a hub of this one.
+
+    Args:
+        local: The hub of this process.
+        backplane: What reaches the others.
+        state: Is told how the backplane is doing.
+
+    Example:
+        broker = RedisBackplane("redis://localhost:6379", "shop")
+        hub = BackplaneHub(LocalHub(Counters()), broker, BackplaneState("redis"))
+        async with hub.running():
+            await hub.publish("chat", "hello")
+    """
+
+    def __init__(self, local: LocalHub, backplane: Backplane, state: BackplaneState) -> None:
+        self._local = local
+        self._state = state
+        self._link = Link(backplane, local, self._receive, state)
+        self._publisher = os.urandom(16)
+        self._number = 0
+        self._recent = RecentIds(REMEMBERED)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps the broker connected for the length of the block; one that is absent is waited for."""
+        await self._link.start()
+        try:
+            yield
+        finally:
+            await self._link.stop()
+
+    async def subscribe(self, peer: Peer, topic: str) -> None:
+        """Adds a peer to a topic, once the broker sends its messages to this process.
+
+        Where the broker is lost, the peer hears this process at once and the others as soon as it is back.
+
+        Raises:
+            PeerClosedError: The peer is gone.
+        """
+        await self._local.subscribe(peer, topic)
+        if topic in peer.topics:
+            return
+        try:
+            await self._link.cover(topic)
+        except BaseException:
+            self._local.leave(topic, peer)
+            raise
+        if await self._local.get_peer(peer.id) is None:
+            # Its end could not take away what the peer itself did not know of yet.
+            self._local.leave(topic, peer)
+            raise PeerClosedError(f"Peer `{peer.id}` is gone.")
+
+    async def unsubscribe(self, peer: Peer, topic: str) -> None:
+        """Takes a peer out of a topic."""
+        await self._local.unsubscribe(peer, topic)
+
+    async def cover(self, topic: str) -> None:
+        """Waits until the broker sends a topic that has subscribers here, or is lost."""
+        await self._link.cover(topic)
+
+    async def publish(
+        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Hands a frame to this process's subscribers, then to the broker, and waits until that has it.
+
+        Raises:
+            BackplaneError: The broker has not taken it, and nobody in this process subscribes to the topic.
+        """
+        self._local.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
+        self._number += 1
+        message = BackplaneMessage(self._publisher, self._number, topic, frame, namespace, exclude)
+        try:
+            await self._link.publish(topic, message.to_bytes())
+        except BackplaneError as error:
+            self._state.failures += 1
+            if self._state.connected:
+                logger.warning("A message to `%s` stayed in this process. %s", topic, error)
+            if not self._local.has(topic):
+                raise
+            # Nothing was waited for: the frames must get out all the same.
+            await asyncio.sleep(0)
+
+    def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
+        """Walks this process's peers."""
+        return self._local.peers(namespace)
+
+    async def get_peer(self, id: str) -> Peer | None:
+        """Reaches one of this process's peers."""
+        return await self._local.get_peer(id)
+
+    async def _receive(self, data: bytes) -> None:
+        try:
+            message = BackplaneMessage.from_bytes(data)
+        except BackplaneError as error:
+            logger.warning("Passed over what came from the backplane. %s", error)
+            return
+        if message.publisher == self._publisher or not self._recent.add(message.id):
+            return
+        self._state.received += 1
+        self._local.deliver(
+            message.topic, Broadcast(message.frame), namespace=message.namespace, exclude=message.exclude
+        )
+        # Messages may come faster than they can be sent on: the frames must get out in between.
+        await asyncio.sleep(0)
+
+
+class RecentIds:
+    """Remembers the last ids that it was given.
+
+    Args:
+        size: How many.
+
+    Example:
+        >>> ids = RecentIds(2)
+        >>> [ids.add(id) for id in ("a", "b", "a", "c", "a")]
+        [True, True, False, True, True]
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        # A dict keeps the order in which its keys were added.
+        self._ids: dict[object, None] = {}
+
+    def add(self, id: object) -> bool:
+        """Takes an id, and says whether it is new."""
+        if id in self._ids:
+            return False
+        self._ids[id] = None
+        if len(self._ids) > self._size:
+            del self._ids[next(iter(self._ids))]
+        return True

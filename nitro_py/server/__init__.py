@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket server on uvicorn. Ships where sockets live in a process."""

@@ -1,0 +1,298 @@
+"""One request and its answer on an HTTP connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nitro_py.runtime.asgi.extensions import StreamListener
+from nitro_py.server.http.head import FAILED, FAILED_FIELDS, STATUS_LINES, encode_checked, encode_default
+
+if TYPE_CHECKING:
+    from nitro_py.server.http.protocol import HttpProtocol
+
+logger = logging.getLogger("uvicorn.error")
+
+# Fields that change how the answer is sent.
+_FRAMING = frozenset({b"connection", b"transfer-encoding"})
+_LAST_CHUNK = b"0\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Exchange:
+    """Is one request and its answer, and the ASGI `send` of that request.
+
+    Args:
+        protocol: The connection.
+        method: The request's method.
+        chunks: Whether the client understands chunks, as from HTTP/1.1 on.
+        keep_alive: Whether the connection goes on after the answer.
+        expects_continue: Whether the client waits for 100 before it sends the body.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_chunks",
+        "_complete",
+        "_disconnected",
+        "_expects_continue",
+        "_left",
+        "_listener",
+        "_method",
+        "_more_body",
+        "_news",
+        "_protocol",
+        "_scope",
+        "_task",
+        "_waiter",
+        "keep_alive",
+        "started",
+    )
+
+    def __init__(
+        self, protocol: HttpProtocol, method: str, *, chunks: bool, keep_alive: bool, expects_continue: bool
+    ) -> None:
+        self.keep_alive = keep_alive
+        self.started = False
+        self._protocol = protocol
+        self._method = method
+        self._chunks = chunks
+        self._expects_continue = expects_continue
+        # The request: what is there of its body, whether more comes, and whether `receive` has seen it all.
+        self._body = b""
+        self._more_body = True
+        self._news = False
+        self._waiter: asyncio.Future[None] | None = None
+        # The answer: how its body ends, by chunks, after some bytes, or with the connection.
+        self._chunked = False
+        self._left: int | None = 0
+        self._complete = False
+        self._disconnected = False
+        self._listener: StreamListener | None = None
+        # Only the access log needs it; a reference to it from here is a cycle.
+        self._scope: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client takes bytes more slowly than they come."""
+        return self._protocol.write_paused
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the client waits for our word before it sends the body."""
+        return self._expects_continue
+
+    def start(self, app: Any, scope: Any) -> None:
+        """Lets the app answer in a task of its own."""
+        self._task = self._protocol.loop.create_task(self._run(app, scope))
+        self._protocol.state.tasks.add(self._task)
+
+    async def _run(self, app: Any, scope: Any) -> None:
+        """Lets the app answer; what it raises ends the connection, with 500 if nothing was sent."""
+        if self._protocol.log is not None:
+            self._scope = scope
+        try:
+            await app(scope, self.receive, self)
+            if not self._complete and not self._disconnected:
+                logger.error("The application returned without %s.", "its end" if self.started else "an answer")
+                self._fail()
+        except BaseException as error:
+            logger.error("Exception in ASGI application", exc_info=error)
+            self._fail()
+        finally:
+            self._scope = None
+            assert self._task is not None
+            self._protocol.state.tasks.discard(self._task)
+            # It refers to us as we to it.
+            self._task = None
+
+    def feed(self, data: bytes) -> int:
+        """Takes a piece of the request's body, and says how much is waiting."""
+        if not self._complete:
+            self._body = self._body + data if self._body else data
+            self._tell()
+        return len(self._body)
+
+    def end(self) -> None:
+        """Notes that the request is complete."""
+        self._more_body = False
+        self._tell()
+
+    def resume(self) -> None:
+        """Notes that the client takes bytes again."""
+        if self._listener is not None:
+            self._listener.writable()
+
+    def disconnect(self) -> None:
+        """Notes that the client left."""
+        self._disconnected = True
+        self._tell()
+        if self._listener is not None:
+            self._listener.abort()
+
+    async def receive(self) -> dict[str, Any]:
+        """Is the ASGI receive callable."""
+        if self._expects_continue and not self.started and not self._disconnected:
+            self._expects_continue = False
+            self._protocol.transport.write(_CONTINUE)
+        if not self._news and not self._disconnected and not self._complete:
+            self._protocol.resume_reading()
+            self._waiter = self._protocol.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._news = False
+        if self._disconnected or self._complete:
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, b""
+        return {"type": "http.request", "body": body, "more_body": self._more_body}
+
+    async def __call__(self, message: Any, /) -> None:
+        """Is the ASGI send callable."""
+        if self._protocol.write_paused:
+            await self._protocol.drain()
+        if self._disconnected:
+            return
+        kind = message["type"]
+        if self._complete or kind != ("http.response.body" if self.started else "http.response.start"):
+            state = "complete" if self._complete else "begun" if self.started else "not begun"
+            raise RuntimeError(f"The ASGI message `{kind}` does not fit: the answer is {state}.")
+        if self.started:
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        else:
+            self._send_head(message["status"], message.get("headers", ()))
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Sends a whole answer; see `DirectSend`."""
+        if self._disconnected:
+            return
+        lines = self._open_head(status)
+        for name, value in headers:
+            if name in _FRAMING:
+                self._send_head(status, headers)
+                self._send_body(body, False)
+                return
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if self._expects_continue or not self.keep_alive:
+            self._settle_keep_alive(lines)
+        head = b"".join(lines)
+        # Each item is a line, but for the server's own fields.
+        count = len(lines) - 1 + lines[1].count(b"\n")
+        if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+            raise ValueError("A header field holds a line break or a NUL.")
+        self._begin(status)
+        self._protocol.transport.write(b"%b\r\n%b" % (head, body))
+        self._finish()
+
+    def watch(self, listener: StreamListener) -> None:
+        """Tells a listener of the connection; see `DirectSend`."""
+        self._listener = listener
+        if self._disconnected:
+            listener.abort()
+
+    def open_stream(self, listener: StreamListener) -> bool:
+        """Lets the body that has begun be written by `write_chunk`; see `DirectSend`."""
+        if not self._chunked or self._complete or self._disconnected:
+            return False
+        self._listener = listener
+        return True
+
+    def write_chunk(self, chunk: bytes) -> None:
+        """Writes a framed chunk; see `DirectSend`."""
+        if not self._disconnected and not self._complete:
+            self._protocol.transport.write(chunk)
+
+    def leave_unlogged(self) -> None:
+        """Leaves the answer out of the access log; see `DirectSend`."""
+        self._scope = None
+
+    def abort(self) -> None:
+        """Drops the connection; see `DirectSend`."""
+        self._protocol.transport.abort()
+
+    def _tell(self) -> None:
+        self._news = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _send_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        lines = self._open_head(status)
+        fields, left, says_close = encode_checked(headers)
+        lines.append(fields)
+        if says_close:
+            self.keep_alive = False
+        if self._method == "HEAD" or status < 200 or status in (204, 304):
+            left = 0
+        elif left is None and self._chunks:
+            self._chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif left is None:
+            # Only the connection's end can end it.
+            self.keep_alive = False
+        if not says_close:
+            self._settle_keep_alive(lines)
+        lines.append(b"\r\n")
+        self._left = left
+        self._begin(status)
+        self._protocol.transport.write(b"".join(lines))
+
+    def _send_body(self, body: bytes, more: bool) -> None:
+        write = self._protocol.transport.write
+        if self._chunked:
+            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            write(framed if more else framed + _LAST_CHUNK)
+        elif self._method != "HEAD":
+            if self._left is not None:
+                self._left -= len(body)
+                if self._left < 0:
+                    raise RuntimeError("The answer's content is longer than its `content-length`.")
+                if self._left > 0 and not more:
+                    raise RuntimeError("The answer's content is shorter than its `content-length`.")
+            write(body)
+        if not more:
+            # One that began before a stop could not say that its connection ends with it.
+            self.keep_alive = self.keep_alive and not encode_default(self._protocol.state.default_headers)[1]
+            self._finish()
+
+    def _open_head(self, status: int) -> list[bytes]:
+        default, closes = encode_default(self._protocol.state.default_headers)
+        if closes:
+            self.keep_alive = False
+        return [STATUS_LINES[status], default]
+
+    def _settle_keep_alive(self, lines: list[bytes]) -> None:
+        """Says that the connection ends with this answer, if it does."""
+        if self._expects_continue and self._more_body:
+            # Whether the client still sends the body that was never asked for is anybody's guess.
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+
+    def _begin(self, status: int) -> None:
+        self.started = True
+        if self._scope is not None:
+            assert self._protocol.log is not None
+            self._protocol.log(self._scope, status)
+            self._scope = None
+
+    def _finish(self) -> None:
+        self._complete = True
+        self._body = b""
+        self._listener = None
+        self._tell()
+        self._protocol.finish(self)
+
+    def _fail(self) -> None:
+        """Answers for an app that did not, or breaks off what it began."""
+        if self._complete or self._disconnected:
+            return
+        if self.started:
+            self._protocol.transport.close()
+        else:
+            self._send_head(500, FAILED_FIELDS)
+            self._send_body(FAILED, False)

@@ -1,0 +1,1 @@
+"""WebSocket: the protocol of a connection, its frames, and its bridge to ASGI (RFC 6455)."""

@@ -1,0 +1,299 @@
+"""The ASGI conversation of a connection: its handshake, and its messages unless the application takes it over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_local_addr,
+    get_path_with_query_string,
+    get_remote_addr,
+    is_ssl,
+)
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import PeerClosedError
+from nitro_py.event import ASGIMessage, Scope
+from nitro_py.runtime.asgi.extensions import EXTENSION, Receiver
+from nitro_py.runtime.contracts import Channel
+from nitro_py.runtime.counters import Counters
+from nitro_py.server.websocket.channel import DirectChannel
+from nitro_py.server.websocket.deflate import Writer, negotiate
+from nitro_py.server.websocket.handshake import (
+    Fields,
+    HandshakeError,
+    UpgradeRequest,
+    accept_key,
+    read_request,
+    write_head,
+)
+from nitro_py.server.websocket.server_state import SharedState
+from nitro_py.websocket import CloseDetails
+
+logger = logging.getLogger("uvicorn.error")
+
+# How many messages may wait for `receive` before reading pauses.
+MAX_QUEUE: Final = 16
+
+
+class State(Enum):
+    """Says what the application may send: the values name the ASGI messages."""
+
+    HANDSHAKE = "`websocket.accept`, `websocket.close` or `websocket.http.response.start`"
+    REFUSING = "`websocket.http.response.body`"
+    OPEN = "`websocket.send` or `websocket.close`"
+    CLOSED = "nothing"
+
+
+class Connection(Protocol):
+    """Is the protocol that the exchange belongs to."""
+
+    def open(self, write: Writer | None) -> DirectChannel:
+        """Learns that the handshake was accepted."""
+
+    def attach(self, receiver: Receiver) -> None:
+        """Hands messages to another receiver."""
+
+
+class Exchange:
+    """Runs the application for one connection, and is what it receives from and sends to.
+
+    Args:
+        connection: The connection's protocol.
+        transport: Its transport.
+        shared: What it shares with others.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_connection",
+        "_head",
+        "_lost",
+        "_queue",
+        "_request",
+        "_scope",
+        "_shared",
+        "_state",
+        "_transport",
+        "on_room",
+    )
+
+    def __init__(self, connection: Connection, transport: asyncio.Transport, shared: SharedState) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._shared = shared
+        self._state = State.HANDSHAKE
+        self._scope: Scope | None = None
+        self._queue: asyncio.Queue[Frame | CloseDetails | None] = asyncio.Queue()
+        self._lost = False
+        self._channel: DirectChannel | None = None
+        # A refusal's status and fields, until the first part of its body tells how it is framed.
+        self._head: tuple[int, Fields] | None = None
+        self.on_room: Callable[[], None] | None = None
+
+    def begin(self, head: bytes) -> None:
+        """Starts the application for a request, or refuses one that is no handshake."""
+        try:
+            self._request = read_request(head)
+        except HandshakeError as error:
+            self.refuse(error.status, error.message.encode(), error.fields)
+            return
+        self._scope = self._make_scope(self._request)
+        if self._shared.full:
+            logger.warning("Exceeded concurrency limit.")
+            self.refuse(503, b"Too many connections.")
+            return
+        # The application's first `receive` gives the connect message.
+        self._queue.put_nowait(None)
+        task = asyncio.get_running_loop().create_task(self._run(self._scope))
+        self._shared.state.tasks.add(task)
+        task.add_done_callback(self._shared.state.tasks.discard)
+
+    def refuse(self, status: int, body: bytes, fields: Fields | None = None) -> None:
+        """Answers the request with an error of the server's own, if nothing has answered it yet."""
+        if self._state is State.HANDSHAKE:
+            self._begin_refusal(status, [(b"content-type", b"text/plain; charset=utf-8"), *(fields or [])])
+            self._write_body(body, more=False)
+
+    def feed(self, data: Frame) -> bool:
+        """Queues a message for `receive`."""
+        self._queue.put_nowait(data)
+        return self._queue.qsize() < MAX_QUEUE
+
+    def lost(self, details: CloseDetails) -> None:
+        """Queues the disconnect for `receive`, once."""
+        if not self._lost:
+            self._lost = True
+            self._state = State.CLOSED
+            self._queue.put_nowait(details)
+
+    def gone(self) -> None:
+        """Has nothing to add to the disconnect."""
+
+    def open_channel(self, *, limit: int, counters: Counters) -> Channel:
+        """Gives the application that takes the socket over what writes to the client."""
+        if self._channel is None:
+            raise RuntimeError(f"Expected an accepted handshake, got state {self._state.name}.")
+        self._channel.configure(limit=limit, counters=counters)
+        return self._channel
+
+    def attach(self, receiver: Receiver) -> None:
+        """Hands the socket over, with what came already."""
+        self._state = State.CLOSED
+        self._connection.attach(receiver)
+        has_room = True
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if isinstance(item, CloseDetails):
+                receiver.lost(item)
+            elif item is not None:
+                has_room = receiver.feed(item)
+        if (room := self.on_room) is not None and has_room:
+            room()
+        elif room is not None:
+            receiver.on_room = room
+
+    async def receive(self) -> ASGIMessage:
+        """Is the ASGI receive callable."""
+        item = await self._queue.get()
+        if self.on_room is not None and self._queue.empty():
+            room, self.on_room = self.on_room, None
+            room()
+        if item is None:
+            return {"type": "websocket.connect"}
+        if isinstance(item, CloseDetails):
+            return {"type": "websocket.disconnect", "code": item.code, "reason": item.reason}
+        return {"type": "websocket.receive", "text" if isinstance(item, str) else "bytes": item}
+
+    async def send(self, message: ASGIMessage) -> None:
+        """Is the ASGI send callable.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+            RuntimeError: The message does not belong here.
+        """
+        kind = message["type"]
+        if self._lost:
+            raise ClientDisconnected
+        if self._state is State.HANDSHAKE and kind == "websocket.accept":
+            self._accept(message)
+        elif self._state is State.HANDSHAKE and kind == "websocket.close":
+            self._begin_refusal(403, [])
+            self._write_body(b"", more=False)
+        elif self._state is State.HANDSHAKE and kind == "websocket.http.response.start":
+            self._begin_refusal(message["status"], list(message.get("headers", [])))
+        elif self._state is State.REFUSING and kind == "websocket.http.response.body":
+            self._write_body(message.get("body", b""), more=message.get("more_body", False))
+        elif self._state is State.OPEN and kind == "websocket.send":
+            await self._send(message)
+        elif self._state is State.OPEN and kind == "websocket.close":
+            self._close(message.get("code", 1000), message.get("reason") or "")
+        else:
+            raise RuntimeError(f"Expected {self._state.value}, got `{kind}`.")
+
+    async def _run(self, scope: Scope) -> None:
+        try:
+            await self._shared.app(scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except Exception:
+            logger.exception("Exception in ASGI application\n")
+            self._close(1011, "Internal error")
+        else:
+            if self._state is State.HANDSHAKE:
+                logger.error("ASGI callable returned without completing handshake.")
+            self._close(1000, "")
+        finally:
+            self.refuse(500, b"Internal Server Error")
+            if self._state is State.REFUSING:
+                self._transport.close()
+
+    def _accept(self, message: ASGIMessage) -> None:
+        fields: Fields = [
+            (b"upgrade", b"websocket"),
+            (b"connection", b"Upgrade"),
+            (b"sec-websocket-accept", accept_key(self._request.key)),
+        ]
+        if message.get("subprotocol"):
+            fields.append((b"sec-websocket-protocol", message["subprotocol"].encode("latin-1")))
+        write: Writer | None = None
+        if self._shared.compression:
+            agreed = negotiate(self._request.offers(b"sec-websocket-extensions"))
+            if agreed is not None:
+                extension, write = agreed
+                fields.append((b"sec-websocket-extensions", extension.encode()))
+        head = write_head(101, [*fields, *self._shared.state.default_headers, *message.get("headers", [])])
+        self._log("[accepted]")
+        self._state = State.OPEN
+        self._transport.write(head)
+        self._channel = self._connection.open(write)
+
+    def _begin_refusal(self, status: int, fields: Fields) -> None:
+        if not 200 <= status < 600:
+            raise RuntimeError(f"Expected a status of 200 to 599 in a refusal, got {status}.")
+        self._head = (status, fields)
+        self._state = State.REFUSING
+
+    def _write_body(self, body: bytes, *, more: bool) -> None:
+        """Writes the head of a refusal before the first part of its body, and closes after the last."""
+        if self._head is not None:
+            (status, fields), self._head = self._head, None
+            named = {name.lower() for name, _ in fields}
+            # Without a length of its own, a body in parts ends with the connection (RFC 9112, section 6.3).
+            if b"content-length" not in named and not more:
+                fields = [*fields, (b"content-length", str(len(body)).encode())]
+            fields = [*fields, (b"connection", b"close"), *self._shared.state.default_headers]
+            self._transport.write(write_head(status, fields))
+            self._log(str(status))
+        self._transport.write(body)
+        if not more:
+            self.lost(CloseDetails(1006))
+            self._transport.close()
+
+    async def _send(self, message: ASGIMessage) -> None:
+        assert self._channel is not None
+        text = message.get("text")
+        try:
+            rest = self._channel.send(message["bytes"] if text is None else text)
+            if rest is not None:
+                await rest
+        except PeerClosedError:
+            raise ClientDisconnected from None
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._state is State.OPEN and self._channel is not None:
+            self._channel.begin_close(code, reason)
+            self.lost(CloseDetails(code, reason))
+
+    def _make_scope(self, request: UpgradeRequest) -> Scope:
+        path, _, query = request.target.partition(b"?")
+        root = self._shared.root_path
+        return {
+            "type": "websocket",
+            "asgi": {"version": self._shared.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if is_ssl(self._transport) else "ws",
+            "server": get_local_addr(self._transport),
+            "client": get_remote_addr(self._transport),
+            "root_path": root,
+            "path": root + unquote(path.decode("latin-1")),
+            "raw_path": root.encode() + path,
+            "query_string": query,
+            "headers": request.fields,
+            "subprotocols": request.offers(b"sec-websocket-protocol"),
+            "state": self._shared.app_state.copy(),
+            "extensions": {"websocket.http.response": {}, EXTENSION: self},
+        }
+
+    def _log(self, outcome: str) -> None:
+        scope: Any = self._scope
+        if scope is not None:  # Else it was no handshake.
+            target = get_path_with_query_string(scope)
+            logger.info('%s - "WebSocket %s" %s', get_client_addr(scope), target, outcome)

@@ -1,0 +1,279 @@
+"""The writing half of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from typing import Final, Protocol
+
+from nitro_py.encoding import Frame
+from nitro_py.errors import PeerClosedError
+from nitro_py.peer import ReadyState
+from nitro_py.runtime.contracts import Outlet
+from nitro_py.runtime.counters import Counters
+from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.server.websocket.deflate import Writer
+from nitro_py.server.websocket.frames import FIN, PING, PONG, write_close, write_frame
+from nitro_py.websocket import CloseDetails
+
+logger = logging.getLogger("nitro_py.websocket")
+
+# How long a client may take to answer a close frame before its connection is dropped, in seconds.
+CLOSE_TIMEOUT = 10.0
+# The most bytes that may wait where the application sets no limit of its own: it is made to wait itself.
+PLAIN_LIMIT: Final = 64 * 1024
+EMPTY_PING: Final = write_frame(FIN | PING, b"")
+
+
+class Owner(Protocol):
+    """Is the reading half, as far as the writing half needs it."""
+
+    def began_close(self) -> None:
+        """Learns that a close frame was sent: what comes now, but for the answer to it, goes nowhere."""
+
+    def gave_up(self, details: CloseDetails) -> None:
+        """Learns that the client is too slow to be kept."""
+
+
+class DirectChannel:
+    """Writes frames to a transport, and holds them back while the client is slow.
+
+    A client that keeps up costs one call of `transport.write` a frame. Once the transport pauses us, frames wait
+    here: broadcasts share their bytes, and a slow client's can be dropped so that a close frame gets through.
+
+    Args:
+        transport: The connection's transport.
+        owner: The connection's reading half.
+        write: Writes a message as a frame, as the handshake agreed.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_counters",
+        "_flowing",
+        "_held",
+        "_held_size",
+        "_limit",
+        "_owner",
+        "_paused",
+        "_timer",
+        "_transport",
+        "_write",
+        "goodbye",
+        "ready_state",
+    )
+
+    def __init__(self, transport: asyncio.Transport, owner: Owner, write: Writer) -> None:
+        self._transport = transport
+        # Frames leave at once, and we are paused as soon as one does not: a second buffer would only cost. If
+        # anything waits of earlier answers, the owner is paused here and now, and has nobody to tell yet.
+        transport.set_write_buffer_limits(0)
+        self._owner = owner
+        self._write = write
+        self._limit = PLAIN_LIMIT
+        self._counters = Counters()
+        # Whether a frame can go straight to the transport.
+        self._paused = transport.get_write_buffer_size() > 0
+        self._flowing = not self._paused
+        self._held: deque[bytes] | None = None
+        self._held_size = 0
+        self._changed: asyncio.Event | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.ready_state = ReadyState.OPEN
+        self.goodbye: CloseDetails | None = None
+
+    def configure(self, *, limit: int, counters: Counters) -> None:
+        """Sets what the application that takes the socket over wants.
+
+        Args:
+            limit: The most bytes that may wait, the transport's included.
+            counters: Counts what is sent, and the clients that were too slow.
+        """
+        self._limit = limit
+        self._counters = counters
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and have not left this process."""
+        if self.ready_state is ReadyState.CLOSED:
+            return 0
+        return self._held_size + self._transport.get_write_buffer_size()
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """The transport, as long as it takes frames at once."""
+        return Outlet(self._write, self._transport.write) if self._flowing else None
+
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        """Sends a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
+
+        Raises:
+            PeerClosedError: The client is gone, or is being closed.
+        """
+        if not self._flowing:
+            return self._send_later(frame)
+        self._counters.messages_sent += 1
+        self._transport.write(self._write(frame))
+        return None
+
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Sends a topic's frame without waiting; a client that is slow past the limit is closed with 1013."""
+        if self._flowing:
+            self._counters.messages_sent += 1
+            self._transport.write(broadcast.encode(self._write))
+        elif self.ready_state is ReadyState.OPEN:
+            # What waits already tells a slow peer; one message larger than the limit does not.
+            if self.buffered_amount > self._limit:
+                self._give_up()
+            else:
+                self._counters.messages_sent += 1
+                self._hold(broadcast.encode(self._write))
+
+    async def close(self, code: int, reason: str) -> None:
+        """Sends a close frame after what waits, and drops the connection if it is not answered."""
+        self.begin_close(code, reason)
+
+    async def terminate(self) -> None:
+        """Drops the connection."""
+        self.abort()
+
+    async def wait_for_drain(self) -> None:
+        """Waits until nothing is left to send, or the peer is gone."""
+        while self.buffered_amount:
+            await self._wait_for_change()
+
+    def begin_close(self, code: int, reason: str) -> None:
+        """Starts the closing handshake, unless it has been started."""
+        if self.ready_state is not ReadyState.OPEN:
+            return
+        self.goodbye = CloseDetails(code, reason)
+        self._leave(ReadyState.CLOSING)
+        self._write_next(write_close(code, reason))
+        self._owner.began_close()
+
+    def answer_close(self, details: CloseDetails) -> None:
+        """Ends the closing handshake: sends back what the client said, unless we began it, and closes."""
+        if self.ready_state is ReadyState.OPEN:
+            self._drop_held()
+            self._transport.write(write_close(details.code, ""))
+        self._leave(ReadyState.CLOSED)
+        self._transport.close()
+
+    def fail(self, code: int, reason: str) -> None:
+        """Closes a connection whose client cannot be talked to, or is not there."""
+        if self.ready_state is not ReadyState.OPEN:
+            self.abort()
+            return
+        self.goodbye = CloseDetails(code, reason)
+        self._leave(ReadyState.CLOSING)
+        self._drop_held()
+        self._transport.write(write_close(code, reason))
+        # Closing at once, with data of the client unread, would reset the connection and lose the close frame.
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def ping(self) -> None:
+        """Asks the client for a sign of life."""
+        self._write_next(EMPTY_PING)
+
+    def pong(self, payload: bytes) -> None:
+        """Answers a ping, unless the client sends pings and reads nothing."""
+        if self.ready_state is ReadyState.OPEN and (self._flowing or self.buffered_amount <= self._limit):
+            self._write_next(write_frame(FIN | PONG, payload))
+
+    def abort(self) -> None:
+        """Drops the connection at once."""
+        if self.ready_state is not ReadyState.CLOSED:
+            self._leave(ReadyState.CLOSED)
+        self._transport.abort()
+
+    def closed(self) -> None:
+        """Notes that the connection is gone."""
+        self._leave(ReadyState.CLOSED)
+        self._drop_held()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def pause(self) -> None:
+        """Holds frames back from now on: the transport has enough."""
+        self._paused = True
+        self._stop_flow()
+
+    def resume(self) -> None:
+        """Hands the transport what was held back, as far as it takes it."""
+        self._paused = False
+        # A write may pause us again.
+        while self._held and not self._paused:
+            frame = self._held.popleft()
+            self._held_size -= len(frame)
+            self._transport.write(frame)
+        self._flowing = not self._paused and self.ready_state is ReadyState.OPEN
+        self._notify()
+
+    async def _send_later(self, frame: Frame) -> None:
+        self._check_open()
+        self._counters.messages_sent += 1
+        self._hold(self._write(frame))
+        # A hook that only sends would leave the transport no chance to, and any client would look slow.
+        await asyncio.sleep(0)
+        while self.ready_state is ReadyState.OPEN and self.buffered_amount > self._limit:
+            await self._wait_for_change()
+        if self.ready_state is ReadyState.CLOSED:
+            raise PeerClosedError("The peer left while it was sent to.")
+
+    def _check_open(self) -> None:
+        if self.ready_state is not ReadyState.OPEN:
+            raise PeerClosedError(f"The peer is gone: expected an open connection, got {self.ready_state.name}.")
+
+    def _hold(self, frame: bytes) -> None:
+        if self._held is None:
+            self._held = deque()
+        self._held.append(frame)
+        self._held_size += len(frame)
+
+    def _write_next(self, frame: bytes) -> None:
+        """Writes a control frame, behind the messages that wait."""
+        if self._held:
+            self._hold(frame)
+        else:
+            self._transport.write(frame)
+
+    def _give_up(self) -> None:
+        logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
+        self._counters.peers_too_slow += 1
+        self._drop_held()
+        details = CloseDetails(1013, "Too slow")
+        self.begin_close(details.code, details.reason)
+        self._owner.gave_up(details)
+
+    def _drop_held(self) -> None:
+        self._held = None
+        self._held_size = 0
+
+    def _leave(self, state: ReadyState) -> None:
+        """Enters a state in which nothing can be sent, and which must end soon."""
+        self.ready_state = state
+        self._stop_flow()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
+        self._notify()
+
+    def _stop_flow(self) -> None:
+        if self._flowing:
+            self._flowing = False
+            self._counters.outlets_closed += 1
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    async def _wait_for_change(self) -> None:
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,130 @@
+"""Compressed messages: permessage-deflate, RFC 7692."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+from nitro_py.encoding import Frame
+from nitro_py.server.websocket.frames import BINARY, FIN, RSV1, TEXT, FrameError, write_frame, write_message
+
+NAME: Final = "permessage-deflate"
+MAX_WINDOW: Final = 15
+# zlib has no raw window of 8 bits, though the protocol does.
+MIN_WINDOW: Final = 9
+# The values that a parameter for a window may have.
+WINDOWS = frozenset(str(bits) for bits in range(8, MAX_WINDOW + 1))
+# What ends each message and is left out on the wire (section 7.2.1).
+TAIL: Final = b"\x00\x00\xff\xff"
+# Shorter messages go as they are, in bytes: without a shared context they hardly shrink.
+COMPRESS_FROM: Final = 128
+
+Writer = Callable[[Frame], bytes]
+
+
+class Inflater:
+    """Inflates one message, frame by frame.
+
+    Example:
+        >>> Inflater().inflate(b"\\xcbH\\xcd\\xc9\\xc9\\x07\\x00", final=True, room=100)
+        b'hello'
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(-MAX_WINDOW)
+
+    def inflate(self, data: bytes, *, final: bool, room: int) -> bytes:
+        """Inflates a frame's payload.
+
+        Args:
+            data: The payload.
+            final: Whether the message ends with it.
+            room: The most bytes to inflate it to; the result may have one more, which tells that it was too much.
+
+        Raises:
+            FrameError: The data is not compressed as agreed.
+        """
+        try:
+            return self._stream.decompress(data + TAIL if final else data, room + 1)
+        except zlib.error:
+            raise FrameError(1002, "Expected compressed data, got something else") from None
+
+
+def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
+    """Takes the first offer of the extension that can be kept.
+
+    Neither side keeps a context between messages: a message for many is then compressed once, and an idle
+    connection holds no window.
+
+    Args:
+        offers: The values of the fields `Sec-WebSocket-Extensions`.
+
+    Returns:
+        The extension as the answer names it, and what writes messages; `None` where nothing was offered.
+
+    Example:
+        >>> negotiate(["permessage-deflate; client_max_window_bits"])[0]
+        'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+    """
+    for offer in (part for field in offers for part in field.split(",")):
+        name, *parameters = (word.strip() for word in offer.split(";"))
+        window = _read_window(parameters) if name == NAME else None
+        if window is None:
+            continue
+        answer = f"{NAME}; server_no_context_takeover; client_no_context_takeover"
+        if "server_max_window_bits" in offer:
+            answer += f"; server_max_window_bits={window}"
+        return answer, WRITERS[window]
+    return None
+
+
+def write_compressed(window: int, message: Frame) -> bytes:
+    """Writes a message as one frame, compressed if that may help.
+
+    Args:
+        window: The bits of the window that the client agreed to.
+        message: The message.
+    """
+    payload = message.encode() if isinstance(message, str) else message
+    if len(payload) < COMPRESS_FROM:
+        return write_message(message)
+    stream = zlib.compressobj(wbits=-window)
+    deflated = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
+    opcode = TEXT if isinstance(message, str) else BINARY
+    return write_frame(FIN | RSV1 | opcode, deflated.removesuffix(TAIL))
+
+
+# One for each window, for as long as the process lives: broadcasts tell forms apart by who writes them.
+WRITERS: dict[int, Writer] = {
+    window: partial(write_compressed, window) for window in range(MIN_WINDOW, MAX_WINDOW + 1)
+}
+
+
+def _read_window(parameters: list[str]) -> int | None:
+    """Gives the server's window by an offer's parameters (section 7.1), or `None` if it can't be kept."""
+    seen: set[str] = set()
+    window = MAX_WINDOW
+    for parameter in parameters:
+        name, given, value = (word.strip() for word in parameter.partition("="))
+        value = value.strip('"')
+        if name in seen:
+            return None
+        seen.add(name)
+        bits = (
+            int(value) if value.isdecimal() and value == str(int(value)) and 8 <= int(value) <= MAX_WINDOW else 0
+        )
+        match name:
+            case "server_no_context_takeover" | "client_no_context_takeover" if not given:
+                pass
+            case "client_max_window_bits" if not given or bits:
+                # We inflate with the largest window, which reads every smaller one.
+                pass
+            case "server_max_window_bits" if bits >= MIN_WINDOW:
+                window = bits
+            case _:
+                return None
+    return window

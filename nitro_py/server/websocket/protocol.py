@@ -1,0 +1,265 @@
+"""The reading half of a connection, as uvicorn runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from nitro_py.encoding import Frame
+from nitro_py.peer import ReadyState
+from nitro_py.runtime.asgi.extensions import Receiver
+from nitro_py.server.websocket.asgi_bridge import Exchange
+from nitro_py.server.websocket.channel import DirectChannel
+from nitro_py.server.websocket.deflate import Writer
+from nitro_py.server.websocket.frames import (
+    CLOSE,
+    LENGTH_IN_2,
+    PING,
+    PONG,
+    FrameError,
+    read_close,
+    write_message,
+)
+from nitro_py.server.websocket.parser import FrameParser, read_short_message
+from nitro_py.server.websocket.server_state import share_state
+from nitro_py.websocket import CloseDetails
+
+
+class Reading(Enum):
+    """Says what is done with what the client sends."""
+
+    HEAD = auto()  # It is the request.
+    HANDSHAKE = auto()  # It waits for the application to accept.
+    FLOWING = auto()  # It goes to the receiver.
+    HELD = auto()  # It waits for the receiver to have room.
+    CLOSING = auto()  # Nothing counts but the answer to our close frame.
+    OVER = auto()  # Nothing counts.
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """Speaks WebSocket to one client: RFC 6455, with RFC 7692's compression where uvicorn's settings say so.
+
+    The handshake is an ASGI conversation, the `Exchange`. Once it is accepted, messages go to a receiver: the
+    exchange, which `receive` reads, or what the application has attached in its place. A connection that does
+    nothing has no task, queue or timer.
+
+    Args:
+        config: uvicorn's configuration.
+        server_state: uvicorn's record of its connections and tasks.
+        app_state: What the application's lifespan has set.
+
+    Example:
+        uvicorn.Config(app, ws=WebSocketProtocol)
+    """
+
+    __slots__ = (
+        "_channel",
+        "_compression",
+        "_heard",
+        "_parser",
+        "_pinged",
+        "_receiver",
+        "_shared",
+        "_spoke",
+        "_state",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._shared = share_state(config, server_state, app_state)
+        self._transport = cast(asyncio.Transport, None)
+        self._receiver = cast(Receiver, None)
+        self._channel: DirectChannel | None = None
+        self._state = Reading.HEAD
+        self._compression = False
+        # Missing only while messages flow and no part of one is stored: then a short message is read without it.
+        self._parser: FrameParser | None = self._make_parser()
+        # Whether anything came since the last look, and whether a ping went out then.
+        self._heard = False
+        self._pinged = False
+        self._spoke = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the connection over from the HTTP protocol."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._receiver = Exchange(self, self._transport, self._shared)
+        self._shared.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what the client sent: its request first, then frames."""
+        self._heard = True
+        if self._parser is None:
+            try:
+                message = read_short_message(data)
+            except FrameError as error:
+                self._fail(error)
+                return
+            if message is not None:
+                if not self._receiver.feed(message):
+                    self._hold()
+                return
+            self._parser = self._make_parser()
+        self._receive(data, self._parser)
+
+    def eof_received(self) -> None:
+        """Lets the transport close: a client that sends no more cannot answer a close frame."""
+
+    def pause_writing(self) -> None:
+        """Learns that the client is slow."""
+        if self._channel is not None:
+            self._channel.pause()
+
+    def resume_writing(self) -> None:
+        """Learns that the client has caught up."""
+        if self._channel is not None:
+            self._channel.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Learns that the connection is gone, after a closing handshake or without one."""
+        self._end()
+        self._shared.forget(self, self._spoke)
+        details = CloseDetails(1006)
+        if self._channel is not None:
+            self._channel.closed()
+            details = self._channel.goodbye or details
+        self._receiver.lost(details)
+        self._receiver.gone()
+
+    def shutdown(self) -> None:
+        """Closes the connection because the server stops; the application has drained what it took over."""
+        if self._channel is not None:
+            self._channel.begin_close(1012, "")
+            self._receiver.lost(CloseDetails(1012))
+        elif isinstance(self._receiver, Exchange):
+            self._receiver.refuse(503, b"The server stops.")
+        self._transport.close()
+
+    def open(self, write: Writer | None) -> DirectChannel:
+        """Learns that the handshake was accepted, and gives what writes to the client.
+
+        Args:
+            write: What writes compressed messages, if they were agreed on.
+        """
+        self._compression = write is not None
+        self._channel = DirectChannel(self._transport, self, write or write_message)
+        self._spoke = self._shared.look_after(self)
+        assert self._parser is not None
+        self._parser.compression = self._compression
+        self._flow(self._parser, Reading.FLOWING)
+        return self._channel
+
+    def attach(self, receiver: Receiver) -> None:
+        """Hands messages to another receiver from now on."""
+        self._receiver = receiver
+
+    def look_after(self) -> None:
+        """Pings a client that was silent since the last look, and drops one that a ping brought nothing from."""
+        if self._channel is None or self._channel.ready_state is not ReadyState.OPEN:
+            return
+        # A client that is not read cannot be heard.
+        if self._heard or self._state is Reading.HELD:
+            self._heard = self._pinged = False
+        elif self._pinged:
+            self._end()
+            self._channel.fail(1011, "No answer to a ping")
+            self._receiver.lost(CloseDetails(1006))
+        else:
+            self._pinged = True
+            self._channel.ping()
+
+    def began_close(self) -> None:
+        """Learns that a close frame was sent."""
+        held, self._state = self._state is Reading.HELD, Reading.CLOSING
+        self._parser = self._parser or self._make_parser()
+        if held:
+            self._flow(self._parser, Reading.CLOSING)
+
+    def gave_up(self, details: CloseDetails) -> None:
+        """Learns that the client is too slow to be kept."""
+        self._receiver.lost(details)
+
+    def _receive(self, data: bytes, parser: FrameParser) -> None:
+        if self._state is Reading.OVER:
+            return
+        if self._state is Reading.HEAD:
+            assert isinstance(self._receiver, Exchange)
+            head, _, data = data.partition(b"\r\n\r\n")
+            self._state = Reading.HANDSHAKE
+            self._receiver.begin(head)
+        parser.feed(data)
+        if self._state is Reading.HANDSHAKE:
+            if data:
+                self._transport.pause_reading()
+        elif self._state is not Reading.HELD:
+            self._read(parser)
+
+    def _read(self, parser: FrameParser) -> None:
+        """Hands on what is stored, as long as there is room."""
+        try:
+            while self._state in (Reading.FLOWING, Reading.CLOSING):
+                event = parser.read()
+                if event is None:
+                    break
+                self._take(*event)
+        except FrameError as error:
+            self._fail(error)
+        # Where not even a short message may come, the parser is what refuses it.
+        if self._state is Reading.FLOWING and parser.empty and self._shared.max_message >= LENGTH_IN_2:
+            self._parser = None
+
+    def _take(self, opcode: int, data: Frame) -> None:
+        assert self._channel is not None
+        if opcode == CLOSE:
+            assert isinstance(data, bytes)
+            details = read_close(data)
+            self._end()
+            self._channel.answer_close(details)
+            self._receiver.lost(self._channel.goodbye or details)
+        elif self._state is Reading.CLOSING or opcode == PONG:
+            return
+        elif opcode == PING:
+            assert isinstance(data, bytes)
+            self._channel.pong(data)
+        elif not self._receiver.feed(data):
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._state is Reading.FLOWING:
+            self._state = Reading.HELD
+            self._parser = self._parser or self._make_parser()
+            self._receiver.on_room = self._release
+            self._transport.pause_reading()
+
+    def _release(self) -> None:
+        if self._state is Reading.HELD and self._parser is not None:
+            self._flow(self._parser, Reading.FLOWING)
+
+    def _flow(self, parser: FrameParser, state: Reading) -> None:
+        """Reads on: what is stored, and then what comes."""
+        self._state = state
+        self._transport.resume_reading()
+        self._read(parser)
+
+    def _fail(self, error: FrameError) -> None:
+        assert self._channel is not None
+        self._end()
+        self._channel.fail(error.code, error.reason)
+        self._receiver.lost(self._channel.goodbye or CloseDetails(error.code, error.reason))
+
+    def _end(self) -> None:
+        """Reads nothing from now on, and keeps nothing of what was read."""
+        self._state = Reading.OVER
+        self._parser = self._make_parser()
+
+    def _make_parser(self) -> FrameParser:
+        return FrameParser(max_message=self._shared.max_message, compression=self._compression)

@@ -1,0 +1,111 @@
+"""Accepting from a socket that other workers accept from too, so that each gets its share of the connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from nitro_py.server.workers.shared_memory import Shares
+
+logger = logging.getLogger("nitro_py.workers")
+
+# How long a worker that has more connections than another leaves a new one to that, in seconds. If that is busy,
+# or hangs, whoever has waited takes it.
+HEAD_START = 0.002
+# How many connections a worker takes at once after it has waited.
+BATCH = 16
+# How long is waited where no more files can be opened, in seconds.
+SHORTAGE = 0.5
+
+
+class FairListener:
+    """Accepts connections, and lets workers that have fewer of them go first.
+
+    The kernel wakes all workers for a new connection, and the one that is idle the longest tends to win: without
+    a rule, sockets that stay open for hours would gather in one process.
+
+    Args:
+        listener: The socket, bound and listening; it is not closed here.
+        make_protocol: Makes what serves a connection.
+        count: Gives how many connections this worker has.
+        shares: What the workers know of each other.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        count: Callable[[], int],
+        shares: Shares,
+    ) -> None:
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._count = count
+        self._shares = shares
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        listener.setblocking(False)
+        self._note()
+        self._loop.add_reader(listener, self._look)
+
+    def close(self) -> None:
+        """Accepts no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._listener)
+
+    def _note(self) -> None:
+        self._shares.note(self._count() + len(self._opening))
+
+    def _look(self) -> None:
+        """Takes a new connection, or leaves it to others for a moment."""
+        self._note()
+        if self._shares.is_ahead():
+            self._pause(HEAD_START)
+        else:
+            self._accept()
+
+    def _pause(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listener)
+        self._timer = self._loop.call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._timer = None
+        self._loop.add_reader(self._listener, self._look)
+        for _ in range(BATCH):
+            if not self._accept():
+                return
+
+    def _accept(self) -> bool:
+        """Takes one connection, and says whether there was one."""
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            logger.error("No connection can be accepted: %s.", error.strerror)
+            self._pause(SHORTAGE)
+            return False
+        connection.setblocking(False)
+        task: asyncio.Task[object] = self._loop.create_task(open_connection(self._make_protocol, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        self._note()
+        return True
+
+
+async def open_connection(make_protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
+    """Serves a client whose connection was accepted.
+
+    Args:
+        make_protocol: Makes what serves it.
+        connection: The connection, which does not block.
+    """
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)
+    except OSError:
+        # The client has left already.
+        connection.close()

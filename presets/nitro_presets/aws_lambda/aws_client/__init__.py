@@ -1,0 +1,1 @@
+"""A small client for the AWS APIs that the functions call."""

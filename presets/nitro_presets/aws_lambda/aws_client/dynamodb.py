@@ -1,0 +1,119 @@
+"""Calls DynamoDB."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from nitro_presets.aws_lambda.aws_client.attributes import marshal, marshal_item, unmarshal, unmarshal_value
+from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
+from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError, ServiceError
+from nitro_presets.aws_lambda.aws_client.service import (
+    DEFAULT_RETRY,
+    Retry,
+    Service,
+    find_endpoint,
+    find_region,
+    list_reasons,
+)
+
+__all__ = ["DynamoClient", "marshal", "marshal_item", "unmarshal", "unmarshal_value"]
+
+# Of API version 2012-08-10, as the header names it.
+_TARGET = "DynamoDB_20120810."
+_CONDITION = "ConditionalCheckFailed"
+
+
+class DynamoClient:
+    """Calls DynamoDB, and counts the calls.
+
+    A call without an answer is repeated, as AWS's own clients do: a conditional write may then find its own work
+    done.
+
+    Args:
+        table: The table that calls are about which name none.
+        region: The region; by default `AWS_REGION`.
+        endpoint: URL of the service; by default `AWS_ENDPOINT_URL_DYNAMODB`, or else the region's.
+        credentials: Where credentials come from; by default the environment.
+        retry: How calls are tried again.
+        connections: How many calls are under way at most.
+        timeout: How long an answer may take, in seconds.
+
+    Example:
+        >>> async def read(key: str) -> dict[str, Any]:
+        ...     client = DynamoClient("table", region="eu-central-1")
+        ...     answer = await client.call("GetItem", {"Key": marshal_item({"pk": key})})
+        ...     return unmarshal(answer["Item"])
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        region: str | None = None,
+        endpoint: str | None = None,
+        credentials: CredentialSource | None = None,
+        retry: Retry = DEFAULT_RETRY,
+        connections: int = 16,
+        timeout: float = 10.0,
+    ) -> None:
+        region = region or find_region()
+        self.table = table
+        # Each call once, however often it is tried again.
+        self.calls: Counter[str] = Counter()
+        self._service = Service(
+            endpoint or find_endpoint("dynamodb", region),
+            "dynamodb",
+            region=region,
+            credentials=credentials,
+            retry=retry,
+            repeat=True,
+            connections=connections,
+            timeout=timeout,
+        )
+
+    async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Makes a call.
+
+        Args:
+            operation: Its name, such as `GetItem`.
+            payload: What it takes. `TableName` is the client's table where the operation is about one table and
+                names none.
+
+        Returns:
+            What DynamoDB answers.
+
+        Raises:
+            ConditionFailedError: The condition of the write, or of one in the transaction, is not met.
+            ServiceError: DynamoDB refused, for good or too often.
+            TransportError: There was no answer.
+        """
+        self.calls[operation] += 1
+        if not operation.startswith(("Batch", "Transact", "List")):
+            payload = {"TableName": self.table, **payload}
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": _TARGET + operation}
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        try:
+            response = await self._service.request("POST", "/", headers, body)
+        except ServiceError as error:
+            condition = _read_condition(error)
+            if condition is None:
+                raise
+            raise condition from error
+        answer: dict[str, Any] = json.loads(response.body)
+        return answer
+
+    async def close(self) -> None:
+        """Ends all connections to the service, and the calls on them."""
+        await self._service.close()
+
+
+def _read_condition(error: ServiceError) -> ConditionFailedError | None:
+    reasons = list_reasons(error)
+    if error.code != _CONDITION + "Exception" and _CONDITION not in reasons:
+        return None
+    item = error.details.get("Item")
+    return ConditionFailedError(
+        error.message, code=error.code, item=unmarshal(item) if item else None, reasons=reasons
+    )

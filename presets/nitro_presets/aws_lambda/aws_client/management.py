@@ -1,0 +1,132 @@
+"""The management API of a WebSocket API: sends to a connection, asks about it, ends it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError
+from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry, Service
+from nitro_py.errors import MessageTooLargeError, PeerClosedError
+
+# What API Gateway takes in one message, in bytes.
+MAX_MESSAGE = 131_072
+
+_POST_HEADERS = {"content-type": "application/octet-stream"}
+_NO_HEADERS: dict[str, str] = {}
+
+
+class ManagementClient:
+    """Calls `@connections` of one stage.
+
+    A post that may have been delivered is not repeated: refusals (429, 5xx) are, and so are posts on a kept-alive
+    connection that the service had ended.
+
+    Args:
+        endpoint: The stage's URL, such as `https://abc.execute-api.eu-central-1.amazonaws.com/prod`.
+        region: The region; by default `AWS_REGION`.
+        credentials: Where credentials come from; by default the environment.
+        retry: How calls are tried again.
+        connections: How many calls are under way at most.
+        timeout: How long an answer may take, in seconds.
+
+    Example:
+        >>> async def greet(connection_id: str) -> None:
+        ...     client = ManagementClient("http://127.0.0.1:8000/_aws/prod", region="eu-central-1")
+        ...     await client.post(connection_id, "hello")
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        region: str | None = None,
+        credentials: CredentialSource | None = None,
+        retry: Retry = DEFAULT_RETRY,
+        connections: int = 64,
+        timeout: float = 10.0,
+    ) -> None:
+        self._service = Service(
+            endpoint,
+            "execute-api",
+            region=region,
+            credentials=credentials,
+            retry=retry,
+            connections=connections,
+            timeout=timeout,
+        )
+
+    async def post(self, connection_id: str, frame: str | bytes) -> None:
+        """Sends a message to a connection.
+
+        Args:
+            connection_id: As API Gateway gives it, such as `BFHPhfCWIAMCKlQ=`.
+            frame: The message.
+
+        Raises:
+            PeerClosedError: The connection is gone, or not open yet.
+            MessageTooLargeError: The message has more than 131,072 bytes.
+            ServiceError: The service refused, for good or too often.
+            TransportError: There was no answer; the message may have been delivered.
+        """
+        body = frame.encode() if isinstance(frame, str) else frame
+        if len(body) > MAX_MESSAGE:
+            raise _describe_size(len(body))
+        try:
+            await self._service.request("POST", _find_path(connection_id), _POST_HEADERS, body)
+        except ServiceError as error:
+            if error.status == 413:
+                raise _describe_size(len(body)) from error
+            if error.status == 410:
+                raise PeerClosedError(f"The peer `{connection_id}` is gone.") from error
+            raise
+
+    async def get(self, connection_id: str) -> dict[str, Any] | None:
+        """Asks about a connection.
+
+        Args:
+            connection_id: As API Gateway gives it.
+
+        Returns:
+            `connectedAt`, `lastActiveAt` and `identity`; `None` when the connection is gone.
+
+        Raises:
+            ServiceError: The service refused, for good or too often.
+        """
+        try:
+            answer = await self._service.request("GET", _find_path(connection_id), _NO_HEADERS, b"")
+        except ServiceError as error:
+            if error.status == 410:
+                return None
+            raise
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    async def delete(self, connection_id: str) -> None:
+        """Ends a connection; one that is gone already is no error.
+
+        Args:
+            connection_id: As API Gateway gives it.
+
+        Raises:
+            ServiceError: The service refused, for good or too often.
+        """
+        try:
+            await self._service.request("DELETE", _find_path(connection_id), _NO_HEADERS, b"")
+        except ServiceError as error:
+            if error.status != 410:
+                raise
+
+    async def close(self) -> None:
+        """Ends all connections to the service, and the calls on them."""
+        await self._service.close()
+
+
+def _find_path(connection_id: str) -> str:
+    return "/@connections/" + quote(connection_id, safe="")
+
+
+def _describe_size(size: int) -> MessageTooLargeError:
+    return MessageTooLargeError(f"API Gateway takes messages of at most {MAX_MESSAGE} bytes, got {size}.")

@@ -1,0 +1,215 @@
+"""Signed calls to one service of AWS, tried again where that helps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource, EnvironmentSource
+from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportError
+from nitro_presets.aws_lambda.aws_client.http import Response, Transport
+from nitro_presets.aws_lambda.aws_client.signer import Signer
+
+# What a service says with status 400 and means as "later".
+BUSY = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+# Why DynamoDB cancels a transaction that may pass the next time.
+BUSY_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
+
+
+class Retry(NamedTuple):
+    """Says how often and how fast a call is tried again: with full jitter, twice as long each time.
+
+    Args:
+        attempts: How many there are at most, the first included.
+        base: The longest pause before the second, in seconds.
+        cap: The longest pause of all, in seconds.
+        deadline: How long after the start of the call the last attempt may start, in seconds.
+
+    Example:
+        >>> 0 <= Retry(base=0.1).pause(2) <= 0.2
+        True
+    """
+
+    attempts: int = 6
+    base: float = 0.05
+    cap: float = 2.0
+    deadline: float = 10.0
+
+    def pause(self, attempt: int) -> float:
+        """Draws the pause after an attempt, counted from 1, in seconds."""
+        # Loaded by the first call that fails.
+        from random import uniform
+
+        return uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
+
+
+DEFAULT_RETRY = Retry()
+
+
+class Service:
+    """Calls one service at one endpoint.
+
+    Args:
+        endpoint: URL of the service; a path in it stands before that of each call.
+        name: The signing name, such as `execute-api`.
+        region: The region; by default `AWS_REGION`.
+        credentials: Where credentials come from; by default the environment.
+        retry: How calls are tried again.
+        repeat: Whether a call is tried again that may have reached the service and was not answered.
+        connections: How many calls are under way at most.
+        timeout: How long an answer may take, in seconds.
+
+    Example:
+        >>> Service("http://127.0.0.1:8000/_aws/prod", "execute-api", region="eu-central-1").path
+        '/_aws/prod'
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        name: str,
+        *,
+        region: str | None = None,
+        credentials: CredentialSource | None = None,
+        retry: Retry = DEFAULT_RETRY,
+        repeat: bool = False,
+        connections: int = 64,
+        timeout: float = 10.0,
+    ) -> None:
+        self.path = urlsplit(endpoint).path.rstrip("/")
+        self._signer = Signer(region or find_region(), name)
+        self._credentials = credentials or EnvironmentSource()
+        self._retry = retry
+        self._repeat = repeat
+        self._transport = Transport(endpoint, connections=connections, timeout=timeout)
+        self._host = {"host": self._transport.host}
+
+    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Makes a call.
+
+        Args:
+            method: In capitals.
+            path: After the endpoint's, percent-encoded.
+            headers: What the call needs, names in lower case.
+            body: The body.
+
+        Returns:
+            An answer that says that the call succeeded.
+
+        Raises:
+            ServiceError: The service refused, for good or too often.
+            TransportError: There was no answer.
+        """
+        path = self.path + path
+        headers = {**self._host, **headers}
+        started = time.monotonic()
+        attempt = 1
+        while True:
+            credentials = await self._credentials.get()
+            signed = self._signer.sign(credentials, method, path, "", headers, body, time.time())
+            try:
+                response = await self._transport.request(method, path, {**headers, **signed}, body)
+            except TransportError as error:
+                if error.sent and not self._repeat:
+                    raise
+                failure: ServiceError = error
+            else:
+                if 200 <= response.status < 300:
+                    return response
+                failure = read_error(response)
+                if not is_passing(failure):
+                    raise failure
+            pause = self._retry.pause(attempt)
+            late = time.monotonic() + pause - started > self._retry.deadline
+            if attempt >= self._retry.attempts or late:
+                raise failure
+            await asyncio.sleep(pause)
+            attempt += 1
+
+    async def close(self) -> None:
+        """Ends all connections, and the calls on them."""
+        await self._transport.close()
+
+
+def is_passing(error: ServiceError) -> bool:
+    """Says whether a refusal may be gone at the next attempt."""
+    if error.status == 429 or error.status >= 500 or error.code in BUSY:
+        return True
+    reasons = set(list_reasons(error)) - {"None"}
+    return bool(reasons) and reasons <= BUSY_REASONS
+
+
+def list_reasons(error: ServiceError) -> tuple[str, ...]:
+    """Lists why each action of a transaction was refused, in order; `"None"` where it was not."""
+    return tuple(str(reason.get("Code")) for reason in error.details.get("CancellationReasons", ()))
+
+
+def read_error(response: Response) -> ServiceError:
+    """Reads what a service says about a refusal.
+
+    Args:
+        response: Its answer, whose code is in a header (REST) or in the body (JSON protocols).
+
+    Example:
+        >>> head = b"HTTP/1.1 410 Gone\\r\\nx-amzn-ErrorType: GoneException"
+        >>> read_error(Response(410, head, b"")).code
+        'GoneException'
+    """
+    answer = read_object(response.body)
+    code = response.headers.get("x-amzn-errortype") or answer.get("__type") or answer.get("code") or "Unknown"
+    code = str(code).partition(":")[0].rpartition("#")[2]
+    message = answer.get("message") or answer.get("Message") or "The service gives no reason."
+    text = f"{response.status} `{code}`: {message}"
+    return ServiceError(text, status=response.status, code=code, details=answer)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Reads a JSON object; whatever else a service or a proxy answers is read as an empty one."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def find_region() -> str:
+    """Reads `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
+
+    Raises:
+        ServiceError: Neither is set.
+    """
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise ServiceError("`AWS_REGION` is not set.", status=0, code="NoRegion")
+    return region
+
+
+def find_endpoint(service: str, region: str) -> str:
+    """Finds a service's URL: `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or else the region's.
+
+    Args:
+        service: Its name in host names, such as `dynamodb`.
+        region: The region.
+    """
+    given = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return given or f"https://{service}.{region}.{suffix}"

@@ -1,1 +1,0 @@
-"""Calls to AWS's services over plain asyncio sockets, without boto3."""

@@ -1,0 +1,1 @@
+"""The CloudFormation stack: its template, its deployment, and publishing to it."""

@@ -1,0 +1,206 @@
+"""Deploys a bundle with boto3: shows the changes, uploads the package, applies them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from nitro_presets.aws_lambda.deploy.stack import (
+    Change,
+    Stack,
+    change_set,
+    explain_errors,
+    find_stack,
+)
+from nitro_py.cli.output import print_table
+from nitro_py.errors import NitroError, UsageError
+
+PACKAGE = "function.zip"
+TEMPLATE = "template.yaml"
+_CODE = re.compile(rf"^( +Code:) {re.escape(PACKAGE)}$", re.MULTILINE)
+_LOGGING = "ApiGatewayLogging"
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """Says what a deployment did.
+
+    Args:
+        stack: The stack's name.
+        applied: Whether anything was changed.
+        changes: What was to be changed.
+        outputs: What the stack gives, by name; empty when it is not deployed.
+    """
+
+    stack: str
+    applied: bool
+    changes: tuple[Change, ...]
+    outputs: dict[str, str]
+
+
+def show_changes(changes: Sequence[Change]) -> None:
+    """Prints what would change, a line for each resource."""
+    rows = [(change.action, change.name, change.kind, change.replacement) for change in changes]
+    print_table(("action", "resource", "type", "replaced"), rows)
+
+
+def deploy(
+    output: Path,
+    *,
+    stack_name: str,
+    region: str | None = None,
+    bucket: str | None = None,
+    dry_run: bool = False,
+    confirm: Callable[[], bool],
+    report: Callable[[str], None],
+    show: Callable[[Sequence[Change]], None] = show_changes,
+) -> DeployResult:
+    """Deploys a bundle.
+
+    Args:
+        output: The folder that the build wrote.
+        stack_name: The stack to create or to update.
+        region: The region; by default boto3's own.
+        bucket: A bucket for the package, in the same region; by default one is kept for the account and region.
+        dry_run: Whether to stop once the changes are shown; nothing is uploaded then and nothing stays behind.
+        confirm: Is asked, after the changes were shown, whether to apply them.
+        report: Is told what begins and what happens to each resource.
+        show: Shows the changes.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: There is no bundle, no credentials, no region or no such bucket.
+        NitroError: AWS refuses, or the stack cannot be deployed.
+
+    Example:
+        deploy(Path(".output"), stack_name="chat", confirm=lambda: True, report=print)
+    """
+    import boto3  # type: ignore[import-untyped]
+
+    package, template = _read_bundle(output)
+    with explain_errors():
+        session = boto3.Session(region_name=region or None)
+        formation = session.client("cloudformation")
+        account = str(session.client("sts").get_caller_identity()["Account"])
+        store = Store(session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account)
+        key = f"{stack_name}/{hashlib.sha256(package).hexdigest()}.zip"
+        place = json.dumps({"S3Bucket": store.bucket, "S3Key": key})
+        # Not as a template of the pattern's: names may hold backslashes.
+        text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
+        before = find_stack(formation, stack_name)
+        _check_status(stack_name, before)
+        report("Working out the changes")
+        parameters = _choose_parameters(session, formation, text, before)
+        with change_set(formation, stack_name, text, parameters, new=before.is_new) as changes:
+            show(changes.rows)
+            if dry_run or not changes.rows or not confirm():
+                return DeployResult(stack_name, False, changes.rows, dict(before.outputs))
+            report(f"Uploading the package to `{store.bucket}`")
+            store.upload(key, package, create=bucket is None)
+            report("Applying the changes")
+            after = changes.apply(report)
+    return DeployResult(stack_name, True, changes.rows, dict(after.outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keeps packages in a bucket.
+
+    Args:
+        client: boto3's client of S3.
+        bucket: The bucket's name.
+        account: The account that must own it: anybody can make a bucket by a name that can be guessed.
+    """
+
+    client: Any
+    bucket: str
+    account: str
+
+    def upload(self, key: str, package: bytes, *, create: bool) -> None:
+        """Uploads a package.
+
+        Args:
+            key: Its name, with a hash of what is in it.
+            package: What is in it.
+            create: Whether to make the bucket when there is none.
+
+        Raises:
+            UsageError: There is no such bucket, or it is somebody else's.
+        """
+        if not self._is_there():
+            if not create:
+                raise UsageError(
+                    f"There is no bucket `{self.bucket}`.", hint="Create it, or leave `--bucket` out."
+                )
+            region = self.client.meta.region_name
+            # The one region that may not be named.
+            place = {} if region == "us-east-1" else {"LocationConstraint": region}
+            self.client.create_bucket(
+                Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {})
+            )
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=package, ExpectedBucketOwner=self.account)
+
+    def _is_there(self) -> bool:
+        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+        try:
+            self.client.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self.account)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == HTTPStatus.NOT_FOUND:
+                return False
+            if status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FORBIDDEN):
+                raise UsageError(
+                    f"The bucket `{self.bucket}` is in another region, or not this account's to use.",
+                    hint="Pass `--bucket` with one of this account and region.",
+                ) from error
+            raise
+        return True
+
+
+def _read_bundle(output: Path) -> tuple[bytes, str]:
+    try:
+        package = (output / PACKAGE).read_bytes()
+        template = (output / TEMPLATE).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"`{output}` holds no bundle for AWS: `{Path(error.filename).name}` is missing.",
+            hint="Run `nitropy build --preset aws-lambda` first.",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "Run `nitropy build --preset aws-lambda` again."
+        raise UsageError(f"The bundle in `{output}` cannot be read: {error}.", hint=hint) from error
+    return package, template
+
+
+def _check_status(name: str, stack: Stack) -> None:
+    if stack.is_new:
+        return
+    status = str(stack.status)
+    if status.endswith("_IN_PROGRESS"):
+        raise NitroError(
+            f"The stack `{name}` is being changed already: {status}.", hint="Wait until that is over."
+        )
+    if status in ("CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
+        hint = f"Delete it first: `aws cloudformation delete-stack --stack-name {name}`."
+        raise NitroError(f"The stack `{name}` cannot be updated: {status}.", hint=hint)
+
+
+def _choose_parameters(session: Any, formation: Any, template: str, stack: Stack) -> list[dict[str, Any]]:
+    declared = formation.get_template_summary(TemplateBody=template).get("Parameters", ())
+    names = [str(row["ParameterKey"]) for row in declared]
+    kept = [name for name in names if not stack.is_new and name in stack.parameters]
+    chosen: list[dict[str, Any]] = [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
+    if _LOGGING in names and _LOGGING not in kept:
+        # The region's setting is shared: one that is there already stays as it is.
+        role = session.client("apigateway").get_account().get("cloudwatchRoleArn")
+        chosen.append({"ParameterKey": _LOGGING, "ParameterValue": "false" if role else "true"})
+    return chosen

@@ -1,0 +1,76 @@
+"""Publishes to the peers of a deployed stack, by its WebSocket function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nitro_presets.aws_lambda.deploy.stack import explain_errors, find_stack
+from nitro_py.errors import NitroError, UsageError
+
+FUNCTION = "WebSocketFunctionName"
+# Longer than the function may take, in seconds.
+TIMEOUT = 70
+
+
+def publish(stack_name: str, message: Mapping[str, object], *, region: str | None = None) -> None:
+    """Publishes, and waits until all posts are made or handed on.
+
+    Args:
+        stack_name: The stack.
+        message: `topic`, `data` and `namespace`.
+        region: The region; by default boto3's own.
+
+    Raises:
+        UsageError: There is no such stack, it has no sockets, or there are no credentials or region.
+        NitroError: AWS refuses, or the function fails.
+    """
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    with explain_errors():
+        session = boto3.Session(region_name=region or None)
+        # A call that is repeated would publish twice.
+        once = Config(read_timeout=TIMEOUT, retries={"total_max_attempts": 1})
+        function = find_function(session.client("cloudformation"), stack_name)
+        call_function(session.client("lambda", config=once), function, {"kind": "publish", **message})
+
+
+def find_function(formation: Any, stack_name: str) -> str:
+    """Finds the WebSocket function of a stack.
+
+    Args:
+        formation: boto3's client of CloudFormation.
+        stack_name: The stack.
+
+    Raises:
+        UsageError: There is none.
+    """
+    stack = find_stack(formation, stack_name)
+    if stack.status is None:
+        raise UsageError(
+            f"There is no stack `{stack_name}` in `{formation.meta.region_name}`.",
+            hint="Deploy it first, or name another by `--stack` and `--region`.",
+        )
+    name = dict(stack.outputs).get(FUNCTION)
+    if name is None:
+        raise UsageError(f"The stack `{stack_name}` has no WebSocket routes that could be published to.")
+    return name
+
+
+def call_function(client: Any, function: str, work: Mapping[str, object]) -> None:
+    """Has the WebSocket function do something, and waits for it.
+
+    Args:
+        client: boto3's client of Lambda.
+        function: The function.
+        work: What to do.
+
+    Raises:
+        NitroError: The function failed.
+    """
+    answer = client.invoke(FunctionName=function, Payload=json.dumps({"nitro": work}).encode())
+    if "FunctionError" in answer:
+        fault: Any = json.loads(answer["Payload"].read())
+        raise NitroError(f"The function `{function}` failed: {fault.get('errorMessage', fault)}")

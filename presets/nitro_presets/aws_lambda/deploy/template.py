@@ -1,0 +1,156 @@
+"""Renders `template.yaml`, the stack that a bundle is deployed as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
+from nitro_py.errors import BuildError
+
+HttpEvents = Literal["none", "http-api", "function-url"]
+
+STAGE = "prod"
+# As CloudWatch has them.
+LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
+# What only the stack itself can know, whatever the build says.
+STACK_VARIABLES = frozenset(
+    {
+        "NITRO_CALLBACK_URL",
+        "NITRO_ORIGIN_SECRET",
+        "NITRO_QUEUE_URL",
+        "NITRO_TABLE",
+        "NITRO_WEBSOCKET_FUNCTION",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOptions:
+    """Says what the stack consists of.
+
+    Args:
+        name: The app's name, for the description.
+        python_version: Python of the functions, such as `3.13`.
+        architecture: Processor of the functions.
+        websocket: Whether there are WebSocket routes.
+        http: How HTTP requests come in.
+        streaming: Whether answers stream, which only a function URL can.
+        cloudfront: Whether a distribution stands in front.
+        ordered: Whether messages go through a FIFO queue.
+        websocket_memory: In MB.
+        http_memory: In MB.
+        websocket_timeout: In seconds, up to 900; API Gateway waits for at most 29.
+        http_timeout: In seconds, up to 900; an HTTP API waits for at most 30.
+        log_retention_days: One of `LOG_RETENTION_DAYS`.
+        websocket_environment: Variables of the function besides `STACK_VARIABLES`.
+        http_environment: Variables of the function besides `STACK_VARIABLES`.
+
+    Raises:
+        BuildError: The options contradict each other.
+
+    Example:
+        >>> TemplateOptions(name="chat", python_version="3.13").http
+        'http-api'
+    """
+
+    name: str
+    python_version: str
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+    websocket: bool = True
+    http: HttpEvents = "http-api"
+    streaming: bool = False
+    cloudfront: bool = True
+    ordered: bool = False
+    websocket_memory: int = 512
+    http_memory: int = 512
+    websocket_timeout: int = 60
+    http_timeout: int = 30
+    log_retention_days: int = 14
+    websocket_environment: Mapping[str, str] = field(default_factory=dict)
+    http_environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.websocket and self.http == "none":
+            raise BuildError("There is no route to deploy.")
+        if self.streaming and self.http != "function-url":
+            raise BuildError("Answers stream through a function URL only.", hint='Set `http` to "function-url".')
+        if self.ordered and not self.websocket:
+            raise BuildError("There are no messages to keep in order, as there is no WebSocket route.")
+        if self.log_retention_days not in LOG_RETENTION_DAYS:
+            raise BuildError(
+                f"CloudWatch does not keep logs for {self.log_retention_days} days.",
+                hint=f"It keeps them for {', '.join(map(str, LOG_RETENTION_DAYS))} days.",
+            )
+
+
+def render_template(options: TemplateOptions) -> str:
+    """Renders the stack's template, for CloudFormation and SAM.
+
+    Args:
+        options: What the stack consists of.
+
+    Returns:
+        YAML. `Code: function.zip` names the package beside it, which `nitropy deploy` and `sam deploy` upload.
+
+    Example:
+        >>> render_template(TemplateOptions(name="chat", python_version="3.13")).splitlines()[0]
+        'AWSTemplateFormatVersion: "2010-09-09"'
+    """
+    holds = frozenset(_list_conditions(options))
+    values = {
+        "architecture": options.architecture,
+        "default_origin": "websocket" if options.http == "none" else "http",
+        "description": quote(f"{options.name}, built by nitro-py"),
+        "http_memory": str(options.http_memory),
+        "http_timeout": str(options.http_timeout),
+        "log_retention_days": str(options.log_retention_days),
+        "runtime": f"python{options.python_version}",
+        "stage": STAGE,
+        "visibility": str(6 * options.websocket_timeout),
+        "websocket_memory": str(options.websocket_memory),
+        "websocket_timeout": str(options.websocket_timeout),
+    }
+    blocks = {
+        "edge": fill_part(_read_part("edge.js"), holds, values, {}),
+        "http_environment": _write_environment(options.http_environment),
+        "websocket_environment": _write_environment(options.websocket_environment),
+    }
+    return join_parts(fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options))
+
+
+def _list_conditions(options: TemplateOptions) -> Iterator[str]:
+    if options.http != "none":
+        yield "http"
+        yield options.http.replace("-", "_")
+    for name in ("websocket", "streaming", "cloudfront", "ordered"):
+        if getattr(options, name):
+            yield name
+    # CloudFormation refuses a key without a value.
+    if options.websocket or options.cloudfront or _write_environment(options.http_environment):
+        yield "http_variables"
+
+
+def _list_parts(options: TemplateOptions) -> Iterator[str]:
+    yield "base.yaml"
+    if options.websocket:
+        yield "table.yaml"
+        yield "websocket-api.yaml"
+        yield "websocket.yaml"
+    if options.ordered:
+        yield "ordered.yaml"
+    if options.http != "none":
+        yield "http.yaml"
+        yield f"{options.http}.yaml"
+    if options.cloudfront:
+        yield "cloudfront.yaml"
+
+
+def _read_part(name: str) -> str:
+    return read_part("nitro_presets.aws_lambda", "aws", name)
+
+
+def _write_environment(variables: Mapping[str, str]) -> str:
+    kept = {name: value for name, value in sorted(variables.items()) if name not in STACK_VARIABLES}
+    return "".join(f"{name}: {quote(value)}\n" for name, value in kept.items())

@@ -1,0 +1,317 @@
+"""Jobs in DynamoDB, in the table and the index that connections are in."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol
+
+from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarshal
+from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError
+from nitro_presets.aws_lambda.store.contract import Page, TableClient
+from nitro_presets.aws_lambda.store.items import put_row, write_key
+from nitro_presets.aws_lambda.store.keys import SLOTS, fold, pick_shard, read_cursor, write_cursor
+from nitro_presets.aws_lambda.store.rows import due_time, make_token
+from nitro_presets.aws_lambda.store.table import INDEX
+
+# `walk`: finds the pages of the shards, and has each posted. `post`: posts to one page.
+JobKind = Literal["walk", "post"]
+
+# How long an invocation may take that began before its job expired, in seconds: no invocation takes longer.
+LONGEST_RUN = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Is one message on its way to a topic's subscribers.
+
+    Args:
+        id: The message's id, which the keys of its jobs begin with.
+        topic: The topic's name.
+        text: What is posted.
+        namespace: Only the subscribers there; `None` reaches all.
+        exclude: The id of the one subscriber to leave out.
+    """
+
+    id: str
+    topic: str
+    text: str
+    namespace: str | None = None
+    exclude: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Is a part of a publication that one invocation does at a time.
+
+    Args:
+        key: The job's own key.
+        message: The publication's id.
+        kind: What is to be done.
+        shards: The topic's shards that it is about; one, but for the first job of a publication.
+        expires_at: When it is too late to go on with it, in seconds since the epoch.
+        start: The sort key of the subscriber behind which it goes on; `None` is the shard's beginning.
+        end: Of `post`, the sort key of the page's last subscriber; `None` is the shard's end.
+        turn: How often the row was written. Only who knows it may write, so of two with the same job one goes on.
+
+    Example:
+        >>> job = first_job("m1", shards=1, expires_at=3600)
+        >>> page_job(job, 0, start=None, end="/chat#9=").key
+        'm1#0#'
+    """
+
+    key: str
+    message: str
+    kind: JobKind
+    shards: tuple[int, ...]
+    expires_at: int
+    start: str | None = None
+    end: str | None = None
+    turn: int = 0
+
+
+class Jobs(Protocol):
+    """Keeps publications and their jobs. Every method MUST be safe to run concurrently from many processes.
+
+    A job is due when its lease has passed and nobody has finished it. Finished ones are kept for as long as they
+    could be added again.
+    """
+
+    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+        """Keeps a publication and its first job, whose key is the publication's id; MUST be one write.
+
+        Args:
+            publication: The publication, whose id nobody has used.
+            job: The job.
+            lease: When the job is due unless somebody has advanced it, in seconds from now.
+        """
+
+    async def add(self, job: Job, lease: float) -> Job | None:
+        """Keeps a job unless its key is taken; MUST be one write.
+
+        Returns:
+            The job that stands there already, as it was added or as far as it is; `None` when this one was added.
+        """
+
+    async def read(self, key: str) -> Job | None:
+        """Reads a job that is not finished; MUST be one read and see every write before it."""
+
+    async def read_publication(self, id: str) -> Publication | None:
+        """Reads a publication; MUST be one read."""
+
+    async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
+        """Writes how far a job is, and holds it for as long as the lease lasts; MUST be one conditional write.
+
+        Args:
+            job: The job as the caller knows it.
+            start: Behind which subscriber it goes on, if the caller does not.
+            lease: How long the caller may take, in seconds.
+
+        Returns:
+            The job as it stands now; `None` where somebody else has written since: the caller stops.
+        """
+
+    async def finish(self, job: Job) -> bool:
+        """Ends a job, which will never be due again; MUST be one conditional write.
+
+        Returns:
+            False where somebody else has written since: the caller stops.
+        """
+
+    async def revive(self, key: str, lease: float) -> Job | None:
+        """Takes a due job from whoever has it; MUST give it to one caller only.
+
+        Returns:
+            The job as it stands now; `None` where it is not due.
+        """
+
+    async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
+        """Lists the keys of jobs that are due.
+
+        Args:
+            start: What the page before gave as `next`.
+            limit: How many there are in a page at most.
+        """
+
+
+def first_job(message: str, *, shards: int, expires_at: int) -> Job:
+    """Makes the job that all others of a publication come from."""
+    return Job(message, message, "walk", tuple(range(shards)), expires_at)
+
+
+def shard_job(job: Job, shard: int) -> Job:
+    """Makes the job of walking one of a job's shards."""
+    return replace(job, key=f"{job.message}#{shard}", shards=(shard,), turn=0)
+
+
+def page_job(job: Job, shard: int, start: str | None, end: str | None) -> Job:
+    """Makes the job of posting to one page; a page that begins at the same place is the same job."""
+    key = f"{job.message}#{shard}#{fold(start or '')}"
+    return Job(key, job.message, "post", (shard,), job.expires_at, start, end)
+
+
+JOB_SORT = "j"
+
+ABSENT = "attribute_not_exists(pk)"
+# Of jobs that are finished, nothing is due.
+MINE = "turn = :turn AND attribute_exists(due)"
+NEXT_TURN = "turn = turn + :one, turn_token = :token"
+ADVANCE = f"SET {NEXT_TURN}, due = :due, progress = :progress"
+FINISH = f"SET {NEXT_TURN} REMOVE due, slot"
+REVIVE = f"SET {NEXT_TURN}, due = :due"
+
+
+class DynamoJobs:
+    """Keeps publications and jobs in DynamoDB; implements `Jobs`.
+
+    A publication stands in the row of its first job, so that both are there or neither is.
+
+    Args:
+        client: Calls the table that `table_definition` defines.
+        clock: Gives the time in seconds since the epoch.
+
+    Example:
+        jobs = DynamoJobs(DynamoClient("nitro"))
+        job = await jobs.read("a3c1#0")
+    """
+
+    def __init__(self, client: TableClient, *, clock: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+        """Keeps a publication and its first job."""
+        row = self._write(job, lease, make_token())
+        # The text stands alone: escaped as JSON it might be larger than a row.
+        row |= {"message_text": publication.text, "publication": write_publication(publication)}
+        # Of a repeated call, its own row, which may have been advanced by now.
+        with suppress(ConditionFailedError):
+            await put_row(self._client, row, ABSENT)
+
+    async def add(self, job: Job, lease: float) -> Job | None:
+        """Keeps a job unless its key is taken; gives the one that stands there already."""
+        token = make_token()
+        try:
+            await put_row(self._client, self._write(job, lease, token), ABSENT)
+        except ConditionFailedError as error:
+            found = error.item or {}
+            # Of a repeated call, its own row.
+            return None if found.get("turn_token") == token else read_job(found)
+        return None
+
+    async def read(self, key: str) -> Job | None:
+        """Reads a job that is not finished."""
+        row = await self._read(key)
+        return read_job(row) if row is not None and "due" in row else None
+
+    async def read_publication(self, id: str) -> Publication | None:
+        """Reads a publication."""
+        row = await self._read(id)
+        return None if row is None else Publication(text=row["message_text"], **json.loads(row["publication"]))
+
+    async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
+        """Writes how far a job is; `None` where somebody else has written since."""
+        values = {":turn": job.turn, ":due": self._due(lease), ":progress": start}
+        return await self._update(job.key, ADVANCE, MINE, values)
+
+    async def finish(self, job: Job) -> bool:
+        """Ends a job; false where somebody else has written since."""
+        return await self._update(job.key, FINISH, MINE, {":turn": job.turn}) is not None
+
+    async def revive(self, key: str, lease: float) -> Job | None:
+        """Takes a due job from whoever has it."""
+        values = {":now": self._clock(), ":due": self._due(lease)}
+        return await self._update(key, REVIVE, "due <= :now", values)
+
+    async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
+        """Lists the keys of jobs that are due."""
+        slot, due, partition = read_cursor(start)
+        query: dict[str, Any] = {
+            "IndexName": INDEX,
+            "KeyConditionExpression": "slot = :slot AND due <= :now",
+            "ExpressionAttributeValues": marshal_item({":slot": name_slot(slot), ":now": self._clock()}),
+            "Limit": limit,
+        }
+        if partition is not None:
+            last = {"slot": name_slot(slot), "due": due, "pk": partition, "sk": JOB_SORT}
+            query["ExclusiveStartKey"] = marshal_item(last)
+        answer = await self._client.call("Query", query)
+        keys = tuple(item["pk"]["S"].removeprefix(job_partition("")) for item in answer["Items"])
+        if "LastEvaluatedKey" in answer:
+            reached = unmarshal(answer["LastEvaluatedKey"])
+            return Page(keys, write_cursor(slot, reached["due"], reached["pk"]))
+        return Page(keys, write_cursor(slot + 1) if slot + 1 < SLOTS else None)
+
+    async def _read(self, key: str) -> Mapping[str, Any] | None:
+        answer = await self._client.call(
+            "GetItem", {"Key": write_key((job_partition(key), JOB_SORT)), "ConsistentRead": True}
+        )
+        row = unmarshal(answer.get("Item", {}))
+        return row if row and row["ttl"] > self._clock() else None
+
+    async def _update(self, key: str, change: str, condition: str, values: Mapping[str, object]) -> Job | None:
+        token = make_token()
+        payload = {
+            "Key": write_key((job_partition(key), JOB_SORT)),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": marshal_item({":one": 1, ":token": token, **values}),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            row = unmarshal((await self._client.call("UpdateItem", payload))["Attributes"])
+        except ConditionFailedError as error:
+            row = dict(error.item or {})
+            # Of a repeated call, its own turn.
+            return read_job(row) if row.get("turn_token") == token else None
+        return read_job(row)
+
+    def _write(self, job: Job, lease: float, token: str) -> dict[str, Any]:
+        fixed = {**asdict(job)}
+        progress, turn = fixed.pop("start"), fixed.pop("turn")
+        return {
+            "pk": job_partition(job.key),
+            "sk": JOB_SORT,
+            "slot": name_slot(pick_shard(job.key, SLOTS)),
+            "due": self._due(lease),
+            "ttl": job.expires_at + LONGEST_RUN,
+            "job": json.dumps(fixed, separators=(",", ":")),
+            "progress": progress,
+            "turn": turn,
+            "turn_token": token,
+        }
+
+    def _due(self, lease: float) -> int:
+        return due_time(self._clock() + lease)
+
+
+def job_partition(key: str) -> str:
+    """Gives the partition of a job, one to itself: the jobs of one message together would be too many for one.
+
+    Example:
+        >>> job_partition("a3c1#0")
+        'j#a3c1#0'
+    """
+    return f"j#{key}"
+
+
+def name_slot(number: int) -> str:
+    """Names a partition of the index, apart from those of connections."""
+    return f"y#{number}"
+
+
+def write_publication(publication: Publication) -> str:
+    """Writes a publication without its text."""
+    values = asdict(publication)
+    del values["text"]
+    return json.dumps(values, separators=(",", ":"))
+
+
+def read_job(row: Mapping[str, Any]) -> Job:
+    """Reads a job from the values of its row."""
+    fixed = json.loads(row["job"])
+    return Job(**{**fixed, "shards": tuple(fixed["shards"])}, start=row["progress"], turn=row["turn"])

@@ -1,0 +1,134 @@
+"""Posting one message to many peers: no slow one holds up the rest, and the dead ones are forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from nitro_presets.aws_lambda.store.contract import Subscriber
+from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, Platform
+from nitro_py.errors import NitroError, PeerClosedError
+
+logger = logging.getLogger("nitro_py.aws")
+
+# How many posts a batch has at least, but for the last: the fewer, the fewer slow peers can delay the next batch,
+# and the more often it is written down how far the batches are.
+BATCH = 64
+
+Begin = Callable[[Sequence[Subscriber]], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Posts:
+    """Posts a message to peers and keeps account of those that it does not reach.
+
+    Args:
+        platform: The services.
+        text: The message.
+    """
+
+    platform: Platform
+    text: str
+    dead: list[Subscriber] = field(default_factory=list)
+    failed: int = 0
+
+    async def post_each(self, subscribers: Collection[Subscriber]) -> None:
+        """Posts to all, the next as soon as another is done."""
+        source = iter(subscribers)
+
+        async def work() -> None:
+            # Workers that share the source cost much less than a task for each post.
+            for subscriber in source:
+                await self.post(subscriber)
+
+        await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(subscribers)))))
+
+    async def post_batches(self, subscribers: Sequence[Subscriber], begin: Begin) -> bool:
+        """Posts to all in batches, each of which is begun only when all of it can be under way at once.
+
+        Args:
+            subscribers: Whom to post to.
+            begin: Is called with each batch before its posts; where it gives false, all the rest is left out.
+
+        Returns:
+            Whether all batches were begun.
+        """
+        free: deque[asyncio.Future[Subscriber | None]] = deque()
+        freed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        async def work() -> None:
+            while True:
+                turn: asyncio.Future[Subscriber | None] = loop.create_future()
+                free.append(turn)
+                freed.set()
+                subscriber = await turn
+                if subscriber is None:
+                    return
+                await self.post(subscriber)
+
+        async def wait_for(count: int) -> None:
+            while len(free) < count:
+                freed.clear()
+                await freed.wait()
+
+        workers = min(CONCURRENCY, len(subscribers))
+        done, more = 0, True
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
+            while more and done < len(subscribers):
+                await wait_for(min(BATCH, len(subscribers) - done))
+                batch = subscribers[done : done + len(free)]
+                more = await begin(batch)
+                if more:
+                    done += len(batch)
+                    for subscriber in batch:
+                        free.popleft().set_result(subscriber)
+            await wait_for(workers)
+            for turn in free:
+                turn.set_result(None)
+        return more
+
+    async def post(self, subscriber: Subscriber) -> None:
+        """Posts to one peer; a failure is kept account of, not raised."""
+        try:
+            await self.platform.post(subscriber.id, subscriber.connected_at, self.text)
+        except PeerClosedError:
+            self.dead.append(subscriber)
+        except NitroError as error:
+            self.failed += 1
+            # One line tells what is wrong; thousands of them would tell no more.
+            level = logging.WARNING if self.failed == 1 else logging.DEBUG
+            logger.log(level, "Could not post to peer %s: %s", subscriber.id, error.message)
+
+    async def settle(self) -> None:
+        """Forgets the peers that were found dead, and tells how many others were not reached."""
+        if self.failed > 1:
+            logger.warning("Could not post to %d peers.", self.failed)
+        await forget_dead(self.platform, self.dead)
+
+
+async def forget_dead(platform: Platform, dead: Collection[Subscriber]) -> None:
+    """Queues the closes of dead peers, and drops the subscriptions of those that are queued.
+
+    One that cannot be queued, or is too young to be believed dead, stays: the next message finds it again.
+    """
+    if not dead:
+        return
+    source = iter(dead)
+    queued: list[Subscriber] = []
+
+    async def work() -> None:
+        for subscriber in source:
+            if await platform.forget(subscriber.id, subscriber.connected_at):
+                queued.append(subscriber)
+
+    await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(dead)))))
+    try:
+        await platform.store.forget(queued)
+    except NitroError as error:
+        logger.warning("Could not drop the subscriptions of %d dead peers: %s", len(queued), error.message)

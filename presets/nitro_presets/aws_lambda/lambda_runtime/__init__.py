@@ -1,0 +1,1 @@
+"""The runtime client of a function: from the Runtime API to the handler and back."""

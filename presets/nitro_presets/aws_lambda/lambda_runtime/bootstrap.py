@@ -1,0 +1,143 @@
+"""The function's process: starts the handler, then brings it one invocation after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, Protocol
+
+from nitro_presets.aws_lambda.lambda_runtime.client import Invocation, RuntimeClient
+from nitro_presets.aws_lambda.lambda_runtime.context import Context
+from nitro_presets.aws_lambda.lambda_runtime.faults import Fault
+from nitro_presets.aws_lambda.lambda_runtime.logs import set_up_logs
+from nitro_presets.aws_lambda.lambda_runtime.runner import enter_loop, run
+from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
+from nitro_py.errors import NitroError
+
+logger = logging.getLogger("nitro_py.aws")
+
+LambdaHandler = Callable[[Any, Context], Any]
+
+
+class LiveHandler(Protocol):
+    """Is a handler that wants to be started before the first invocation and stopped after the last."""
+
+    async def start(self) -> None:
+        """Runs while the environment starts, when Lambda gives the most CPU; what it raises is an init error."""
+
+    async def stop(self) -> None:
+        """Runs when the environment is told to end, which Lambda does only where an extension is installed."""
+
+
+def main() -> NoReturn:
+    """Serves invocations of the function named by `_HANDLER` until the process is ended."""
+    request_id = set_up_logs()
+    client = RuntimeClient(_expect("AWS_LAMBDA_RUNTIME_API"))
+    stopping = asyncio.Event()
+    enter_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    try:
+        handler = load_handler(_expect("_HANDLER"))
+        if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            # What starts afterwards, such as plugins with their connections, is not part of the snapshot.
+            run(client.wait_for_restore())
+        _call_if_there(handler, "start")
+    except Exception as error:
+        logger.exception("The function cannot start.")
+        run(client.fail_start(Fault.of(error, "Runtime")))
+        raise SystemExit(1) from None
+    while (invocation := run(_next(client, stopping))) is not None:
+        request_id.id = invocation.id
+        set_trace(invocation.trace)
+        answer(client, handler, invocation)
+    _call_if_there(handler, "stop")
+    client.close()
+    raise SystemExit(0)
+
+
+def load_handler(name: str) -> LambdaHandler:
+    """Imports a handler by its `module.function`.
+
+    Raises:
+        NitroError: The name has no dot, or the module no such function.
+    """
+    module, _, function = name.rpartition(".")
+    if not module:
+        raise NitroError(f"`_HANDLER` is `{name}`: expected `module.function`.")
+    found = getattr(importlib.import_module(module.replace("/", ".")), function, None)
+    if not callable(found):
+        raise NitroError(f"The module `{module}` has no function `{function}`.")
+    handler: LambdaHandler = found
+    return handler
+
+
+def answer(client: RuntimeClient, handler: LambdaHandler, invocation: Invocation) -> None:
+    """Calls the handler, outside of the running loop, and brings its answer or error to the client.
+
+    Args:
+        client: Where the answer goes.
+        handler: A function, plain or async, that gives anything JSON can hold or a `StreamedAnswer`.
+        invocation: The call.
+    """
+    try:
+        result = handler(json.loads(invocation.payload), invocation.context)
+        if inspect.isawaitable(result):
+            result = run(_settle(result))
+        if isinstance(result, StreamedAnswer):
+            run(client.stream(invocation.id, result))
+        else:
+            run(client.respond(invocation.id, json.dumps(result).encode()))
+    except (Exception, asyncio.CancelledError) as error:
+        logger.exception("The invocation failed.")
+        run(client.fail(invocation.id, Fault.of(error)))
+    run(_finish(invocation.context))
+
+
+def set_trace(trace: str | None) -> None:
+    """Puts the trace header where tracing libraries and our own calls look for it."""
+    if trace is None:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    else:
+        os.environ["_X_AMZN_TRACE_ID"] = trace
+
+
+async def _next(client: RuntimeClient, stopping: asyncio.Event) -> Invocation | None:
+    polling = asyncio.ensure_future(client.next())
+    ending = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({polling, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if polling.done():
+        return polling.result()
+    polling.cancel()
+    await asyncio.wait({polling})
+    return None
+
+
+async def _finish(context: Context) -> None:
+    for work in context.deferred:
+        try:
+            await work()
+        except Exception:
+            logger.exception("Work after an answer failed.")
+
+
+async def _settle(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+def _call_if_there(handler: LambdaHandler, name: str) -> None:
+    method = getattr(handler, name, None)
+    if method is not None:
+        run(method())
+
+
+def _expect(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SystemExit(f"error: `{name}` is not set: this program runs where Lambda's Runtime API does.")
+    return value

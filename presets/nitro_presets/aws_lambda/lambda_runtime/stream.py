@@ -1,0 +1,131 @@
+"""A streamed answer: the Runtime API's streaming response mode, for HTTP integrations."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from nitro_presets.aws_lambda.lambda_runtime.connection import Connection
+from nitro_presets.aws_lambda.lambda_runtime.faults import Fault
+
+logger = logging.getLogger("nitro_py.aws")
+
+ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
+ERROR_BODY = "Lambda-Runtime-Function-Error-Body"
+
+
+@dataclass(frozen=True, slots=True)
+class Prelude:
+    """Is what comes before a streamed body.
+
+    Args:
+        status: The HTTP status.
+        headers: Header fields, without cookies.
+        cookies: The values of `Set-Cookie`.
+
+    Example:
+        >>> Prelude(204).encode()[:18]
+        b'{"statusCode":204,'
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """Writes the prelude with the eight NULs that end it."""
+        content = {"statusCode": self.status, "headers": dict(self.headers), "cookies": list(self.cookies)}
+        return json.dumps(content, separators=(",", ":")).encode() + bytes(8)
+
+
+class ResponseStream:
+    """Is one streamed response, on a connection of its own, which ends with it.
+
+    Args:
+        address: The Runtime API's host and port.
+        target: The path to post to.
+    """
+
+    def __init__(self, address: str, target: str) -> None:
+        self._address = address
+        self._target = target
+        self._connection: Connection | None = None
+        self.ended = False
+
+    @property
+    def started(self) -> bool:
+        """Says whether the prelude was sent; from then on an error can only be told by the trailers."""
+        return self._connection is not None
+
+    async def start(self, prelude: Prelude) -> None:
+        """Sends the prelude.
+
+        Raises:
+            OSError: The Runtime API is not there.
+        """
+        self._connection = await Connection.open(self._address)
+        head = (
+            f"POST {self._target} HTTP/1.1\r\n"
+            f"Host: {self._address}\r\n"
+            "Content-Type: application/vnd.awslambda.http-integration-response\r\n"
+            "Lambda-Runtime-Function-Response-Mode: streaming\r\n"
+            "Transfer-Encoding: chunked\r\n"
+            f"Trailer: {ERROR_TYPE}, {ERROR_BODY}\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        await self._connection.write(head.encode() + _frame(prelude.encode()))
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece of the body; waits while the platform takes no more.
+
+        Raises:
+            OSError: The platform has ended the response.
+        """
+        assert self._connection is not None
+        # A chunk of no length would end the response.
+        if data:
+            await self._connection.write(_frame(data))
+
+    async def end(self) -> None:
+        """Ends the response and waits until the platform has taken it; a second call does nothing."""
+        await self._end(b"")
+
+    async def fail(self, fault: Fault) -> None:
+        """Ends a response that has started by an error, which the trailers tell."""
+        trailers = f"{ERROR_TYPE}: {fault.kind}\r\n{ERROR_BODY}: ".encode() + fault.to_trailer() + b"\r\n"
+        await self._end(trailers)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _end(self, trailers: bytes) -> None:
+        assert self._connection is not None
+        if self.ended:
+            return
+        self.ended = True
+        await self._connection.write(b"0\r\n" + trailers + b"\r\n")
+        response = await self._connection.read()
+        if response.status >= 300:
+            logger.error(
+                "The Runtime API refused a streamed response: %d %r", response.status, response.body[:200]
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """Is what a handler returns to stream, where our own runtime client calls it.
+
+    Args:
+        produce: Starts the response, writes it, and may end it; what it raises before the start is the
+            invocation's error, afterwards the response's.
+    """
+
+    produce: Callable[[ResponseStream], Awaitable[None]]
+
+
+def _frame(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"

@@ -1,0 +1,1 @@
+"""The WebSocket function: events of API Gateway to hooks, and peers behind the management API."""

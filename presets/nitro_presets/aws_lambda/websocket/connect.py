@@ -1,0 +1,105 @@
+"""The handshake: middleware and upgrade hook, and what later invocations are told about the connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Collection
+from typing import Any
+
+from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
+from nitro_presets.aws_lambda.store.contract import ConnectionRow
+from nitro_presets.aws_lambda.websocket.events import read_handshake, receive_nothing
+from nitro_presets.aws_lambda.websocket.services import Platform
+from nitro_py.errors import HTTPError
+from nitro_py.runtime.app import App
+from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade
+from nitro_py.runtime.http.dispatch import make_event
+from nitro_py.runtime.routing.router import Match
+from nitro_py.websocket import Upgrade, WebSocketHandler
+
+logger = logging.getLogger("nitro_py.aws")
+
+# How long a connection can live, in seconds: two hours, and what the platform may take to say so.
+LIFETIME = 2 * 60 * 60 + 300
+# Headers with secrets, which are not kept beside the connection unless configured.
+SECRET_HEADERS = frozenset({"authorization", "cookie"})
+
+Answer = dict[str, Any]
+
+
+async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer:
+    """Accepts or refuses a handshake.
+
+    Args:
+        app: The app.
+        platform: The services.
+        event: The `$connect` event.
+    """
+    id = event["requestContext"]["connectionId"]
+    try:
+        scope = read_handshake(event, app.manifest.routes, os.environ.get(SECRET_VARIABLE))
+    except HTTPError as error:
+        return {"statusCode": error.status}
+    match = app.router.match("GET", scope["raw_path"].decode(), "websocket")
+    handler = app.handler_of(match.route) if isinstance(match, Match) else None
+    if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):
+        return {"statusCode": 404}
+    decision, request = await decide_upgrade(
+        handler,
+        make_event(app, match, scope, receive_nothing),
+        middleware=app.middleware,
+        settings=app.settings.websocket,
+        offered=tuple(scope["subprotocols"]),
+        development=app.development,
+    )
+    if isinstance(decision, Refusal):
+        return {"statusCode": refusal_status(decision.answer)}
+    now = time.time()
+    kept = [pair for pair in request.headers.pairs() if keeps(pair[0], platform.settings.keep_headers)]
+    row = ConnectionRow(
+        id=id,
+        route=match.route.path,
+        url=request.url,
+        headers=tuple(kept),
+        params=dict(request.params),
+        remote_address=request.remote_address,
+        namespace=request.path if decision.namespace is None else decision.namespace,
+        protocol=decision.protocol,
+        context=dict(decision.context),
+        connected_at=now,
+        expires_at=int(now) + LIFETIME,
+        open_state="none" if handler.open is None else "pending",
+    )
+    if not await platform.store.put_connection(row):
+        # The peer left before it was here; its `$disconnect` found nothing to close.
+        await platform.start({"kind": "close", "id": id})
+    elif handler.open is not None:
+        await platform.start({"kind": "open", "id": id})
+    return accepted(decision)
+
+
+def keeps(name: str, keep_headers: Collection[str]) -> bool:
+    """Says whether a header field is kept for later hooks."""
+    return name not in SECRET_HEADERS or name in keep_headers
+
+
+def accepted(decision: Upgrade) -> Answer:
+    """Makes the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
+    if decision.headers:
+        logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
+    if decision.protocol is None:
+        return {"statusCode": 200}
+    return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": decision.protocol}}
+
+
+def refusal_status(answer: Any) -> int:
+    """Gives the status of a refusal; the gateway tells the client nothing else."""
+    if isinstance(answer, HTTPError):
+        return answer.status
+    if isinstance(answer, BaseException):
+        return 500
+    status = getattr(answer, "status", None) or getattr(answer, "status_code", None)
+    # A refusal that names no status of its own, or one of success, still means no.
+    return status if isinstance(status, int) and status >= 300 else 403

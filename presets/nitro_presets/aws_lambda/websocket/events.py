@@ -1,0 +1,85 @@
+"""Reading API Gateway's WebSocket events."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from nitro_presets.aws_lambda.cloudfront_secret import pass_edge
+from nitro_py.event import ASGIMessage, Scope
+from nitro_py.headers import Headers
+from nitro_py.runtime.manifest import Route
+from nitro_py.runtime.routing.router import parameter_names
+
+# The query parameter that names the path, because API Gateway's own URL ends with the stage.
+PATH_PARAMETER = "nitro_path"
+
+
+def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: str | None) -> Scope:
+    """Turns a `$connect` event into an ASGI scope, as the local preview would have it.
+
+    Args:
+        event: The event.
+        routes: The app's routes; the only one there is needs no path.
+        secret: What the edge proves itself by, where there is one.
+
+    Raises:
+        HTTPError: 403, the handshake did not come through the edge.
+    """
+    headers = pass_edge(read_headers(event), secret)
+    query = read_query(event)
+    named = [value for name, value in query if name == PATH_PARAMETER]
+    raw_path = named[-1] if named else only_path(routes)
+    offered = [item.strip() for field in headers.getlist("sec-websocket-protocol") for item in field.split(",")]
+    rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
+    return {
+        "type": "websocket",
+        # Only the local gateway speaks in the clear.
+        "scheme": "ws" if headers.get("x-forwarded-proto") == "http" else "wss",
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode(),
+        "query_string": rest.encode(),
+        "root_path": "",
+        "headers": headers.to_raw(),
+        "subprotocols": [item for item in offered if item],
+        "client": (event["requestContext"]["identity"]["sourceIp"], 0),
+        "server": (event["requestContext"].get("domainName", ""), 443),
+        "aws.event": event,
+    }
+
+
+def read_headers(event: Mapping[str, Any]) -> Headers:
+    """Reads an event's header fields, those that stand more than once included."""
+    several = event.get("multiValueHeaders")
+    if several:
+        return Headers([(name, value) for name, values in several.items() for value in values])
+    return Headers(event.get("headers") or {})
+
+
+def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Reads an event's query parameters."""
+    several = event.get("multiValueQueryStringParameters")
+    if several:
+        return [(name, value) for name, values in several.items() for value in values]
+    return list((event.get("queryStringParameters") or {}).items())
+
+
+def read_body(event: Mapping[str, Any]) -> str:
+    """Reads a message's text, which comes as base64 through a queue."""
+    body: str = event.get("body") or ""
+    return base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
+
+
+def only_path(routes: Sequence[Route]) -> str:
+    """Gives the path of the app's only WebSocket route, where there is just one and it needs no parameter."""
+    paths = [route.path for route in routes if route.kind == "websocket"]
+    if len(paths) == 1 and not parameter_names(paths[0]):
+        return paths[0]
+    return "/"
+
+
+async def receive_nothing() -> ASGIMessage:
+    """Is the ASGI receive callable of a handshake, which has no body."""
+    return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,0 +1,213 @@
+"""From API Gateway's events to hooks: connect, open, message, close, each in an invocation of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nitro_presets.aws_lambda.store.contract import ConnectionRow
+from nitro_presets.aws_lambda.websocket.context import StoredContext, keep_stored
+from nitro_presets.aws_lambda.websocket.envelope import unwrap_text
+from nitro_presets.aws_lambda.websocket.events import read_body
+from nitro_presets.aws_lambda.websocket.peer import AwsHub
+from nitro_presets.aws_lambda.websocket.services import Platform, enter_hop
+from nitro_py.encoding import encode_frame
+from nitro_py.runtime.app import App
+from nitro_py.runtime.hooks.errors import run_hook
+from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
+
+logger = logging.getLogger("nitro_py.aws")
+
+# How long a message first waits for an open hook that runs elsewhere, in seconds, and at most.
+OPEN_PAUSE = 0.02
+OPEN_PAUSE_MAX = 0.25
+# How many connections one sweep ends at a time.
+SWEEP_PAGE = 50
+
+Answer = dict[str, Any]
+TimeLeft = Callable[[], float]
+
+
+class SocketFunction:
+    """Handles the events of one app's WebSocket API.
+
+    Args:
+        app: The app, with an `AwsHub`.
+        hub: That hub.
+        platform: The services.
+    """
+
+    def __init__(self, app: App, hub: AwsHub, platform: Platform) -> None:
+        self._app = app
+        self._hub = hub
+        self._platform = platform
+        self._store = platform.store
+
+    async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
+        """Handles one event, whoever sent it.
+
+        Args:
+            event: API Gateway's, a queue's batch, or one that this function sent itself.
+            time_left: Gives the seconds that this invocation has left.
+        """
+        await self._app.start()
+        if "Records" in event:
+            for record in event["Records"]:
+                await self.handle(json.loads(record["body"]), time_left)
+            return {"statusCode": 200}
+        if "nitro" in event:
+            enter_hop(event["nitro"].get("hop", 0))
+            await self._work(event["nitro"], time_left)
+            return {"statusCode": 200}
+        enter_hop(0)
+        context = event["requestContext"]
+        match context["eventType"]:
+            case "CONNECT":
+                # Loaded by the first handshake: an environment that answers messages may never see one.
+                from nitro_presets.aws_lambda.websocket.connect import connect
+
+                return await connect(self._app, self._platform, event)
+            case "MESSAGE":
+                await self._message(event, context["connectionId"], time_left)
+            case "DISCONNECT":
+                code, reason = context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
+                work = {"kind": "left", "id": context["connectionId"], "code": code, "reason": reason}
+                if self._platform.settings.ordered:
+                    # Behind the peer's messages in its queue.
+                    await self._platform.start(work)
+                else:
+                    await self._work(work, time_left)
+        return {"statusCode": 200}
+
+    async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft) -> None:
+        row = await self._store.get_connection(id)
+        if row is not None and not row.closing and row.open_state in ("pending", "running"):
+            row = await self._wait_for_open(id, time_left)
+        if row is None or row.closing:
+            logger.info("Dropped a message of peer %s, which has ended.", id)
+            return
+        handler = self._handler(row)
+        if handler.message is None:
+            return
+        peer = self._hub.make_peer(row, settled=True)
+        data = unwrap_text(read_body(event), self._platform.settings.binary)
+        message_id = event["requestContext"].get("messageId")
+
+        async def call() -> None:
+            assert handler.message is not None
+            await settle(handler.message(peer, handler.read(data, peer, message_id)))
+
+        context = StoredContext(self._store, peer)
+        with keep_stored(context):
+            await run_hook(call, handler, peer, row.route)
+        await context.save()
+
+    async def _wait_for_open(self, id: str, time_left: TimeLeft) -> ConnectionRow | None:
+        """Runs the open hook, or waits for it where it runs elsewhere."""
+        pause = OPEN_PAUSE
+        while True:
+            claim = await self._store.claim_open(id, time_left())
+            if claim.outcome == "claimed" and claim.row is not None:
+                # A peer whose open hook has failed gets no more messages.
+                return await self._store.get_connection(id) if await self._open(claim.row) else None
+            if claim.outcome != "running":
+                return claim.row
+            if time_left() < 2 * pause:
+                raise TimeoutError(f"The open hook of peer `{id}` took longer than its message could wait.")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, OPEN_PAUSE_MAX)
+
+    async def _open(self, row: ConnectionRow) -> bool:
+        handler = self._handler(row)
+        peer = self._hub.make_peer(row)
+
+        async def call() -> None:
+            assert handler.open is not None
+            await settle(handler.open(peer))
+
+        context = StoredContext(self._store, peer)
+        with keep_stored(context):
+            well = await run_hook(call, handler, peer, row.route)
+        await context.save(open_token=row.open_token)
+        return well
+
+    async def _end(
+        self, id: str, details: CloseDetails, time_left: TimeLeft, *, disconnected: bool = False
+    ) -> None:
+        """Ends a connection: claim, topic rows, close hook, connection row."""
+        claim = await self._store.claim_close(id, time_left(), disconnected=disconnected)
+        row = claim.row
+        if claim.outcome != "claimed" or row is None:
+            return
+        await self._store.delete_topics(row)
+        if row.opened:
+            row = await self._wait_for_last_open(row, time_left)
+            await self._close(row, details)
+        await self._store.delete_connection(row)
+
+    async def _close(self, row: ConnectionRow, details: CloseDetails) -> None:
+        try:
+            handler = self._handler(row)
+        except LookupError as error:
+            # Deployed since: there is no hook any more, and the row is to go all the same.
+            logger.warning("%s", error)
+            return
+        peer = self._hub.make_peer(row)
+        await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
+
+    async def _wait_for_last_open(self, row: ConnectionRow, time_left: TimeLeft) -> ConnectionRow:
+        """Waits for an open hook that still runs, because `close` comes last."""
+        while row.open_state == "running" and time.time() < row.open_lease and time_left() > 1:
+            await asyncio.sleep(OPEN_PAUSE_MAX)
+            row = await self._store.get_connection(row.id) or row
+        return row
+
+    async def _work(self, work: dict[str, Any], time_left: TimeLeft) -> None:
+        match work["kind"]:
+            case "open":
+                claim = await self._store.claim_open(work["id"], time_left())
+                if claim.outcome == "claimed" and claim.row is not None:
+                    await self._open(claim.row)
+            case "close":
+                await self._end(work["id"], CloseDetails(1006), time_left)
+            case "left":
+                details = CloseDetails(work["code"], work["reason"])
+                await self._end(work["id"], details, time_left, disconnected=True)
+            case "publish":
+                frame = encode_frame(work["data"])
+                await self._hub.publish(work["topic"], frame, namespace=work["namespace"])
+            case "job":
+                from nitro_presets.aws_lambda.fanout.jobs import run_job
+
+                await run_job(self._platform, work, time_left)
+            case "sweep":
+                from nitro_presets.aws_lambda.fanout.publish import resume_jobs
+
+                await resume_jobs(self._platform, time_left)
+                await self._sweep(time_left)
+
+    async def _sweep(self, time_left: TimeLeft) -> None:
+        start: str | None = None
+        while time_left() > 5:
+            page = await self._store.expired(start=start, limit=SWEEP_PAGE)
+            ends = (self._end(id, CloseDetails(1006), time_left) for id in page.items)
+            results = await asyncio.gather(*ends, return_exceptions=True)
+            for id, result in zip(page.items, results, strict=True):
+                if isinstance(result, Exception):
+                    # The others are not to wait for it; the next sweep finds it again.
+                    logger.error("Could not end peer %s.", id, exc_info=result)
+            if page.next is None:
+                return
+            start = page.next
+
+    def _handler(self, row: ConnectionRow) -> WebSocketHandler:
+        for route in self._app.manifest.routes:
+            if route.path == row.route and route.kind == "websocket":
+                handler = self._app.handler_of(route)
+                assert isinstance(handler, WebSocketHandler)
+                return handler
+        raise LookupError(f"The route `{row.route}` of peer `{row.id}` is no longer served.")

@@ -1,0 +1,85 @@
+"""The jobs' twin in memory: one process, the same rules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from nitro_presets.aws_lambda.fanout.job_store import Job, Publication
+from nitro_presets.aws_lambda.store.contract import Page
+
+
+class MemoryJobs:
+    """Keeps publications and jobs in memory; implements `Jobs`.
+
+    Args:
+        clock: Gives the time in seconds since the epoch.
+
+    Example:
+        jobs = MemoryJobs()
+        job = await jobs.read("a3c1#0")
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._publications: dict[str, Publication] = {}
+        self._jobs: dict[str, Job] = {}
+        # Finished jobs have no time.
+        self._due: dict[str, float] = {}
+
+    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+        """Keeps a publication and its first job."""
+        self._publications[publication.id] = publication
+        await self.add(job, lease)
+
+    async def add(self, job: Job, lease: float) -> Job | None:
+        """Keeps a job unless its key is taken; gives the one that stands there already."""
+        if job.key in self._jobs:
+            return self._jobs[job.key]
+        self._keep(job, lease)
+        return None
+
+    async def read(self, key: str) -> Job | None:
+        """Reads a job that is not finished."""
+        return self._jobs[key] if key in self._due else None
+
+    async def read_publication(self, id: str) -> Publication | None:
+        """Reads a publication."""
+        return self._publications.get(id)
+
+    async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
+        """Writes how far a job is; `None` where somebody else has written since."""
+        if not self._holds(job):
+            return None
+        return self._keep(replace(job, start=start, turn=job.turn + 1), lease)
+
+    async def finish(self, job: Job) -> bool:
+        """Ends a job; false where somebody else has written since."""
+        if not self._holds(job):
+            return False
+        self._jobs[job.key] = replace(job, turn=job.turn + 1)
+        del self._due[job.key]
+        return True
+
+    async def revive(self, key: str, lease: float) -> Job | None:
+        """Takes a due job from whoever has it."""
+        if key not in self._due or self._due[key] > self._clock():
+            return None
+        job = self._jobs[key]
+        return self._keep(replace(job, turn=job.turn + 1), lease)
+
+    async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
+        """Lists the keys of jobs that are due."""
+        now = self._clock()
+        keys = sorted(key for key, due in self._due.items() if due <= now and (start is None or key > start))
+        page = tuple(keys[:limit])
+        return Page(page, page[-1] if len(keys) > limit else None)
+
+    def _holds(self, job: Job) -> bool:
+        return job.key in self._due and self._jobs[job.key].turn == job.turn
+
+    def _keep(self, job: Job, lease: float) -> Job:
+        self._jobs[job.key] = job
+        self._due[job.key] = self._clock() + lease
+        return job
