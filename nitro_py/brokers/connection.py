@@ -65,11 +65,11 @@ def holds_secret(url: str) -> bool:
     )
 
 
-class Loss:
+class ConnectionLoss:
     """Is whether a connection is lost, and why.
 
     Example:
-        loss = Loss()
+        loss = ConnectionLoss()
         loss.note("the server closed it")
         await loss.wait()  # raises BackplaneError
     """

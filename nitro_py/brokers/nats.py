@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from nitro_py.backplane import Outgoing, Receive
-from nitro_py.brokers.connection import Loss, check_url, require_module
+from nitro_py.brokers.connection import ConnectionLoss, check_url, require_module
 from nitro_py.errors import BackplaneError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class NatsConnection:
         # Subscriptions have a task each, and messages are handed on one at a time.
         self._turn = asyncio.Lock()
         self.reason: str | None = None
-        self._loss = Loss()
+        self._loss = ConnectionLoss()
 
     @property
     def max_size(self) -> int | None:

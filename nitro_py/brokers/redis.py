@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.backplane import Outgoing, Receive
-from nitro_py.brokers.connection import Loss, check_url, require_module
+from nitro_py.brokers.connection import ConnectionLoss, check_url, require_module
 from nitro_py.errors import BackplaneError
-from nitro_py.runtime.topics.broker_link import patience
+from nitro_py.runtime.topics.broker_link import responsive_timeout
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -83,7 +83,7 @@ class RedisConnection:
         self._heard = asyncio.Event()
         # One connection publishes, whose order is that of the calls.
         self._publishing = asyncio.Lock()
-        self._loss = Loss()
+        self._loss = ConnectionLoss()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -163,7 +163,7 @@ class RedisConnection:
             except TimeoutError:
                 await self._pubsub.ping()
                 try:
-                    async with patience(ANSWER_TIMEOUT):
+                    async with responsive_timeout(ANSWER_TIMEOUT):
                         await self._heard.wait()
                 except TimeoutError:
                     raise BackplaneError("The broker does not answer.") from None

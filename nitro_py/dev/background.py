@@ -85,7 +85,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(LAST_CONNECTIONS)
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
-                    connection.hand_on(partial(give_connection, self.successor))
+                    connection.transfer_when_idle(partial(give_connection, self.successor))
             await asyncio.sleep(LAST_CONNECTIONS)
         await super().shutdown(sockets)
 

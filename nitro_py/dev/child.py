@@ -1,6 +1,6 @@
 """The process that runs the app in development: `python -m nitro_py.dev.child`, started by `nitropy dev`.
 
-The two talk over a socket, in lines of JSON. The first line to the child is its `Order`; then come live-reload
+The two talk over a socket, in lines of JSON. The first line to the child is its `ChildSpec`; then come live-reload
 messages, and `{"type": "retire"}` once another child serves in its place. The child answers with
 `{"type": "ready"}` or `{"type": "failed", "message": …}`, and after its retirement with `{"type": "closed"}`, when
 it takes no more requests.
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from nitro_py.dev.handover import DevHandover
-from nitro_py.dev.live_reload import Door, LiveReload
-from nitro_py.dev.script_injector import Front
+from nitro_py.dev.live_reload import LiveReload, ReloadGuard
+from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.dev.tracebacks import name_project_files
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
@@ -31,7 +31,7 @@ from nitro_py.server.uvicorn_server import serve
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ChildSpec:
     """Says what a child serves.
 
     Args:
@@ -88,17 +88,17 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
     heard, told = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
-    order = Order(**json.loads(heard.readline()))
+    order = ChildSpec(**json.loads(heard.readline()))
     folder = Path(order.folder)
     name_project_files(folder, Path.cwd())
     application = DevApplication(App(folder, read_manifest(folder)), told)
-    live_reload = LiveReload(Door(**order.door)) if order.door else None
+    live_reload = LiveReload(ReloadGuard(**order.door)) if order.door else None
     inbox, outbox = socket.socket(fileno=order.inbox), socket.socket(fileno=order.outbox)
     handover = DevHandover(inbox, outbox, finished=application.tell_closed)
     threading.Thread(target=listen, args=(heard, application, handover, live_reload), daemon=True).start()
     # Starts and stops are what the dev server tells of itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
-    front = Front(application, order.script.encode(), live_reload)
+    front = ScriptInjector(application, order.script.encode(), live_reload)
     serve(application, socket.socket(fileno=order.listener), front=front, handover=handover)
 
 

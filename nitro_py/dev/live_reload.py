@@ -20,7 +20,7 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ReloadGuard:
     """Says which handshakes of the live-reload socket pass.
 
     A socket that is open to every page tells other sites what is being worked on; Vite's CVE-2025-24010 was one.
@@ -32,7 +32,7 @@ class Door:
         token: What its pages know and no others.
 
     Example:
-        >>> door = Door("127.0.0.1", 3000, "/", "secret")
+        >>> door = ReloadGuard("127.0.0.1", 3000, "/", "secret")
         >>> door.admits_origin("http://localhost:3000"), door.admits_origin("http://evil.test:3000")
         (True, False)
     """
@@ -76,7 +76,7 @@ class LiveReload:
         door: Which handshakes pass.
     """
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: ReloadGuard) -> None:
         self.door = door
         self._pages: set[Send] = set()
         self._problem: dict[str, str] | None = None
@@ -130,7 +130,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def make_script(door: Door, port: int) -> bytes:
+def make_script(door: ReloadGuard, port: int) -> bytes:
     """Writes the script that pages get.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nitro_py.dev.child import Order
+from nitro_py.dev.child import ChildSpec
 from nitro_py.errors import BuildError
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 
@@ -91,7 +91,7 @@ class ChildProcess:
         return message
 
 
-async def start_child(order: Order, root: Path, token: str) -> ChildProcess:
+async def start_child(order: ChildSpec, root: Path, token: str) -> ChildProcess:
     """Starts a child that serves on a bound socket, which stays the parent's own too.
 
     Args:

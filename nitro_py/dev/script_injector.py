@@ -15,7 +15,7 @@ _VALIDATORS = frozenset({b"if-none-match", b"if-modified-since"})
 _REPLACED = frozenset({b"cache-control", b"content-length", b"etag", b"last-modified"})
 
 
-class Front:
+class ScriptInjector:
     """Is an ASGI application that hands on to the app and adds a script to its pages.
 
     Args:

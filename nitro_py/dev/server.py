@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from nitro_py.build.config.load import LoadedConfig, load_config
 from nitro_py.build.pipeline import Plan, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
-from nitro_py.dev.child import Order
-from nitro_py.dev.live_reload import Door, LiveReload, make_script
+from nitro_py.dev.child import ChildSpec
+from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
 from nitro_py.dev.process import ChildProcess, list_ending_signals, start_child
 from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
-from nitro_py.dev.script_injector import Front
+from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.dev.watch import ProjectWatch, stop_task
 from nitro_py.errors import BuildError, NitroError
 from nitro_py.server.ports import bind_port, format_url
@@ -95,7 +95,7 @@ class DevServer:
     async def _open_live_reload(self, stack: AsyncExitStack) -> None:
         port = self._listener.getsockname()[1]
         shared = self._dev.hmr_port == self._dev.port != 0
-        door = Door(self._dev.host, port, self._dev.hmr.path or "/", secrets.token_urlsafe(32))
+        door = ReloadGuard(self._dev.host, port, self._dev.hmr.path or "/", secrets.token_urlsafe(32))
         self._live_reload = LiveReload(door)
         self._shared = self._live_reload if shared else None
         if not shared:
@@ -136,7 +136,7 @@ class DevServer:
     async def _replace(self, plan: Plan) -> None:
         """Starts a new app beside the old one, which ends only then: whatever fails, one of them answers."""
         folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
-        order = Order(
+        order = ChildSpec(
             listener=self._listener.fileno(),
             inbox=self._inbox.fileno(),
             outbox=self._outbox.fileno(),
@@ -183,7 +183,9 @@ class DevServer:
             self._page.error = error
             return
         self._page = ErrorPage(error)
-        self._fallback = BackgroundServer(Front(self._page, self._script, self._shared), self._listener.dup())
+        self._fallback = BackgroundServer(
+            ScriptInjector(self._page, self._script, self._shared), self._listener.dup()
+        )
         await self._fallback.start()
 
     async def _announce(self, message: dict[str, str]) -> None:

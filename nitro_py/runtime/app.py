@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from nitro_py.capabilities import Kind
     from nitro_py.mount import ASGIApplication, MountedApp
     from nitro_py.runtime.contracts import Hub
-    from nitro_py.runtime.hooks.session import Connection
+    from nitro_py.runtime.hooks.session import PeerSession
     from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
     from nitro_py.runtime.routing.loader import AnyHandler
-    from nitro_py.runtime.shutdown import Grace
+    from nitro_py.runtime.shutdown import GracePeriod
     from nitro_py.runtime.topics.backplane_hub import BackplaneHub
     from nitro_py.sse import EventStream
 
@@ -85,11 +85,11 @@ class App:
         self.meter: Meter | None = None
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
-        self._told: set[Connection | EventStream] = set()
-        self._grace: Grace | None = None
+        self._notified: set[PeerSession | EventStream] = set()
+        self._grace: GracePeriod | None = None
         self._handlers: dict[str, AnyHandler] = {}
         self._calls: dict[str, Call] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[PeerSession] = set()
         self._streams: set[EventStream] = set()
         self._stack: AsyncExitStack | None = None
 
@@ -129,7 +129,7 @@ class App:
         """Whether the stop has begun, and so nothing new shall come."""
         return self._grace is not None
 
-    def begin_stop(self, *, patient: bool = True) -> Grace:
+    def begin_stop(self, *, patient: bool = True) -> GracePeriod:
         """Says that the stop begins, before anything is closed; a second call changes nothing.
 
         Args:
@@ -138,25 +138,25 @@ class App:
         Returns:
             The grace period, which runs from the first call on.
         """
-        from nitro_py.runtime.shutdown import Grace
+        from nitro_py.runtime.shutdown import GracePeriod
 
         if self._grace is None:
-            self._grace = Grace(self.settings.server.grace, patient=patient)
+            self._grace = GracePeriod(self.settings.server.grace, patient=patient)
         return self._grace
 
     async def drain(self) -> None:
         """Closes sockets with 1001 and ends streams, spread over the grace period; waits for the last hooks."""
-        from nitro_py.runtime.hooks.session import Connection
-        from nitro_py.runtime.shutdown import WORK, say_goodbyes
+        from nitro_py.runtime.hooks.session import PeerSession
+        from nitro_py.runtime.shutdown import WORK, close_gradually
 
         grace = self.begin_stop()
-        leaving: list[Connection] = []
+        leaving: list[PeerSession] = []
         # More than once: a handshake that was accepted just before may have become a connection in the meantime.
-        while untold := self._find_untold():
-            self._told.update(untold)
-            leaving += [item for item in untold if isinstance(item, Connection)]
-            ends = [item.shut_down if isinstance(item, Connection) else item.close for item in untold]
-            await say_goodbyes(ends, grace)
+        while unnotified := self._find_unnotified():
+            self._notified.update(unnotified)
+            leaving += [item for item in unnotified if isinstance(item, PeerSession)]
+            ends = [item.shut_down if isinstance(item, PeerSession) else item.close for item in unnotified]
+            await close_gradually(ends, grace)
         late = await grace.wait([connection.finished() for connection in leaving], WORK)
         if late:
             logger.warning("%d sockets still had running hooks when their time was over.", late)
@@ -177,11 +177,11 @@ class App:
             finally:
                 leave_app(self)
 
-    def _find_untold(self) -> list[Connection | EventStream]:
-        everybody: set[Connection | EventStream] = {*self._connections, *self._streams}
-        return [*(everybody - self._told)]
+    def _find_unnotified(self) -> list[PeerSession | EventStream]:
+        everybody: set[PeerSession | EventStream] = {*self._connections, *self._streams}
+        return [*(everybody - self._notified)]
 
-    async def _wait_for_answers(self, grace: Grace) -> None:
+    async def _wait_for_answers(self, grace: GracePeriod) -> None:
         """Waits until clients have answered: a close frame may be lost with a connection that is dropped."""
         from nitro_py.runtime.shutdown import WORK
 
@@ -211,7 +211,7 @@ class App:
             call = self._calls[route.file] = refuse_plain if unserved else make_call(self.handler_of(route))
         return call
 
-    def track(self, connection: Connection) -> None:
+    def track(self, connection: PeerSession) -> None:
         """Remembers a connection for the stop, until its last hook has run and its socket is gone."""
         self._connections.add(connection)
         connection.on_end = self._connections.discard

@@ -26,7 +26,7 @@ HURRY = 1.0
 Goodbye = Callable[[], Awaitable[None]]
 
 
-class Grace:
+class GracePeriod:
     """Is the grace period of a stop, which begins when it is made.
 
     Args:
@@ -34,7 +34,7 @@ class Grace:
         patient: Whether goodbyes are spread; a person who waits for the end has no use for that.
 
     Example:
-        >>> Grace(8.0).left(0.5) <= 4.0
+        >>> GracePeriod(8.0).left(0.5) <= 4.0
         True
     """
 
@@ -52,7 +52,7 @@ class Grace:
         """Makes shares count from now on, where part of the period was needed for something else."""
         self._since = time.monotonic()
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Cuts the period short; to be called in the event loop."""
         if self.left() > HURRY:
             self._since = time.monotonic()
@@ -92,7 +92,7 @@ class Grace:
         return len(late)
 
 
-async def say_goodbyes(goodbyes: Sequence[Goodbye], grace: Grace) -> None:
+async def close_gradually(goodbyes: Sequence[Goodbye], grace: GracePeriod) -> None:
     """Ends connections one after the other, in any order and at uneven times, so that clients don't return as one.
 
     Few connections take no time worth mentioning; more than the pace allows for share the time that there is.

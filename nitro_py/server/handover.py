@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PAUSE = 0.01
 
 # Takes the descriptor of a connection, or says that there is no room for it now.
-Give = Callable[[int], bool]
+SendDescriptor = Callable[[int], bool]
 
 
 class Handover(Protocol):
@@ -40,7 +40,7 @@ class Handover(Protocol):
         """Is told that nothing is taken from any client any more, but for what has been begun."""
 
 
-class Departure:
+class IdleTransfer:
     """Gives a connection away as soon as it is idle; it stands where its `IdleTimer` was.
 
     A client that keeps a connection may use it again at any moment, and one whose request meets a close cannot
@@ -53,7 +53,7 @@ class Departure:
 
     __slots__ = ("_give", "_protocol")
 
-    def __init__(self, protocol: HttpProtocol, give: Give) -> None:
+    def __init__(self, protocol: HttpProtocol, give: SendDescriptor) -> None:
         self._protocol = protocol
         self._give = give
 

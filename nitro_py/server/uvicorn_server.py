@@ -18,7 +18,7 @@ import uvicorn
 
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
-from nitro_py.runtime.shutdown import HURRY, PLUGINS, WORK, Grace
+from nitro_py.runtime.shutdown import HURRY, PLUGINS, WORK, GracePeriod
 from nitro_py.server.handover import Handover
 from nitro_py.server.http.limits import Limiter, make_limiter
 from nitro_py.server.http.protocol import HttpProtocol
@@ -26,7 +26,7 @@ from nitro_py.server.logging import announce, make_log_config
 from nitro_py.server.ports import format_url
 from nitro_py.server.websocket.protocol import WebSocketProtocol
 from nitro_py.server.workers.fair_listener import FairListener
-from nitro_py.server.workers.shared_memory import Shares
+from nitro_py.server.workers.shared_memory import ConnectionCounts
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -62,7 +62,7 @@ class GracefulServer(uvicorn.Server):
         application: Application,
         limiter: Limiter,
         ready: Callable[[], None] | None = None,
-        shares: Shares | None = None,
+        shares: ConnectionCounts | None = None,
         handover: Handover | None = None,
     ) -> None:
         super().__init__(config)
@@ -109,7 +109,7 @@ class GracefulServer(uvicorn.Server):
             limit_stop(self._app.begin_stop(patient=sig != signal.SIGINT).left())
         elif self._loop is not None:
             grace = self._app.begin_stop()
-            self._loop.call_soon_threadsafe(grace.hurry)
+            self._loop.call_soon_threadsafe(grace.cut_short)
             limit_stop(min(grace.left(), HURRY) + LAST_STEPS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -154,7 +154,7 @@ class GracefulServer(uvicorn.Server):
         successor = self._successor
         for connection in list(self.server_state.connections):
             if successor is not None and isinstance(connection, HttpProtocol):
-                connection.hand_on(successor.give)
+                connection.transfer_when_idle(successor.give)
             else:
                 connection.shutdown()
         if successor is not None:
@@ -178,7 +178,7 @@ class GracefulServer(uvicorn.Server):
             # The list that answers have at hand, until the next is made of the former.
             self.server_state.default_headers.append(CLOSE)
 
-    async def _finish_requests(self, grace: Grace) -> None:
+    async def _finish_requests(self, grace: GracePeriod) -> None:
         state = self.server_state
         # Neither of uvicorn's sets tells that it is empty.
         while (state.connections or state.tasks) and grace.left(WORK):  # noqa: ASYNC110
@@ -204,7 +204,7 @@ def serve(
     *,
     front: ASGIApplication | None = None,
     ready: Callable[[], None] | None = None,
-    shares: Shares | None = None,
+    shares: ConnectionCounts | None = None,
     handover: Handover | None = None,
 ) -> None:
     """Serves an app on a bound socket until a signal stops it.

@@ -37,7 +37,7 @@ async def within(seconds: float, work: Awaitable[T], problem: str) -> T:
         raise
 
 
-class Exchange:
+class AsgiConversation:
     """Runs an app on one connection and passes messages between the two.
 
     Args:

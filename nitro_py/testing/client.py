@@ -21,7 +21,7 @@ from nitro_py.headers import Headers
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.testing.answers import TestResponse
-from nitro_py.testing.asgi_conversation import Exchange, make_scope, within
+from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope, within
 from nitro_py.testing.sockets import SocketExchange, TestSocket, offer, open_socket
 from nitro_py.testing.streams import TestStream, open_stream, read_whole
 
@@ -189,14 +189,14 @@ class Client:
         headers: Mapping[str, str] | None,
         params: Mapping[str, Any] | None,
         room: int = 0,
-    ) -> Exchange:
+    ) -> AsgiConversation:
         body, kind = encode_content(json, data, content)
         fields = {**({"content-type": kind} if kind else {}), **Headers(headers or {})}
         if body or method in ("POST", "PUT", "PATCH"):
             fields.setdefault("content-length", str(len(body)))
         scope = make_scope("http", path, scheme="http", headers=fields, params=params)
         scope["method"] = method.upper()
-        exchange = Exchange(self._application, scope, timeout=self._timeout, room=room)
+        exchange = AsgiConversation(self._application, scope, timeout=self._timeout, room=room)
         exchange.put({"type": "http.request", "body": body, "more_body": False})
         return exchange
 

@@ -13,13 +13,13 @@ from nitro_py.encoding import Frame, encode_frame
 from nitro_py.event import ASGIMessage
 from nitro_py.headers import Headers
 from nitro_py.testing.answers import Closed, SocketClosed, TestResponse, UpgradeRefused
-from nitro_py.testing.asgi_conversation import Exchange, within
+from nitro_py.testing.asgi_conversation import AsgiConversation, within
 
 NO_CODE = 1005
 LOST = 1006
 
 
-class SocketExchange(Exchange):
+class SocketExchange(AsgiConversation):
     """Answers the app's close frame at once, as every client does."""
 
     closed: Closed | None = None

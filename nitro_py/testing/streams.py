@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from nitro_py.headers import Headers
 from nitro_py.testing.answers import TestResponse
-from nitro_py.testing.asgi_conversation import Exchange
+from nitro_py.testing.asgi_conversation import AsgiConversation
 from nitro_py.testing.events import ServerEvent, parse_events
 
 
@@ -26,7 +26,7 @@ class TestStream:
 
     __test__ = False
 
-    def __init__(self, exchange: Exchange, status: int, headers: Headers) -> None:
+    def __init__(self, exchange: AsgiConversation, status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
         self._exchange = exchange
@@ -60,7 +60,7 @@ class TestStream:
                 yield body
 
 
-async def open_stream(exchange: Exchange) -> TestStream:
+async def open_stream(exchange: AsgiConversation) -> TestStream:
     """Waits for an answer's status and header fields."""
     message = await exchange.take("answer")
     if message is None:
@@ -68,7 +68,7 @@ async def open_stream(exchange: Exchange) -> TestStream:
     return TestStream(exchange, message["status"], Headers.from_raw(message.get("headers", ())))
 
 
-async def read_whole(exchange: Exchange) -> TestResponse:
+async def read_whole(exchange: AsgiConversation) -> TestResponse:
     """Waits for a whole answer."""
     stream = await open_stream(exchange)
     body = b"".join([chunk async for chunk in stream.chunks()])

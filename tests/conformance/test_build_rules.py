@@ -20,7 +20,7 @@ from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.http.dispatch import serve_http
 from nitro_py.runtime.manifest import Manifest
-from nitro_py.testing.asgi_conversation import Exchange, make_scope
+from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope
 from nitro_py.testing.conformance import APP
 from nitro_py.testing.streams import read_whole
 from tests.bundles import write_files
@@ -150,7 +150,7 @@ async def test_stream_unsaid_is_an_error_where_the_target_holds_it_back(
         await serve_http(app, "/stream", scope, receive, send, buffered=True)
 
     scope = make_scope("http", "/stream", scheme="http", headers=None)
-    exchange = Exchange(answer, {**scope, "method": "GET"}, timeout=5)
+    exchange = AsgiConversation(answer, {**scope, "method": "GET"}, timeout=5)
     exchange.put({"type": "http.request", "body": b"", "more_body": False})
     assert (await read_whole(exchange)).status == status
     await exchange.drop()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.dev.script_injector import Front
+from nitro_py.dev.script_injector import ScriptInjector
 
 SCRIPT = b"<script></script>"
 PAGE = b"<body>a</body>"
@@ -39,7 +39,7 @@ async def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    front = Front(app, SCRIPT, None)
+    front = ScriptInjector(app, SCRIPT, None)
     await front({"type": "http", "method": method, "path": "/", "headers": list(asked)}, receive, send)
     assert sent[0]["status"] == status
     assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(pieces) - 1) + [False]

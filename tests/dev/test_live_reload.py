@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from nitro_py.dev.live_reload import Door
+from nitro_py.dev.live_reload import ReloadGuard
 from tests.bundles import Server, write_files
 from tests.cli.commands import HELLO, make_project, serve_project
 from tests.dev.pages import PATIENCE, find_live_reload, hear, open_live_reload, wait_for
@@ -121,4 +121,4 @@ def test_it_may_share_the_port_of_the_app(tmp_path: Path, unused_port: int) -> N
     ],
 )
 def test_origin(host: str, origin: str, admitted: bool) -> None:
-    assert Door(host, 3000, "/", "secret").admits_origin(origin) is admitted
+    assert ReloadGuard(host, 3000, "/", "secret").admits_origin(origin) is admitted

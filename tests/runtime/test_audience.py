@@ -12,7 +12,7 @@ from nitro_py.runtime.contracts import Outlet
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.runtime.topics.local_hub import LocalHub
-from nitro_py.runtime.topics.subscribers import Audience
+from nitro_py.runtime.topics.subscribers import TopicSubscribers
 from tests.runtime.peers import RecordingChannel, make_peer
 
 Encode = Callable[[Frame], bytes]
@@ -29,7 +29,7 @@ class Stage:
     def __init__(self) -> None:
         self.counters = Counters()
         self.hub = LocalHub(self.counters)
-        self.audience = Audience(self.counters)
+        self.audience = TopicSubscribers(self.counters)
 
     def add(self, id: str, encode: Encode | None = None) -> tuple[Peer, RecordingChannel, list[bytes]]:
         """Adds a peer, with an outlet if there is something to encode for it; gives what reaches it, too."""

@@ -11,7 +11,7 @@ import pytest
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
 from nitro_py.peer import ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hooks.session import Connection
+from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.topics.local_hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
@@ -53,16 +53,16 @@ class Hooks:
         self.running -= 1
 
 
-def connect(max_queue: int = 64, **hooks: Any) -> tuple[Connection, RecordingChannel]:
+def connect(max_queue: int = 64, **hooks: Any) -> tuple[PeerSession, RecordingChannel]:
     """Makes a connection with hooks, which has not started."""
     hub = LocalHub(Counters())
     peer, channel = make_peer("1", hub)
     handler = define_websocket_handler(**hooks)
-    connection = Connection(peer, handler, hub, route="/chat", max_queue=max_queue, counters=Counters())
+    connection = PeerSession(peer, handler, hub, route="/chat", max_queue=max_queue, counters=Counters())
     return connection, channel
 
 
-async def finish(connection: Connection, code: int = 1000) -> None:
+async def finish(connection: PeerSession, code: int = 1000) -> None:
     """Loses the socket, and waits for the last hook."""
     connection.lost(CloseDetails(code))
     await asyncio.wait_for(connection.finished(), 2)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from nitro_py.runtime.hooks.eager import READY, Driver, Hooks, Starter
+from nitro_py.runtime.hooks.eager import READY, HookDriver, Hooks, TaskStarter
 from nitro_py.runtime.log_context import Subject, describe_subject, enter_subject
 
 pytestmark = pytest.mark.anyio
@@ -54,18 +54,18 @@ def await_each() -> Hooks:
         yield from (yield READY)
 
 
-def drive(starter: Starter, owner: Any) -> Driver:
+def drive(starter: TaskStarter, owner: Any) -> HookDriver:
     """Makes an owner's driver, whose hooks are coroutines that were called already."""
-    return Driver(starter, owner, cast(Callable[[], Hooks], await_each))
+    return HookDriver(starter, owner, cast(Callable[[], Hooks], await_each))
 
 
 @asynccontextmanager
 async def open_starter() -> AsyncIterator[Begin]:
     """Gives what begins a hook from a callback of the loop, as the transport does, and returns what came of it."""
     loop = asyncio.get_running_loop()
-    starter = Starter(loop)
+    starter = TaskStarter(loop)
     nobody = Owner()
-    drivers: dict[object, Driver] = {}
+    drivers: dict[object, HookDriver] = {}
 
     async def begin(hook: Any, owner: Any = nobody) -> Any:
         came: asyncio.Future[Any] = loop.create_future()
@@ -285,7 +285,7 @@ async def test_hook_within_a_task_is_a_task_of_its_own() -> None:
         inside.append(asyncio.current_task())
 
     async with open_starter():
-        driver = drive(Starter(asyncio.get_running_loop()), owner)
+        driver = drive(TaskStarter(asyncio.get_running_loop()), owner)
         for _ in range(2):
             driver.begin(hook())
             await asyncio.sleep(0.01)

@@ -13,7 +13,7 @@ import pytest
 
 from nitro_py.server.workers import fair_listener
 from nitro_py.server.workers.fair_listener import HEAD_START, FairListener
-from nitro_py.server.workers.shared_memory import Shares, leave_shares, make_shares
+from nitro_py.server.workers.shared_memory import ConnectionCounts, leave_shares, make_shares
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,9 @@ class Worker:
 
     def listen(self, listener: socket.socket, memory: int, place: int) -> FairListener:
         """Accepts from a socket."""
-        return FairListener(listener, partial(Greeting, self), lambda: self.connections, Shares(memory, place))
+        return FairListener(
+            listener, partial(Greeting, self), lambda: self.connections, ConnectionCounts(memory, place)
+        )
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ async def test_one_that_has_fewer_goes_first_until_they_are_even(
 
 async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) -> None:
     memory = make_shares(2)
-    Shares(memory, 1).note(0)
+    ConnectionCounts(memory, 1).note(0)
     worker = Worker("full", 10)
     fair = worker.listen(listener, memory, 0)
     started = asyncio.get_running_loop().time()
@@ -95,7 +97,7 @@ async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) ->
 
 async def test_one_that_is_gone_or_was_never_there_is_nobody(listener: socket.socket) -> None:
     memory = make_shares(3)
-    own, other = Shares(memory, 0), Shares(memory, 1)
+    own, other = ConnectionCounts(memory, 0), ConnectionCounts(memory, 1)
     own.note(5)
     assert not own.is_ahead()
     other.note(4)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from nitro_py.runtime.shutdown import HURRY, PACE, Grace, say_goodbyes
+from nitro_py.runtime.shutdown import HURRY, PACE, GracePeriod, close_gradually
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def test_goodbyes_are_spread_evenly_and_in_any_order() -> None:
     door = Door()
     count = 60
     began = time.monotonic()
-    await say_goodbyes([door.make(number) for number in range(count)], Grace(10))
+    await close_gradually([door.make(number) for number in range(count)], GracePeriod(10))
     numbers = [number for number, _ in door.left]
     assert sorted(numbers) == list(range(count))
     assert numbers != sorted(numbers)
@@ -46,7 +46,7 @@ async def test_few_goodbyes_take_no_time_and_many_share_what_there_is() -> None:
     for count, seconds in ((2, 0.0), (400, 0.4)):
         door = Door()
         began = time.monotonic()
-        await say_goodbyes([door.make(number) for number in range(count)], Grace(1.0))
+        await close_gradually([door.make(number) for number in range(count)], GracePeriod(1.0))
         assert len(door.left) == count
         # By its own pace, 400 would take 4 s.
         assert seconds <= time.monotonic() - began < seconds + 1.5
@@ -55,7 +55,7 @@ async def test_few_goodbyes_take_no_time_and_many_share_what_there_is() -> None:
 async def test_impatient_goodbyes_are_said_at_once() -> None:
     door = Door()
     began = time.monotonic()
-    await say_goodbyes([door.make(number) for number in range(300)], Grace(10, patient=False))
+    await close_gradually([door.make(number) for number in range(300)], GracePeriod(10, patient=False))
     assert len(door.left) == 300
     assert time.monotonic() - began < 300 / PACE / 2
 
@@ -66,8 +66,8 @@ async def test_slow_goodbye_holds_up_nobody_and_broken_one_is_logged(caplog: pyt
     async def fail() -> None:
         raise ValueError("no")
 
-    grace = Grace(0.8)
-    await say_goodbyes([door.make(1, takes=60), fail, door.make(2)], grace)
+    grace = GracePeriod(0.8)
+    await close_gradually([door.make(1, takes=60), fail, door.make(2)], grace)
     assert sorted(number for number, _ in door.left) == [1, 2]
     # The slow one was given up.
     assert grace.left() < 0.8
@@ -85,7 +85,7 @@ async def test_work_that_is_late_is_cancelled_and_counted() -> None:
             raise
         done.append(name)
 
-    grace = Grace(0.4)
+    grace = GracePeriod(0.4)
     assert await grace.wait([work("quick", 0.01), work("slow", 60)], 0.5) == 1
     await asyncio.sleep(0)
     assert done == ["quick", "slow cancelled"]
@@ -94,11 +94,11 @@ async def test_work_that_is_late_is_cancelled_and_counted() -> None:
 
 async def test_hurry_cuts_waiting_and_goodbyes_short() -> None:
     door = Door()
-    grace = Grace(60)
-    asyncio.get_running_loop().call_later(0.1, grace.hurry)
+    grace = GracePeriod(60)
+    asyncio.get_running_loop().call_later(0.1, grace.cut_short)
     began = time.monotonic()
     await asyncio.gather(
-        say_goodbyes([door.make(number) for number in range(1000)], grace),
+        close_gradually([door.make(number) for number in range(1000)], grace),
         grace.wait([asyncio.sleep(60)], 0.5),
         grace.sleep(60),
     )
@@ -108,7 +108,7 @@ async def test_hurry_cuts_waiting_and_goodbyes_short() -> None:
 
 
 async def test_shares_count_from_where_the_work_begins() -> None:
-    grace = Grace(1.0)
+    grace = GracePeriod(1.0)
     await asyncio.sleep(0.6)
     assert grace.left(0.5) == 0
     grace.begin_work()

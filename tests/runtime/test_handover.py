@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.server.handover import Give
+from nitro_py.server.handover import SendDescriptor
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.workers.fair_listener import open_connection
 from tests.runtime.wire import PATIENCE, Site, Wire, answer, serve
@@ -37,11 +37,11 @@ class Pair:
         self._new = new
         self._tasks: list[asyncio.Task[None]] = []
 
-    def hand_on(self, give: Give | None = None) -> None:
+    def transfer_when_idle(self, give: SendDescriptor | None = None) -> None:
         """Lets the first server hand on what it has, and all that it gets to know later."""
         for connection in list(self.old.state.connections):
             assert isinstance(connection, HttpProtocol)
-            connection.hand_on(give or self.give)
+            connection.transfer_when_idle(give or self.give)
 
     def give(self, descriptor: int) -> bool:
         """Takes a connection as another process would: by a descriptor of its own."""
@@ -91,7 +91,7 @@ async def test_idle_connection_goes_over_before_and_after_a_request() -> None:
             if asks_first:
                 wire.send(*ASK)
                 assert (await wire.read()).body == b"old"
-            pair.hand_on()
+            pair.transfer_when_idle()
             await pair.gone()
             wire.send(*ASK)
             assert await read_new(wire) == ""
@@ -101,7 +101,7 @@ async def test_request_under_way_is_answered_first_and_does_not_end_the_connecti
     async with serve_pair() as (pair, wire):
         wire.send("GET /wait HTTP/1.1", "Host: x")
         await asyncio.sleep(0.02)
-        pair.hand_on()
+        pair.transfer_when_idle()
         await asyncio.sleep(0.02)
         pair.release.set()
         found = await wire.read()
@@ -117,7 +117,7 @@ async def test_what_was_read_is_answered_and_what_was_not_goes_over() -> None:
         wire.send(*ASK)
         wire.writer.write(b"GET / HTTP/1.1\r\nHo")
         await asyncio.sleep(0.02)
-        pair.hand_on()
+        pair.transfer_when_idle()
         pair.release.set()
         for _ in range(2):
             assert (await wire.read()).body == b"old"
@@ -133,7 +133,7 @@ async def test_half_a_head_and_half_a_body_are_waited_for() -> None:
     async with serve_pair() as (pair, wire):
         wire.writer.write(b"POST /")
         await asyncio.sleep(0.02)
-        pair.hand_on()
+        pair.transfer_when_idle()
         await asyncio.sleep(0.02)
         wire.writer.write(b" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
         # It is answered before its end has come.
@@ -155,7 +155,7 @@ async def test_answer_that_the_client_takes_slowly_goes_first() -> None:
         wire.send(*ASK)
         await asyncio.sleep(0.05)
         # The client's own buffer is full, and so are the system's.
-        pair.hand_on()
+        pair.transfer_when_idle()
         await asyncio.sleep(0.05)
         assert pair.old.state.connections
         wire.send(*ASK)
@@ -167,7 +167,7 @@ async def test_connection_that_nobody_has_room_for_is_offered_again() -> None:
     refusals = iter([False, False, True])
 
     async with serve_pair() as (pair, wire):
-        pair.hand_on(lambda descriptor: next(refusals) and pair.give(descriptor))
+        pair.transfer_when_idle(lambda descriptor: next(refusals) and pair.give(descriptor))
         wire.send(*ASK)
         assert await read_new(wire) == ""
         assert list(refusals) == []
@@ -177,7 +177,7 @@ async def test_client_that_leaves_meanwhile_is_forgotten() -> None:
     async with serve_pair() as (pair, wire):
         wire.send("GET /wait HTTP/1.1", "Host: x")
         await asyncio.sleep(0.02)
-        pair.hand_on()
+        pair.transfer_when_idle()
         wire.writer.close()
         await pair.gone()
         pair.release.set()

@@ -11,7 +11,7 @@ from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage
 from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi import send_channel as outbox_module
-from nitro_py.runtime.asgi.send_channel import Outbox
+from nitro_py.runtime.asgi.send_channel import SendChannel
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.topics.broadcast import Broadcast
 
@@ -38,10 +38,10 @@ class Wire:
             self.sent.append(message["text"] if "text" in message else message["bytes"])
 
 
-def make(wire: Wire, *, limit: int = 10) -> tuple[Outbox, list[tuple[object, ...]]]:
+def make(wire: Wire, *, limit: int = 10) -> tuple[SendChannel, list[tuple[object, ...]]]:
     """Makes an outbox, and the list of what it tells the connection."""
     told: list[tuple[object, ...]] = []
-    outbox = Outbox(
+    outbox = SendChannel(
         wire.send,
         limit=limit,
         drop=lambda: told.append(("drop",)),

@@ -12,7 +12,7 @@ import pytest
 from nitro_py.capabilities import Kind
 from nitro_py.runtime.manifest import Route
 from nitro_py.runtime.routing import router as router_module
-from nitro_py.runtime.routing.router import Match, Miss, Router
+from nitro_py.runtime.routing.router import Match, NoMatch, Router
 
 
 def route(path: str, *methods: str, kind: Kind = "http", mounted: bool = False) -> Route:
@@ -118,7 +118,7 @@ def test_head_falls_back_to_get() -> None:
     assert Router([route("/a", "GET")]).match("HEAD", "/a") == Match(route("/a", "GET"), {}, 1)
     own = [route("/a", "GET"), route("/a", "HEAD")]
     assert Router(own).match("HEAD", "/a") == Match(own[1], {}, 1)
-    assert Router([route("/a", "POST")]).match("HEAD", "/a") == Miss(("POST",))
+    assert Router([route("/a", "POST")]).match("HEAD", "/a") == NoMatch(("POST",))
 
 
 def test_own_method_before_every_method() -> None:
@@ -129,9 +129,9 @@ def test_own_method_before_every_method() -> None:
 
 def test_other_methods_are_named_whichever_route_has_them() -> None:
     routes = [route("/users/me", "PUT"), route("/users/[id]", "GET", "DELETE"), route("/[...rest]", "POST")]
-    assert Router(routes).match("PATCH", "/users/me") == Miss(("DELETE", "GET", "HEAD", "POST", "PUT"))
-    assert Router(routes).match("PATCH", "/users/7") == Miss(("DELETE", "GET", "HEAD", "POST"))
-    assert Router(routes[:2]).match("PATCH", "/nowhere") == Miss()
+    assert Router(routes).match("PATCH", "/users/me") == NoMatch(("DELETE", "GET", "HEAD", "POST", "PUT"))
+    assert Router(routes).match("PATCH", "/users/7") == NoMatch(("DELETE", "GET", "HEAD", "POST"))
+    assert Router(routes[:2]).match("PATCH", "/nowhere") == NoMatch()
 
 
 def test_socket_finds_sockets_and_mounted_apps_only() -> None:
@@ -139,7 +139,7 @@ def test_socket_finds_sockets_and_mounted_apps_only() -> None:
     router = Router([page, chat, route("/feed", "GET"), route("/app", mounted=True)])
     assert router.match("GET", "/chat", "websocket") == Match(chat, {}, 1)
     assert router.match("GET", "/chat") == Match(page, {}, 1)
-    assert isinstance(router.match("GET", "/feed", "websocket"), Miss)
+    assert isinstance(router.match("GET", "/feed", "websocket"), NoMatch)
     assert isinstance(router.match("GET", "/app/rooms/1", "websocket"), Match)
 
 

@@ -18,7 +18,7 @@ from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
 from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.metrics.meter import PUBLIC_FILE
-from nitro_py.runtime.routing.router import Miss
+from nitro_py.runtime.routing.router import NoMatch
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
 
@@ -98,7 +98,7 @@ class Application:
             await self._public.serve(file, scope, receive, watched)
 
     async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        event = make_event(self.app, Miss(), scope, receive)
+        event = make_event(self.app, NoMatch(), scope, receive)
         try:
             answer = await answer_internal(self.app, event, path)
         except HTTPError as error:

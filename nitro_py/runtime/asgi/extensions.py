@@ -87,7 +87,7 @@ def find_server(scope: Scope) -> DirectSend | None:
     return cast("DirectSend | None", extensions.get(DIRECT_EXTENSION)) if extensions else None
 
 
-class Onlooker:
+class PassthroughSend:
     """Is an ASGI `send` that sees messages and changes nothing, so that what goes past it does no harm.
 
     Args:
@@ -106,7 +106,7 @@ class Onlooker:
 
 def find_stream(scope: Scope, send: Send) -> DirectSend | None:
     """Gives the server's own `send` for a body whose start goes by messages: whoever looks on has seen that."""
-    while isinstance(send, Onlooker):
+    while isinstance(send, PassthroughSend):
         send = send.send
     return find_direct(scope, send)
 

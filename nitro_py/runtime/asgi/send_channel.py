@@ -29,7 +29,7 @@ class CloseFrame:
     reason: str
 
 
-class Outbox:
+class SendChannel:
     """Is a peer's channel over an ASGI `send`, for servers that know no better way.
 
     Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task

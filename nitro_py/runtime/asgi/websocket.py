@@ -14,14 +14,14 @@ from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import DirectSocket, find_socket
-from nitro_py.runtime.asgi.send_channel import Outbox
+from nitro_py.runtime.asgi.send_channel import SendChannel
 from nitro_py.runtime.contracts import Channel
-from nitro_py.runtime.hooks.session import Connection
+from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade, pass_middleware
 from nitro_py.runtime.http.dispatch import make_event, mounted_scope, strip_root
 from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.log_context import enter_subject
-from nitro_py.runtime.routing.router import Match, Miss
+from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
 
 
@@ -47,7 +47,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
         await serve_mounted(app, handler, event, mounted_scope(app, match, scope, raw_path), send)
         return
     await receive()
-    if isinstance(match, Miss) or not isinstance(handler, WebSocketHandler):
+    if isinstance(match, NoMatch) or not isinstance(handler, WebSocketHandler):
         answer = Response({"status": 404, "message": f"No route serves {event.path}.", "data": None}, 404)
         await refuse(answer, app, event, send)
         return
@@ -132,7 +132,7 @@ async def run_socket(
 ) -> None:
     """Runs an accepted socket over `receive` and `send`, until its last hook has run."""
     reading: asyncio.Task[CloseDetails] | None = None
-    connection: Connection | None = None
+    connection: PeerSession | None = None
 
     def drop() -> None:
         if reading is not None:
@@ -142,7 +142,7 @@ async def run_socket(
         if connection is not None:
             connection.lost(CloseDetails(code, reason))
 
-    outbox = Outbox(
+    outbox = SendChannel(
         send,
         limit=app.settings.websocket.buffer_limit,
         drop=drop,
@@ -167,7 +167,7 @@ async def run_socket(
 
 def make_connection(
     app: App, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str, channel: Channel
-) -> Connection:
+) -> PeerSession:
     """Makes the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
     peer = Peer(
         id=str(uuid.uuid4()),
@@ -179,7 +179,7 @@ def make_connection(
         channel=channel,
         hub=app.hub,
     )
-    connection = Connection(
+    connection = PeerSession(
         peer,
         handler,
         app.local_hub,
@@ -200,7 +200,7 @@ def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
     return PortableContext(decision.context)
 
 
-async def read_socket(connection: Connection, receive: Receive) -> CloseDetails:
+async def read_socket(connection: PeerSession, receive: Receive) -> CloseDetails:
     """Feeds a connection with its messages until the socket is gone, and says how it went."""
     while True:
         message = await receive()

@@ -29,7 +29,7 @@ class Owner(Protocol):
         """Awaits what is left of a hook, and does what comes after it."""
 
 
-class Starter:
+class TaskStarter:
     """Gives a loop's hooks a task: at once, or once they have to wait.
 
     Args:
@@ -40,7 +40,7 @@ class Starter:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.standby: Standby | None = None
+        self.standby: StandbyTask | None = None
 
     def start(self, work: Work) -> asyncio.Task[None] | None:
         """Runs work in a task of its own, at once where Python can; `None` if it has ended."""
@@ -52,10 +52,10 @@ class Starter:
     def renew(self) -> None:
         """Lets a task stand by for the next hook, unless this is in one, whose context it would have."""
         if (self.standby is None or self.standby.used) and asyncio.current_task(self.loop) is None:
-            self.standby = Standby(self.loop)
+            self.standby = StandbyTask(self.loop)
 
 
-class Driver:
+class HookDriver:
     """Runs an owner's hooks, each as far as it goes without waiting.
 
     One that waits for nothing costs no task: it runs with the one that stands by as the current task, so that
@@ -73,7 +73,7 @@ class Driver:
 
     __slots__ = ("_before", "_context", "_hooks", "_make", "_owner", "_run", "_send", "_starter")
 
-    def __init__(self, starter: Starter, owner: Owner, make: Callable[[], Hooks]) -> None:
+    def __init__(self, starter: TaskStarter, owner: Owner, make: Callable[[], Hooks]) -> None:
         self._starter = starter
         self._owner = owner
         self._make = make
@@ -154,7 +154,7 @@ class Driver:
         context.run(next, self._hooks)
 
 
-class Standby:
+class StandbyTask:
     """Is a task that waits for work.
 
     Args:
@@ -196,13 +196,13 @@ class Standby:
             await self._work
 
 
-def find_starter() -> Starter:
+def find_starter() -> TaskStarter:
     """Gives the running loop's starter."""
     global _starter
     loop = asyncio.get_running_loop()
     if _starter is None or _starter.loop is not loop:
-        _starter = Starter(loop)
+        _starter = TaskStarter(loop)
     return _starter
 
 
-_starter: Starter | None = None
+_starter: TaskStarter | None = None

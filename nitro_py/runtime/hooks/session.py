@@ -13,7 +13,7 @@ from nitro_py.encoding import Frame
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hooks.eager import READY, Driver, Hooks, find_starter
+from nitro_py.runtime.hooks.eager import READY, HookDriver, Hooks, find_starter
 from nitro_py.runtime.hooks.errors import fail_with, finish_hook
 from nitro_py.runtime.log_context import Subject
 from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, settle
@@ -33,7 +33,7 @@ class Membership(Protocol):
 Read = Callable[[Frame, Peer], Any]
 
 
-class Connection:
+class PeerSession:
     """Runs a peer's hooks, in the order that the contract promises.
 
     The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed
@@ -54,7 +54,6 @@ class Connection:
         "_busy",
         "_closed",
         "_counters",
-        "_deaf",
         "_details",
         "_driver",
         "_ended",
@@ -62,6 +61,7 @@ class Connection:
         "_gone",
         "_handler",
         "_hub",
+        "_ignores_messages",
         "_max_queue",
         "_queue",
         "_route",
@@ -86,12 +86,12 @@ class Connection:
         self.peer = peer
         # Called when messages are taken again after `feed` has said to stop, and once all is over.
         self.on_room: Callable[[], None] | None = None
-        self.on_end: Callable[[Connection], None] | None = None
+        self.on_end: Callable[[PeerSession], None] | None = None
         self._handler = handler
         self.subject: Subject = (peer, route)
         self._starter = find_starter()
         # Runs the message hooks; made with the first message, as many connections have none.
-        self._driver: Driver | None = None
+        self._driver: HookDriver | None = None
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
@@ -101,7 +101,7 @@ class Connection:
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         # Whether messages are dropped: there is no hook for them, one has failed, or the socket is closed.
-        self._deaf = handler.message is None
+        self._ignores_messages = handler.message is None
         self._details: CloseDetails | None = None
         # Whether the close hook was called, and whether it has ended.
         self._closed = False
@@ -121,8 +121,8 @@ class Connection:
     def feed(self, data: Frame) -> bool:
         """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
         self._counters.messages_received += 1
-        if self._busy or self._deaf:
-            return self._deaf or self._enqueue(data)
+        if self._busy or self._ignores_messages:
+            return self._ignores_messages or self._enqueue(data)
         self._busy = True
         try:
             task = (self._driver or self._drive()).begin(data)
@@ -145,7 +145,7 @@ class Connection:
         if self._details is None:
             self._counters.sockets_closed += 1
             self._details = details
-            self._deaf = True
+            self._ignores_messages = True
             self._hub.remove(self.peer)
             if not self._busy:
                 self._busy = True
@@ -201,12 +201,12 @@ class Connection:
         if self._closed:
             self._end()
 
-    def _drive(self) -> Driver:
+    def _drive(self) -> HookDriver:
         handler = self._handler
         assert handler.message is not None
         read: Read = Message if handler.message_model is None else handler.read
         make = cast(Callable[[], Hooks], partial(_call_hooks, handler.message, read, self.peer))
-        self._driver = Driver(self._starter, self, make)
+        self._driver = HookDriver(self._starter, self, make)
         return self._driver
 
     def _enqueue(self, data: Frame) -> bool:
@@ -223,7 +223,7 @@ class Connection:
 
     def _fail(self) -> None:
         """Lets no more messages through."""
-        self._deaf = True
+        self._ignores_messages = True
         self._queue = None
         self._make_room()
 

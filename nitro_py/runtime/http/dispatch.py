@@ -14,10 +14,10 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.extensions import DirectSend, Onlooker, find_stream
+from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream
 from nitro_py.runtime.http.responses import (
+    CompleteResponse,
     MountedAnswer,
-    Whole,
     describe_error,
     make_whole,
     send_answer,
@@ -25,7 +25,7 @@ from nitro_py.runtime.http.responses import (
     send_whole,
 )
 from nitro_py.runtime.log_context import enter_subject
-from nitro_py.runtime.routing.router import Match, Miss
+from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.runtime.tasks import start_task
 
 logger = logging.getLogger("nitro_py.http")
@@ -67,7 +67,7 @@ async def serve_http(
         answer = make_whole(await _answer(app, match, event, raw_path), event)
     except Exception as error:
         answer = make_whole(report_error(app, event, error), event)
-    if isinstance(answer, Whole):
+    if isinstance(answer, CompleteResponse):
         if not send_directly(answer, scope, send):
             await send_whole(answer, send)
         if watch is not None:
@@ -79,7 +79,7 @@ async def serve_http(
         await _send_pieces(app, answer, event, receive, send, buffered=buffered)
 
 
-async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Any:
+async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Any:
     """Lets middleware and handler answer a request, whoever carries the answer to its client.
 
     Args:
@@ -89,7 +89,7 @@ async def find_answer(app: App, match: Match | Miss, event: Event, raw_path: str
         raw_path: The path below the place that the app is mounted at, percent-encoded.
 
     Returns:
-        A `Whole`, or what is sent piece by piece: see `make_whole`.
+        A `CompleteResponse`, or what is sent piece by piece: see `make_whole`.
 
     Raises:
         Exception: What middleware or handler raised; `report_error` makes an answer of it.
@@ -118,7 +118,7 @@ def has_left(error: Exception) -> bool:
     )
 
 
-def make_event(app: App, match: Match | Miss, scope: Scope, receive: Receive) -> Event:
+def make_event(app: App, match: Match | NoMatch, scope: Scope, receive: Receive) -> Event:
     """Makes the event that middleware and handler see."""
     found = match if isinstance(match, Match) else None
     return Event(
@@ -149,14 +149,14 @@ def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
     return {**scope, "root_path": scope.get("root_path", "") + prefix, "state": state}
 
 
-def _answer(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
+def _answer(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Awaitable[Any]:
     if not app.middleware:
         return _handle(app, match, event, raw_path)
     return run_middleware(app.middleware, event, partial(_handle, app, match, event, raw_path))
 
 
-def _handle(app: App, match: Match | Miss, event: Event, raw_path: str) -> Awaitable[Any]:
-    if isinstance(match, Miss):
+def _handle(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Awaitable[Any]:
+    if isinstance(match, NoMatch):
         raise _missing(match, event)
     if match.route.mounted:
         return _mount(app, match, event, raw_path)
@@ -185,7 +185,7 @@ async def _send_pieces(
         await send_answer(failure, event, receive, send)
 
 
-class TrackedSend(Onlooker):
+class TrackedSend(PassthroughSend):
     """Is an ASGI send callable that knows whether the answer has begun.
 
     Args:
@@ -204,7 +204,7 @@ class TrackedSend(Onlooker):
         await self.send(message)
 
 
-def _missing(miss: Miss, event: Event) -> HTTPError:
+def _missing(miss: NoMatch, event: Event) -> HTTPError:
     if miss.allow:
         allow = ", ".join(miss.allow)
         return HTTPError(405, f"{event.method} is not served here.", headers={"allow": allow})

@@ -36,7 +36,7 @@ _PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
 
 # A plain class: each request makes one, which takes half as long as of a frozen dataclass, and a cold function
 # need not load what makes dataclasses.
-class Whole:
+class CompleteResponse:
     """Is an answer that is there as a whole.
 
     Args:
@@ -53,7 +53,7 @@ class Whole:
         self.body = body
 
     def __repr__(self) -> str:
-        return f"Whole({self.status}, {self.headers!r}, {self.body!r})"
+        return f"CompleteResponse({self.status}, {self.headers!r}, {self.body!r})"
 
 
 async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *, buffered: bool = False) -> None:
@@ -67,7 +67,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
     """
     answer = make_whole(value, event)
-    if isinstance(answer, Whole):
+    if isinstance(answer, CompleteResponse):
         if not send_directly(answer, event.scope, send):
             await send_whole(answer, send)
         return
@@ -94,7 +94,8 @@ def make_whole(value: Any, event: Event) -> Any:
         event: The request, with the status and header fields that the handler set.
 
     Returns:
-        A `Whole`, or else the value: a stream, a response of Starlette's kind, a mounted application's answer.
+        A `CompleteResponse`, or else the value: a stream, a response of Starlette's kind, the answer of a
+        mounted application.
     """
     plain = _PLAIN.get(type(value))
     if plain is not None and not event.touches_response:
@@ -102,9 +103,11 @@ def make_whole(value: Any, event: Event) -> Any:
         encode, field = plain
         body = encode(value)
         fields = [field, (b"content-length", b"%d" % len(body))]
-        return Whole(200, fields, b"" if event.method == "HEAD" else body)
+        return CompleteResponse(200, fields, b"" if event.method == "HEAD" else body)
     content = value.body if isinstance(value, Response) else value
-    if type(content) not in _PLAIN and (isinstance(value, Whole) or is_stream(content) or is_asgi_answer(content)):
+    if type(content) not in _PLAIN and (
+        isinstance(value, CompleteResponse) or is_stream(content) or is_asgi_answer(content)
+    ):
         return value
     status, headers = head_of(value, event)
     body, kind = encode_body(content)
@@ -117,10 +120,10 @@ def make_whole(value: Any, event: Event) -> Any:
         fields.append((b"content-type", kind.encode()))
     if not bodiless and "content-length" not in headers:
         fields.append((b"content-length", b"%d" % len(body)))
-    return Whole(status, fields, b"" if bodiless or event.method == "HEAD" else body)
+    return CompleteResponse(status, fields, b"" if bodiless or event.method == "HEAD" else body)
 
 
-def send_directly(answer: Whole, scope: Scope, send: Send) -> bool:
+def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
     """Sends a whole answer at once, if the server can and its client does not hold it up."""
     direct = find_direct(scope, send)
     if direct is None or direct.paused:
@@ -129,7 +132,7 @@ def send_directly(answer: Whole, scope: Scope, send: Send) -> bool:
     return True
 
 
-async def send_whole(answer: Whole, send: Send) -> None:
+async def send_whole(answer: CompleteResponse, send: Send) -> None:
     """Sends a whole answer by the messages that any server takes."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})

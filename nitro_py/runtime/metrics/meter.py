@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from nitro_py.encoding import Frame
 from nitro_py.event import ASGIMessage, Send
 from nitro_py.peer import Peer
-from nitro_py.runtime.asgi.extensions import Onlooker
+from nitro_py.runtime.asgi.extensions import PassthroughSend
 from nitro_py.runtime.contracts import Hub
 
 if TYPE_CHECKING:
-    from nitro_py.server.workers.shared_memory import Board
+    from nitro_py.server.workers.shared_memory import SharedSnapshots
 
 # Upper bounds of the buckets, in seconds; one bucket more takes what is above.
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,7 +55,7 @@ class Meter:
 
     def __init__(self) -> None:
         # Where other workers of the app leave their figures, if there are others.
-        self.board: Board | None = None
+        self.board: SharedSnapshots | None = None
         # By method, route and class of status: as many series as the app has routes, whatever clients send.
         self.requests: dict[tuple[str, str, str], Histogram] = {}
         self.publishes = Histogram()
@@ -107,7 +107,7 @@ class Watch:
             self.note(watched.status, watched.ended)
 
 
-class WatchedSend(Onlooker):
+class WatchedSend(PassthroughSend):
     """Is an ASGI send callable that sees how a request is answered.
 
     Args:

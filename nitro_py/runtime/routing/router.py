@@ -24,7 +24,7 @@ class Match(NamedTuple):
     rest: int = 0
 
 
-class Miss(NamedTuple):
+class NoMatch(NamedTuple):
     """Says that no route was found; `allow` names the methods that the path does have."""
 
     allow: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Router:
         for route in routes:
             self._add(route)
 
-    def match(self, method: str, raw_path: str, protocol: Protocol = "http") -> Match | Miss:
+    def match(self, method: str, raw_path: str, protocol: Protocol = "http") -> Match | NoMatch:
         """Finds the route for a request.
 
         Args:
@@ -111,13 +111,13 @@ class Router:
         route = node.find(method, protocol)
         return None if route is None else Match(route, _name_params(route, values), len(segments))
 
-    def _search(self, segments: tuple[str, ...], method: str, protocol: Protocol) -> Match | Miss:
+    def _search(self, segments: tuple[str, ...], method: str, protocol: Protocol) -> Match | NoMatch:
         allow: set[str] = set()
         for found, values, rest in self._walk(self._root, segments, 0, ()):
             if (route := found.find(method, protocol)) is not None:
                 return Match(route, _name_params(route, values), rest)
             allow.update(_methods_at(found))
-        return Miss(tuple(sorted(allow)))
+        return NoMatch(tuple(sorted(allow)))
 
     def _add(self, route: Route) -> None:
         segments = [segment for segment in route.path.split("/") if segment]

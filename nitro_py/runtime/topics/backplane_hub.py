@@ -14,7 +14,7 @@ from nitro_py.errors import BackplaneError, PeerClosedError
 from nitro_py.peer import Peer
 from nitro_py.runtime.counters import BackplaneState
 from nitro_py.runtime.topics.broadcast import Broadcast
-from nitro_py.runtime.topics.broker_link import Link
+from nitro_py.runtime.topics.broker_link import BrokerLink
 from nitro_py.runtime.topics.local_hub import LocalHub
 
 logger = logging.getLogger("nitro_py.backplane")
@@ -41,7 +41,7 @@ class BackplaneHub:
     def __init__(self, local: LocalHub, backplane: Backplane, state: BackplaneState) -> None:
         self._local = local
         self._state = state
-        self._link = Link(backplane, local, self._receive, state)
+        self._link = BrokerLink(backplane, local, self._receive, state)
         self._publisher = os.urandom(16)
         self._number = 0
         self._recent = RecentIds(REMEMBERED)

@@ -20,7 +20,7 @@ STEPS = 5
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
+async def responsive_timeout(seconds: float) -> AsyncIterator[None]:
     """Ends a block that takes too long, as `asyncio.timeout` does, without counting the time of a stop.
 
     A process that was stopped, or had no processor for long, finds all of its timers due before it has read what
@@ -33,7 +33,7 @@ async def patience(seconds: float) -> AsyncIterator[None]:
         TimeoutError: It took longer.
 
     Example:
-        async with patience(5):
+        async with responsive_timeout(5):
             await connection.subscribe(["chat"])
     """
     loop = asyncio.get_running_loop()
@@ -75,7 +75,7 @@ class Waiting(NamedTuple):
     accepted: asyncio.Future[None]
 
 
-class Link:
+class BrokerLink:
     """Keeps a process connected to the broker, and subscribed there to exactly what its own subscribers listen to.
 
     Messages that are published while others are on their way go together, so that the broker's answer is waited
@@ -147,7 +147,7 @@ class Link:
         attempts = 0
         while True:
             try:
-                async with patience(ANSWER_TIMEOUT):
+                async with responsive_timeout(ANSWER_TIMEOUT):
                     connection = await self._backplane.connect(self._receive)
             except TimeoutError:
                 self._note_down("it does not answer")
@@ -187,7 +187,7 @@ class Link:
             fail(self._outbox)
             self._outbox.clear()
             with suppress(Exception):
-                async with patience(ANSWER_TIMEOUT):
+                async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.close()
         return "it does not answer" if isinstance(reason, TimeoutError) else reason
 
@@ -202,10 +202,10 @@ class Link:
             # Taken away first: who joins again meanwhile must wait for a new confirmation.
             self._covered.difference_update(gone)
             for some in split(gone):
-                async with patience(ANSWER_TIMEOUT):
+                async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.unsubscribe(some)
             for some in split(new):
-                async with patience(ANSWER_TIMEOUT):
+                async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.subscribe(some)
                 self._covered.update(some)
                 self._settle()
@@ -221,7 +221,7 @@ class Link:
             while self._outbox:
                 batch = self._take_batch()
                 try:
-                    async with patience(ANSWER_TIMEOUT):
+                    async with responsive_timeout(ANSWER_TIMEOUT):
                         await connection.publish([waiting.message for waiting in batch])
                     for waiting in batch:
                         if not waiting.accepted.done():

@@ -10,14 +10,14 @@ from nitro_py.errors import PeerClosedError
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.tasks import pause
 from nitro_py.runtime.topics.broadcast import Broadcast
-from nitro_py.runtime.topics.subscribers import Audience
+from nitro_py.runtime.topics.subscribers import TopicSubscribers
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Subscriber
 
 # By namespace; the namespace `None` listens to all.
-Audiences = dict[str | None, Audience]
+Audiences = dict[str | None, TopicSubscribers]
 
 
 class LocalHub:
@@ -67,7 +67,7 @@ class LocalHub:
             self._announce(topic)
         audience = audiences.get(subscriber.namespace)
         if audience is None:
-            audience = audiences[subscriber.namespace] = Audience(self._counters)
+            audience = audiences[subscriber.namespace] = TopicSubscribers(self._counters)
         audience.add(subscriber)
 
     def leave(self, topic: str, subscriber: Subscriber) -> None:
@@ -128,7 +128,7 @@ class LocalHub:
         for watcher in self._watchers:
             watcher(topic)
 
-    def _audiences(self, topic: str, namespace: str | None) -> Iterator[Audience]:
+    def _audiences(self, topic: str, namespace: str | None) -> Iterator[TopicSubscribers]:
         by_namespace = self._topics.get(topic, {})
         if namespace is None:
             yield from by_namespace.values()

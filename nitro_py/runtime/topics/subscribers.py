@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 Deliver = Callable[[Broadcast], None]
 # What writes frames in a form → subscriber's id → what takes them in that form.
-Lanes = dict[Callable[[Frame], bytes], dict[str, Callable[[bytes], object]]]
+WritesByEncoder = dict[Callable[[Frame], bytes], dict[str, Callable[[bytes], object]]]
 
 
-class Audience:
+class TopicSubscribers:
     """Delivers to the subscribers of a topic in one namespace.
 
     With thousands of them each object that is looked at for one is a miss in the processor's cache. So what is
@@ -28,14 +28,14 @@ class Audience:
         counters: Says whether connections have stopped, and counts what is sent.
     """
 
-    __slots__ = ("_counters", "_lanes", "_others", "_stops", "_subscribers")
+    __slots__ = ("_by_encoder", "_counters", "_others", "_stops", "_subscribers")
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._subscribers: dict[str, Subscriber] = {}
-        self._lanes: Lanes = {}
+        self._by_encoder: WritesByEncoder = {}
         self._others: dict[str, Deliver] = {}
-        # The count of stops that the lanes know of; `None` if they don't know the subscribers.
+        # The count of stops that `_by_encoder` knows of; `None` if it does not know the subscribers.
         self._stops: int | None = None
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Audience:
         """
         if self._stops != self._counters.outlets_closed:
             self._sort()
-        for encode, writes in self._lanes.items():
+        for encode, writes in self._by_encoder.items():
             data = broadcast.encode(encode)
             excluded = None if exclude is None else writes.get(exclude)
             for write in writes.values():
@@ -73,11 +73,11 @@ class Audience:
 
     def _sort(self) -> None:
         # Made anew, not changed: a delivery that goes on may close a peer, which leaves the audience.
-        self._lanes, self._others = {}, {}
+        self._by_encoder, self._others = {}, {}
         self._stops = self._counters.outlets_closed
         for id, subscriber in self._subscribers.items():
             outlet = subscriber.outlet
             if outlet is None:
                 self._others[id] = subscriber.deliver
             else:
-                self._lanes.setdefault(outlet.encode, {})[id] = outlet.write
+                self._by_encoder.setdefault(outlet.encode, {})[id] = outlet.write

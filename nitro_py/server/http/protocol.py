@@ -13,7 +13,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from nitro_py.runtime.asgi.extensions import DIRECT_EXTENSION
-from nitro_py.server.handover import Departure, Give
+from nitro_py.server.handover import IdleTransfer, SendDescriptor
 from nitro_py.server.http.head import (
     PROXY_FIELDS,
     describe_connection,
@@ -27,7 +27,7 @@ from nitro_py.server.http.head import (
     wants_socket,
 )
 from nitro_py.server.http.limits import BAD_HOST, NO_HTTP, NO_WORD, Guard, Limiter, Refusal
-from nitro_py.server.http.request_cycle import Exchange
+from nitro_py.server.http.request_cycle import RequestCycle
 from nitro_py.server.logging import find_access_log
 
 
@@ -241,12 +241,12 @@ class HttpProtocol(HeadReader):
         self._app_state = app_state
         self._base: dict[str, Any] = {}
         # The request whose body is still being read, the one that is being answered, and those behind it.
-        self._parsing: Exchange | None = None
-        self._current: Exchange | None = None
-        self._waiting: deque[tuple[Exchange, Any, dict[str, Any]]] = deque()
+        self._parsing: RequestCycle | None = None
+        self._current: RequestCycle | None = None
+        self._waiting: deque[tuple[RequestCycle, Any, dict[str, Any]]] = deque()
         # No request comes after this one, what comes is no HTTP, what comes is a WebSocket handshake.
         self._last = self._broken = self._upgrading = False
-        self._idle: IdleTimer | Departure = IdleTimer(
+        self._idle: IdleTimer | IdleTransfer = IdleTimer(
             self.loop, config.timeout_keep_alive, lambda: self.transport.close()
         )
 
@@ -314,14 +314,14 @@ class HttpProtocol(HeadReader):
         waits = self._current is None and self._parsing is None and not self._guard.is_head_begun
         return waits and self._parser is not None and not self._last
 
-    def hand_on(self, give: Give) -> None:
+    def transfer_when_idle(self, give: SendDescriptor) -> None:
         """Lets another process go on with the connection, after what this one has to answer.
 
         Args:
             give: Takes it.
         """
         self._idle.cancel()
-        self._idle = Departure(self, give)
+        self._idle = IdleTransfer(self, give)
         self._idle.start()
 
     # What the parser calls.
@@ -358,7 +358,7 @@ class HttpProtocol(HeadReader):
             self._upgrading = version == "1.1" and self._current is None and wants_socket(self._headers)
             return
         method = METHODS.get(name) or name.decode("ascii")
-        exchange = Exchange(
+        exchange = RequestCycle(
             self,
             method,
             chunks=version == "1.1",
@@ -395,7 +395,7 @@ class HttpProtocol(HeadReader):
                 # The answer came before the end of its request.
                 self._idle.start()
 
-    def finish(self, exchange: Exchange) -> None:
+    def finish(self, exchange: RequestCycle) -> None:
         """Goes on after an answer: with the next request, or with waiting for one."""
         self.state.total_requests += 1
         self._current = None
@@ -408,7 +408,7 @@ class HttpProtocol(HeadReader):
             self.resume_reading()
             self._idle.start()
 
-    def _start(self, exchange: Exchange, app: Any, scope: dict[str, Any]) -> None:
+    def _start(self, exchange: RequestCycle, app: Any, scope: dict[str, Any]) -> None:
         self._current = exchange
         exchange.start(app, scope)
 
@@ -421,7 +421,7 @@ class HttpProtocol(HeadReader):
             except httptools.HttpParserUpgrade as upgrade:
                 rest = memoryview(rest)[upgrade.args[0] :]
             if self._upgrading:
-                self._hand_over(bytes(rest))
+                self._switch_to_websocket(bytes(rest))
                 return
             if self._last:
                 # Nothing counts any more, and here the parser would take a body for requests.
@@ -429,7 +429,7 @@ class HttpProtocol(HeadReader):
                 return
             self._ignore_upgrade()
 
-    def _hand_over(self, rest: bytes) -> None:
+    def _switch_to_websocket(self, rest: bytes) -> None:
         """Hands the connection over to the WebSocket protocol, with what came behind the handshake."""
         self.state.connections.discard(cast(Any, self))
         self._idle.cancel()

@@ -21,7 +21,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Exchange:
+class RequestCycle:
     """Is one request and its answer, and the ASGI `send` of that request.
 
     Args:

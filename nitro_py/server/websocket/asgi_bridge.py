@@ -24,7 +24,7 @@ from nitro_py.event import ASGIMessage, Scope
 from nitro_py.runtime.asgi.extensions import EXTENSION, Receiver
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
-from nitro_py.server.websocket.channel import DirectChannel
+from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.deflate import Writer, negotiate
 from nitro_py.server.websocket.handshake import (
     Fields,
@@ -52,17 +52,17 @@ class State(Enum):
     CLOSED = "nothing"
 
 
-class Connection(Protocol):
+class ProtocolConnection(Protocol):
     """Is the protocol that the exchange belongs to."""
 
-    def open(self, write: Writer | None) -> DirectChannel:
+    def open(self, write: Writer | None) -> TransportChannel:
         """Learns that the handshake was accepted."""
 
     def attach(self, receiver: Receiver) -> None:
         """Hands messages to another receiver."""
 
 
-class Exchange:
+class AsgiBridge:
     """Runs the application for one connection, and is what it receives from and sends to.
 
     Args:
@@ -85,7 +85,7 @@ class Exchange:
         "on_room",
     )
 
-    def __init__(self, connection: Connection, transport: asyncio.Transport, shared: SharedState) -> None:
+    def __init__(self, connection: ProtocolConnection, transport: asyncio.Transport, shared: SharedState) -> None:
         self._connection = connection
         self._transport = transport
         self._shared = shared
@@ -93,7 +93,7 @@ class Exchange:
         self._scope: Scope | None = None
         self._queue: asyncio.Queue[Frame | CloseDetails | None] = asyncio.Queue()
         self._lost = False
-        self._channel: DirectChannel | None = None
+        self._channel: TransportChannel | None = None
         # A refusal's status and fields, until the first part of its body tells how it is framed.
         self._head: tuple[int, Fields] | None = None
         self.on_room: Callable[[], None] | None = None

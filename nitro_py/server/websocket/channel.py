@@ -37,7 +37,7 @@ class Owner(Protocol):
         """Learns that the client is too slow to be kept."""
 
 
-class DirectChannel:
+class TransportChannel:
     """Writes frames to a transport, and holds them back while the client is slow.
 
     A client that keeps up costs one call of `transport.write` a frame. Once the transport pauses us, frames wait

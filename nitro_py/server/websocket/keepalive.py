@@ -12,14 +12,14 @@ SPOKES: Final = 16
 class Watched(Protocol):
     """Is looked after."""
 
-    def look_after(self) -> None:
+    def check_alive(self) -> None:
         """Pings a connection that was silent since the last look, or drops it when a ping brought no answer."""
 
 
-class Wheel:
+class KeepaliveWheel:
     """Looks at each connection once in an interval.
 
-    Connections are spread over the spokes of a wheel by when they came, and each tick looks at one spoke: the
+    Connections are spread over the spokes of a wheel by when they came, and each tick looks at one slot: the
     timers are as few with 10,000 connections as with one, and so are the pings of a moment.
 
     Args:
@@ -37,18 +37,18 @@ class Wheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: Watched) -> int:
-        """Begins to look after a connection, and gives its spoke."""
+        """Begins to look after a connection, and gives its slot."""
         self._spokes[self._position].add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(self._period, self._tick)
         return self._position
 
-    def remove(self, connection: Watched, spoke: int) -> None:
+    def remove(self, connection: Watched, slot: int) -> None:
         """Looks no longer after a connection; a wheel without any stands still."""
-        self._spokes[spoke].discard(connection)
+        self._spokes[slot].discard(connection)
 
     def _tick(self) -> None:
         self._position = (self._position + 1) % SPOKES
         for connection in list(self._spokes[self._position]):
-            connection.look_after()
+            connection.check_alive()
         self._timer = self._loop.call_later(self._period, self._tick) if any(self._spokes) else None

@@ -12,8 +12,8 @@ from uvicorn.server import ServerState
 from nitro_py.encoding import Frame
 from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi.extensions import Receiver
-from nitro_py.server.websocket.asgi_bridge import Exchange
-from nitro_py.server.websocket.channel import DirectChannel
+from nitro_py.server.websocket.asgi_bridge import AsgiBridge
+from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.deflate import Writer
 from nitro_py.server.websocket.frames import (
     CLOSE,
@@ -43,7 +43,7 @@ class Reading(Enum):
 class WebSocketProtocol(asyncio.Protocol):
     """Speaks WebSocket to one client: RFC 6455, with RFC 7692's compression where uvicorn's settings say so.
 
-    The handshake is an ASGI conversation, the `Exchange`. Once it is accepted, messages go to a receiver: the
+    The handshake is an ASGI conversation, the `AsgiBridge`. Once it is accepted, messages go to a receiver: the
     exchange, which `receive` reads, or what the application has attached in its place. A connection that does
     nothing has no task, queue or timer.
 
@@ -79,7 +79,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._shared = share_state(config, server_state, app_state)
         self._transport = cast(asyncio.Transport, None)
         self._receiver = cast(Receiver, None)
-        self._channel: DirectChannel | None = None
+        self._channel: TransportChannel | None = None
         self._state = Reading.HEAD
         self._compression = False
         # Missing only while messages flow and no part of one is stored: then a short message is read without it.
@@ -92,7 +92,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection over from the HTTP protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        self._receiver = Exchange(self, self._transport, self._shared)
+        self._receiver = AsgiBridge(self, self._transport, self._shared)
         self._shared.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -140,19 +140,19 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._channel is not None:
             self._channel.begin_close(1012, "")
             self._receiver.lost(CloseDetails(1012))
-        elif isinstance(self._receiver, Exchange):
+        elif isinstance(self._receiver, AsgiBridge):
             self._receiver.refuse(503, b"The server stops.")
         self._transport.close()
 
-    def open(self, write: Writer | None) -> DirectChannel:
+    def open(self, write: Writer | None) -> TransportChannel:
         """Learns that the handshake was accepted, and gives what writes to the client.
 
         Args:
             write: What writes compressed messages, if they were agreed on.
         """
         self._compression = write is not None
-        self._channel = DirectChannel(self._transport, self, write or write_message)
-        self._spoke = self._shared.look_after(self)
+        self._channel = TransportChannel(self._transport, self, write or write_message)
+        self._spoke = self._shared.check_alive(self)
         assert self._parser is not None
         self._parser.compression = self._compression
         self._flow(self._parser, Reading.FLOWING)
@@ -162,7 +162,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Hands messages to another receiver from now on."""
         self._receiver = receiver
 
-    def look_after(self) -> None:
+    def check_alive(self) -> None:
         """Pings a client that was silent since the last look, and drops one that a ping brought nothing from."""
         if self._channel is None or self._channel.ready_state is not ReadyState.OPEN:
             return
@@ -192,7 +192,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._state is Reading.OVER:
             return
         if self._state is Reading.HEAD:
-            assert isinstance(self._receiver, Exchange)
+            assert isinstance(self._receiver, AsgiBridge)
             head, _, data = data.partition(b"\r\n\r\n")
             self._state = Reading.HANDSHAKE
             self._receiver.begin(head)

@@ -10,7 +10,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from nitro_py.mount import ASGIApplication
-from nitro_py.server.websocket.keepalive import Watched, Wheel
+from nitro_py.server.websocket.keepalive import KeepaliveWheel, Watched
 
 
 class SharedState:
@@ -36,22 +36,22 @@ class SharedState:
         self.compression = config.ws_per_message_deflate
         self._limit = config.limit_concurrency
         interval = config.ws_ping_interval
-        self._wheel = Wheel(asyncio.get_running_loop(), interval) if interval else None
+        self._wheel = KeepaliveWheel(asyncio.get_running_loop(), interval) if interval else None
 
     @property
     def full(self) -> bool:
         """Whether there are more connections than the server may have."""
         return self._limit is not None and len(self.connections) > self._limit
 
-    def look_after(self, connection: Watched) -> int:
+    def check_alive(self, connection: Watched) -> int:
         """Begins to ping a connection when it is idle, and gives its place among those that are pinged."""
         return self._wheel.add(connection) if self._wheel is not None else 0
 
-    def forget(self, connection: Watched, spoke: int) -> None:
+    def forget(self, connection: Watched, slot: int) -> None:
         """Forgets a connection that is gone."""
         self.connections.discard(connection)
         if self._wheel is not None:
-            self._wheel.remove(connection, spoke)
+            self._wheel.remove(connection, slot)
 
 
 _shared: WeakKeyDictionary[ServerState, SharedState] = WeakKeyDictionary()

@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from nitro_py.server.workers.shared_memory import Shares
+from nitro_py.server.workers.shared_memory import ConnectionCounts
 
 logger = logging.getLogger("nitro_py.workers")
 
@@ -38,7 +38,7 @@ class FairListener:
         listener: socket.socket,
         make_protocol: Callable[[], asyncio.Protocol],
         count: Callable[[], int],
-        shares: Shares,
+        shares: ConnectionCounts,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol

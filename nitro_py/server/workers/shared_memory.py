@@ -49,7 +49,7 @@ def leave_shares(descriptor: int, place: int) -> None:
     os.pwrite(descriptor, _ENTRY.pack(_NOBODY), place * _ENTRY.size)
 
 
-class Shares:
+class ConnectionCounts:
     """Is the memory as one worker sees it.
 
     Args:
@@ -58,7 +58,7 @@ class Shares:
 
     Example:
         >>> memory = make_shares(3)
-        >>> first, second = Shares(memory, 0), Shares(memory, 1)
+        >>> first, second = ConnectionCounts(memory, 0), ConnectionCounts(memory, 1)
         >>> first.note(2), second.note(1), first.is_ahead(), second.is_ahead()
         (None, None, True, False)
     """
@@ -91,7 +91,7 @@ def make_board(count: int) -> int:
     return make_memory("nitro-metrics", count * ROOM)
 
 
-class Board:
+class SharedSnapshots:
     """Is the memory as one worker sees it.
 
     The figures of a worker that has died or hangs stay as they were, so that no total falls before its successor

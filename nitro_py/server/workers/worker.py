@@ -10,7 +10,7 @@ from functools import partial
 
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.metrics.snapshot import take_figures
-from nitro_py.server.workers.shared_memory import Board, Shares
+from nitro_py.server.workers.shared_memory import ConnectionCounts, SharedSnapshots
 from nitro_py.server.workers.supervisor import READY
 
 
@@ -36,10 +36,10 @@ def serve_worker(
     def begin() -> None:
         parent.sendall(READY)
         if board is not None and app.meter is not None:
-            app.meter.board = Board(board, place)
+            app.meter.board = SharedSnapshots(board, place)
             app.meter.board.keep(partial(take_figures, app, app.meter))
 
-    serve(application, socket.socket(fileno=listener), ready=begin, shares=Shares(shares, place))
+    serve(application, socket.socket(fileno=listener), ready=begin, shares=ConnectionCounts(shares, place))
 
 
 def stop_with_parent(parent: socket.socket) -> None:

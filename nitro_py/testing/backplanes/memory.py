@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from nitro_py.backplane import Outgoing, Receive
-from nitro_py.brokers.connection import Loss
+from nitro_py.brokers.connection import ConnectionLoss
 from nitro_py.errors import BackplaneError
 
 Delivery = tuple["MemoryConnection", bytes]
@@ -73,7 +73,7 @@ class MemoryConnection:
         self._prefix = prefix
         self._receive = receive
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
-        self._loss = Loss()
+        self._loss = ConnectionLoss()
         self._reading = asyncio.create_task(self._read())
         broker.connections.add(self)
 

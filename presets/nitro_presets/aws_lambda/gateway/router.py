@@ -22,7 +22,7 @@ _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class GatewayRouter:
     """Finds who answers a request.
 
     Args:

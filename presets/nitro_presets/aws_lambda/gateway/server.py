@@ -33,7 +33,7 @@ from nitro_presets.aws_lambda.gateway.management import Management
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.publishing import Publisher
 from nitro_presets.aws_lambda.gateway.queue import FifoQueue
-from nitro_presets.aws_lambda.gateway.router import Front
+from nitro_presets.aws_lambda.gateway.router import GatewayRouter
 from nitro_presets.aws_lambda.gateway.signature import Verifier
 from nitro_presets.aws_lambda.gateway.sockets import SocketApi
 from nitro_presets.aws_lambda.gateway.worker import Worker
@@ -191,7 +191,7 @@ class Gateway:
             if "http" in functions
             else None
         )
-        front = Front(
+        front = GatewayRouter(
             api=API,
             secret=self._services.secret,
             management=Management(self.connections, self._verifier, self.faults, self._limits),

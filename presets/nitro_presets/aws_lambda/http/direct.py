@@ -10,8 +10,8 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.http.dispatch import find_answer, make_event, report_error
-from nitro_py.runtime.http.responses import Whole, make_whole, send_answer
-from nitro_py.runtime.routing.router import Match, Miss
+from nitro_py.runtime.http.responses import CompleteResponse, make_whole, send_answer
+from nitro_py.runtime.routing.router import Match, NoMatch
 
 if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication
@@ -92,7 +92,7 @@ class DirectRequest:
 
     __slots__ = ("_app", "_event", "_match", "_raw_path", "receive", "scope")
 
-    def __init__(self, app: App, match: Match | Miss, scope: Scope, raw_path: str) -> None:
+    def __init__(self, app: App, match: Match | NoMatch, scope: Scope, raw_path: str) -> None:
         self._app = app
         self._match = match
         self._raw_path = raw_path
@@ -104,16 +104,16 @@ class DirectRequest:
         """Lets middleware and handler answer.
 
         Returns:
-            A `Whole`, or what `send` sends piece by piece.
+            A `CompleteResponse`, or what `send` sends piece by piece.
         """
         try:
             return await find_answer(self._app, self._match, self._event, self._raw_path)
         except Exception as error:
             return self.fail(error)
 
-    def fail(self, error: Exception) -> Whole:
+    def fail(self, error: Exception) -> CompleteResponse:
         """Makes the answer to an error, which is logged if it is no `HTTPError`."""
-        answer: Whole = make_whole(report_error(self._app, self._event, error), self._event)
+        answer: CompleteResponse = make_whole(report_error(self._app, self._event, error), self._event)
         return answer
 
     def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:
@@ -156,7 +156,7 @@ class Collector:
         else:
             self._pieces.append(message.get("body", b""))
 
-    def whole(self) -> Whole:
+    def whole(self) -> CompleteResponse:
         """Gives the answer."""
         assert self._status is not None
-        return Whole(self._status, self._headers, b"".join(self._pieces))
+        return CompleteResponse(self._status, self._headers, b"".join(self._pieces))

@@ -16,7 +16,7 @@ from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.http.responses import Whole
+from nitro_py.runtime.http.responses import CompleteResponse
 from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class HttpFunction:
                 found = self._find(event, context)
                 if ours is not None and self._streaming:
                     return self._stream(found, event, context)
-                if isinstance(found, Whole):
+                if isinstance(found, CompleteResponse):
                     return write_answer(found)
                 if found is not None:
                     return write_answer(run(self._complete(found, context)))
@@ -95,7 +95,7 @@ class HttpFunction:
             if ours is None and work_is_left():
                 run(wait_for_tasks(_seconds_left(context)))
 
-    def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | Whole | None:
+    def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
         """Finds who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
         try:
             return self._routes.find(pass_scope(make_scope(event, context), self._secret))
@@ -103,12 +103,12 @@ class HttpFunction:
             return write_refusal(error)
         except ValueError as error:
             logger.warning("Refused an event that is no valid request: %s", error)
-            return Whole(400, [], b"")
+            return CompleteResponse(400, [], b"")
 
-    async def _complete(self, found: DirectRequest, context: LambdaContext) -> Whole:
+    async def _complete(self, found: DirectRequest, context: LambdaContext) -> CompleteResponse:
         """Gives the whole answer, once a stream that it may be has ended."""
         answer = await found.answer()
-        if isinstance(answer, Whole):
+        if isinstance(answer, CompleteResponse):
             return answer
         collector = Collector()
         application = found.sender(answer, buffered=True)
@@ -119,7 +119,7 @@ class HttpFunction:
         return collector.whole()
 
     def _stream(
-        self, found: DirectRequest | Whole | None, event: dict[str, Any], context: LambdaContext
+        self, found: DirectRequest | CompleteResponse | None, event: dict[str, Any], context: LambdaContext
     ) -> StreamedAnswer:
         from nitro_presets.aws_lambda.http.stream import StreamSender, stream_whole
         from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
@@ -128,11 +128,11 @@ class HttpFunction:
             return self._applications.stream(event, context)
 
         async def produce(stream: ResponseStream) -> None:
-            if isinstance(found, Whole):
+            if isinstance(found, CompleteResponse):
                 await stream_whole(found, stream)
                 return
             answer = await found.answer()
-            if isinstance(answer, Whole):
+            if isinstance(answer, CompleteResponse):
                 await stream_whole(answer, stream)
                 return
             application, send = found.sender(answer, buffered=False), StreamSender(stream).send

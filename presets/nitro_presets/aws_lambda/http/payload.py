@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from nitro_py.errors import HTTPError
-from nitro_py.runtime.http.responses import Whole, describe_error, encode_body
+from nitro_py.runtime.http.responses import CompleteResponse, describe_error, encode_body
 
 # What a content type has in it where the body travels as text; any other is sent as base64.
 TEXTUAL = ("text/", "json", "xml", "javascript", "urlencoded")
 
 
-def write_refusal(error: HTTPError) -> Whole:
+def write_refusal(error: HTTPError) -> CompleteResponse:
     """Makes the answer to an event that is refused before it is a request."""
     answer = describe_error(error, development=False)
     body, kind = encode_body(answer.body)
     headers = [(b"content-type", (kind or "").encode()), (b"content-length", str(len(body)).encode())]
-    return Whole(answer.status, headers, body)
+    return CompleteResponse(answer.status, headers, body)
 
 
-def write_answer(answer: Whole) -> dict[str, Any]:
+def write_answer(answer: CompleteResponse) -> dict[str, Any]:
     """Writes a whole answer as gateways expect it in payload format 2.0.
 
     Example:
-        >>> write_answer(Whole(200, [(b"content-type", b"text/plain")], b"hi"))["body"]
+        >>> write_answer(CompleteResponse(200, [(b"content-type", b"text/plain")], b"hi"))["body"]
         'hi'
     """
     headers: dict[str, str] = {}

@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.http.scope import make_scope, read_body
 from nitro_presets.aws_lambda.lambda_runtime.stream import Prelude, ResponseStream, StreamedAnswer
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.http.responses import Whole
+from nitro_py.runtime.http.responses import CompleteResponse
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -156,7 +156,7 @@ def stream_answer(application: ASGIApplication, event: dict[str, Any], context: 
     return StreamedAnswer(produce)
 
 
-async def stream_whole(answer: Whole, stream: ResponseStream) -> None:
+async def stream_whole(answer: CompleteResponse, stream: ResponseStream) -> None:
     """Sends a whole answer into a stream."""
     await stream.start(make_prelude(answer.status, answer.headers))
     await stream.write(answer.body)

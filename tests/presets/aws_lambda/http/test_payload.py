@@ -9,7 +9,7 @@ import pytest
 
 from nitro_presets.aws_lambda.http.payload import write_answer, write_body
 from nitro_presets.aws_lambda.http.stream import make_prelude
-from nitro_py.runtime.http.responses import Whole
+from nitro_py.runtime.http.responses import CompleteResponse
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_no_text_is_encoded(body: bytes, kind: str) -> None:
 
 def test_fields_that_come_twice_are_joined_and_cookies_are_not() -> None:
     fields = [(b"Vary", b"a"), (b"vary", b"b"), (b"Set-Cookie", b"c=1, d"), (b"set-cookie", b"e=2")]
-    answer = write_answer(Whole(200, fields, b""))
+    answer = write_answer(CompleteResponse(200, fields, b""))
     assert answer["headers"] == {"vary": "a, b"}
     assert answer["cookies"] == ["c=1, d", "e=2"]
 
