@@ -24,7 +24,7 @@ _BINARY, _NAMESPACE, _EXCLUDE = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class BackplaneMessage:
-    """Is one published message on its way between processes.
+    """One published message on its way between processes.
 
     The wire form is a head of 38 bytes, big-endian: version (1), flags (1 binary, 2 has a namespace, 4 excludes a
     peer), publisher (16 bytes), number (8 bytes), and three lengths of 4 bytes each; then topic, namespace and
@@ -53,11 +53,11 @@ class BackplaneMessage:
 
     @property
     def id(self) -> tuple[bytes, int]:
-        """Tells this message from every other."""
+        """Tell this message from every other."""
         return self.publisher, self.number
 
     def to_bytes(self) -> bytes:
-        """Writes the wire form."""
+        """Write the wire form."""
         topic = self.topic.encode()
         namespace = (self.namespace or "").encode()
         exclude = (self.exclude or "").encode()
@@ -70,7 +70,7 @@ class BackplaneMessage:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BackplaneMessage:
-        """Reads the wire form.
+        """Read the wire form.
 
         Raises:
             BackplaneError: It is of another version, or broken.
@@ -101,7 +101,7 @@ class BackplaneMessage:
 
 
 class Outgoing(NamedTuple):
-    """Is what a backplane carries: bytes that it need not understand, to whoever subscribes to the topic."""
+    """What a backplane carries: bytes that it need not understand, to whoever subscribes to the topic."""
 
     topic: str
     data: bytes
@@ -112,7 +112,7 @@ Receive = Callable[[bytes], Awaitable[None]]
 
 
 class BackplaneConnection(Protocol):
-    """Is one connection to the broker, from `Backplane.connect` until it is lost or closed; never both ways.
+    """One connection to the broker, from `Backplane.connect` until it is lost or closed; never both ways.
 
     Each method MUST raise `BackplaneError` where the broker cannot be reached or refuses, and nothing else. None
     of them MUST try again, connect again, or keep anything for later: the hub opens a new connection instead, and
@@ -124,14 +124,14 @@ class BackplaneConnection(Protocol):
         """The most bytes that a message may have at this broker; `None` where there is no limit."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hands messages to the broker.
+        """Hand messages to the broker.
 
         MUST return only once the broker has accepted all of them. MUST keep their order within a topic, and that
         of calls which follow one another. MAY give them back to this connection, if it subscribes.
         """
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Asks for topics.
+        """Ask for topics.
 
         MUST return only once the broker has confirmed all of them: what is published from then on, by whichever
         connection, MUST be received as long as this connection lasts. A topic is any text, the empty one and
@@ -139,23 +139,23 @@ class BackplaneConnection(Protocol):
         """
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Gives topics up; messages that are on their way MAY still be received."""
+        """Return topics up; messages that are on their way MAY still be received."""
 
     async def wait_lost(self) -> None:
-        """Waits until the connection is lost, then MUST raise `BackplaneError` with the reason.
+        """Wait until the connection is lost, then MUST raise `BackplaneError` with the reason.
 
         MUST notice within 30 seconds that a broker no longer answers, even where nothing is published.
         """
 
     async def close(self) -> None:
-        """Ends the connection; MUST NOT raise, even where it is lost. `receive` MUST NOT be called afterwards."""
+        """End the connection; MUST NOT raise, even where it is lost. `receive` MUST NOT be called afterwards."""
 
 
 class Backplane(Protocol):
     """Connects the processes of an app through a broker."""
 
     async def connect(self, receive: Receive) -> BackplaneConnection:
-        """Opens a connection that subscribes to nothing.
+        """Open a connection that subscribes to nothing.
 
         Args:
             receive: MUST be awaited with each message that comes, one at a time, in the order in which one
@@ -167,10 +167,10 @@ class Backplane(Protocol):
 
 
 class BackplaneFactory(Protocol):
-    """Is what an entry point of the group `nitro_py.backplanes` names: usually a class."""
+    """What an entry point of the group `nitro_py.backplanes` names: usually a class."""
 
     def __call__(self, url: str, prefix: str) -> Backplane:
-        """Makes a backplane; MUST NOT connect yet.
+        """Make a backplane; MUST NOT connect yet.
 
         Args:
             url: `backplane_url`, which may hold a password: errors and logs MUST NOT show it.

@@ -12,7 +12,7 @@ Frame = str | bytes
 
 
 def to_json(value: object) -> str:
-    """Writes a value as compact JSON text.
+    """Write a value as compact JSON text.
 
     Args:
         value: Anything JSON can hold, and dataclasses, pydantic models, dates, UUIDs, decimals, enums and sets.
@@ -29,7 +29,7 @@ def to_json(value: object) -> str:
 
 
 def encode_frame(data: object) -> Frame:
-    """Turns what a handler sends into a text or binary frame.
+    """Turn what a handler sends into a text or binary frame.
 
     Text and bytes go as they are, `None` as empty text, everything else as JSON text.
 
@@ -74,7 +74,7 @@ def _simplify(value: Any) -> object:
 
 
 def _make_encoder() -> Callable[[object], str]:
-    """Makes what writes JSON, once: `JSONEncoder.encode` makes the same C encoder anew for each value."""
+    """Make what writes JSON, once: `JSONEncoder.encode` makes the same C encoder anew for each value."""
     plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_simplify)
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -104,7 +104,7 @@ _encode = _make_encoder()
 
 
 def make_id() -> str:
-    """Makes a random id (RFC 9562, version 4); `uuid` would look at the platform when it is imported.
+    """Make a random id (RFC 9562, version 4); `uuid` would look at the platform when it is imported.
 
     Example:
         >>> len(make_id())

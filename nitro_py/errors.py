@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class NitroError(Exception):
-    """Is the root of every error that nitro-py raises on purpose.
+    """The root of every error that nitro-py raises on purpose.
 
     Args:
         message: What is wrong, with names in backticks.

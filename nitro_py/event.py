@@ -28,7 +28,7 @@ Send = Callable[[ASGIMessage], Awaitable[None]]
 
 
 class EventResponse:
-    """Holds the status and header fields that a handler wants beside the value that it returns."""
+    """The status and header fields that a handler wants beside the value that it returns."""
 
     __slots__ = ("headers", "status")
 
@@ -38,7 +38,7 @@ class EventResponse:
 
 
 class Event:
-    """Is one HTTP request: what came, what handlers keep about it, and how the answer shall look.
+    """One HTTP request: what came, what handlers keep about it, and how the answer shall look.
 
     Args:
         scope: The ASGI scope.
@@ -173,7 +173,7 @@ class Event:
         return self._request
 
     async def body(self) -> bytes:
-        """Reads the whole body, once; later calls give the same bytes.
+        """Read the whole body, once; later calls give the same bytes.
 
         Raises:
             HTTPError: 413, the body is larger than `http.max_body`.
@@ -184,7 +184,7 @@ class Event:
         return self._body
 
     def wait_until(self, work: Coroutine[Any, Any, object] | Awaitable[object]) -> None:
-        """Lets work go on after the answer; targets that freeze finish it first."""
+        """Let work go on after the answer; targets that freeze finish it first."""
         self._wait_until(work)
 
     async def _read_body(self) -> bytes:
@@ -228,7 +228,7 @@ class Event:
 
 
 def url_of(scope: Scope, headers: Headers) -> str:
-    """Puts an ASGI scope's URL together, with the host that the client named."""
+    """Put an ASGI scope's URL together, with the host that the client named."""
     scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
     server = scope.get("server")
     host = headers.get("host")
@@ -239,7 +239,7 @@ def url_of(scope: Scope, headers: Headers) -> str:
 
 
 def raw_path_of(scope: Scope) -> str:
-    """Gives the path as the client wrote it, percent-encoded, without the query."""
+    """Return the path as the client wrote it, percent-encoded, without the query."""
     raw: bytes | None = scope.get("raw_path")
     if raw and b"?" not in raw:
         return raw.decode("latin-1")
@@ -249,6 +249,6 @@ def raw_path_of(scope: Scope) -> str:
 
 
 def remote_address_of(scope: Scope) -> str | None:
-    """Gives the client's IP address, if the server knows it."""
+    """Return the client's IP address, if the server knows it."""
     client = scope.get("client")
     return str(client[0]) if client else None

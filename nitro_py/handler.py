@@ -17,14 +17,14 @@ STREAM_TYPES = frozenset(
 
 
 class Handler(NamedTuple):
-    """Holds an HTTP route's function and what it promised; made by `define_handler`."""
+    """An HTTP route's function and what it promised; made by `define_handler`."""
 
     function: HandlerFunction
     streams: bool = False
     topics: bool = False
 
     async def __call__(self, event: Event) -> Any:
-        """Calls the function, as a test of a handler would."""
+        """Call the function, as a test of a handler would."""
         result = self.function(event)
         return await result if is_awaitable(result) else result
 
@@ -36,7 +36,7 @@ def define_handler(*, streams: bool = False, topics: bool = False) -> Callable[[
 def define_handler(
     function: HandlerFunction | None = None, /, *, streams: bool = False, topics: bool = False
 ) -> Handler | Callable[[HandlerFunction], Handler]:
-    """Makes a function an HTTP route.
+    """Make a function an HTTP route.
 
     Args:
         function: `async def handler(event)`; what it returns is the answer. A plain `def` runs in a thread.
@@ -65,7 +65,7 @@ define_event_handler = define_handler
 
 
 def declares_stream(function: Callable[..., Any]) -> bool:
-    """Says whether a function's return annotation, or its being a generator, promises a stream."""
+    """Return whether a function's return annotation, or its being a generator, promises a stream."""
     if is_async_generator_function(function) or is_generator_function(function):
         return True
     # It is looked at as it is written: evaluating it could need names that exist for type checkers only.

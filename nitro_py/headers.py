@@ -12,7 +12,7 @@ _NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class Headers(MutableMapping[str, str]):
-    """Holds header fields: names in any case, a name more than once.
+    """Header fields: names in any case, a name more than once.
 
     Reading gives a name's first value, assigning replaces all of them.
     Follows RFC 9110, section 5.
@@ -38,30 +38,30 @@ class Headers(MutableMapping[str, str]):
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """Decodes the header list of an ASGI scope."""
+        """Decode the header list of an ASGI scope."""
         headers = cls.__new__(cls)
         headers._items = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
         return headers
 
     def to_raw(self) -> list[tuple[bytes, bytes]]:
-        """Encodes the fields as ASGI wants them."""
+        """Encode the fields as ASGI wants them."""
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._items]
 
     def append(self, name: str, value: str) -> None:
-        """Adds a value beside those that the name already has."""
+        """Add a value beside those that the name already has."""
         self._items.append(_check_field(name.lower(), value))
 
     def getlist(self, name: str) -> list[str]:
-        """Gives every value of a name, in order."""
+        """Return every value of a name, in order."""
         name = name.lower()
         return [value for key, value in self._items if key == name]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Gives every field as a pair, in order."""
+        """Return every field as a pair, in order."""
         return list(self._items)
 
     def copy(self) -> Headers:
-        """Gives fields that can be changed without these."""
+        """Return fields that can be changed without these."""
         headers = Headers.__new__(Headers)
         headers._items = self._items.copy()
         return headers
@@ -109,7 +109,7 @@ def _check_field(name: str, value: str) -> tuple[str, str]:
 
 
 class Query(Mapping[str, str]):
-    """Holds the parameters of a query string; a name's last value wins.
+    """The parameters of a query string; a name's last value wins.
 
     Args:
         text: The query string, without its question mark.
@@ -127,7 +127,7 @@ class Query(Mapping[str, str]):
         self._last = dict(self._items)
 
     def getlist(self, name: str) -> list[str]:
-        """Gives every value of a name, in order."""
+        """Return every value of a name, in order."""
         return [value for key, value in self._items if key == name]
 
     def __getitem__(self, name: str) -> str:

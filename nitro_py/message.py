@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Message:
-    """Is one message of a peer, text or binary.
+    """One message of a peer, text or binary.
 
     Args:
         data: The message as it came: `str` from a text frame, `bytes` from a binary one.
@@ -40,7 +40,7 @@ class Message:
         return self._id
 
     def text(self) -> str:
-        """Gives the message as text; bytes are read as UTF-8.
+        """Return the message as text; bytes are read as UTF-8.
 
         Raises:
             MessageValidationError: The bytes are not UTF-8.
@@ -53,11 +53,11 @@ class Message:
             raise MessageValidationError(f"The message is not UTF-8 text: {error.reason}.") from None
 
     def bytes(self) -> bytes:
-        """Gives the message as bytes; text is written as UTF-8."""
+        """Return the message as bytes; text is written as UTF-8."""
         return self.data.encode() if isinstance(self.data, str) else self.data
 
     def json(self) -> Any:
-        """Reads the message as JSON.
+        """Read the message as JSON.
 
         Raises:
             MessageValidationError: The message is not JSON; the connection stays open.

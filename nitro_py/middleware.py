@@ -12,13 +12,13 @@ MiddlewareFunction = Callable[[Event, Next], Awaitable[Any]]
 
 
 class Middleware(NamedTuple):
-    """Holds a middleware function; made by `define_middleware`."""
+    """A middleware function; made by `define_middleware`."""
 
     function: MiddlewareFunction
 
 
 def define_middleware(function: MiddlewareFunction) -> Middleware:
-    """Makes a function run around every route, WebSocket upgrades included.
+    """Make a function run around every route, WebSocket upgrades included.
 
     A returned value is the answer; `None` means: go on, with what `next()` gave if it was called. Before an
     upgrade, an answer refuses it.
@@ -42,7 +42,7 @@ def define_middleware(function: MiddlewareFunction) -> Middleware:
 
 
 async def run_middleware(chain: tuple[Middleware, ...], event: Event, final: Callable[[], Awaitable[Any]]) -> Any:
-    """Runs a chain of middleware around the function that ends it."""
+    """Run a chain of middleware around the function that ends it."""
     return await _step(chain, 0, event, final)
 
 

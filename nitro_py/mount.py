@@ -9,13 +9,13 @@ ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class MountedApp(NamedTuple):
-    """Holds an ASGI application; made by `mount_asgi`."""
+    """An ASGI application; made by `mount_asgi`."""
 
     app: ASGIApplication
 
 
 def mount_asgi(app: ASGIApplication) -> MountedApp:
-    """Makes an ASGI application the handler of a route and of every path below it.
+    """Make an ASGI application the handler of a route and of every path below it.
 
     The application sees the path as `root_path` and the rest, as the ASGI specification says; its lifespan
     runs with the server's.

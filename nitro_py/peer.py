@@ -24,7 +24,7 @@ class ReadyState(IntEnum):
 
 
 class Peer:
-    """Is one connected client, on whichever target it is connected.
+    """One connected client, on whichever target it is connected.
 
     Handlers are given peers; they don't make them. All that may reach out of the process is awaited, because
     on some targets the connection, its context and its topics live elsewhere.
@@ -99,11 +99,11 @@ class Peer:
         return self._channel.outlet
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Hands over a topic's frame without waiting; for hubs, handlers use `send`."""
+        """Hand over a topic's frame without waiting; for hubs, handlers use `send`."""
         self._channel.deliver(broadcast)
 
     async def send(self, data: object) -> None:
-        """Sends to this peer: text and bytes as they are, `None` as empty text, the rest as JSON.
+        """Send to this peer: text and bytes as they are, `None` as empty text, the rest as JSON.
 
         Waits while the peer's buffer is over its limit.
 
@@ -117,7 +117,7 @@ class Peer:
             await rest
 
     async def publish(self, topic: str, data: object, *, include_self: bool = False) -> None:
-        """Sends to every subscriber of a topic in this peer's namespace.
+        """Send to every subscriber of a topic in this peer's namespace.
 
         Args:
             topic: The topic's name; the sender need not subscribe to it.
@@ -132,7 +132,7 @@ class Peer:
         )
 
     async def subscribe(self, topic: str) -> None:
-        """Adds this peer to a topic, until it unsubscribes or its connection ends.
+        """Add this peer to a topic, until it unsubscribes or its connection ends.
 
         Raises:
             PeerClosedError: The peer is gone.
@@ -141,12 +141,12 @@ class Peer:
         self._topics.add(topic)
 
     async def unsubscribe(self, topic: str) -> None:
-        """Takes this peer out of a topic."""
+        """Take this peer out of a topic."""
         await self._hub.unsubscribe(self, topic)
         self._topics.discard(topic)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the connection after what was sent so far.
+        """Close the connection after what was sent so far.
 
         Args:
             code: 1000, 1001, 1003, 1007 to 1014, or 3000 to 4999 (RFC 6455, section 7.4).
@@ -159,11 +159,11 @@ class Peer:
         await self._channel.close(code, reason)
 
     async def terminate(self) -> None:
-        """Drops the connection without a closing handshake."""
+        """Drop the connection without a closing handshake."""
         await self._channel.terminate()
 
     async def wait_for_drain(self) -> None:
-        """Waits until all that was sent has left this process, or the peer is gone."""
+        """Wait until all that was sent has left this process, or the peer is gone."""
         await self._channel.wait_for_drain()
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ class Peer:
 
 
 def check_close(code: int, reason: str) -> None:
-    """Refuses a code or reason that RFC 6455 keeps out of close frames."""
+    """Refuse a code or reason that RFC 6455 keeps out of close frames."""
     sendable = code == 1000 or code in (1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999
     if not sendable:
         raise ValueError(

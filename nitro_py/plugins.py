@@ -11,13 +11,13 @@ PluginFunction = Callable[[], AsyncIterator[None]]
 
 
 class Plugin(NamedTuple):
-    """Holds a plugin's generator function; made by `define_plugin`."""
+    """A plugin's generator function; made by `define_plugin`."""
 
     function: PluginFunction
 
 
 def define_plugin(function: PluginFunction) -> Plugin:
-    """Makes an async generator run once per process: before its `yield` at start, after it at stop.
+    """Make an async generator run once per process: before its `yield` at start, after it at stop.
 
     Args:
         function: An async generator function without arguments and with one `yield`.

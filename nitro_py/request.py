@@ -70,7 +70,7 @@ class Request:
 
 
 def parse_cookies(headers: Headers) -> dict[str, str]:
-    """Reads the `Cookie` fields of a request, leaving out what is malformed (RFC 6265, section 5.4)."""
+    """Read the `Cookie` fields of a request, leaving out what is malformed (RFC 6265, section 5.4)."""
     from http.cookies import CookieError, SimpleCookie
 
     cookies: dict[str, str] = {}

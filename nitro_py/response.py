@@ -8,13 +8,13 @@ from nitro_py.headers import Headers
 
 
 class StreamedResponse:
-    """Is the root of the answers that are sent piece by piece: it tells what they are, wherever they are made."""
+    """The root of the answers that are sent piece by piece: it tells what they are, wherever they are made."""
 
     __slots__ = ()
 
 
 class Response:
-    """Is an answer with a status, header fields and a body.
+    """An answer with a status, header fields and a body.
 
     Args:
         body: Any value that a handler may return, except another response.

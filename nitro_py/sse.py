@@ -28,7 +28,7 @@ LINE_BREAK = re.compile("\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class EventStreamMessage:
-    """Is one server-sent event.
+    """One server-sent event.
 
     Args:
         data: Its text; anything that is no text is written as JSON.
@@ -48,7 +48,7 @@ class EventStreamMessage:
 
 
 def format_message(message: str | EventStreamMessage) -> str:
-    """Writes a message in the wire format."""
+    """Write a message in the wire format."""
     if isinstance(message, str):
         return _format_data(message)
     lines = ""
@@ -63,17 +63,17 @@ def format_message(message: str | EventStreamMessage) -> str:
 
 
 def format_comment(text: str) -> str:
-    """Writes a comment in the wire format."""
+    """Write a comment in the wire format."""
     return "".join(f": {line}\n" for line in LINE_BREAK.split(text)) + "\n"
 
 
 def encode_event(frame: Frame) -> bytes:
-    """Writes a topic's frame as an event."""
+    """Write a topic's frame as an event."""
     return format_message(_read_text(frame)).encode()
 
 
 def encode_chunk(frame: Frame) -> bytes:
-    """Writes a topic's frame as an event that is a chunk of a body, too."""
+    """Write a topic's frame as an event that is a chunk of a body, too."""
     return frame_chunk(encode_event(frame))
 
 
@@ -101,7 +101,7 @@ Pushable = str | EventStreamMessage | list[Any]
 
 
 class EventStream(StreamedResponse):
-    """Is an answer that sends events until either side closes it; made by `create_event_stream`.
+    """An answer that sends events until either side closes it; made by `create_event_stream`.
 
     Example:
         @define_handler
@@ -139,54 +139,54 @@ class EventStream(StreamedResponse):
         return self._closed
 
     async def push(self, message: Pushable) -> None:
-        """Sends a message, or a list of them; waits while the client is slow, does nothing after the close."""
+        """Send a message, or a list of them; waits while the client is slow, does nothing after the close."""
         for item in message if isinstance(message, list) else [message]:
             await self._put(format_message(item).encode())
 
     async def push_comment(self, text: str) -> None:
-        """Sends a comment, which clients ignore."""
+        """Send a comment, which clients ignore."""
         await self._put(format_comment(text).encode())
 
     def pause(self) -> None:
-        """Holds messages back until `resume` or `flush`."""
+        """Hold messages back until `resume` or `flush`."""
         self._paused = True
 
     async def resume(self) -> None:
-        """Sends what was held back, and further messages at once."""
+        """Send what was held back, and further messages at once."""
         self._paused = False
         await self.flush()
 
     async def flush(self) -> None:
-        """Sends what was held back; a paused stream stays paused."""
+        """Send what was held back; a paused stream stays paused."""
         held, self._held = self._held, []
         if held:
             await self._enqueue(b"".join(held))
 
     def on_closed(self, callback: ClosedCallback) -> None:
-        """Calls a function once when the stream ends, whoever ends it; at once if it has ended."""
+        """Call a function once when the stream ends, whoever ends it; at once if it has ended."""
         if self._closed:
             run_callback(callback)
         else:
             self._callbacks.append(callback)
 
     async def close(self) -> None:
-        """Ends the stream after what was pushed so far."""
+        """End the stream after what was pushed so far."""
         if not self._closed:
             await self.flush()
             self._finish()
 
     def send(self) -> EventStream:
-        """Gives the stream itself, to be returned from the handler."""
+        """Return the stream itself, to be returned from the handler."""
         return self
 
     def abort(self) -> None:
-        """Ends the stream at once, because its client left; for adapters."""
+        """End the stream at once, because its client left; for adapters."""
         self._chunks.clear()
         self._held.clear()
         self._finish()
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Takes a topic's message without waiting; a client that is too slow for it is cut off, and reconnects."""
+        """Take a topic's message without waiting; a client that is too slow for it is cut off, and reconnects."""
         if self._closed:
             return
         direct = self._direct
@@ -201,17 +201,17 @@ class EventStream(StreamedResponse):
             self.abort()
 
     def hold_until(self, work: Coroutine[Any, Any, None]) -> None:
-        """Keeps the first bytes from the client until some work is done; for adapters."""
+        """Keep the first bytes from the client until some work is done; for adapters."""
         self._awaited = self._loop.create_task(work)
 
     async def ready(self) -> None:
-        """Waits until the first bytes may go to the client."""
+        """Wait until the first bytes may go to the client."""
         if self._awaited is not None:
             await self._awaited
             self._awaited = None
 
     async def write_to(self, direct: DirectSend) -> bytes:
-        """Writes straight to the connection until either side closes the stream; for adapters.
+        """Write straight to the connection until either side closes the stream; for adapters.
 
         Args:
             direct: The connection, which took the stream as its listener.
@@ -235,13 +235,13 @@ class EventStream(StreamedResponse):
         return self._take()
 
     def writable(self) -> None:
-        """Notes that the client takes bytes again; for adapters."""
+        """Note that the client takes bytes again; for adapters."""
         if self._direct is not None and self._chunks:
             self._last_write = self._loop.time()
             self._direct.write_chunk(frame_chunk(self._take()))
 
     async def read(self) -> bytes | None:
-        """Gives the next bytes for the client, a heartbeat where there are none, `None` at the end."""
+        """Return the next bytes for the client, a heartbeat where there are none, `None` at the end."""
         from asyncio import timeout
 
         await self.ready()
@@ -258,7 +258,7 @@ class EventStream(StreamedResponse):
         return self._take()
 
     def _take(self) -> bytes:
-        """Takes what waits for the client."""
+        """Take what waits for the client."""
         chunk = b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
@@ -266,7 +266,7 @@ class EventStream(StreamedResponse):
         return chunk
 
     def _beat(self) -> None:
-        """Sends a heartbeat if there was nothing else for as long; one timer serves all of a stream's time."""
+        """Send a heartbeat if there was nothing else for as long; one timer serves all of a stream's time."""
         silence = self._loop.time() - self._last_write
         if silence >= self.heartbeat and not self._chunks:
             self._append(HEARTBEAT)
@@ -321,7 +321,7 @@ def create_event_stream(
     namespace: str | None = None,
     heartbeat: float | None = None,
 ) -> EventStream:
-    """Starts a stream of server-sent events as the answer to a request.
+    """Start a stream of server-sent events as the answer to a request.
 
     Args:
         event: The request.
@@ -359,5 +359,5 @@ def create_event_stream(
 
 
 def event_stream_last_id(event: Event) -> str | None:
-    """Gives the id of the last event that a reconnecting client saw, if it names one."""
+    """Return the id of the last event that a reconnecting client saw, if it names one."""
     return event.headers.get("last-event-id")

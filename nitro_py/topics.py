@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def publish(topic: str, data: object, namespace: str | None = None) -> None:
-    """Sends to every subscriber of a topic; there is no sender to leave out.
+    """Send to every subscriber of a topic; there is no sender to leave out.
 
     Args:
         topic: The topic's name.
@@ -32,7 +32,7 @@ async def publish(topic: str, data: object, namespace: str | None = None) -> Non
 
 
 def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
-    """Walks the connected peers: this process's, or all of them where the target can see them.
+    """Walk the connected peers: this process's, or all of them where the target can see them.
 
     Args:
         namespace: Only the peers there; `None` walks all.
@@ -48,7 +48,7 @@ def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
 
 
 async def get_peer(id: str) -> Peer | None:
-    """Reaches one peer by its id, to send to it or close it; `None` if it is not to be found.
+    """Reach one peer by its id, to send to it or close it; `None` if it is not to be found.
 
     Raises:
         NitroError: No app runs in this process.
@@ -61,7 +61,7 @@ async def get_peer(id: str) -> Peer | None:
 
 
 def runtime_config() -> Mapping[str, Any]:
-    """Gives the config's `runtime_config`, with what `NITRO_RUNTIME_CONFIG__…` sets in the environment.
+    """Return the config's `runtime_config`, with what `NITRO_RUNTIME_CONFIG__…` sets in the environment.
 
     Raises:
         NitroError: No app runs in this process.

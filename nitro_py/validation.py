@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def read_validated_body(event: Event, model: type[T]) -> T:
-    """Reads a JSON body, or a form, as a model.
+    """Read a JSON body, or a form, as a model.
 
     Args:
         event: The request.
@@ -49,7 +49,7 @@ async def read_validated_body(event: Event, model: type[T]) -> T:
 
 
 async def get_validated_query(event: Event, model: type[T]) -> T:
-    """Reads the query parameters as a model; a name that stands more than once gives a list.
+    """Read the query parameters as a model; a name that stands more than once gives a list.
 
     Args:
         event: The request.
@@ -75,7 +75,7 @@ async def get_validated_query(event: Event, model: type[T]) -> T:
 
 
 def validate_message(model: Any, message: Message) -> Any:
-    """Reads a WebSocket message as a model.
+    """Read a WebSocket message as a model.
 
     Raises:
         MessageValidationError: The message does not fit, with pydantic's issues.
@@ -96,7 +96,7 @@ def _validator(model: type[T]) -> TypeAdapter[T]:
 
 @functools.cache
 def make_adapter(model: Any) -> TypeAdapter[Any]:
-    """Makes what validates a type, once."""
+    """Make what validates a type, once."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(model)

@@ -56,7 +56,7 @@ ErrorHook = Callable[[Peer, Exception], Awaitable[None] | None]
 
 
 class WebSocketHandler(NamedTuple):
-    """Holds a WebSocket route's hooks; made by `define_websocket_handler`."""
+    """A WebSocket route's hooks; made by `define_websocket_handler`."""
 
     upgrade: UpgradeHook | None = None
     open: PeerHook | None = None
@@ -72,18 +72,18 @@ class WebSocketHandler(NamedTuple):
         return tuple(name for name in HOOK_NAMES if getattr(self, name) is not None)
 
     async def call_open(self, peer: Peer) -> None:
-        """Calls the open hook."""
+        """Call the open hook."""
         if self.open is not None:
             await settle(self.open(peer))
 
     async def call_close(self, peer: Peer, details: CloseDetails) -> None:
-        """Calls the close hook with as many arguments as it takes."""
+        """Call the close hook with as many arguments as it takes."""
         if self.close is not None:
             arguments = (peer, details) if takes(self.close, 2) else (peer,)
             await settle(self.close(*arguments))
 
     def read(self, data: str | bytes, peer: Peer, id: str | None = None) -> Any:
-        """Gives what the message hook is called with: a `Message`, or the validated model.
+        """Return what the message hook is called with: a `Message`, or the validated model.
 
         Raises:
             MessageValidationError: The message does not fit the route's model.
@@ -106,7 +106,7 @@ def define_websocket_handler(
     http: Callable[[Any], Any] | None = None,
     message_model: Any = None,
 ) -> WebSocketHandler:
-    """Defines what a WebSocket route does; every hook is optional, sync or async.
+    """Define what a WebSocket route does; every hook is optional, sync or async.
 
     Args:
         upgrade: `upgrade(request)`, before the socket exists: refuses with a response or `HTTPError`, or
@@ -150,5 +150,5 @@ def define_websocket_handler(
 
 
 async def settle(result: Any) -> Any:
-    """Gives a hook's result, awaiting it if the hook was async."""
+    """Return a hook's result, awaiting it if the hook was async."""
     return await result if is_awaitable(result) else result

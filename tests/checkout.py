@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def list_files(*folders: str) -> list[Path]:
-    """Lists the files that git tracks or would track.
+    """List the files that git tracks or would track.
 
     Args:
         folders: Where to look, relative to the checkout; everywhere by default.

@@ -12,18 +12,18 @@ from tests.bundles import build_project, copy_demo, run_bundle
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Runs every `anyio` test on asyncio, the one loop that nitro-py serves on."""
+    """Run every `anyio` test on asyncio, the one loop that nitro-py serves on."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the repository's own handlers, and gives the output folder."""
+    """Build the repository's own handlers, and return the output folder."""
     return build_project(copy_demo(tmp_path_factory.mktemp("demo")))
 
 
 @pytest.fixture(scope="session")
 def demo_server(demo_bundle: Path) -> Iterator[str]:
-    """Runs the bundle of the repository's own handlers, and gives its URL."""
+    """Run the bundle of the repository's own handlers, and return its URL."""
     with run_bundle(demo_bundle) as server:
         yield server.url

@@ -17,7 +17,7 @@ FILE = re.compile(r"`(handlers/[^`]+\.py)`")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Is one fenced block.
+    """One fenced block.
 
     Args:
         language: The word after the fence.
@@ -31,12 +31,12 @@ class Block:
 
 
 def read_readme(file: str = "README.md") -> str:
-    """Gives the text of the README, or of another page."""
+    """Return the text of the README, or of another page."""
     return (ROOT / file).read_text(encoding="utf-8")
 
 
 def find_blocks(language: str, file: str = "README.md") -> list[Block]:
-    """Finds the blocks of a language, in order."""
+    """Find the blocks of a language, in order."""
     text = read_readme(file)
     blocks = []
     for match in FENCE.finditer(text):
@@ -48,7 +48,7 @@ def find_blocks(language: str, file: str = "README.md") -> list[Block]:
 
 
 def find_table(heading: str, file: str = "README.md") -> list[list[str]]:
-    """Finds the table whose first cell of the head is `heading`, and gives its rows without the head."""
+    """Find the table whose first cell of the head is `heading`, and return its rows without the head."""
     lines = read_readme(file).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|") and _cells(line)[0] == heading)
     rows = []
@@ -60,7 +60,7 @@ def find_table(heading: str, file: str = "README.md") -> list[list[str]]:
 
 
 def run_tests(project: Path, block: Block) -> str:
-    """Runs the tests of a block in the project that they test, as their reader would; gives what pytest prints."""
+    """Run the tests of a block in the project that they test, as their reader would; return what pytest prints."""
     mark = "import pytest\n\npytestmark = pytest.mark.anyio\n"
     fixture = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     write_files(project, {"tests/test_app.py": mark + block.text, "tests/conftest.py": fixture})

@@ -16,7 +16,7 @@ MAX_BODY = 100
 
 
 def make_event(*chunks: bytes, host: str = "a.test") -> Event:
-    """Makes a request whose body comes in chunks, and does not say how long it is."""
+    """Make a request whose body comes in chunks, and does not say how long it is."""
     left = list(chunks)
 
     async def receive() -> ASGIMessage:
@@ -34,28 +34,28 @@ def make_event(*chunks: bytes, host: str = "a.test") -> Event:
 
 
 async def read_itself(event: Event) -> bytes:
-    """Reads as most handlers do."""
+    """Read as most handlers do."""
     return await event.body()
 
 
 async def read_by_starlette(event: Event) -> bytes:
-    """Reads as handlers do that know Starlette."""
+    """Read as handlers do that know Starlette."""
     return await event.request.body()
 
 
 async def read_after_a_look(event: Event) -> bytes:
-    """Reads after somebody else, such as middleware, had a look at Starlette's request."""
+    """Read after somebody else, such as middleware, had a look at Starlette's request."""
     assert event.request.method == "POST"
     return await event.body()
 
 
 async def read_stream(event: Event) -> bytes:
-    """Reads piece by piece."""
+    """Read piece by piece."""
     return b"".join([chunk async for chunk in event.request.stream()])
 
 
 async def read_twice(event: Event) -> bytes:
-    """Reads itself, and lets Starlette read it again."""
+    """Read itself, and lets Starlette read it again."""
     body = await event.body()
     assert await event.request.body() == body
     return body

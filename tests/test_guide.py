@@ -25,7 +25,7 @@ PAGES = ("README.md", GUIDE, "infra/README.md", "presets/README.md")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes the guide's handlers into a new project."""
+    """Write the guide's handlers into a new project."""
     files = {block.file: block.text for block in find_blocks("python", GUIDE) if block.file}
     settings = {"nitro.toml": "experimental.websocket = true\n", "public/index.html": "<h1>hi</h1>"}
     return write_files(tmp_path_factory.mktemp("guide"), files | settings)
@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(project: Path) -> Iterator[Server]:
-    """Runs the built project."""
+    """Run the built project."""
     with run_bundle(build_project(project)) as running:
         yield running
 

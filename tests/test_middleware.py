@@ -16,14 +16,14 @@ async def receive() -> dict[str, object]:
 
 @pytest.fixture
 def event() -> Event:
-    """Makes a request."""
+    """Make a request."""
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": Headers().to_raw()}
     return Event(scope, receive, params={}, wait_until=lambda work: None, max_body=100)
 
 
 @pytest.fixture
 def calls() -> list[str]:
-    """Collects what ran."""
+    """Collect what ran."""
     return []
 
 

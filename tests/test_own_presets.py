@@ -16,7 +16,7 @@ FILE = re.compile(r"`(harbor/\w+\.py|tests/test_harbor\.py)`")
 
 
 def read_files() -> dict[str, str]:
-    """Reads the files of the page: each block belongs to the last file that the text before it names."""
+    """Read the files of the page: each block belongs to the last file that the text before it names."""
     text = read_readme(PAGE)
     files = {}
     for match in FENCE.finditer(text):

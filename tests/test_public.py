@@ -15,7 +15,7 @@ import nitro_py
 
 
 def list_imports() -> dict[str, str]:
-    """Lists the names that type checkers see, by the module that each is imported from."""
+    """List the names that type checkers see, by the module that each is imported from."""
     tree = ast.parse(Path(nitro_py.__file__).read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {
@@ -27,7 +27,7 @@ def list_imports() -> dict[str, str]:
 
 
 def run_python(code: str) -> str:
-    """Runs a program in a new process and gives what it prints."""
+    """Run a program in a new process and return what it prints."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.stdout

@@ -29,7 +29,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes the README's handlers and its settings into a new project."""
+    """Write the README's handlers and its settings into a new project."""
     files = {block.file: block.text for block in find_blocks("python") if block.file}
     settings = find_blocks("toml")[0]
     return write_files(tmp_path_factory.mktemp("readme"), {**files, "pyproject.toml": settings.text})
@@ -37,7 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(project: Path) -> Iterator[Server]:
-    """Runs the built project."""
+    """Run the built project."""
     with run_bundle(build_project(project)) as running:
         yield running
 

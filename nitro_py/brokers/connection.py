@@ -10,7 +10,7 @@ from nitro_py.errors import BackplaneError, UsageError
 
 
 def check_url(url: str, *schemes: str) -> None:
-    """Refuses a URL that leads to no such broker.
+    """Refuse a URL that leads to no such broker.
 
     Args:
         url: The URL; the error does not show it, since it may hold a password.
@@ -33,7 +33,7 @@ def check_url(url: str, *schemes: str) -> None:
 
 
 def require_module(module: str, package: str | None = None) -> None:
-    """Refuses to start without a client's package.
+    """Refuse to start without a client's package.
 
     Args:
         module: What is imported.
@@ -50,7 +50,7 @@ def require_module(module: str, package: str | None = None) -> None:
 
 
 def holds_secret(url: str) -> bool:
-    """Says whether a URL names a user, a password or a token.
+    """Return whether a URL names a user, a password or a token.
 
     Example:
         >>> holds_secret("redis://:pw@host"), holds_secret("redis://host/0?password=pw"), holds_secret("nats://host")
@@ -83,14 +83,14 @@ class ConnectionLoss:
         return self._future.done()
 
     def note(self, reason: str) -> None:
-        """Notes that the connection is lost; the first reason counts."""
+        """Note that the connection is lost; the first reason counts."""
         if not self._future.done():
             self._future.set_exception(BackplaneError(f"The connection is gone: {reason}"))
             # Nobody need wait for it.
             self._future.exception()
 
     def check(self) -> None:
-        """Does nothing as long as the connection is there.
+        """Do nothing as long as the connection is there.
 
         Raises:
             BackplaneError: It is lost.
@@ -99,7 +99,7 @@ class ConnectionLoss:
             self._future.result()
 
     async def wait(self) -> None:
-        """Waits until the connection is lost.
+        """Wait until the connection is lost.
 
         Raises:
             BackplaneError: It is.

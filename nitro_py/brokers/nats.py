@@ -49,7 +49,7 @@ class NatsBackplane:
         self._prefix = make_token(prefix)
 
     async def connect(self, receive: Receive) -> NatsConnection:
-        """Opens a connection.
+        """Open a connection.
 
         Raises:
             BackplaneError: The broker cannot be reached or refuses.
@@ -85,7 +85,7 @@ class NatsBackplane:
 
 
 class NatsConnection:
-    """Is one connection, until it is lost; made by `NatsBackplane.connect`."""
+    """One connection, until it is lost; made by `NatsBackplane.connect`."""
 
     def __init__(self, client: Client, prefix: str, receive: Receive) -> None:
         self._client = client
@@ -103,14 +103,14 @@ class NatsConnection:
         return self._client.max_payload
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hands messages to the server, and waits for its answer to what follows them."""
+        """Hand messages to the server, and wait for its answer to what follows them."""
         with translated():
             for topic, data in messages:
                 await self._client.publish(self._subject(topic), data)
             await self._confirm()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Asks for topics, and waits for the server's answer to what follows."""
+        """Ask for topics, and wait for the server's answer to what follows."""
         with translated():
             for topic in topics:
                 if topic not in self._subscriptions:
@@ -119,7 +119,7 @@ class NatsConnection:
             await self._confirm()
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Gives topics up, and waits for the server's answer to what follows."""
+        """Return topics up, and wait for the server's answer to what follows."""
         with translated():
             for topic in topics:
                 if (subscription := self._subscriptions.pop(topic, None)) is not None:
@@ -127,7 +127,7 @@ class NatsConnection:
             await self._confirm()
 
     async def _confirm(self) -> None:
-        """Waits until the server has processed what was sent so far."""
+        """Wait until the server has processed what was sent so far."""
         # The client writes a ping at once and all else a moment later, so that a ping would overtake what it is to
         # confirm. Nothing but the size of what waits tells when that moment has come.
         pause = 0.0
@@ -137,11 +137,11 @@ class NatsConnection:
         await self._client.flush(ANSWER_TIMEOUT)
 
     async def wait_lost(self) -> None:
-        """Waits until the connection is lost."""
+        """Wait until the connection is lost."""
         await self._loss.wait()
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         try:
             await self._client.close()
         except Exception as error:
@@ -149,7 +149,7 @@ class NatsConnection:
         await self.note_closed()
 
     async def note_error(self, error: Exception) -> None:
-        """Remembers what went wrong last; the client calls it."""
+        """Remember what went wrong last; the client calls it."""
         from nats.errors import SlowConsumerError
 
         self.reason = str(error) or type(error).__name__
@@ -158,7 +158,7 @@ class NatsConnection:
             await self.note_closed()
 
     async def note_closed(self) -> None:
-        """Notes that the connection is gone; the client calls it."""
+        """Note that the connection is gone; the client calls it."""
         self._loss.note(self.reason or "it was closed")
 
     async def _take(self, message: Msg) -> None:
@@ -171,7 +171,7 @@ class NatsConnection:
 
 
 def make_token(text: str) -> str:
-    """Writes any text as one part of a subject, which must not be empty nor hold dots, spaces or wildcards.
+    """Write any text as one part of a subject, which must not be empty nor hold dots, spaces or wildcards.
 
     Example:
         >>> make_token("a.b *"), make_token("")
@@ -185,7 +185,7 @@ def make_token(text: str) -> str:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Makes `BackplaneError` of whatever goes wrong with NATS."""
+    """Make `BackplaneError` of whatever goes wrong with NATS."""
     from nats.errors import Error
 
     try:

@@ -42,7 +42,7 @@ class RedisBackplane:
         self._prefix = f"{prefix}:"
 
     async def connect(self, receive: Receive) -> RedisConnection:
-        """Opens a connection to publish and one to subscribe.
+        """Open a connection to publish and one to subscribe.
 
         Raises:
             BackplaneError: The broker cannot be reached or refuses.
@@ -70,7 +70,7 @@ class RedisBackplane:
 
 
 class RedisConnection:
-    """Is one connection, until either half is lost; made by `RedisBackplane.connect`."""
+    """One connection, until either half is lost; made by `RedisBackplane.connect`."""
 
     max_size: int | None = None
 
@@ -87,14 +87,14 @@ class RedisConnection:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Connects to publish and to subscribe; `RedisBackplane.connect` calls it."""
+        """Connect to publish and to subscribe; `RedisBackplane.connect` calls it."""
         with translated():
             await self._client.ping()
             await self._pubsub.ping()
         self._tasks = [asyncio.create_task(self._watch(work)) for work in (self._read(), self._ping())]
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hands messages to the broker in one round trip."""
+        """Hand messages to the broker in one round trip."""
         self._loss.check()
         pipeline = self._client.pipeline(transaction=False)
         for topic, data in messages:
@@ -104,19 +104,19 @@ class RedisConnection:
                 await pipeline.execute()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Asks for topics, and waits until the broker has confirmed each."""
+        """Ask for topics, and wait until the broker has confirmed each."""
         await self._confirm("subscribe", topics)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Gives topics up, and waits until the broker has confirmed each."""
+        """Return topics up, and wait until the broker has confirmed each."""
         await self._confirm("unsubscribe", topics)
 
     async def wait_lost(self) -> None:
-        """Waits until the connection is lost."""
+        """Wait until the connection is lost."""
         await self._loss.wait()
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         self._lose("it was closed")
         for task in self._tasks:
             task.cancel()
@@ -155,7 +155,7 @@ class RedisConnection:
                         future.set_result(None)
 
     async def _ping(self) -> None:
-        """Asks a broker that is silent whether it is still there."""
+        """Ask a broker that is silent whether it is still there."""
         while True:
             try:
                 async with asyncio.timeout(PING_INTERVAL):
@@ -185,7 +185,7 @@ class RedisConnection:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Makes `BackplaneError` of whatever goes wrong with Redis."""
+    """Make `BackplaneError` of whatever goes wrong with Redis."""
     from redis.exceptions import RedisError
 
     try:

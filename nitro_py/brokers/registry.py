@@ -15,7 +15,7 @@ MEMORY = "memory"
 
 
 def list_backplanes() -> dict[str, EntryPoint]:
-    """Lists what `backplane` may be beside `memory`: name → entry point, sorted."""
+    """List what `backplane` may be beside `memory`: name → entry point, sorted."""
     # Written here as an entry point would be: a bundle carries nitro-py without its metadata.
     own = {
         "nats": EntryPoint("nats", "nitro_py.brokers.nats:NatsBackplane", GROUP),
@@ -25,7 +25,7 @@ def list_backplanes() -> dict[str, EntryPoint]:
 
 
 def find_backplane(name: str) -> EntryPoint:
-    """Finds a backplane other than `memory`.
+    """Find a backplane other than `memory`.
 
     Raises:
         UsageError: There is none of that name.
@@ -41,7 +41,7 @@ def find_backplane(name: str) -> EntryPoint:
 
 
 def find_client(name: str) -> str | None:
-    """Names the module that a bundle needs for a backplane, if it needs any."""
+    """Name the module that a bundle needs for a backplane, if it needs any."""
     if name == MEMORY:
         return None
     top_level = find_backplane(name).module.partition(".")[0]
@@ -50,7 +50,7 @@ def find_client(name: str) -> str | None:
 
 
 def load_backplane(settings: BackplaneSettings) -> Backplane | None:
-    """Makes the backplane that the settings name, which does not connect yet; `None` for `memory`.
+    """Make the backplane that the settings name, which does not connect yet; `None` for `memory`.
 
     Raises:
         NitroError: There is no such backplane, or it cannot be used as it is set.

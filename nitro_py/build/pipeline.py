@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Is a build that was checked and could be written.
+    """A build that was checked and could be written.
 
     Args:
         loaded: The configuration.
@@ -60,7 +60,7 @@ class Plan:
 
 
 def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: None) -> Manifest:
-    """Scans and loads a project's handlers.
+    """Scan and load a project's handlers.
 
     Args:
         loaded: The configuration.
@@ -85,7 +85,7 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
 
 
 def count_routes(routes: Sized) -> str:
-    """Says how many routes there are."""
+    """Return how many routes there are."""
     return "1 route" if len(routes) == 1 else f"{len(routes)} routes"
 
 
@@ -96,7 +96,7 @@ def plan_build(
     vendored: bool = False,
     progress: Progress = lambda stage: None,
 ) -> Plan:
-    """Does everything of a build but the writing.
+    """Do everything of a build but the writing.
 
     Args:
         loaded: The configuration.
@@ -136,7 +136,7 @@ def plan_build(
 
 
 def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:
-    """Writes a bundle, all or nothing: whatever fails leaves the last good output as it was.
+    """Write a bundle, all or nothing: whatever fails leaves the last good output as it was.
 
     Returns:
         Path relative to the output folder → size in bytes.
@@ -166,7 +166,7 @@ def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[s
 
 
 def describe_bundle(plan: Plan) -> str:
-    """Writes `nitro.json`: what the bundle is and how it is run."""
+    """Write `nitro.json`: what the bundle is and how it is run."""
     bundle = plan.bundle
     info = {
         "preset": plan.choice.preset.name,
@@ -185,6 +185,6 @@ def describe_bundle(plan: Plan) -> str:
 
 
 def measure(output: Path) -> dict[str, int]:
-    """Lists what a folder holds: path → size in bytes, sorted."""
+    """List what a folder holds: path → size in bytes, sorted."""
     paths = sorted(path for path in output.rglob("*") if path.is_file())
     return {path.relative_to(output).as_posix(): path.stat().st_size for path in paths}

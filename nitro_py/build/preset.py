@@ -17,7 +17,7 @@ from nitro_py.runtime.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class BuildInput:
-    """Is all that an emission may depend on.
+    """All that an emission may depend on.
 
     Args:
         config: The configuration.
@@ -74,7 +74,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Is a limit of the target on what it takes.
+    """A limit of the target on what it takes.
 
     Args:
         path: The file or folder that it is about, relative to the output folder.
@@ -89,7 +89,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Is what a preset emits.
+    """What a preset emits.
 
     Args:
         files: Path relative to the output folder → bytes.
@@ -136,21 +136,21 @@ class Preset(Protocol):
         """One line for lists."""
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Gives what the target can do with these settings; routes that need more are refused at build."""
+        """Return what the target can do with these settings; routes that need more are refused at build."""
 
     def advise(self, capability: Capability) -> str | None:
-        """Names the setting that gives the target a capability that it lacks; `None` where there is none."""
+        """Name the setting that gives the target a capability that it lacks; `None` where there is none."""
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Names the environment variable that shows this platform; `None` where nothing does."""
+        """Name the environment variable that shows this platform; `None` where nothing does."""
 
     def emit(self, build: BuildInput) -> Bundle:
-        """Computes the bundle; MUST be pure: the same input gives the same bytes, nothing is written."""
+        """Compute the bundle; MUST be pure: the same input gives the same bytes, nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Is what `nitropy deploy` was asked for.
+    """What `nitropy deploy` was asked for.
 
     Args:
         output: The folder that the build wrote.
@@ -175,15 +175,15 @@ class Deployment:
 
 @runtime_checkable
 class DeployablePreset(Preset, Protocol):
-    """Is a preset that can bring its bundle to where it runs."""
+    """A preset that can bring its bundle to where it runs."""
 
     def deploy(self, deployment: Deployment) -> Mapping[str, str]:
-        """Deploys a bundle and gives what it is reached by, name by name; nothing if nothing was changed."""
+        """Deploy a bundle and return what it is reached by, name by name; nothing if nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """Is what `nitropy build --oci` was asked for.
+    """What `nitropy build --oci` was asked for.
 
     Args:
         output: The folder that the build wrote.
@@ -202,15 +202,15 @@ class ImageRequest:
 
 @runtime_checkable
 class ImagePreset(Preset, Protocol):
-    """Is a preset that can make a container image of its bundle."""
+    """A preset that can make a container image of its bundle."""
 
     def write_image(self, request: ImageRequest) -> Mapping[str, str]:
-        """Writes the image, all or nothing, and says what it is, name by name."""
+        """Write the image, all or nothing, and say what it is, name by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Is what `nitropy publish` sends to what is deployed.
+    """What `nitropy publish` sends to what is deployed.
 
     Args:
         config: The configuration.
@@ -231,14 +231,14 @@ class Publication:
 
 @runtime_checkable
 class PublishingPreset(Preset, Protocol):
-    """Is a preset that can publish to what it has deployed."""
+    """A preset that can publish to what it has deployed."""
 
     def publish(self, publication: Publication) -> None:
-        """Publishes, and returns once that is done or sure to be done."""
+        """Publish, and returns once that is done or sure to be done."""
 
 
 def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Reads the files of an installed package that ship: path below the import root → bytes.
+    """Read the files of an installed package that ship: path below the import root → bytes.
 
     Args:
         package: The package's name, such as `nitro_py`.
@@ -254,7 +254,7 @@ def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, by
 
 
 def merge_files(sources: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Puts the project's files and the bundle's own together.
+    """Put the project's files and the bundle's own together.
 
     Raises:
         BuildError: A file of the project has the place of one of the bundle's.

@@ -20,14 +20,14 @@ DEFAULT_PRESET = "asgi"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Is the preset that was chosen, and why."""
+    """The preset that was chosen, and why."""
 
     preset: Preset
     reason: str
 
 
 def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
-    """Chooses the preset: command line, `NITRO_PRESET`, configuration, detected platform, `asgi`.
+    """Choose the preset: command line, `NITRO_PRESET`, configuration, detected platform, `asgi`.
 
     Raises:
         BuildError: The preset is unknown or broken.
@@ -48,12 +48,12 @@ def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
 
 
 def list_presets() -> list[str]:
-    """Names the installed presets, sorted."""
+    """Name the installed presets, sorted."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 def find_preset(name: str, root: Path) -> Preset:
-    """Finds a preset by its name, or by the path of a folder of the project.
+    """Find a preset by its name, or by the path of a folder of the project.
 
     Args:
         name: An installed preset's name, or a folder with a `preset.py`, relative to the project.

@@ -46,7 +46,7 @@ class RouteFile:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Holds the files that a build is made of.
+    """The files that a build is made of.
 
     Args:
         routes: The route files of the build's mode, sorted by path and file.
@@ -60,7 +60,7 @@ class Scan:
 
 
 def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mode) -> Scan:
-    """Finds the files that a build is made of.
+    """Find the files that a build is made of.
 
     Args:
         root: The project's folder.
@@ -107,7 +107,7 @@ def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mo
 
 
 def _direct(paths: Iterable[PurePosixPath], folder: PurePosixPath) -> tuple[str, ...]:
-    """Leaves out what lies deeper: a helper's folder beside middleware is not middleware."""
+    """Leave out what lies deeper: a helper's folder beside middleware is not middleware."""
     return tuple(str(path) for path in paths if path.parent == folder)
 
 
@@ -152,7 +152,7 @@ def _read_segment(name: str, file: PurePosixPath) -> str:
 
 
 def _check_method(name: str, file: PurePosixPath) -> None:
-    """Refuses what is meant to be a method; a name that is meant as it stands says its method behind it."""
+    """Refuse what is meant to be a method; a name that is meant as it stands says its method behind it."""
     stem, _, last = name.rpartition(".")
     meant = _find_meant(last, _METHODS) if stem and not last.endswith("]") else None
     if meant is not None:
@@ -164,7 +164,7 @@ def _check_method(name: str, file: PurePosixPath) -> None:
 
 
 def _find_meant(word: str, choices: Iterable[str]) -> str | None:
-    """Gives the choice that a word is with other case, with letters swapped, or with one too many or too few."""
+    """Return the choice that a word is with other case, with letters swapped, or with one too many or too few."""
     small = word.lower()
     for choice in choices:
         swapped = small[:1] == choice[:1] and sorted(small) == sorted(choice)
@@ -182,7 +182,7 @@ def _check_parameters(segments: Sequence[str], file: PurePosixPath) -> None:
 
 
 def _shape(path: str) -> str:
-    """Gives the path without the names of its parameters: what the router tells apart."""
+    """Return the path without the names of its parameters: what the router tells apart."""
     return re.sub(r"\[(\.\.\.)?\w*\]", r"[\1]", path)
 
 
@@ -199,7 +199,7 @@ def _check_duplicates(routes: Iterable[RouteFile]) -> None:
 
 
 def _pick_mode(routes: Sequence[RouteFile], mode: Mode) -> list[RouteFile]:
-    """Picks the files for a mode; where one is for that mode only, it replaces the one for all."""
+    """Pick the files for a mode; where one is for that mode only, it replaces the one for all."""
     special = {(_shape(route.path), route.methods) for route in routes if route.mode == mode}
     return [
         route

@@ -12,7 +12,7 @@ from nitro_py.runtime.routing.router import Router
 
 
 def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
-    """Refuses what cannot work, before anything is written.
+    """Refuse what cannot work, before anything is written.
 
     Args:
         manifest: What the bundle would serve.
@@ -34,7 +34,7 @@ def validate(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> None:
 
 
 def check_flag(manifest: Manifest, loaded: LoadedConfig) -> list[BuildError]:
-    """Finds the routes with sockets of a project that has not switched WebSocket on."""
+    """Find the routes with sockets of a project that has not switched WebSocket on."""
     if loaded.config.websocket_enabled:
         return []
     source = loaded.source or "nitro.toml"

@@ -27,7 +27,7 @@ def write_bundle(
     trees: Mapping[str, Path] | None = None,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Writes a bundle beside the last one and swaps the two; whatever fails leaves the last one as it was.
+    """Write a bundle beside the last one and swaps the two; whatever fails leaves the last one as it was.
 
     Args:
         output: The folder to write; if it is there, it must be empty or hold a bundle.
@@ -65,7 +65,7 @@ def write_bundle(
 
 
 def check_output(output: Path) -> None:
-    """Checks that a folder may be replaced by a bundle.
+    """Check that a folder may be replaced by a bundle.
 
     Args:
         output: The folder, which need not exist.
@@ -135,7 +135,7 @@ class Room:
         self._folders: set[PurePosixPath] = set()
 
     def make(self, path: PurePosixPath) -> Path:
-        """Gives the place of a new file.
+        """Return the place of a new file.
 
         Raises:
             BuildError: Something is in its way.

@@ -24,7 +24,7 @@ NEAR = 0.8
 
 
 def list_dependencies(output: Path, bundle: Bundle) -> list[tuple[str, str]]:
-    """Lists the dependencies that were installed into a bundle, the largest first.
+    """List the dependencies that were installed into a bundle, the largest first.
 
     Args:
         output: The folder that was written.
@@ -42,7 +42,7 @@ def list_dependencies(output: Path, bundle: Bundle) -> list[tuple[str, str]]:
 
 
 def list_warnings(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
-    """Says which of the target's limits are near.
+    """Return which of the target's limits are near.
 
     Args:
         bundle: What the preset emitted.
@@ -74,7 +74,7 @@ ImageWriter = Callable[[Progress], Mapping[str, str]]
 
 
 def prepare_image(plan: Plan, file: Path | None, base: Path | None) -> ImageWriter:
-    """Checks what was asked for, before anything is written.
+    """Check what was asked for, before anything is written.
 
     Args:
         plan: The build.
@@ -175,7 +175,7 @@ def check(preset: PresetOption = None, json: JsonOption = False) -> None:
 
 
 def list_emitted(output: str, sizes: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Lists what was emitted: the files near the top, then each folder below as one row, then the sum.
+    """List what was emitted: the files near the top, then each folder below as one row, then the sum.
 
     Args:
         output: The output folder, as it is shown.

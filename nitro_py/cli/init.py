@@ -41,7 +41,7 @@ def init(folder: Annotated[str, typer.Argument(metavar="DIR", help="A new or emp
 
 
 def check_empty(root: Path) -> None:
-    """Checks that nothing can be lost in a folder.
+    """Check that nothing can be lost in a folder.
 
     Args:
         root: The folder, which need not exist.
@@ -59,7 +59,7 @@ def check_empty(root: Path) -> None:
 
 
 def read_templates() -> Iterator[tuple[str, bytes]]:
-    """Gives the app's files: path and content, sorted by path."""
+    """Return the app's files: path and content, sorted by path."""
     return _walk(files("nitro_py.cli") / "templates", "")
 
 

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Runs `nitropy`; what its user has done wrong is printed without a traceback, and ends it with 2."""
+    """Run `nitropy`; what its user has done wrong is printed without a traceback, and end it with 2."""
     try:
         make_app(sys.argv[1] if len(sys.argv) > 1 else None)()
     except NitroError as error:
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def make_app(wanted: str | None) -> typer.Typer:
-    """Puts the commands together.
+    """Put the commands together.
 
     Args:
         wanted: The first argument: a command is loaded without the others, which it has no use for.

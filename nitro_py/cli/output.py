@@ -21,7 +21,7 @@ _UNITS = ("kB", "MB", "GB")
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Shows what is being done: a spinner on a terminal, a line each elsewhere.
+    """Show what is being done: a spinner on a terminal, a line each elsewhere.
 
     Returns:
         A function that is told what begins.
@@ -38,17 +38,17 @@ def show_progress() -> Iterator[Callable[[str], None]]:
 
 
 def print_line(text: str = "", *, style: str | None = None, to: Console = console) -> None:
-    """Prints text; only a terminal sees its style, and only there may long lines be wrapped."""
+    """Print text; only a terminal sees its style, and only there may long lines be wrapped."""
     to.print(text, style=style, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """Prints one JSON document, for scripts."""
+    """Print one JSON document, for scripts."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Prints a table.
+    """Print a table.
 
     Args:
         columns: The names of the columns.
@@ -69,14 +69,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
 
 def print_error(error: NitroError) -> None:
-    """Prints what the user has done wrong."""
+    """Print what the user has done wrong."""
     text = Text("error: ", style="bold red")
     text.append(str(error), style="not bold default")
     messages.print(text, soft_wrap=True)
 
 
 def format_size(size: int) -> str:
-    """Writes a number of bytes for people.
+    """Write a number of bytes for people.
 
     Example:
         >>> format_size(999), format_size(1_234), format_size(5_600_000)

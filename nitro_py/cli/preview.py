@@ -44,13 +44,13 @@ def preview(
 
 
 def resolve_command(text: str) -> list[str]:
-    """Splits a command of `nitro.json`; its first word `python` stands for the interpreter in use."""
+    """Split a command of `nitro.json`; its first word `python` stands for the interpreter in use."""
     words = shlex.split(text)
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
 def run_preview(command: list[str], root: Path) -> int:
-    """Runs a bundle until it ends, and tells `nitropy publish` where it listens.
+    """Run a bundle until it ends, and tells `nitropy publish` where it listens.
 
     Args:
         command: The command.
@@ -93,7 +93,7 @@ def run_preview(command: list[str], root: Path) -> int:
 
 @contextmanager
 def hand_on_signals(process: subprocess.Popen[str]) -> Iterator[set[int]]:
-    """Hands the signals that end a program on to a child.
+    """Hand the signals that end a program on to a child.
 
     Args:
         process: The child.

@@ -27,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 @dataclass(frozen=True, slots=True)
 class BuiltBundle:
-    """Is what `nitro.json` says about a bundle.
+    """What `nitro.json` says about a bundle.
 
     Args:
         preset: The name of its preset.
@@ -57,7 +57,7 @@ class _Info(BaseModel):
 
 
 def find_root() -> Path:
-    """Gives the project's folder: the current one.
+    """Return the project's folder: the current one.
 
     Raises:
         UsageError: It was deleted.
@@ -69,7 +69,7 @@ def find_root() -> Path:
 
 
 def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig:
-    """Loads the configuration of the project in the current folder.
+    """Load the configuration of the project in the current folder.
 
     Args:
         mode: What it is loaded for.
@@ -87,7 +87,7 @@ def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig
 
 
 def check_preset(loaded: LoadedConfig, built: BuiltBundle, preset: str | None) -> None:
-    """Checks that the bundle was built with the preset that the command names, if it names one.
+    """Check that the bundle was built with the preset that the command names, if it names one.
 
     Raises:
         BuildError: There is no such preset.
@@ -105,7 +105,7 @@ def check_preset(loaded: LoadedConfig, built: BuiltBundle, preset: str | None) -
 
 
 def read_bundle(loaded: LoadedConfig) -> BuiltBundle:
-    """Reads what was built last.
+    """Read what was built last.
 
     Raises:
         UsageError: Nothing was built, or what describes the bundle is broken.

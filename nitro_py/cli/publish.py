@@ -64,7 +64,7 @@ def publish(
 
 
 def parse_data(text: str) -> object:
-    """Reads a JSON object or array; everything else is text, numbers too.
+    """Read a JSON object or array; everything else is text, numbers too.
 
     Example:
         >>> parse_data('{"a": 1}'), parse_data("1")
@@ -78,7 +78,7 @@ def parse_data(text: str) -> object:
 
 
 def post(url: str, token: str, message: object) -> None:
-    """Hands a message to a server.
+    """Hand a message to a server.
 
     Args:
         url: The server's endpoint.

@@ -45,12 +45,12 @@ class BackgroundServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to serve."""
+        """Begin to serve."""
         self._task = asyncio.create_task(self._server.serve([self._listener]))
         await self._server.ready.wait()
 
     async def stop(self, successor: socket.socket | None = None) -> None:
-        """Closes every connection, and the socket.
+        """Close every connection, and the socket.
 
         Args:
             successor: Where connections are put instead, for another process to go on with them.
@@ -91,7 +91,7 @@ class _Server(uvicorn.Server):
 
 
 class ErrorPage:
-    """Is an ASGI application that shows why there is no app yet.
+    """An ASGI application that shows why there is no app yet.
 
     Args:
         error: What is wrong.
@@ -101,7 +101,7 @@ class ErrorPage:
         self.error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request with status 503."""
+        """Answer one request with status 503."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011})

@@ -52,7 +52,7 @@ class ChildSpec:
 
 
 class DevApplication(Application):
-    """Is the app, and tells `nitropy dev` how it is.
+    """The app, and tells `nitropy dev` how it is.
 
     Args:
         app: The app to serve.
@@ -65,7 +65,7 @@ class DevApplication(Application):
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Starts the app."""
+        """Start the app."""
         self.loop = asyncio.get_running_loop()
         try:
             await super().start()
@@ -75,7 +75,7 @@ class DevApplication(Application):
         self._tell({"type": "ready"})
 
     def tell_closed(self) -> None:
-        """Tells that whoever asks from now on is answered by another child."""
+        """Tell that whoever asks from now on is answered by another child."""
         self._tell({"type": "closed"})
 
     def _tell(self, message: dict[str, str]) -> None:
@@ -84,7 +84,7 @@ class DevApplication(Application):
 
 
 def main() -> None:
-    """Serves the app until the parent, or its end, stops it; the project's folder is the current one."""
+    """Serve the app until the parent, or its end, stops it; the project's folder is the current one."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
     heard, told = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
@@ -105,7 +105,7 @@ def main() -> None:
 def listen(
     heard: IO[str], application: DevApplication, handover: DevHandover, live_reload: LiveReload | None
 ) -> None:
-    """Hands the parent's messages on to pages, and ends this process when told to or left alone."""
+    """Hand the parent's messages on to pages, and end this process when told to or left alone."""
     for line in heard:
         message = json.loads(line)
         if message["type"] == "retire":

@@ -33,15 +33,15 @@ class DevHandover:
         self._opening: set[asyncio.Task[object]] = set()
 
     def begin(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Takes connections from now on."""
+        """Take connections from now on."""
         asyncio.get_running_loop().add_reader(self._inbox, self._take, make_protocol)
 
     def end(self) -> None:
-        """Takes no more connections."""
+        """Take no more connections."""
         asyncio.get_running_loop().remove_reader(self._inbox)
 
     def give(self, descriptor: int) -> bool:
-        """Hands a connection on; false means that it must be tried again."""
+        """Hand a connection on; false means that it must be tried again."""
         return give_connection(self._outbox, descriptor)
 
     def finish(self) -> None:
@@ -63,7 +63,7 @@ class DevHandover:
 
 
 def give_connection(outbox: socket.socket, descriptor: int) -> bool:
-    """Puts a connection into a socket that does not block; false means that there is no room for it now."""
+    """Put a connection into a socket that does not block; false means that there is no room for it now."""
     try:
         socket.send_fds(outbox, [_MARK], [descriptor])
     except OSError:

@@ -43,7 +43,7 @@ class ReloadGuard:
     token: str
 
     def admits(self, scope: Scope) -> bool:
-        """Tells whether a handshake passes: path, token and origin must all be right."""
+        """Return whether a handshake passes: path, token and origin must all be right."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         knows = hmac.compare_digest(given.encode(), self.token.encode())
         origin = Headers.from_raw(scope["headers"]).get("origin", "")
@@ -55,7 +55,7 @@ class ReloadGuard:
         return admitted
 
     def admits_origin(self, origin: str) -> bool:
-        """Tells whether a page is one of the dev server's own."""
+        """Return whether a page is one of the dev server's own."""
         try:
             parts = urlsplit(origin)
             name, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -70,7 +70,7 @@ class ReloadGuard:
 
 
 class LiveReload:
-    """Is the live-reload socket as an ASGI application; anything but an admitted handshake is refused.
+    """The live-reload socket as an ASGI application; anything but an admitted handshake is refused.
 
     Args:
         door: Which handshakes pass.
@@ -82,7 +82,7 @@ class LiveReload:
         self._problem: dict[str, str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one ASGI connection."""
+        """Serve one ASGI connection."""
         if scope["type"] == "http":
             headers = [(b"content-type", b"text/plain; charset=utf-8")]
             await send({"type": "http.response.start", "status": 404, "headers": headers})
@@ -104,7 +104,7 @@ class LiveReload:
             self._pages.discard(send)
 
     async def announce(self, message: dict[str, str]) -> None:
-        """Tells every page that the app was reloaded, or what is wrong with it.
+        """Tell every page that the app was reloaded, or what is wrong with it.
 
         Args:
             message: `{"type": "reload"}`, or `{"type": "error", "message": …}`, which later pages hear too.
@@ -131,7 +131,7 @@ def _is_address(name: str) -> bool:
 
 
 def make_script(door: ReloadGuard, port: int) -> bytes:
-    """Writes the script that pages get.
+    """Write the script that pages get.
 
     Args:
         door: What the script must bring to the handshake.

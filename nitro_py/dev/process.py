@@ -19,7 +19,7 @@ from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 
 
 def list_ending_signals() -> list[signal.Signals]:
-    """Lists the signals that mean the end; a hang-up does not, where `nohup` says so."""
+    """List the signals that mean the end; a hang-up does not, where `nohup` says so."""
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)
@@ -31,7 +31,7 @@ STOP_TIMEOUT = 20
 
 
 class ChildProcess:
-    """Is a running app; made by `start_child`."""
+    """A running app; made by `start_child`."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -41,7 +41,7 @@ class ChildProcess:
         self._writer = writer
 
     async def wait_ready(self) -> None:
-        """Waits until the app has started.
+        """Wait until the app has started.
 
         Raises:
             BuildError: It cannot start.
@@ -53,23 +53,23 @@ class ChildProcess:
             raise BuildError(f"The app cannot start: {reason}.", hint="What it printed says more.")
 
     async def wait_gone(self) -> int:
-        """Waits until the process has ended and gives its status."""
+        """Wait until the process has ended and return its status."""
         return await self._process.wait()
 
     async def announce(self, message: dict[str, str]) -> None:
-        """Hands a live-reload message to the pages that the child itself serves."""
+        """Hand a live-reload message to the pages that the child itself serves."""
         with suppress(ConnectionError):
             self._writer.write(json.dumps(message).encode() + b"\n")
             await self._writer.drain()
 
     async def retire(self) -> None:
-        """Makes it hand its connections on to the next child; the requests that it has are answered in peace."""
+        """Make it hand its connections on to the next child; the requests that it has are answered in peace."""
         await self.announce({"type": "retire"})
         while (await self._hear()).get("type") not in ("closed", None):
             pass
 
     async def finish(self) -> None:
-        """Waits for the end of one that was told to, and ends it by force where that takes too long."""
+        """Wait for the end of one that was told to, and end it by force where that takes too long."""
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
         except TimeoutError:
@@ -79,20 +79,20 @@ class ChildProcess:
             self._writer.close()
 
     async def stop(self) -> None:
-        """Ends it: in peace if it can."""
+        """End it: in peace if it can."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         await self.finish()
 
     async def _hear(self) -> dict[str, Any]:
-        """Gives the child's next message, an empty one when it is gone."""
+        """Return the child's next message, an empty one when it is gone."""
         line = await self._reader.readline()
         message: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
         return message
 
 
 async def start_child(order: ChildSpec, root: Path, token: str) -> ChildProcess:
-    """Starts a child that serves on a bound socket, which stays the parent's own too.
+    """Start a child that serves on a bound socket, which stays the parent's own too.
 
     Args:
         order: What it serves.

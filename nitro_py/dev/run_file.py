@@ -19,7 +19,7 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Is a server of this project that runs on this machine.
+    """A server of this project that runs on this machine.
 
     Args:
         url: Where it listens.
@@ -33,7 +33,7 @@ class RunningServer:
 
 
 def make_state_dir(root: Path) -> Path:
-    """Makes the folder for what belongs to this machine only, and hides it from git.
+    """Make the folder for what belongs to this machine only, and hides it from git.
 
     Args:
         root: The project's folder.
@@ -51,7 +51,7 @@ def make_state_dir(root: Path) -> Path:
 
 
 def write_run_file(root: Path, server: RunningServer) -> None:
-    """Says that a server runs; whoever can read the file may publish, so only its owner can.
+    """Say that a server runs; whoever can read the file may publish, so only its owner can.
 
     Args:
         root: The project's folder.
@@ -83,7 +83,7 @@ def _explain() -> Iterator[None]:
 
 
 def read_run_file(root: Path) -> RunningServer | None:
-    """Finds the server that runs, None if there is none.
+    """Find the server that runs, None if there is none.
 
     Args:
         root: The project's folder.
@@ -96,7 +96,7 @@ def read_run_file(root: Path) -> RunningServer | None:
 
 
 def remove_run_file(root: Path) -> None:
-    """Says that this process's server is gone; another process's file stays.
+    """Say that this process's server is gone; another process's file stays.
 
     Args:
         root: The project's folder.

@@ -16,7 +16,7 @@ _REPLACED = frozenset({b"cache-control", b"content-length", b"etag", b"last-modi
 
 
 class ScriptInjector:
-    """Is an ASGI application that hands on to the app and adds a script to its pages.
+    """An ASGI application that hands on to the app and adds a script to its pages.
 
     Args:
         app: The app.
@@ -30,7 +30,7 @@ class ScriptInjector:
         self._live_reload = live_reload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one ASGI connection."""
+        """Serve one ASGI connection."""
         live_reload = self._live_reload
         if live_reload is not None and scope["type"] == "websocket" and scope["path"] == live_reload.door.path:
             await live_reload(scope, receive, send)
@@ -42,13 +42,13 @@ class ScriptInjector:
 
 
 def wants_page(scope: Scope) -> bool:
-    """Tells whether a request may be for a page, and not for a piece of one that a script asks for."""
+    """Return whether a request may be for a page, and not for a piece of one that a script asks for."""
     destination = Headers.from_raw(scope["headers"]).get("sec-fetch-dest", "document")
     return scope["method"] == "GET" and destination in ("document", "iframe", "frame")
 
 
 class PageSend:
-    """Is an ASGI send callable that adds a script to an answer, if that is a page.
+    """An ASGI send callable that adds a script to an answer, if that is a page.
 
     Args:
         send: The server's own.
@@ -62,7 +62,7 @@ class PageSend:
         self._is_page = False
 
     async def __call__(self, message: Any) -> None:
-        """Takes one ASGI message."""
+        """Take one ASGI message."""
         if message["type"] == "http.response.start" and is_page(message):
             # Held back until the first piece shows whether the whole is there, and its length known.
             self._start = message
@@ -87,7 +87,7 @@ class PageSend:
 
 
 def is_page(start: Any) -> bool:
-    """Tells whether the start of an answer promises a whole page that can be read."""
+    """Return whether the start of an answer promises a whole page that can be read."""
     headers = Headers.from_raw(start.get("headers", ()))
     return (
         start["status"] not in (204, 206, 304)
@@ -97,7 +97,7 @@ def is_page(start: Any) -> bool:
 
 
 def insert_script(body: bytes, script: bytes) -> bytes:
-    """Puts a script before the end of a page's body, or at the end of what there is.
+    """Put a script before the end of a page's body, or at the end of what there is.
 
     Example:
         >>> insert_script(b"<body>a</BODY></html>", b"!")

@@ -64,7 +64,7 @@ class DevServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serves until a signal comes.
+        """Serve until a signal comes.
 
         Raises:
             ConfigError: The configuration is wrong from the start.
@@ -134,7 +134,7 @@ class DevServer:
         return plan_build(loaded, self._environ)
 
     async def _replace(self, plan: Plan) -> None:
-        """Starts a new app beside the old one, which ends only then: whatever fails, one of them answers."""
+        """Start a new app beside the old one, which ends only then: whatever fails, one of them answers."""
         folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
         order = ChildSpec(
             listener=self._listener.fileno(),
@@ -163,7 +163,7 @@ class DevServer:
         await self._live_reload.announce({"type": "reload"})
 
     async def _recover(self, plan: Plan) -> None:
-        """Takes an error off the pages once the project is again what the running app was built from."""
+        """Take an error off the pages once the project is again what the running app was built from."""
         if self._problem is not None:
             # What was written since then may be an app that could not start.
             await asyncio.to_thread(write_plan, plan)
@@ -217,7 +217,7 @@ class DevServer:
 
 
 def watch_signals() -> asyncio.Event:
-    """Gives an event that is set when the program is told to end."""
+    """Return an event that is set when the program is told to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in list_ending_signals():
@@ -226,7 +226,7 @@ def watch_signals() -> asyncio.Event:
 
 
 def list_names(changed: set[str]) -> str:
-    """Names a few files.
+    """Name a few files.
 
     Example:
         >>> list_names({"b.py", "a.py", "d.py", "c.py"})

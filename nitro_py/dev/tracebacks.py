@@ -8,7 +8,7 @@ from typing import Any
 
 
 def name_project_files(folder: Path, root: Path) -> None:
-    """Makes this process compile modules of a bundle under the names of the files that they were copied from.
+    """Make this process compile modules of a bundle under the names of the files that they were copied from.
 
     Route files are loaded by path, past all finders, so that only the loader itself sees each of them.
 
@@ -31,7 +31,7 @@ def name_project_files(folder: Path, root: Path) -> None:
 
 
 def find_origin(file: Path, folder: Path, root: Path) -> Path:
-    """Gives the project's file that one of the bundle was copied from; one that was not stays as it is.
+    """Return the project's file that one of the bundle was copied from; one that was not stays as it is.
 
     Args:
         file: The file.

@@ -38,7 +38,7 @@ class ProjectWatch:
         self._moved = True
 
     async def watch(self) -> AsyncGenerator[set[str], None]:
-        """Gives the changed files, relative to the project: none at first, as soon as the watching has begun.
+        """Return the changed files, relative to the project: none at first, as soon as the watching has begun.
 
         Raises:
             UsageError: The system does not let us watch.
@@ -62,7 +62,7 @@ class ProjectWatch:
             await stop_task(deep)
 
     def keep(self, change: Change, name: str) -> bool:
-        """Tells whether a changed path counts."""
+        """Return whether a changed path counts."""
         path = PurePosixPath(Path(name).relative_to(self._root).as_posix())
         return travels(path) and not any(path.is_relative_to(folder) for folder in self._left_out)
 
@@ -107,7 +107,7 @@ class ProjectWatch:
 
 
 async def stop_task(task: asyncio.Task[None] | None) -> None:
-    """Cancels a task and waits until it has ended."""
+    """Cancel a task and wait until it has ended."""
     if task is not None:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -42,7 +42,7 @@ CLOSE_ANSWERS = 1.0
 
 
 class App:
-    """Holds a running app: its routes, its peers and topics, and what starts and stops with it.
+    """A running app: its routes, its peers and topics, and what starts and stops with it.
 
     Args:
         root: The folder that the manifest's files are relative to.
@@ -94,7 +94,7 @@ class App:
         self._stack: AsyncExitStack | None = None
 
     async def start(self) -> None:
-        """Loads the routes that are served here and starts the plugins.
+        """Load the routes that are served here and start the plugins.
 
         A second call does nothing; it MUST NOT come before the first has ended.
         """
@@ -108,7 +108,7 @@ class App:
             raise
 
     def measure(self) -> None:
-        """Measures from now on what metrics show; to be called before the start."""
+        """Measure from now on what metrics show; to be called before the start."""
         from nitro_py.runtime.metrics.meter import Meter, MeteredHub
 
         self.meter = Meter()
@@ -130,7 +130,7 @@ class App:
         return self._grace is not None
 
     def begin_stop(self, *, patient: bool = True) -> GracePeriod:
-        """Says that the stop begins, before anything is closed; a second call changes nothing.
+        """Say that the stop begins, before anything is closed; a second call changes nothing.
 
         Args:
             patient: Whether connections are closed one after the other.
@@ -145,7 +145,7 @@ class App:
         return self._grace
 
     async def drain(self) -> None:
-        """Closes sockets with 1001 and ends streams, spread over the grace period; waits for the last hooks."""
+        """Close sockets with 1001 and ends streams, spread over the grace period; wait for the last hooks."""
         from nitro_py.runtime.hooks.session import PeerSession
         from nitro_py.runtime.shutdown import WORK, close_gradually
 
@@ -164,7 +164,7 @@ class App:
             await self._wait_for_answers(grace)
 
     async def stop(self) -> None:
-        """Drains, waits for background work, and stops the plugins in reverse order."""
+        """Drain, waits for background work, and stop the plugins in reverse order."""
         from nitro_py.runtime.shutdown import BACKGROUND
 
         grace = self.begin_stop()
@@ -182,7 +182,7 @@ class App:
         return [*(everybody - self._notified)]
 
     async def _wait_for_answers(self, grace: GracePeriod) -> None:
-        """Waits until clients have answered: a close frame may be lost with a connection that is dropped."""
+        """Wait until clients have answered: a close frame may be lost with a connection that is dropped."""
         from nitro_py.runtime.shutdown import WORK
 
         until = min(grace.left(WORK), CLOSE_ANSWERS)
@@ -192,18 +192,18 @@ class App:
             until -= pause
 
     def handler_of(self, route: Route) -> AnyHandler:
-        """Gives a route's handler, imported once."""
+        """Return a route's handler, imported once."""
         handler = self._handlers.get(route.file)
         if handler is None:
             handler = self._handlers[route.file] = load_handler(self.root, route)
         return handler
 
     def mounted_of(self, route: Route) -> ASGIApplication:
-        """Gives a route's mounted application."""
+        """Return a route's mounted application."""
         return cast("MountedApp", self.handler_of(route)).app
 
     def call_of(self, route: Route) -> Call:
-        """Gives what answers a plain request to a route that is not mounted."""
+        """Return what answers a plain request to a route that is not mounted."""
         call = self._calls.get(route.file)
         if call is None:
             # A process that serves no sockets never loads their files.
@@ -212,17 +212,17 @@ class App:
         return call
 
     def track(self, connection: PeerSession) -> None:
-        """Remembers a connection for the stop, until its last hook has run and its socket is gone."""
+        """Remember a connection for the stop, until its last hook has run and its socket is gone."""
         self._connections.add(connection)
         connection.on_end = self._connections.discard
 
     def track_stream(self, stream: EventStream) -> None:
-        """Remembers an event stream until it is closed."""
+        """Remember an event stream until it is closed."""
         self._streams.add(stream)
         stream.on_closed(lambda: self._streams.discard(stream))
 
     def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
-        """Feeds an event stream with a topic's messages until it is closed."""
+        """Feed an event stream with a topic's messages until it is closed."""
         from nitro_py.runtime.http.streaming import StreamSubscriber
 
         subscriber = StreamSubscriber(make_id(), namespace, stream)

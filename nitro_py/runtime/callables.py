@@ -17,7 +17,7 @@ ASYNC_GENERATOR = 0x200
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Says whether calling a function gives a coroutine: an `async def`, or what is marked or wrapped as one.
+    """Return whether calling a function gives a coroutine: an `async def`, or what is marked or wrapped as one.
 
     Example:
         >>> is_coroutine_function(len)
@@ -31,7 +31,7 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def is_generator_function(function: Callable[..., Any]) -> bool:
-    """Says whether calling a function gives a generator: a `def` with a `yield`."""
+    """Return whether calling a function gives a generator: a `def` with a `yield`."""
     if _is_plain(function):
         return bool(function.__code__.co_flags & GENERATOR)
     import inspect
@@ -40,7 +40,7 @@ def is_generator_function(function: Callable[..., Any]) -> bool:
 
 
 def is_async_generator_function(function: Callable[..., Any]) -> bool:
-    """Says whether calling a function gives an asynchronous generator: an `async def` with a `yield`."""
+    """Return whether calling a function gives an asynchronous generator: an `async def` with a `yield`."""
     if _is_plain(function):
         return bool(function.__code__.co_flags & ASYNC_GENERATOR)
     import inspect
@@ -49,7 +49,7 @@ def is_async_generator_function(function: Callable[..., Any]) -> bool:
 
 
 def is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
-    """Says whether a value can be awaited.
+    """Return whether a value can be awaited.
 
     Example:
         >>> is_awaitable(None)
@@ -64,7 +64,7 @@ def is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Says whether a function can be called with that many positional arguments.
+    """Return whether a function can be called with that many positional arguments.
 
     Raises:
         ValueError: It does not tell, as some functions written in C.

@@ -42,23 +42,23 @@ class Channel(Protocol):
         """What topics may write to in place of `deliver`, if there is such a thing and the peer keeps up."""
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
-        """Sends a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one.
+        """Send a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one.
 
         Returns:
             What is to be awaited; `None` if the frame is sent.
         """
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Hands over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""
+        """Hand over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Starts the closing handshake, after the frames already sent; a second call does nothing."""
+        """Start the closing handshake, after the frames already sent; a second call does nothing."""
 
     async def terminate(self) -> None:
-        """Drops the connection without a handshake."""
+        """Drop the connection without a handshake."""
 
     async def wait_for_drain(self) -> None:
-        """Waits until `buffered_amount` is 0 or the peer is gone."""
+        """Wait until `buffered_amount` is 0 or the peer is gone."""
 
 
 class Subscriber(Protocol):
@@ -77,22 +77,22 @@ class Subscriber(Protocol):
         """What may be written to now in place of `deliver`, if there is such a thing."""
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Takes a frame without waiting."""
+        """Take a frame without waiting."""
 
 
 class Hub(Protocol):
     """Knows the peers of an app and the topics they subscribe to."""
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Adds a peer to a topic; a second time changes nothing."""
+        """Add a peer to a topic; a second time changes nothing."""
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Takes a peer out of a topic."""
+        """Take a peer out of a topic."""
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Delivers a frame to a topic's subscribers, everywhere.
+        """Deliver a frame to a topic's subscribers, everywhere.
 
         Args:
             topic: The topic's name.
@@ -102,7 +102,7 @@ class Hub(Protocol):
         """
 
     def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walks the connected peers that this target can see."""
+        """Walk the connected peers that this target can see."""
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reaches one peer by its id, if this target can."""
+        """Reach one peer by its id, if this target can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Counters:
-    """Holds totals since the start; whoever does a thing adds to them, whoever shows them reads.
+    """Totals since the start; whoever does a thing adds to them, whoever shows them reads.
 
     Attributes:
         sockets_opened: Connections that were accepted.
@@ -27,7 +27,7 @@ class Counters:
 
 
 class BackplaneState:
-    """Holds what health and metrics show; the hub writes it.
+    """What health and metrics show; the hub writes it.
 
     Args:
         name: The setting `backplane`.

@@ -13,18 +13,18 @@ _apps: list[App] = []
 
 
 def enter_app(app: App) -> None:
-    """Makes an app the current one, until `leave_app`."""
+    """Make an app the current one, until `leave_app`."""
     _apps.append(app)
 
 
 def leave_app(app: App) -> None:
-    """Takes an app away; the one started before it, if any, is current again."""
+    """Take an app away; the one started before it, if any, is current again."""
     if app in _apps:
         _apps.remove(app)
 
 
 def current_app() -> App:
-    """Gives the app that runs in this process.
+    """Return the app that runs in this process.
 
     Raises:
         NitroError: None does.

@@ -19,7 +19,7 @@ logger = logging.getLogger("nitro_py.lifespan")
 
 @asynccontextmanager
 async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
-    """Runs the plugin of a file: up to its `yield` on entering, the rest on leaving.
+    """Run the plugin of a file: up to its `yield` on entering, the rest on leaving.
 
     Raises:
         NitroError: It ends without a `yield`, or yields a second time.
@@ -41,7 +41,7 @@ async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
-    """Runs a mounted application's lifespan and gives the state that it set.
+    """Run a mounted application's lifespan and return the state that it set.
 
     An application that does not speak the lifespan protocol is left alone, as the ASGI specification says.
 

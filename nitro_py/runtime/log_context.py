@@ -16,7 +16,7 @@ current_subject: ContextVar[Subject | None] = ContextVar("nitro_py_subject", def
 
 
 def enter_subject(subject: Event | Peer, route: str | None) -> Token[Subject | None]:
-    """Notes whom the code from here on works for, in this task and those that it starts.
+    """Note whom the code from here on works for, in this task and those that it starts.
 
     Nothing is looked up until somebody logs, so that a request costs no more than the note.
     """
@@ -24,12 +24,12 @@ def enter_subject(subject: Event | Peer, route: str | None) -> Token[Subject | N
 
 
 def leave_subject(token: Token[Subject | None]) -> None:
-    """Takes a note back, where the same context goes on with something else."""
+    """Take a note back, where the same context goes on with something else."""
     current_subject.reset(token)
 
 
 def describe_subject() -> dict[str, str]:
-    """Gives what logs show: `request_id` or `peer_id`, and `route`; nothing outside of requests and hooks."""
+    """Return what logs show: `request_id` or `peer_id`, and `route`; nothing outside of requests and hooks."""
     found = current_subject.get()
     if found is None:
         return {}

@@ -63,14 +63,14 @@ class Manifest(NamedTuple):
     settings: Mapping[str, Any] = MappingProxyType({})
 
     def to_json(self) -> str:
-        """Writes the manifest; the same manifest gives the same text."""
+        """Write the manifest; the same manifest gives the same text."""
         routes = [route._asdict() for route in self.routes]
         values = {**self._asdict(), "version": MANIFEST_VERSION, "routes": routes, "settings": dict(self.settings)}
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Reads a manifest.
+        """Read a manifest.
 
         Raises:
             NitroError: It is of another version.
@@ -93,7 +93,7 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of a bundle's folder.
+    """Read the manifest of a bundle's folder.
 
     Raises:
         NitroError: It is missing, broken, or of another version.

@@ -14,7 +14,7 @@ _SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_seconds(environ: Mapping[str, str], name: str, default: float, *, positive: bool = False) -> float:
-    """Reads a time.
+    """Read a time.
 
     Args:
         environ: The variables.
@@ -44,7 +44,7 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
 
 
 def read_count(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Reads a whole number from 0 on.
+    """Read a whole number from 0 on.
 
     Raises:
         ConfigError: The variable holds something else.
@@ -58,7 +58,7 @@ def read_count(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def read_switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
-    """Reads `true` or `1`, `false` or `0`.
+    """Read `true` or `1`, `false` or `0`.
 
     Raises:
         ConfigError: The variable holds something else.
@@ -72,7 +72,7 @@ def read_switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def read_choice(environ: Mapping[str, str], name: str, choices: Sequence[str], default: str) -> str:
-    """Reads one of some words.
+    """Read one of some words.
 
     Raises:
         ConfigError: The variable holds something else.
@@ -92,7 +92,7 @@ RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
 
 
 class WebSocketSettings(NamedTuple):
-    """Holds `websocket.*`; sizes in bytes, times in seconds."""
+    """`websocket.*`; sizes in bytes, times in seconds."""
 
     allowed_origins: tuple[str, ...] = ()
     max_message: int = 1024 * 1024
@@ -103,13 +103,13 @@ class WebSocketSettings(NamedTuple):
 
 
 class SseSettings(NamedTuple):
-    """Holds `sse.*`; times in seconds."""
+    """`sse.*`; times in seconds."""
 
     heartbeat: float = 15.0
 
 
 class HttpSettings(NamedTuple):
-    """Holds `http.*`; sizes in bytes, times in seconds."""
+    """`http.*`; sizes in bytes, times in seconds."""
 
     max_body: int = 10 * 1024 * 1024
     max_header: int = 64 * 1024
@@ -119,7 +119,7 @@ class HttpSettings(NamedTuple):
 
 
 class BackplaneSettings(NamedTuple):
-    """Holds `backplane`, `backplane_url` and `backplane_prefix`."""
+    """`backplane`, `backplane_url` and `backplane_prefix`."""
 
     name: str = "memory"
     url: str = ""
@@ -127,14 +127,14 @@ class BackplaneSettings(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str]) -> BackplaneSettings:
-        """Reads the settings of a manifest, under what the environment says."""
+        """Read the settings of a manifest, under what the environment says."""
         names = {"name": "backplane", "url": "backplane_url", "prefix": "backplane_prefix"}
         given = {name: environ.get(f"NITRO_{key.upper()}") or data.get(key) for name, key in names.items()}
         return cls(**{name: value for name, value in given.items() if value})
 
 
 class ServerSettings(NamedTuple):
-    """Holds `server.*`; times in seconds."""
+    """`server.*`; times in seconds."""
 
     grace: float = 8.0
     drain_delay: float = 0.0
@@ -142,7 +142,7 @@ class ServerSettings(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Holds all settings that ship in a bundle."""
+    """All settings that ship in a bundle."""
 
     websocket: WebSocketSettings = WebSocketSettings()
     sse: SseSettings = SseSettings()
@@ -155,7 +155,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-        """Reads the settings of a manifest, and overrides from the environment what belongs to where it runs.
+        """Read the settings of a manifest, and overrides from the environment what belongs to where it runs.
 
         That is the backplane, `runtime_config`, `server`, `metrics` and `log`.
 
@@ -178,7 +178,7 @@ class Settings(NamedTuple):
 
 
 def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSettings:
-    """Reads `server.*`, each overridden by its own variable."""
+    """Read `server.*`, each overridden by its own variable."""
     given = ServerSettings(**data)
     grace = read_seconds(environ, "NITRO_SERVER__GRACE", given.grace, positive=True)
     delay = read_seconds(environ, "NITRO_SERVER__DRAIN_DELAY", given.drain_delay)
@@ -193,7 +193,7 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Replaces values by what the environment says: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
+    """Replace values by what the environment says: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
 
     Only values that the config names can be replaced. A value that is no string is read as JSON, so that numbers
     and booleans keep their type.

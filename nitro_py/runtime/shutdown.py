@@ -27,7 +27,7 @@ Goodbye = Callable[[], Awaitable[None]]
 
 
 class GracePeriod:
-    """Is the grace period of a stop, which begins when it is made.
+    """The grace period of a stop, which begins when it is made.
 
     Args:
         seconds: How long it is.
@@ -45,15 +45,15 @@ class GracePeriod:
         self._hurried = asyncio.Event()
 
     def left(self, share: float = 1.0) -> float:
-        """Gives the seconds until a share of the period has passed."""
+        """Return the seconds until a share of the period has passed."""
         return max(0.0, self._since + (self._end - self._since) * share - time.monotonic())
 
     def begin_work(self) -> None:
-        """Makes shares count from now on, where part of the period was needed for something else."""
+        """Make shares count from now on, where part of the period was needed for something else."""
         self._since = time.monotonic()
 
     def cut_short(self) -> None:
-        """Cuts the period short; to be called in the event loop."""
+        """Cut the period short; to be called in the event loop."""
         if self.left() > HURRY:
             self._since = time.monotonic()
             self._end = self._since + HURRY
@@ -61,7 +61,7 @@ class GracePeriod:
         self._hurried.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Waits, or until somebody hurries."""
+        """Wait, or until somebody hurries."""
         if self._hurried.is_set():
             return
         try:
@@ -71,7 +71,7 @@ class GracePeriod:
             return
 
     async def wait(self, work: Iterable[Awaitable[object]], share: float) -> int:
-        """Waits for work until a share of the period has passed, and cancels what is not done by then.
+        """Wait for work until a share of the period has passed, and cancel what is not done by then.
 
         Returns:
             How much was cancelled.
@@ -93,7 +93,7 @@ class GracePeriod:
 
 
 async def close_gradually(goodbyes: Sequence[Goodbye], grace: GracePeriod) -> None:
-    """Ends connections one after the other, in any order and at uneven times, so that clients don't return as one.
+    """End connections one after the other, in any order and at uneven times, so that clients don't return as one.
 
     Few connections take no time worth mentioning; more than the pace allows for share the time that there is.
 

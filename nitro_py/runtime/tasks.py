@@ -18,7 +18,7 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def start_task(work: Awaitable[object]) -> None:
-    """Starts work in a task of its own; an exception in it is logged."""
+    """Start work in a task of its own; an exception in it is logged."""
     # Loaded by who has work to start: a cold function whose handler has none needs no event loop.
     import asyncio
 
@@ -28,12 +28,12 @@ def start_task(work: Awaitable[object]) -> None:
 
 
 def work_is_left() -> bool:
-    """Says whether any work still runs."""
+    """Return whether any work still runs."""
     return bool(_running)
 
 
 async def wait_for_tasks(seconds: float) -> None:
-    """Waits for this loop's running work and what it starts in turn, and cancels what takes longer than that."""
+    """Wait for this loop's running work and what it starts in turn, and cancel what takes longer than that."""
     if not work_is_left():
         return
     import asyncio
@@ -51,14 +51,14 @@ async def wait_for_tasks(seconds: float) -> None:
 
 
 async def pause() -> None:
-    """Lets whatever is ready run first."""
+    """Let whatever is ready run first."""
     import asyncio
 
     await asyncio.sleep(0)
 
 
 def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
-    """Calls a function now, and finishes it in a task if it is async."""
+    """Call a function now, and finishes it in a task if it is async."""
     try:
         result = callback()
     except Exception:

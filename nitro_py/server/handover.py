@@ -17,24 +17,24 @@ SendDescriptor = Callable[[int], bool]
 
 
 class Handover(Protocol):
-    """Is how a server gets connections from the process before it, and hands its own on to the one after it."""
+    """How a server gets connections from the process before it, and hands its own on to the one after it."""
 
     def begin(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Takes connections from now on; called in the event loop once the server serves.
+        """Take connections from now on; called in the event loop once the server serves.
 
         Args:
             make_protocol: Makes what serves a connection.
         """
 
     def end(self) -> None:
-        """Takes no more connections."""
+        """Take no more connections."""
 
     @property
     def has_successor(self) -> bool:
         """Whether there is a process to hand connections on to; settled by the time that the stop begins."""
 
     def give(self, descriptor: int) -> bool:
-        """Hands a connection on; false means that it must be tried again."""
+        """Hand a connection on; false means that it must be tried again."""
 
     def finish(self) -> None:
         """Is told that nothing is taken from any client any more, but for what has been begun."""
@@ -58,17 +58,17 @@ class IdleTransfer:
         self._give = give
 
     def start(self) -> None:
-        """Notes that the connection may be idle from now on."""
+        """Note that the connection may be idle from now on."""
         if self._protocol.is_idle:
             self._protocol.pause_reading()
             # More requests may follow among the bytes that are being read.
             self._protocol.loop.call_soon(self._look)
 
     def stop(self) -> None:
-        """Notes that the connection is in use, which is asked for again anyway."""
+        """Note that the connection is in use, which is asked for again anyway."""
 
     def cancel(self) -> None:
-        """Notes that the connection is gone, which is asked for again anyway."""
+        """Note that the connection is gone, which is asked for again anyway."""
 
     def _look(self) -> None:
         transport = self._protocol.transport

@@ -20,7 +20,7 @@ from nitro_py.server.workers.supervisor import Supervisor, repeat_command
 
 
 def launch(folder: Path, *, host: str, port: int) -> None:
-    """Serves the bundle in a folder until a signal stops it.
+    """Serve the bundle in a folder until a signal stops it.
 
     Args:
         folder: The bundle's `server/`.
@@ -51,7 +51,7 @@ def launch(folder: Path, *, host: str, port: int) -> None:
 
 
 def check_packages(folder: Path) -> None:
-    """Imports the server, and with it the packages that it needs.
+    """Import the server, and with it the packages that it needs.
 
     Args:
         folder: The bundle's `server/`.
@@ -74,7 +74,7 @@ def check_packages(folder: Path) -> None:
 
 
 def read_arguments(*, host: str, port: int) -> argparse.Namespace:
-    """Reads the command line, over the environment, over the defaults."""
+    """Read the command line, over the environment, over the defaults."""
     parser = argparse.ArgumentParser(prog="python .output/server", description="Serve this nitro-py bundle.")
     parser.add_argument("--host", default=os.environ.get("HOST") or host, help="address to listen on")
     parser.add_argument(
@@ -95,14 +95,14 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
 
 
 def read_count(text: str) -> int:
-    """Reads a number of processes."""
+    """Read a number of processes."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got `{text}`")
     return int(text)
 
 
 def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
-    """Runs several processes until a signal stops them, and gives the exit status.
+    """Run several processes until a signal stops them, and return the exit status.
 
     Args:
         folder: The bundle's `server/`.
@@ -136,5 +136,5 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
 
 
 def uses_topics(manifest: Manifest) -> bool:
-    """Says whether anybody can subscribe to a topic; a process that only answers requests needs no others."""
+    """Return whether anybody can subscribe to a topic; a process that only answers requests needs no others."""
     return any(route.kind == "websocket" or "topics.sse" in route.requires for route in manifest.routes)

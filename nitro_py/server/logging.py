@@ -39,7 +39,7 @@ class AccessLog(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
 
     def note(self, scope: Any, status: int) -> None:
-        """Takes what there is to say about an answer, in uvicorn's words.
+        """Take what there is to say about an answer, in uvicorn's words.
 
         Args:
             scope: The request's ASGI scope.
@@ -51,13 +51,13 @@ class AccessLog(logging.StreamHandler[TextIO]):
         )
 
     def add(self, line: str) -> None:
-        """Takes a line, its end included."""
+        """Take a line, its end included."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
         self._lines.append(line)
 
     def flush(self) -> None:
-        """Writes what was noted."""
+        """Write what was noted."""
         lines, self._lines = self._lines, []
         if lines:
             try:
@@ -69,7 +69,7 @@ class AccessLog(logging.StreamHandler[TextIO]):
 
 
 def find_access_log() -> LogAccess | None:
-    """Gives what logs an answer, as logging is configured; `None` if nothing does."""
+    """Return what logs an answer, as logging is configured; `None` if nothing does."""
     if not LOGGER.hasHandlers() or not LOGGER.isEnabledFor(logging.INFO):
         return None
     handler = LOGGER.handlers[0] if len(LOGGER.handlers) == 1 and not LOGGER.propagate else None
@@ -91,13 +91,13 @@ def _log_record(scope: Any, status: int) -> None:
 
 
 def name_client(scope: Any) -> str:
-    """Names the client by address and port."""
+    """Name the client by address and port."""
     client = scope["client"]
     return f"{client[0]}:{client[1]}" if client else ""
 
 
 def name_target(scope: Any) -> str:
-    """Gives what was asked for, as it came: the parser lets in no byte that could begin another line."""
+    """Return what was asked for, as it came: the parser lets in no byte that could begin another line."""
     target: bytes = scope["raw_path"]
     if scope["query_string"]:
         target = b"%b?%b" % (target, scope["query_string"])
@@ -127,7 +127,7 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Writes a record."""
+        """Write a record."""
         fields: dict[str, Any] = {
             "time": format_time(record.created),
             "level": record.levelname,
@@ -152,7 +152,7 @@ class JsonAccessLog(AccessLog):
     has_colours = False
 
     def note(self, scope: Any, status: int) -> None:
-        """Takes what there is to say about an answer."""
+        """Take what there is to say about an answer."""
         client, method, target, version = (
             name_client(scope),
             scope["method"],
@@ -175,7 +175,7 @@ class JsonAccessLog(AccessLog):
 
 
 def format_time(seconds: float) -> str:
-    """Writes a moment as RFC 3339 has it, in UTC.
+    """Write a moment as RFC 3339 has it, in UTC.
 
     Example:
         >>> format_time(0.5)
@@ -191,7 +191,7 @@ def _format_second(second: int) -> str:
 
 
 def _plain(value: object) -> object:
-    """Gives a value as JSON can hold it, if need be as text: what cannot be written must not stop the log."""
+    """Return a value as JSON can hold it, if need be as text: what cannot be written must not stop the log."""
     try:
         return json.loads(json.dumps(value, allow_nan=False, default=str))
     except (TypeError, ValueError, RecursionError):
@@ -206,7 +206,7 @@ class TextFormatter(DefaultFormatter):
     """Writes a record as uvicorn does, and which request it is about."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Writes the line that stands before a traceback: one line, whatever a client has put into it."""
+        """Write the line that stands before a traceback: one line, whatever a client has put into it."""
         record = copy.copy(record)
         record.message = _NOT_IN_LINE.sub(_escape, record.message)
         text = super().formatMessage(record)
@@ -215,7 +215,7 @@ class TextFormatter(DefaultFormatter):
 
 
 def make_log_config(style: str = "text") -> dict[str, Any]:
-    """Gives the logging configuration of the server.
+    """Return the logging configuration of the server.
 
     Args:
         style: The setting `log`. As text, uvicorn's own lines and those of `nitro_py` are written; as JSON
@@ -241,7 +241,7 @@ def make_log_config(style: str = "text") -> dict[str, Any]:
 
 
 def announce(text: str, style: str) -> None:
-    """Tells whoever started the server something: on a line of its own, or in the log where all lines are."""
+    """Tell whoever started the server something: on a line of its own, or in the log where all lines are."""
     if style == "json":
         logger.info(text)
     else:

@@ -12,7 +12,7 @@ PORTS_TRIED = 100
 
 
 def bind_port(host: str, port: int, *, setting: str = "--port") -> socket.socket:
-    """Binds a TCP port.
+    """Bind a TCP port.
 
     Args:
         host: The address or name to listen on.
@@ -41,7 +41,7 @@ def bind_port(host: str, port: int, *, setting: str = "--port") -> socket.socket
 
 
 def find_free_port(host: str, port: int) -> int | None:
-    """Gives the first free port from one on, if there is one near."""
+    """Return the first free port from one on, if there is one near."""
     for candidate in range(port, min(port + PORTS_TRIED, 65536)):
         try:
             _bind(host, candidate).close()
@@ -52,7 +52,7 @@ def find_free_port(host: str, port: int) -> int | None:
 
 
 def format_url(listener: socket.socket) -> str:
-    """Writes the URL of a bound socket, as one types it into a browser."""
+    """Write the URL of a bound socket, as one types it into a browser."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "localhost"

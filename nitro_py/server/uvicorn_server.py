@@ -76,7 +76,7 @@ class GracefulServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts the app, then accepts connections."""
+        """Start the app, then accepts connections."""
         self._loop = asyncio.get_running_loop()
         if self._shares is None or sockets is None:
             await super().startup(sockets)
@@ -92,7 +92,7 @@ class GracefulServer(uvicorn.Server):
             self._ready()
 
     async def on_tick(self, counter: int) -> bool:
-        """Looks after connections once a second, at the tenth of uvicorn's ticks."""
+        """Look after connections once a second, at the tenth of uvicorn's ticks."""
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
@@ -101,7 +101,7 @@ class GracefulServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins the stop at the first signal, from which on the app is not ready; a second one hurries it."""
+        """Begin the stop at the first signal, from which on the app is not ready; a second one hurries it."""
         super().handle_exit(sig, frame)
         if not self._app.stopping:
             self._announce_end()
@@ -113,7 +113,7 @@ class GracefulServer(uvicorn.Server):
             limit_stop(min(grace.left(), HURRY) + LAST_STEPS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting, drains the app, lets it answer what it was asked, and stops it."""
+        """Stop accepting, drains the app, lets it answer what it was asked, and stop it."""
         grace = self._app.begin_stop()
         self._announce_end()
         # In development nobody sends clients elsewhere first, and a person waits.
@@ -150,7 +150,7 @@ class GracefulServer(uvicorn.Server):
             await asyncio.sleep(LAST_CONNECTIONS)
 
     def _let_go(self) -> None:
-        """Ends connections that nothing is done on, and the others once it is done, or hands them on."""
+        """End connections that nothing is done on, and the others once it is done, or hand them on."""
         successor = self._successor
         for connection in list(self.server_state.connections):
             if successor is not None and isinstance(connection, HttpProtocol):
@@ -172,7 +172,7 @@ class GracefulServer(uvicorn.Server):
         return len(self.server_state.connections)
 
     def _announce_end(self) -> None:
-        """Tells clients that keep a connection to use another from their next answer on."""
+        """Tell clients that keep a connection to use another from their next answer on."""
         if self.started and self._successor is None and CLOSE not in self.config.encoded_headers:
             self.config.encoded_headers.append(CLOSE)
             # The list that answers have at hand, until the next is made of the former.
@@ -191,7 +191,7 @@ class GracefulServer(uvicorn.Server):
 
 
 def limit_stop(seconds: float) -> None:
-    """Ends the process with status 1 after a time, whatever holds it up, and prints where it hangs.
+    """End the process with status 1 after a time, whatever holds it up, and prints where it hangs.
 
     Not by a timer of the event loop, which may be what hangs.
     """
@@ -207,7 +207,7 @@ def serve(
     shares: ConnectionCounts | None = None,
     handover: Handover | None = None,
 ) -> None:
-    """Serves an app on a bound socket until a signal stops it.
+    """Serve an app on a bound socket until a signal stops it.
 
     Args:
         application: The app.

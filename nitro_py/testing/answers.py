@@ -12,7 +12,7 @@ from nitro_py.headers import Headers
 
 @dataclass(frozen=True, slots=True)
 class TestResponse:
-    """Is a whole HTTP answer.
+    """A whole HTTP answer.
 
     Args:
         status: The HTTP status.
@@ -37,7 +37,7 @@ class TestResponse:
         return self.body.decode()
 
     def json(self) -> Any:
-        """Reads the body as JSON.
+        """Read the body as JSON.
 
         Raises:
             ValueError: It is not JSON.

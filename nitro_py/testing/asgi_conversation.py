@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, work: Awaitable[T], problem: str) -> T:
-    """Waits for work, and not for ever.
+    """Wait for work, and not for ever.
 
     Args:
         seconds: How long it may take.
@@ -56,17 +56,17 @@ class AsgiConversation:
         self._task = asyncio.ensure_future(application(scope, self._receive, self._send))
 
     def put(self, message: ASGIMessage) -> None:
-        """Hands the app a message."""
+        """Hand the app a message."""
         self._to_app.put_nowait(message)
 
     def leave(self, message: ASGIMessage) -> None:
-        """Hands the app its last message: the client is gone, and whatever the app sends goes nowhere."""
+        """Hand the app its last message: the client is gone, and whatever the app sends goes nowhere."""
         if self._last is None:
             self._last = message
             self.put(message)
 
     async def take(self, what: str, seconds: float | None = None) -> ASGIMessage | None:
-        """Gives the app's next message, or `None` once the app is done.
+        """Return the app's next message, or `None` once the app is done.
 
         Args:
             what: What is waited for, for the error.
@@ -80,7 +80,7 @@ class AsgiConversation:
         return await within(limit, self._take(), f"{self.name} gave no {what}")
 
     async def finish(self) -> None:
-        """Waits for the app, which has been told that the client is gone.
+        """Wait for the app, which has been told that the client is gone.
 
         Raises:
             TimeoutError: It goes on.
@@ -94,7 +94,7 @@ class AsgiConversation:
             await self.drop()
 
     async def drop(self) -> None:
-        """Ends the app's work on this connection, whatever it is."""
+        """End the app's work on this connection, whatever it is."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await self._task
@@ -132,7 +132,7 @@ def make_scope(
     headers: Mapping[str, str] | None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Makes the scope of a connection from this machine.
+    """Make the scope of a connection from this machine.
 
     Args:
         kind: `http` or `websocket`.

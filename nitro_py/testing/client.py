@@ -54,7 +54,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> TestResponse:
-        """Sends a request and waits for the whole answer.
+        """Send a request and wait for the whole answer.
 
         Args:
             method: The method.
@@ -80,31 +80,31 @@ class Client:
         return answer
 
     async def get(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `GET`; takes what `request` takes."""
+        """Send a `GET`; take what `request` takes."""
         return await self.request("GET", path, **options)
 
     async def head(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `HEAD`; takes what `request` takes."""
+        """Send a `HEAD`; take what `request` takes."""
         return await self.request("HEAD", path, **options)
 
     async def post(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `POST`; takes what `request` takes."""
+        """Send a `POST`; take what `request` takes."""
         return await self.request("POST", path, **options)
 
     async def put(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `PUT`; takes what `request` takes."""
+        """Send a `PUT`; take what `request` takes."""
         return await self.request("PUT", path, **options)
 
     async def patch(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `PATCH`; takes what `request` takes."""
+        """Send a `PATCH`; take what `request` takes."""
         return await self.request("PATCH", path, **options)
 
     async def delete(self, path: str, **options: Any) -> TestResponse:
-        """Sends a `DELETE`; takes what `request` takes."""
+        """Send a `DELETE`; take what `request` takes."""
         return await self.request("DELETE", path, **options)
 
     async def options(self, path: str, **options: Any) -> TestResponse:
-        """Sends an `OPTIONS`; takes what `request` takes."""
+        """Send an `OPTIONS`; take what `request` takes."""
         return await self.request("OPTIONS", path, **options)
 
     @asynccontextmanager
@@ -119,7 +119,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[TestStream]:
-        """Sends a request and reads its answer piece by piece; at the end of the block the client leaves.
+        """Send a request and read its answer piece by piece; at the end of the block the client leaves.
 
         Takes what `request` takes.
 
@@ -144,7 +144,7 @@ class Client:
         subprotocols: Sequence[str] = (),
         origin: str | None = None,
     ) -> AsyncIterator[TestSocket]:
-        """Opens a socket; at the end of the block it is closed, and its close hook has run.
+        """Open a socket; at the end of the block it is closed, and its close hook has run.
 
         Args:
             path: The path, percent-encoded, with or without a query.
@@ -170,7 +170,7 @@ class Client:
         await socket.close()
 
     async def publish(self, topic: str, data: object, namespace: str | None = None) -> None:
-        """Publishes to a topic from outside, as `nitropy publish` does.
+        """Publish to a topic from outside, as `nitropy publish` does.
 
         Args:
             topic: The topic's name.
@@ -208,7 +208,7 @@ async def client(
     mode: Mode = "production",
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - it holds for each wait inside the block
 ) -> AsyncIterator[Client]:
-    """Starts a project's app in this process, plugins included, and stops it at the end of the block.
+    """Start a project's app in this process, plugins included, and stop it at the end of the block.
 
     Nothing listens on a port and nothing is written. Handlers are imported once in a process, so what their
     modules hold is shared by all tests.
@@ -245,14 +245,14 @@ async def client(
 
 
 def load_project(folder: Path, mode: Mode) -> LoadedConfig:
-    """Loads the configuration of the project in a folder."""
+    """Load the configuration of the project in a folder."""
     return load_config(folder.resolve(), mode=mode, overrides={}, environ=os.environ)
 
 
 def encode_content(
     json: object, data: Mapping[str, Any] | None, content: str | bytes | None
 ) -> tuple[bytes, str | None]:
-    """Gives a request's body and its content type.
+    """Return a request's body and its content type.
 
     Raises:
         ValueError: More than one body is given.

@@ -11,7 +11,7 @@ _LINE = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """Is one server-sent event, as a browser would dispatch it.
+    """One server-sent event, as a browser would dispatch it.
 
     Args:
         data: The lines of data, joined by line feeds.
@@ -27,7 +27,7 @@ class ServerEvent:
 
 
 async def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
-    """Reads the events of a stream; comments are left out.
+    """Read the events of a stream; comments are left out.
 
     Args:
         chunks: The stream's bytes, cut anywhere.

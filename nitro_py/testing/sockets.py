@@ -25,19 +25,19 @@ class SocketExchange(AsgiConversation):
     closed: Closed | None = None
 
     def sent(self, message: ASGIMessage) -> None:
-        """Notes how the app closed the socket."""
+        """Note how the app closed the socket."""
         if message["type"] == "websocket.close" and self.closed is None:
             self.end(Closed(message.get("code") or 1000, message.get("reason") or ""))
 
     def end(self, closed: Closed) -> None:
-        """Notes how the socket was closed, and tells the app."""
+        """Note how the socket was closed, and tell the app."""
         if self.closed is None:
             self.closed = closed
             self.leave({"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason})
 
 
 class TestSocket:
-    """Is an open socket; made by `Client.connect`.
+    """An open socket; made by `Client.connect`.
 
     Args:
         exchange: The connection.
@@ -63,7 +63,7 @@ class TestSocket:
         return self._exchange.closed
 
     async def send(self, data: object) -> None:
-        """Sends a message: text and bytes as they are, the rest as JSON text.
+        """Send a message: text and bytes as they are, the rest as JSON text.
 
         Raises:
             SocketClosed: The socket is closed.
@@ -75,7 +75,7 @@ class TestSocket:
         self._exchange.put({"type": "websocket.receive", kind: frame})
 
     async def receive(self, timeout: float | None = None) -> Frame:
-        """Gives the next message, as it came.
+        """Return the next message, as it came.
 
         Args:
             timeout: How long to wait for it, in seconds; by default the client's own time.
@@ -95,7 +95,7 @@ class TestSocket:
         raise SocketClosed(self.closed)
 
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Gives the next message, which must be text.
+        """Return the next message, which must be text.
 
         Raises:
             AssertionError: It is binary.
@@ -106,7 +106,7 @@ class TestSocket:
         return data
 
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Gives the next message, which must be binary.
+        """Return the next message, which must be binary.
 
         Raises:
             AssertionError: It is text.
@@ -117,7 +117,7 @@ class TestSocket:
         return data
 
     async def receive_json(self, timeout: float | None = None) -> Any:
-        """Reads the next message as JSON.
+        """Read the next message as JSON.
 
         Raises:
             ValueError: It is not JSON.
@@ -125,7 +125,7 @@ class TestSocket:
         return json.loads(await self.receive(timeout))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the socket, and waits until the app's close hook has run.
+        """Close the socket, and wait until the app's close hook has run.
 
         Raises:
             TimeoutError: The hooks take too long.
@@ -134,7 +134,7 @@ class TestSocket:
         await self._exchange.finish()
 
     async def wait_closed(self, timeout: float | None = None) -> Closed:
-        """Waits until the app closes the socket; messages on the way are passed over.
+        """Wait until the app closes the socket; messages on the way are passed over.
 
         Raises:
             TimeoutError: It stays open.
@@ -151,7 +151,7 @@ class TestSocket:
 
 
 async def open_socket(exchange: SocketExchange) -> TestSocket:
-    """Waits for the app's answer to an upgrade.
+    """Wait for the app's answer to an upgrade.
 
     Raises:
         UpgradeRefused: It says no.
@@ -179,6 +179,6 @@ async def _read_refusal(exchange: SocketExchange) -> bytes:
 
 
 def offer(subprotocols: Sequence[str], origin: str | None) -> dict[str, str]:
-    """Gives the header fields by which a handshake names subprotocols and origin."""
+    """Return the header fields by which a handshake names subprotocols and origin."""
     fields = {} if origin is None else {"origin": origin}
     return {**fields, **({"sec-websocket-protocol": ", ".join(subprotocols)} if subprotocols else {})}

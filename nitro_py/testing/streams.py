@@ -11,7 +11,7 @@ from nitro_py.testing.events import ServerEvent, parse_events
 
 
 class TestStream:
-    """Is an answer while it comes; made by `Client.stream`.
+    """An answer while it comes; made by `Client.stream`.
 
     Args:
         exchange: The connection.
@@ -35,7 +35,7 @@ class TestStream:
         self._events = parse_events(self._chunks)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Gives the body's pieces as the app sends them, to its end.
+        """Return the body's pieces as the app sends them, to its end.
 
         Raises:
             TimeoutError: The next piece does not come in time.
@@ -43,7 +43,7 @@ class TestStream:
         return self._chunks
 
     def events(self) -> AsyncIterator[ServerEvent]:
-        """Gives the server-sent events in the body; a second call goes on where the first has stopped.
+        """Return the server-sent events in the body; a second call goes on where the first has stopped.
 
         Raises:
             TimeoutError: The next piece does not come in time.
@@ -61,7 +61,7 @@ class TestStream:
 
 
 async def open_stream(exchange: AsgiConversation) -> TestStream:
-    """Waits for an answer's status and header fields."""
+    """Wait for an answer's status and header fields."""
     message = await exchange.take("answer")
     if message is None:
         raise AssertionError(f"The app gave no answer to {exchange.name}.")
@@ -69,7 +69,7 @@ async def open_stream(exchange: AsgiConversation) -> TestStream:
 
 
 async def read_whole(exchange: AsgiConversation) -> TestResponse:
-    """Waits for a whole answer."""
+    """Wait for a whole answer."""
     stream = await open_stream(exchange)
     body = b"".join([chunk async for chunk in stream.chunks()])
     return TestResponse(stream.status, stream.headers, body)

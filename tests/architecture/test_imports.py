@@ -35,13 +35,13 @@ for module in sys.argv[2:]:
 
 
 def name_module(file: Path) -> str:
-    """Names the module that a file of the checkout holds."""
+    """Name the module that a file of the checkout holds."""
     parts = file.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def find_heavy_imports(nodes: list[ast.stmt]) -> Iterator[tuple[int, str]]:
-    """Finds the line and package of each heavy import that runs when the module is loaded."""
+    """Find the line and package of each heavy import that runs when the module is loaded."""
     for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -58,7 +58,7 @@ def find_heavy_imports(nodes: list[ast.stmt]) -> Iterator[tuple[int, str]]:
 
 
 def list_children(node: ast.stmt) -> list[ast.stmt]:
-    """Lists the statements inside another, in every branch that runs."""
+    """List the statements inside another, in every branch that runs."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return node.orelse
     branches = [getattr(node, field, []) for field in ("body", "orelse", "finalbody")]

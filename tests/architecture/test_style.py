@@ -59,5 +59,5 @@ def test_constraints_are_exact_and_hold_no_address() -> None:
 
 
 def read_text(file: Path) -> str:
-    """Reads a file as text, whatever it holds."""
+    """Read a file as text, whatever it holds."""
     return file.read_text(encoding="utf-8", errors="replace")

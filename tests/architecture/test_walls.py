@@ -43,7 +43,7 @@ MODULES = [
 
 
 def lint_imports(*roots: Path) -> subprocess.CompletedProcess[str]:
-    """Checks the contracts of the `pyproject.toml` in the first root against the packages in all of them."""
+    """Check the contracts of the `pyproject.toml` in the first root against the packages in all of them."""
     command = Path(sys.executable).with_name("lint-imports")
     path = os.pathsep.join(str(root) for root in roots)
     return subprocess.run(
@@ -57,7 +57,7 @@ def lint_imports(*roots: Path) -> subprocess.CompletedProcess[str]:
 
 
 def write_packages(root: Path) -> None:
-    """Writes packages that keep every contract, with the contracts of this checkout."""
+    """Write packages that keep every contract, with the contracts of this checkout."""
     shutil.copy(ROOT / "pyproject.toml", root)
     for module in MODULES:
         file = root.joinpath(*module.split(".")).with_suffix(".py")

@@ -35,7 +35,7 @@ MARKS = ("<!-- benchmarks -->", "<!-- /benchmarks -->")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the rows that were asked for, and reports them; 1 when something of ours failed to run."""
+    """Run the rows that were asked for, and reports them; 1 when something of ours failed to run."""
     rows = load_rows()
     options = read_arguments([row.name for row in rows], arguments)
     raise_file_limit()
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(rows: Sequence[Row], options: argparse.Namespace) -> int:
-    """Runs rows and reports them; gives the status to end with."""
+    """Run rows and reports them; return the status to end with."""
     results = run_rows(rows, make_bench(options), options)
     report(results, options)
     failed = [o for result in results for o in result.outcomes if o.failure and o.contender.is_ours]
@@ -58,7 +58,7 @@ def compare(rows: Sequence[Row], options: argparse.Namespace) -> int:
 
 
 def read_arguments(names: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Compare nitro-py with its peers.")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
@@ -70,7 +70,7 @@ def read_arguments(names: Sequence[str], arguments: Sequence[str] | None) -> arg
 
 
 def make_bench(options: argparse.Namespace) -> Bench:
-    """Gives servers and load clients a core each, where there are two."""
+    """Return servers and load clients a core each, where there are two."""
     folder = options.output.absolute() / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ def make_bench(options: argparse.Namespace) -> Bench:
 
 
 def run_rows(rows: Sequence[Row], bench: Bench, options: argparse.Namespace) -> list[Result]:
-    """Runs the rows one after the other, and prints each table as soon as it stands."""
+    """Run the rows one after the other, and print each table as soon as it stands."""
     results = []
     for row in rows:
         print(f"Running {row.name} …", file=sys.stderr)
@@ -97,7 +97,7 @@ def run_rows(rows: Sequence[Row], bench: Bench, options: argparse.Namespace) -> 
 
 
 def report(results: Sequence[Result], options: argparse.Namespace) -> None:
-    """Writes what was asked for, and the results as JSON into the output folder."""
+    """Write what was asked for, and the results as JSON into the output folder."""
     machine, versions = describe_machine(), list_versions()
     found = {**machine, "versions": versions, "rows": describe_results(results)}
     text = json.dumps(found, indent=2, ensure_ascii=False)
@@ -108,7 +108,7 @@ def report(results: Sequence[Result], options: argparse.Namespace) -> None:
 
 
 def write_markdown(file: Path, table: str) -> None:
-    """Writes a table into a file, between its two marks if it has them, as the README does."""
+    """Write a table into a file, between its two marks if it has them, as the README does."""
     start, end = MARKS
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     if start in text:
@@ -118,7 +118,7 @@ def write_markdown(file: Path, table: str) -> None:
 
 
 def draw_chart(options: argparse.Namespace) -> None:
-    """Draws the results, in an environment that has what it takes."""
+    """Draw the results, in an environment that has what it takes."""
     python = install_peers("chart", options.peers.absolute()).python
     chart = Path(__file__).with_name("chart.py")
     command = [python, chart, options.output / "results.json", options.output / "chart.png"]
@@ -129,12 +129,12 @@ def draw_chart(options: argparse.Namespace) -> None:
 
 
 def end_like_interrupted() -> None:
-    """Ends this process on SIGTERM as on Ctrl+C: what it has started is stopped, too."""
+    """End this process on SIGTERM as on Ctrl+C: what it has started is stopped, too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def raise_file_limit() -> None:
-    """Lets this process and its children open as many files as they may."""
+    """Let this process and its children open as many files as they may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -18,7 +18,7 @@ BOTO3 = "boto3, 10 threads"
 
 
 def open_client(kind: str, posts: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that makes so many posts in a full run."""
+    """Make the `open` of a contender that makes so many posts in a full run."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:

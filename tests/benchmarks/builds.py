@@ -23,7 +23,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Is one way to build a project.
+    """One way to build a project.
 
     Args:
         write: Gives the files of a project with so many routes.
@@ -39,12 +39,12 @@ class Builder:
 
 
 def name_routes(count: int) -> list[str]:
-    """Names the routes of a project."""
+    """Name the routes of a project."""
     return [f"area{number}" for number in range(count)]
 
 
 def write_ours(count: int) -> Mapping[str, str]:
-    """Gives a project of ours."""
+    """Return a project of ours."""
     text = """
         from nitro_py import Event, define_handler
 
@@ -58,7 +58,7 @@ def write_ours(count: int) -> Mapping[str, str]:
 
 
 def write_nitro_2(count: int) -> Mapping[str, str]:
-    """Gives a project for nitro 2."""
+    """Return a project for nitro 2."""
     text = 'export default defineEventHandler(() => ({ message: "hello" }));\n'
     return {
         "package.json": '{"private": true, "type": "module"}\n',
@@ -68,7 +68,7 @@ def write_nitro_2(count: int) -> Mapping[str, str]:
 
 
 def write_nitro_3(count: int) -> Mapping[str, str]:
-    """Gives a project for nitro 3."""
+    """Return a project for nitro 3."""
     text = """
         import { defineEventHandler } from "h3";
         export default defineEventHandler(() => ({ message: "hello" }));
@@ -81,7 +81,7 @@ def write_nitro_3(count: int) -> Mapping[str, str]:
 
 
 def write_chalice(count: int) -> Mapping[str, str]:
-    """Gives a project for chalice."""
+    """Return a project for chalice."""
     answer = '    return {"message": "hello"}\n'
     functions = "".join(f'\n\n@app.route("/{name}")\ndef {name}():\n{answer}' for name in name_routes(count))
     stages = {"dev": {"api_gateway_stage": "api"}}
@@ -93,12 +93,12 @@ def write_chalice(count: int) -> Mapping[str, str]:
 
 
 def prepare_ours(bench: Bench, project: Path) -> list[str | Path]:
-    """Gives our command."""
+    """Return our command."""
     return [Path(sys.executable).with_name("nitropy"), "build", "--preset", "asgi"]
 
 
 def prepare_nitro(name: str) -> Callable[[Bench, Path], list[str | Path]]:
-    """Makes the `prepare` of a nitro, which looks for its packages beside the project."""
+    """Make the `prepare` of a nitro, which looks for its packages beside the project."""
 
     def prepare(bench: Bench, project: Path) -> list[str | Path]:
         modules = bench.install(name).modules
@@ -109,7 +109,7 @@ def prepare_nitro(name: str) -> Callable[[Bench, Path], list[str | Path]]:
 
 
 def prepare_chalice(bench: Bench, project: Path) -> list[str | Path]:
-    """Gives chalice's command."""
+    """Return chalice's command."""
     return [bench.install("chalice").python.with_name("chalice"), "package", "out"]
 
 
@@ -124,7 +124,7 @@ BUILDERS = {
 
 
 def open_build(builder: Builder, routes: int) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that builds so many routes."""
+    """Make the `open` of a contender that builds so many routes."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
@@ -150,7 +150,7 @@ def open_build(builder: Builder, routes: int) -> Callable[[Bench], AbstractConte
 
 
 def run_build(command: list[str | Path], project: Path) -> dict[str, float]:
-    """Runs a build on all cores, and gives what it took, in seconds."""
+    """Run a build on all cores, and return what it took, in seconds."""
     ran = subprocess.run(
         [sys.executable, ROOT / "tests/benchmarks/stopwatch.py", *command],
         cwd=project,
@@ -169,7 +169,7 @@ def run_build(command: list[str | Path], project: Path) -> dict[str, float]:
 
 
 def make_build_row(routes: int, target: Target, limit: float | None = None) -> Row:
-    """Makes a row that builds so many routes."""
+    """Make a row that builds so many routes."""
     return Row(
         name=f"build-{routes}",
         title=f"build of {routes} routes",

@@ -10,6 +10,6 @@ MODULES: tuple[str, ...] = ("sockets", "web", "lambda_warm", "lambda_cold", "aws
 
 
 def load_rows() -> tuple[Row, ...]:
-    """Gives the rows of every module named here."""
+    """Return the rows of every module named here."""
     modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in MODULES]
     return tuple(row for module in modules for row in module.ROWS)

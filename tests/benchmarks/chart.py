@@ -21,7 +21,7 @@ CURVE_COLORS = (OUR_COLOR, "#d9822b", "#6e7781")
 
 
 def draw_chart(results: dict[str, Any], file: Path) -> None:
-    """Draws one panel for each row.
+    """Draw one panel for each row.
 
     Args:
         results: What `--json` gives.
@@ -49,13 +49,13 @@ def draw_chart(results: dict[str, Any], file: Path) -> None:
 
 
 def name_panel(row: dict[str, Any]) -> str:
-    """Gives a row's title with its ratio."""
+    """Return a row's title with its ratio."""
     ratio = "no ratio" if row["ratio"] is None else f"{row['ratio']:.2f} of {row['peer']}"
     return f"{row['title']}\n{ratio}"
 
 
 def draw_bars(panel: Any, contenders: dict[str, Any]) -> None:
-    """Draws a bar for each contender, with its figure."""
+    """Draw a bar for each contender, with its figure."""
     names = list(contenders)[::-1]
     colors = [OUR_COLOR if name.startswith(OURS) else THEIR_COLOR for name in names]
     bars = panel.barh(names, [contenders[name]["median"] for name in names], color=colors)
@@ -64,7 +64,7 @@ def draw_bars(panel: Any, contenders: dict[str, Any]) -> None:
 
 
 def draw_curves(panel: Any, contenders: dict[str, Any]) -> None:
-    """Draws a line through the sizes of each contender, whose names end with the size."""
+    """Draw a line through the sizes of each contender, whose names end with the size."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for name, found in contenders.items():
         curves.setdefault(name.partition(", ")[0], []).append((found["size"], found["median"]))

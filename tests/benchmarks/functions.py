@@ -38,7 +38,7 @@ FIELDS = {
 
 
 def make_http_event(path: str) -> dict[str, Any]:
-    """Makes the event of an HTTP API, payload format 2.0."""
+    """Make the event of an HTTP API, payload format 2.0."""
     http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "205.255.255.176", "userAgent": "M"}
     return {
         "version": "2.0",
@@ -64,7 +64,7 @@ def make_http_event(path: str) -> dict[str, Any]:
 
 
 def make_rest_event(path: str) -> dict[str, Any]:
-    """Makes the event of a REST API."""
+    """Make the event of a REST API."""
     return {
         "resource": path,
         "path": path,
@@ -91,7 +91,7 @@ def make_rest_event(path: str) -> dict[str, Any]:
 
 
 def build_function(bench: Bench, name: str, files: Mapping[str, str]) -> Path:
-    """Gives the function package of a project of ours, built when it is first asked for.
+    """Return the function package of a project of ours, built when it is first asked for.
 
     Raises:
         BenchmarkError: The build failed.
@@ -114,7 +114,7 @@ def build_function(bench: Bench, name: str, files: Mapping[str, str]) -> Path:
 
 
 def build_routes(bench: Bench, count: int) -> Path:
-    """Gives the package of a project of ours with so many plain routes."""
+    """Return the package of a project of ours with so many plain routes."""
     routes = {f"handlers/route{number}.get.py": HELLO for number in range(count)}
     return build_function(bench, f"functions-{count}", {"pyproject.toml": "[tool.nitropy]\n", **routes})
 
@@ -122,12 +122,12 @@ def build_routes(bench: Bench, count: int) -> Path:
 def make_command(
     bench: Bench, folder: Path, module: str, event: Mapping[str, Any], *mode: str
 ) -> list[str | Path]:
-    """Gives the command that calls a function; the same interpreter calls all of them."""
+    """Return the command that calls a function; the same interpreter calls all of them."""
     return [bench.install("lambda").python, RUNNER, folder, module, json.dumps(event), *mode]
 
 
 def call_once(bench: Bench, command: Sequence[str | Path], environ: Mapping[str, str]) -> float:
-    """Runs a command that calls a function once, and gives the CPU time until that was answered, in milliseconds.
+    """Run a command that calls a function once, and return the CPU time until that was answered, in milliseconds.
 
     Raises:
         BenchmarkError: It failed.

@@ -14,7 +14,7 @@ from tests.benchmarks.rows import Bench, Contender, Measure, Row, Sample
 
 @dataclass(slots=True)
 class Outcome:
-    """Is what a contender came to.
+    """What a contender came to.
 
     Args:
         contender: Who.
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Is what a row came to.
+    """What a row came to.
 
     Args:
         row: The row.
@@ -65,12 +65,12 @@ class Result:
         return within and self.ratio <= self.row.target.ratio
 
     def find(self, name: str) -> Outcome:
-        """Finds a contender's outcome."""
+        """Find a contender's outcome."""
         return next(outcome for outcome in self.outcomes if outcome.contender.name == name)
 
 
 def run_row(row: Row, bench: Bench, rounds: int) -> Result:
-    """Opens all contenders of a row and measures them in interleaved rounds: A B C, C B A, …
+    """Open all contenders of a row and measure them in interleaved rounds: A B C, C B A, …
 
     Args:
         row: The row.

@@ -51,7 +51,7 @@ RECEIPT = "installed.json"
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Is a set of peers.
+    """A set of peers.
 
     Args:
         folder: Where it is.
@@ -73,7 +73,7 @@ class Install:
 
 
 def install_peers(name: str, folder: Path) -> Install:
-    """Installs a set, or takes it as an earlier run has left it.
+    """Install a set, or take it as an earlier run has left it.
 
     Args:
         name: The set.
@@ -103,7 +103,7 @@ def install_peers(name: str, folder: Path) -> Install:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keeps others out, such as a run from another checkout, until the end of the block."""
+    """Keep others out, such as a run from another checkout, until the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -46,7 +46,7 @@ CREDENTIALS = {
 
 
 def make_message() -> dict[str, Any]:
-    """Makes the event of a message."""
+    """Make the event of a message."""
     return {
         "requestContext": {
             "routeKey": "$default",
@@ -68,7 +68,7 @@ def make_message() -> dict[str, Any]:
 
 
 def write_row() -> str:
-    """Writes what DynamoDB answers when it is asked for the connection."""
+    """Write what DynamoDB answers when it is asked for the connection."""
     url, namespace = "wss://abc123.execute-api.eu-central-1.amazonaws.com/echo", "/echo"
     row = ConnectionRow(
         CONNECTION, "/echo", url, namespace, connected_at=1_773_119_783.2, expires_at=4_000_000_000
@@ -77,12 +77,12 @@ def write_row() -> str:
 
 
 def find_peer(bench: Bench) -> Path:
-    """Gives the folder of the peers' functions."""
+    """Return the folder of the peers' functions."""
     return PEERS
 
 
 def build_echo(bench: Bench) -> Path:
-    """Gives the package of our echo."""
+    """Return the package of our echo."""
     toml = "[tool.nitropy]\nexperimental.websocket = true\n"
     return build_function(bench, "functions-echo", {"pyproject.toml": toml, "handlers/echo.py": ECHO})
 
@@ -92,7 +92,7 @@ def open_http(
     find: Callable[[Bench], Path] = find_peer,
     make_event: Callable[[str], dict[str, Any]] = make_http_event,
 ) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that answers an HTTP event."""
+    """Make the `open` of a contender that answers an HTTP event."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
@@ -104,7 +104,7 @@ def open_http(
 def open_socket(
     module: str, find: Callable[[Bench], Path] = find_peer
 ) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that answers a message, with AWS's services on this machine."""
+    """Make the `open` of a contender that answers a message, with AWS's services on this machine."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
@@ -124,7 +124,7 @@ def open_socket(
 def measure_calls(
     bench: Bench, folder: Path, module: str, event: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Measure:
-    """Gives what measures calls of a function, each in a process of its own."""
+    """Return what measures calls of a function, each in a process of its own."""
     command = make_command(bench, folder, module, event)
     # Compiles what an installation leaves to the first import.
     call_once(bench, command, environ)

@@ -22,7 +22,7 @@ def open_function(
     find: Callable[[Bench, int], Path] = lambda bench, routes: PEERS,
     make_event: Callable[[str], dict[str, Any]] = make_http_event,
 ) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that calls a function over and over.
+    """Make the `open` of a contender that calls a function over and over.
 
     Args:
         module: The function's module, which has a `handler`.
@@ -48,7 +48,7 @@ def open_function(
 
 
 def make_row(routes: int, ratio: float) -> Row:
-    """Makes the row for so many routes."""
+    """Make the row for so many routes."""
     return Row(
         name=f"lambda-warm-{routes}",
         title=f"warm Lambda HTTP event, {routes} route{'s' if routes > 1 else ''}",

@@ -17,7 +17,7 @@ OUR_PACKAGES = ("nitro-py", "uvicorn", "uvloop", "httptools")
 
 
 def describe_machine() -> dict[str, str]:
-    """Names the day, the machine's class and the interpreters."""
+    """Name the day, the machine's class and the interpreters."""
     return {
         "date": date.today().isoformat(),
         "processor": f"{os.cpu_count()} cores of {_read_processor()}",
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def list_versions() -> dict[str, str]:
-    """Names the versions of ours and of all peers."""
+    """Name the versions of ours and of all peers."""
     ours = {name: version(name) for name in OUR_PACKAGES}
     sets = {name: pins for name, pins in (PYTHON_SETS | NODE_SETS).items() if name != "chart"}
     pins = [pin.replace("==", "@") for pins in sets.values() for pin in pins]

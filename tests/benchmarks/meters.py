@@ -10,7 +10,7 @@ from tests.benchmarks.failures import BenchmarkError
 
 
 def read_cpu(pid: int) -> float:
-    """Gives the CPU time, user and system, of a process and its living descendants, in seconds.
+    """Return the CPU time, user and system, of a process and its living descendants, in seconds.
 
     The clock of a process counts nanoseconds, where `/proc/PID/stat` counts hundredths of a second; what ended
     threads have used is in it (Linux, `clock_getcpuclockid(3)`).
@@ -19,12 +19,12 @@ def read_cpu(pid: int) -> float:
 
 
 def read_memory(pid: int) -> int:
-    """Gives the proportional set size of a process and its living descendants, in bytes."""
+    """Return the proportional set size of a process and its living descendants, in bytes."""
     return sum(_read_pss(member) for member in list_tree(pid))
 
 
 def list_tree(pid: int) -> list[int]:
-    """Lists a process and its living descendants.
+    """List a process and its living descendants.
 
     Raises:
         BenchmarkError: It has ended.

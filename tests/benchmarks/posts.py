@@ -29,12 +29,12 @@ Post = Callable[[Iterable[str]], None]
 
 
 def name_connections(count: int) -> list[str]:
-    """Names connections as API Gateway does."""
+    """Name connections as API Gateway does."""
     return [f"BFHPhf{number:05d}AMCKlQ=" for number in range(count)]
 
 
 def make_boto3(endpoint: str) -> Post:
-    """Makes a function that posts to every connection by boto3, ten at a time."""
+    """Make a function that posts to every connection by boto3, ten at a time."""
     client = boto3.client(
         "apigatewaymanagementapi",
         endpoint_url=endpoint,
@@ -55,7 +55,7 @@ def make_boto3(endpoint: str) -> Post:
 
 
 def make_ours(endpoint: str) -> Post:
-    """Makes a function that posts to every connection by our client."""
+    """Make a function that posts to every connection by our client."""
     client = ManagementClient(endpoint, region=REGION, credentials=Fixed())
     runner = asyncio.Runner()
 
@@ -73,15 +73,15 @@ def make_ours(endpoint: str) -> Post:
 
 
 class Fixed:
-    """Is a source of credentials that never change."""
+    """A source of credentials that never change."""
 
     async def get(self) -> Credentials:
-        """Gives them."""
+        """Return them."""
         return CREDENTIALS
 
 
 def main() -> None:
-    """Answers until its standard input ends."""
+    """Answer until its standard input ends."""
     kind, endpoint = sys.argv[1:]
     post = make_ours(endpoint) if kind == "ours" else make_boto3(endpoint)
     for line in sys.stdin:

@@ -24,7 +24,7 @@ GRACE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Is a child that reads questions on its standard input, and answers on its standard output.
+    """A child that reads questions on its standard input, and answers on its standard output.
 
     Args:
         process: The child.
@@ -35,7 +35,7 @@ class Program:
     name: str
 
     def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Asks, and waits for the answer.
+        """Ask, and wait for the answer.
 
         Raises:
             BenchmarkError: The child has ended, or its answer has the key `error`.
@@ -49,7 +49,7 @@ class Program:
         return self.read()
 
     def read(self) -> dict[str, Any]:
-        """Waits for an answer to no question, such as that the child is ready."""
+        """Wait for an answer to no question, such as that the child is ready."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -68,7 +68,7 @@ def open_program(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[Program]:
-    """Runs a program until the end of the block.
+    """Run a program until the end of the block.
 
     Args:
         command: The command line.
@@ -95,7 +95,7 @@ def open_program(
 
 @contextmanager
 def open_load(bench: Bench, name: str) -> Iterator[Program]:
-    """Runs a load client, a module of `load/`, on its core until the end of the block."""
+    """Run a load client, a module of `load/`, on its core until the end of the block."""
     command = [sys.executable, "-m", f"tests.benchmarks.load.{name}"]
     with open_program(command, core=bench.load_core, cwd=ROOT) as load:
         yield load
@@ -103,7 +103,7 @@ def open_load(bench: Bench, name: str) -> Iterator[Program]:
 
 @contextmanager
 def pin(core: int) -> Iterator[None]:
-    """Moves this process to a core until the end of the block; what it starts there stays there."""
+    """Move this process to a core until the end of the block; what it starts there stays there."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -113,7 +113,7 @@ def pin(core: int) -> Iterator[None]:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that leads a session, and all that belongs to it."""
+    """End a process that leads a session, and all that belongs to it."""
     if process.poll() is None:
         process.terminate()
         try:

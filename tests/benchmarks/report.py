@@ -13,7 +13,7 @@ BUSIEST = 0.9
 
 
 def describe_results(results: Sequence[Result]) -> dict[str, Any]:
-    """Gives the rows as one object of plain data."""
+    """Return the rows as one object of plain data."""
     return {result.row.name: _describe(result) for result in results}
 
 
@@ -41,7 +41,7 @@ def _describe(result: Result) -> dict[str, Any]:
 
 
 def format_machine(machine: Mapping[str, str]) -> str:
-    """Says when and where figures were taken."""
+    """Return when and where figures were taken."""
     return (
         f"{machine['date']}, {machine['processor']}, {machine['system']}, "
         f"Python {machine['python']}, node {machine['node']}"
@@ -49,7 +49,7 @@ def format_machine(machine: Mapping[str, str]) -> str:
 
 
 def format_table(result: Result) -> str:
-    """Gives a row's table: each contender with its median, its spread and its part of the peer's."""
+    """Return a row's table: each contender with its median, its spread and its part of the peer's."""
     row = result.row
     peer = result.find(row.target.peer).median
     width = max(len(outcome.contender.name) for outcome in result.outcomes)
@@ -62,7 +62,7 @@ def format_table(result: Result) -> str:
 
 
 def format_verdict(result: Result) -> str:
-    """Says whether the target was reached."""
+    """Return whether the target was reached."""
     goal = f"at most {_format_goal(result.row)}"
     if result.ratio is None:
         return f"no ratio; the target is {goal}"
@@ -70,7 +70,7 @@ def format_verdict(result: Result) -> str:
 
 
 def list_warnings(result: Result) -> list[str]:
-    """Lists the contenders whose figure may be their load client's."""
+    """List the contenders whose figure may be their load client's."""
     return [
         f"the load client of {outcome.contender.name} was busy for {load:.2f} of its core"
         for outcome in result.outcomes
@@ -79,7 +79,7 @@ def list_warnings(result: Result) -> list[str]:
 
 
 def format_markdown(results: Sequence[Result], machine: Mapping[str, str], versions: Mapping[str, str]) -> str:
-    """Gives the README's table with the day, the machine's class and the versions."""
+    """Return the README's table with the day, the machine's class and the versions."""
     named = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     lines = [
         f"Measured on {format_machine(machine)}: {named}.",
@@ -101,13 +101,13 @@ def _format_markdown_row(result: Result) -> str:
 
 
 def _format_goal(row: Row) -> str:
-    """Gives the most that the first contender may need."""
+    """Return the most that the first contender may need."""
     goal = f"{row.target.ratio:.3g} of {row.target.peer}"
     return goal if row.limit is None else f"{goal} and {row.limit:g} {row.unit}"
 
 
 def format_figure(value: float | None) -> str:
-    """Gives three digits of a figure.
+    """Return three digits of a figure.
 
     Example:
         >>> format_figure(5.678), format_figure(1234.5), format_figure(None)

@@ -36,7 +36,7 @@ OURS = "nitro-py"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Is what a contender may use.
+    """What a contender may use.
 
     Args:
         folder: The run's own folder for bundles and logs.
@@ -53,17 +53,17 @@ class Bench:
     load_core: int
 
     def scale(self, full: int, quick: int) -> int:
-        """Gives the size for this run."""
+        """Return the size for this run."""
         return quick if self.quick else full
 
     def install(self, name: str) -> Install:
-        """Gives a set of peers named in `installs.py`, installed if it is not yet there."""
+        """Return a set of peers named in `installs.py`, installed if it is not yet there."""
         return install_peers(name, self.installs)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Is one figure of one contender.
+    """One figure of one contender.
 
     Args:
         value: What the row compares, in the row's unit; less is better.
@@ -80,7 +80,7 @@ Measure = Callable[[], Sample]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Is one way to do the work of a row.
+    """One way to do the work of a row.
 
     Args:
         name: Such as `Starlette on uvicorn`; starts with `OURS` for what is ours.
@@ -110,7 +110,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Is one piece of work, and who does it.
+    """One piece of work, and who does it.
 
     Args:
         name: What `--only` and `--json` call it.
@@ -130,7 +130,7 @@ class Row:
 
 
 def measure_alone(measure: Callable[[Bench], Sample]) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that starts all it needs anew for each sample."""
+    """Make the `open` of a contender that starts all it needs anew for each sample."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:

@@ -13,7 +13,7 @@ from tests.benchmarks.servers import Command, run_server
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Is what a server is made to do.
+    """What a server is made to do.
 
     Args:
         program: The load program.
@@ -39,7 +39,7 @@ class Work:
 
 
 def open_served(command: Command, work: Work) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Makes the `open` of a contender that is a server."""
+    """Make the `open` of a contender that is a server."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
@@ -65,5 +65,5 @@ def open_served(command: Command, work: Work) -> Callable[[Bench], AbstractConte
 
 
 def list_served(commands: Mapping[str, Command], work: Work) -> tuple[Contender, ...]:
-    """Makes the contenders of a row that all do the same work."""
+    """Make the contenders of a row that all do the same work."""
     return tuple(Contender(name, open_served(command, work)) for name, command in commands.items())

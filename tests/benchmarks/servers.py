@@ -29,7 +29,7 @@ Command = Callable[[Bench, int], Sequence[str | Path]]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Is a server that runs.
+    """A server that runs.
 
     Args:
         pid: Its first process.
@@ -40,17 +40,17 @@ class Server:
     port: int
 
     def read_cpu(self) -> float:
-        """Gives the CPU time that it has used, children included, in seconds."""
+        """Return the CPU time that it has used, children included, in seconds."""
         return read_cpu(self.pid)
 
     def read_memory(self) -> int:
-        """Gives the memory that it has, children included, in bytes."""
+        """Return the memory that it has, children included, in bytes."""
         return read_memory(self.pid)
 
 
 @contextmanager
 def run_server(bench: Bench, command: Command, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Runs a server on the server's core until the end of the block, from when it takes connections.
+    """Run a server on the server's core until the end of the block, from when it takes connections.
 
     Raises:
         BenchmarkError: It ended, or does not listen.
@@ -76,7 +76,7 @@ def run_server(bench: Bench, command: Command, environ: Mapping[str, str] | None
 
 
 def on_bundle(name: str, files: Mapping[str, str]) -> Command:
-    """Gives the command that runs a project of ours, built as a user does when it is first run.
+    """Return the command that runs a project of ours, built as a user does when it is first run.
 
     Args:
         name: The project's folder.
@@ -93,7 +93,7 @@ def on_bundle(name: str, files: Mapping[str, str]) -> Command:
 
 
 def on_node(script: str, *arguments: str) -> Command:
-    """Gives the command that runs one of the peers on node."""
+    """Return the command that runs one of the peers on node."""
 
     def make_command(bench: Bench, port: int) -> Sequence[str | Path]:
         node = shutil.which("node")
@@ -110,12 +110,12 @@ def on_node(script: str, *arguments: str) -> Command:
 
 
 def on_python(script: str, *arguments: str) -> Command:
-    """Gives the command that runs a peer that is a server itself."""
+    """Return the command that runs a peer that is a server itself."""
     return lambda bench, port: [bench.install("servers").python, PEERS / script, *arguments, str(port)]
 
 
 def on_uvicorn(app: str, *arguments: str) -> Command:
-    """Gives the command that runs a peer's application on uvicorn, as fast as uvicorn goes."""
+    """Return the command that runs a peer's application on uvicorn, as fast as uvicorn goes."""
     return lambda bench, port: [
         *(bench.install("servers").python, "-m", "uvicorn", app, "--app-dir", PEERS, "--port", str(port)),
         *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--no-access-log"),
@@ -124,7 +124,7 @@ def on_uvicorn(app: str, *arguments: str) -> Command:
 
 
 def on_granian(app: str) -> Command:
-    """Gives the command that runs a peer's application on granian."""
+    """Return the command that runs a peer's application on granian."""
     return lambda bench, port: [
         *(bench.install("servers").python.with_name("granian"), "--interface", "asgi", "--loop", "uvloop"),
         *("--working-dir", PEERS, "--port", str(port), "--no-access-log", app),

@@ -50,13 +50,13 @@ ECHO = """
 
 
 def make_project(settings: str = "") -> Mapping[str, str]:
-    """Gives the files of our chat and our echo."""
+    """Return the files of our chat and our echo."""
     toml = f"[tool.nitropy]\nexperimental.websocket = true\n{settings}\n"
     return {"pyproject.toml": toml, "handlers/chat.py": CHAT, "handlers/echo.py": ECHO}
 
 
 def list_commands(kind: Kind) -> dict[str, Command]:
-    """Lists who serves sockets; nobody pings, so that only what is asked for is sent."""
+    """List who serves sockets; nobody pings, so that only what is asked for is sent."""
     return {
         OURS: on_bundle("sockets", make_project("websocket.idle_timeout = 0")),
         CROSSWS: on_node("crossws_hooks.mjs", kind, "0"),
@@ -67,7 +67,7 @@ def list_commands(kind: Kind) -> dict[str, Command]:
 
 
 def describe_broadcast(subscribers: int) -> Work:
-    """Describes publishing to so many subscribers."""
+    """Describe publishing to so many subscribers."""
 
     def spread(deliveries: int) -> int:
         return max(deliveries // subscribers, 1)
@@ -85,7 +85,7 @@ def describe_broadcast(subscribers: int) -> Work:
 
 
 def describe_echo(connections: int) -> Work:
-    """Describes answering so many sockets."""
+    """Describe answering so many sockets."""
     return Work(
         program="sockets",
         connect={"path": "/echo", "count": connections},
@@ -99,7 +99,7 @@ def describe_echo(connections: int) -> Work:
 
 
 def measure_idle(command: Command) -> Callable[[Bench], Sample]:
-    """Makes the measure of a server's growth by connections that only wait, on a new server each time."""
+    """Make the measure of a server's growth by connections that only wait, on a new server each time."""
 
     def measure(bench: Bench) -> Sample:
         connections = bench.scale(5_000, 2_000)
@@ -116,7 +116,7 @@ def measure_idle(command: Command) -> Callable[[Bench], Sample]:
 
 
 def make_broadcast_row(subscribers: int, ratio: float) -> Row:
-    """Makes a row that publishes to so many subscribers."""
+    """Make a row that publishes to so many subscribers."""
     return Row(
         name=f"broadcast-{subscribers}",
         title=f"broadcast to {subscribers:,} subscribers, a delivery",
@@ -127,7 +127,7 @@ def make_broadcast_row(subscribers: int, ratio: float) -> Row:
 
 
 def make_curve_row() -> Row:
-    """Makes the row that shows how the cost of a delivery grows with the subscribers of one process."""
+    """Make the row that shows how the cost of a delivery grows with the subscribers of one process."""
     ours, crossws = (list_commands("chat")[name] for name in (OURS, CROSSWS))
     return Row(
         name="broadcast-curve",
@@ -143,7 +143,7 @@ def make_curve_row() -> Row:
 
 
 def list_idle_commands() -> dict[str, Command]:
-    """Lists who holds idle connections, each as it does by default, pings included."""
+    """List who holds idle connections, each as it does by default, pings included."""
     return {
         OURS: on_bundle("idle", make_project()),
         CROSSWS: on_node("crossws_hooks.mjs", "echo", "30"),

@@ -58,7 +58,7 @@ def bench(options: argparse.Namespace) -> Bench:
 
 
 def open_clerk(*figures: float, turns: list[str] | None = None, name: str = "") -> Open:
-    """Makes a contender that is a process and gives these figures."""
+    """Make a contender that is a process and gives these figures."""
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
@@ -84,7 +84,7 @@ def open_nothing(bench: Bench) -> Iterator[Measure]:
 
 
 def make_row(*contenders: tuple[str, Open], ratio: float = 0.5) -> Row:
-    """Makes a row whose target is the second contender."""
+    """Make a row whose target is the second contender."""
     named = tuple(Contender(name, open) for name, open in contenders)
     return Row("tiny", "a tiny row", "µs", named, Target(named[1].name, ratio))
 
@@ -205,7 +205,7 @@ def test_stopwatch_waits_for_orphans(tmp_path: Path) -> None:
 
 @contextmanager
 def serve_echo(reply: Callable[[str], list[str]]) -> Iterator[int]:
-    """Serves sockets that answer each message with some of their own."""
+    """Serve sockets that answer each message with some of their own."""
 
     def handle(connection: ServerConnection) -> None:
         connection.send("ready")

@@ -51,13 +51,13 @@ PUBLISH = """
 
 
 def make_routes(count: int) -> Mapping[str, str]:
-    """Gives a project of ours with so many routes, of which one is asked for."""
+    """Return a project of ours with so many routes, of which one is asked for."""
     others = {f"handlers/area{number}/[id].get.py": ITEM for number in range(count - 1)}
     return {"pyproject.toml": "[tool.nitropy]\n", "handlers/hello.get.py": HELLO, **others}
 
 
 def make_streams() -> Mapping[str, str]:
-    """Gives our event streams, without comments, so that only what is published is sent."""
+    """Return our event streams, without comments, so that only what is published is sent."""
     return {
         "pyproject.toml": "[tool.nitropy]\nsse.heartbeat = 0\n",
         "handlers/events.get.py": EVENTS,

@@ -20,7 +20,7 @@ def fail_to_load(
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> ConfigError:
-    """Writes a file, checks that loading it fails, and gives the error."""
+    """Write a file, checks that loading it fails, and return the error."""
     (root / file).write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_config(root, mode=mode, overrides=overrides or {}, environ=environ or {})

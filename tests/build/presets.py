@@ -44,7 +44,7 @@ PRESET = """
 
 
 def write_preset(folder: Path, *, variable: str = "TINY_PLATFORM") -> str:
-    """Writes a preset as a package, and gives the package's name."""
+    """Write a preset as a package, and return the package's name."""
     write_files(
         folder,
         {
@@ -57,7 +57,7 @@ def write_preset(folder: Path, *, variable: str = "TINY_PLATFORM") -> str:
 
 
 def install_preset(site: Path, name: str, *, variable: str) -> None:
-    """Installs a preset into a folder of `sys.path`, as a third party's distribution."""
+    """Install a preset into a folder of `sys.path`, as a third party's distribution."""
     package = write_preset(site / name, variable=variable)
     write_files(
         site / f"{name}-1.0.dist-info",

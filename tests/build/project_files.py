@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def write_files(root: Path, *empty: str) -> None:
-    """Writes empty files, and the folders above them."""
+    """Write empty files, and the folders above them."""
     write_texts(root, dict.fromkeys(empty, ""))
 
 
 def write_texts(root: Path, texts: dict[str, str]) -> None:
-    """Writes files with their texts, and the folders above them."""
+    """Write files with their texts, and the folders above them."""
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
@@ -27,7 +27,7 @@ def install(
     requires: tuple[str, ...] = (),
     direct_url: str | None = None,
 ) -> None:
-    """Writes into a folder of `sys.path` what an installer leaves there."""
+    """Write into a folder of `sys.path` what an installer leaves there."""
     info = f"{name}-{version}.dist-info"
     lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
     texts = {f"{info}/METADATA": "\n".join(lines + [f"Requires-Dist: {text}" for text in requires]) + "\n"}
@@ -39,7 +39,7 @@ def install(
 
 
 def write_wheel(folder: Path, name: str) -> str:
-    """Writes a wheel with a module and a script, and gives the requirement that installs it."""
+    """Write a wheel with a module and a script, and return the requirement that installs it."""
     info = f"{name}-1.0.dist-info"
     texts = {
         f"{name}/__init__.py": "def main() -> None: ...\n",

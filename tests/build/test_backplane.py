@@ -15,7 +15,7 @@ HELLO = "from nitro_py import define_handler\n\n@define_handler\ndef handler(eve
 
 
 def fail(root: Path, config: str) -> str:
-    """Plans a build that is refused, and gives the error."""
+    """Plan a build that is refused, and return the error."""
     write_files(root, {"handlers/a.py": HELLO, "nitro.toml": config})
     with pytest.raises(ConfigError) as caught:
         plan_project(root)

@@ -24,7 +24,7 @@ def load(
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> LoadedConfig:
-    """Writes a file and loads the configuration of its folder."""
+    """Write a file and load the configuration of its folder."""
     if text is not None:
         (root / file).write_text(text)
     return load_config(root, mode=mode, overrides=overrides or {}, environ=environ or {})

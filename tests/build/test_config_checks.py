@@ -11,20 +11,20 @@ from nitro_py.errors import ConfigError
 
 
 def load(root: Path, text: str) -> LoadedConfig:
-    """Writes a file and loads it."""
+    """Write a file and load it."""
     (root / "nitro.toml").write_text(text)
     return load_config(root, mode="production", overrides={}, environ={})
 
 
 def fail(root: Path, text: str) -> str:
-    """Writes a file whose loading fails, and gives the error as it is shown."""
+    """Write a file whose loading fails, and return the error as it is shown."""
     with pytest.raises(ConfigError) as caught:
         load(root, text)
     return str(caught.value)
 
 
 def serve_chat(path: str) -> str | None:
-    """Serves one path, as a router does that knows one route."""
+    """Serve one path, as a router does that knows one route."""
     return "handlers/chat.py" if path == "/chat" else None
 
 

@@ -185,6 +185,6 @@ def test_failing_installation_says_why(tmp_path: Path) -> None:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Reads every file below a folder."""
+    """Read every file below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

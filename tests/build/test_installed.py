@@ -21,7 +21,7 @@ from tests.build.test_dependencies import read_tree
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Gives each test a cache and an index of its own."""
+    """Return each test a cache and an index of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("UV_NO_INDEX", "1")
@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """Lists what is really installed."""
+    """List what is really installed."""
     seen: list[Sequence[str]] = []
 
     def watched(requirements: Sequence[str], target: Path, **options: Any) -> None:
@@ -42,7 +42,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
 
 
 def install(*requirements: str, **options: Any) -> dict[str, bytes]:
-    """Installs requirements, and reads what is there."""
+    """Install requirements, and read what is there."""
     with open_installed(requirements, **options) as folder:
         return read_tree(folder)
 

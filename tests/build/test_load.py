@@ -23,14 +23,14 @@ def handler(event):
 
 
 def read(root: Path, files: dict[str, str]) -> dict[str, Route]:
-    """Writes files and loads their routes, by path."""
+    """Write files and load their routes, by path."""
     write_files(root, files)
     routes = load_routes(root, scan_handlers(root, "handlers", (), "production"))
     return {route.path: route for route in routes}
 
 
 def fail(root: Path, text: str, *, file: str = "handlers/bad.py") -> str:
-    """Writes a file that cannot be loaded, and gives the error as it is shown."""
+    """Write a file that cannot be loaded, and return the error as it is shown."""
     with pytest.raises(BuildError) as caught:
         read(root, {file: text})
     return str(caught.value)

@@ -18,7 +18,7 @@ CHAT = "from nitro_py import define_websocket_handler\n\nhandler = define_websoc
 
 
 def fail(root: Path, files: dict[str, str]) -> NitroError:
-    """Writes a project that cannot be built, and gives the error."""
+    """Write a project that cannot be built, and return the error."""
     write_files(root, files)
     with pytest.raises(NitroError) as caught:
         plan_project(root)
@@ -26,7 +26,7 @@ def fail(root: Path, files: dict[str, str]) -> NitroError:
 
 
 def list_bytes(folder: Path) -> dict[str, bytes]:
-    """Reads a folder: path → bytes."""
+    """Read a folder: path → bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

@@ -14,7 +14,7 @@ from tests.cli.commands import fail, make_project
 
 
 def require(root: Path, python: str) -> Path:
-    """Writes a project that wants such a Python."""
+    """Write a project that wants such a Python."""
     return write_files(root, {"pyproject.toml": f'[project]\nname = "shop"\nrequires-python = {python}\n'})
 
 

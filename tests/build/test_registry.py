@@ -22,7 +22,7 @@ HELLO = {"handlers/hello.py": "from nitro_py import define_handler\n\n@define_ha
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Gives a folder to install into, and undoes what a preset does to the import system."""
+    """Return a folder to install into, and undoes what a preset does to the import system."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
@@ -41,7 +41,7 @@ def choose(
     config: str | None = None,
     environ: dict[str, str] | None = None,
 ) -> tuple[str, str]:
-    """Chooses a preset, and gives its name and why it was chosen."""
+    """Choose a preset, and return its name and why it was chosen."""
     if config is not None:
         (root / "nitro.toml").write_text(f"preset = '{config}'\n")
     environ = environ or {}

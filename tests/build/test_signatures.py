@@ -15,13 +15,13 @@ IMPORTS = "from nitro_py import *\nfrom typing import *\n"
 
 
 def load(root: Path, text: str, file: str = "handlers/a.py") -> int:
-    """Writes a file and loads the project's routes; gives how many there are."""
+    """Write a file and load the project's routes; return how many there are."""
     write_files(root, {file: IMPORTS + text})
     return len(load_routes(root, scan_handlers(root, "handlers", (), "production")))
 
 
 def fail(root: Path, text: str, file: str = "handlers/a.py") -> str:
-    """Loads a file that cannot be, and gives the error as it is shown."""
+    """Load a file that cannot be, and return the error as it is shown."""
     with pytest.raises(BuildError) as caught:
         load(root, text, file)
     return str(caught.value)

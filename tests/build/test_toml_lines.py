@@ -10,7 +10,7 @@ from nitro_py.build.config.toml_lines import KeyPath, find_lines
 
 
 def walk(value: object, path: KeyPath = ()) -> list[KeyPath]:
-    """Lists every path of what `tomllib` read."""
+    """List every path of what `tomllib` read."""
     items: list[tuple[str | int, object]] = []
     if isinstance(value, dict):
         items = list(value.items())

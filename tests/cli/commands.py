@@ -49,14 +49,14 @@ PROJECT = {
 
 
 def make_project(root: Path, files: Mapping[str, str] | None = None) -> Path:
-    """Writes a project with a page, an HTTP route and a chat, and further files, and gives its folder."""
+    """Write a project with a page, an HTTP route and a chat, and further files, and return its folder."""
     return write_files(root, {**PROJECT, **(files or {})})
 
 
 def run_nitropy(
     root: Path, *arguments: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `nitropy` in a folder until it ends."""
+    """Run `nitropy` in a folder until it ends."""
     return subprocess.run(
         [str(NITROPY), *arguments],
         cwd=root,
@@ -70,14 +70,14 @@ def run_nitropy(
 
 
 def succeed(root: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """Runs `nitropy` in a folder, checks that it succeeds, and gives what it printed."""
+    """Run `nitropy` in a folder, checks that it succeeds, and return what it printed."""
     done = run_nitropy(root, *arguments, environ=environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def fail(root: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """Runs `nitropy` in a folder, checks that it ends as it does for a user's error, and gives the error."""
+    """Run `nitropy` in a folder, checks that it ends as it does for a user's error, and return the error."""
     done = run_nitropy(root, *arguments, environ=environ)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -91,7 +91,7 @@ def fail(root: Path, *arguments: str, environ: Mapping[str, str] | None = None) 
 def serve_project(
     root: Path, *arguments: str, environ: Mapping[str, str] | None = None, announcement: str = ANNOUNCEMENT
 ) -> Iterator[Server]:
-    """Runs `nitropy preview` or `nitropy dev` in a folder until the end of the block."""
+    """Run `nitropy preview` or `nitropy dev` in a folder until the end of the block."""
     log = root.with_name(f"{root.name}.log")
     command = [str(NITROPY), *arguments]
     with run_server(command, log=log, environ=environ, cwd=root, announcement=announcement) as server:

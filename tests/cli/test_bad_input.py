@@ -12,7 +12,7 @@ from tests.cli.commands import CHAT, FLAG, HELLO, PROJECT, fail, make_project, r
 
 
 def fail_to_build(root: Path, files: dict[str, str], *arguments: str) -> str:
-    """Builds a project that cannot be built, checks that nothing was written, and gives the error."""
+    """Build a project that cannot be built, checks that nothing was written, and return the error."""
     error = fail(write_files(root, files), "build", *arguments)
     assert not (root / ".output/nitro.json").exists()
     return error

@@ -21,14 +21,14 @@ PATIENCE = 10.0
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Builds a project and gives its folder."""
+    """Build a project and return its folder."""
     root = make_project(tmp_path / "project")
     succeed(root, "build")
     return root
 
 
 def end(server: Server, number: int = signal.SIGTERM) -> int:
-    """Sends a signal and gives the status."""
+    """Send a signal and return the status."""
     server.process.send_signal(number)
     return server.process.wait(PATIENCE)
 

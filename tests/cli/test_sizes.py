@@ -9,7 +9,7 @@ from nitro_py.cli.build import list_warnings
 
 
 def make_bundle(*limits: Limit) -> Bundle:
-    """Makes a bundle with limits."""
+    """Make a bundle with limits."""
     return Bundle(files={}, entry="server/main.py", manifest="manifest.json", preview=("python",), limits=limits)
 
 

@@ -22,7 +22,7 @@ def build_suite(
     environ: Mapping[str, str] | None = None,
     prepare: Callable[[Path], None] = lambda project: None,
 ) -> Path:
-    """Builds the suite's app in a new folder, with settings from an environment, and gives the output folder."""
+    """Build the suite's app in a new folder, with settings from an environment, and return the output folder."""
     shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
     prepare(folder)
     plan = plan_build(load_config(folder, mode=mode, overrides={}, environ=environ or {}), {})
@@ -32,13 +32,13 @@ def build_suite(
 
 @pytest.fixture(scope="session")
 def suite_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the suite's app, and gives the output folder."""
+    """Build the suite's app, and return the output folder."""
     return build_suite(tmp_path_factory.mktemp("suite") / "app")
 
 
 @pytest.fixture(scope="session")
 def suite_server(suite_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerTarget]:
-    """Runs the suite's app, built for `asgi`, on its own server."""
+    """Run the suite's app, built for `asgi`, on its own server."""
     journal = tmp_path_factory.mktemp("journal")
     with run_bundle(suite_bundle, environ={JOURNAL: str(journal)}) as server:
         yield ServerTarget(server.url)
@@ -47,7 +47,7 @@ def suite_server(suite_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Names the folder that a test's own server writes its journals into."""
+    """Name the folder that a test's own server writes its journals into."""
     folder = tmp_path / "journal"
     folder.mkdir()
     return folder
@@ -55,6 +55,6 @@ def journal(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_server(suite_bundle: Path, journal: Path) -> Iterator[Server]:
-    """Runs the suite's app for one test only, which may stop it."""
+    """Run the suite's app for one test only, which may stop it."""
     with run_bundle(suite_bundle, environ={JOURNAL: str(journal)}) as server:
         yield server

@@ -36,7 +36,7 @@ ATTEMPTS = 100
 
 
 class Spread(ServerTarget):
-    """Is a target whose connections go to one process after the other.
+    """A target whose connections go to one process after the other.
 
     Args:
         url: Where it listens.
@@ -48,7 +48,7 @@ class Spread(ServerTarget):
         self._turns: Iterator[str] = cycle(())
 
     async def find_processes(self) -> None:
-        """Gets to know all of them, and waits for one that starts only now."""
+        """Get to know all of them, and wait for one that starts only now."""
         found: set[str] = set()
         deadline = time.monotonic() + PATIENCE
         while len(found) < COUNT:
@@ -60,7 +60,7 @@ class Spread(ServerTarget):
 
     @asynccontextmanager
     async def connect(self, path: str, **options: Any) -> AsyncIterator[ServerSocket]:
-        """Opens a socket to the process whose turn it is."""
+        """Open a socket to the process whose turn it is."""
         if not self.processes:
             await self.find_processes()
         wanted = next(self._turns)
@@ -68,7 +68,7 @@ class Spread(ServerTarget):
             yield await self._open(wanted, path, options, stack)
 
     async def _open(self, wanted: str, path: str, options: dict[str, Any], stack: AsyncExitStack) -> ServerSocket:
-        """Opens some sockets at a time, since it is not for us to say which process takes one."""
+        """Open some sockets at a time, since it is not for us to say which process takes one."""
         chosen: ServerSocket | None = None
         for _ in range(ATTEMPTS):
             async with AsyncExitStack() as attempt:
@@ -86,7 +86,7 @@ class Spread(ServerTarget):
 
 
 class Replicas(Spread):
-    """Is a target whose processes have a port each.
+    """A target whose processes have a port each.
 
     Args:
         urls: Where they listen.
@@ -98,20 +98,20 @@ class Replicas(Spread):
         self._next = cycle(urls)
 
     async def request(self, method: str, path: str, **options: Any) -> TestResponse:
-        """Asks one after the other."""
+        """Ask one after the other."""
         self._move()
         return await super().request(method, path, **options)
 
     @asynccontextmanager
     async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[ServerStream]:
-        """Streams from one after the other."""
+        """Stream from one after the other."""
         self._move()
         async with super().stream(method, path, **options) as stream:
             yield stream
 
     @asynccontextmanager
     async def connect(self, path: str, **options: Any) -> AsyncIterator[ServerSocket]:
-        """Connects to one after the other."""
+        """Connect to one after the other."""
         self._move()
         async with super(Spread, self).connect(path, **options) as socket:
             yield socket
@@ -122,13 +122,13 @@ class Replicas(Spread):
 
 
 def add_process_header(project: Path) -> None:
-    """Makes each process of a project name itself in its answers, those that open sockets included."""
+    """Make each process of a project name itself in its answers, those that open sockets included."""
     (project / "handlers/middleware/00_process.py").write_text(MIDDLEWARE)
 
 
 @contextmanager
 def run_workers(output: Path, broker: RealBroker, journal: Path) -> Iterator[Spread]:
-    """Runs a bundle with `--workers`: one port."""
+    """Run a bundle with `--workers`: one port."""
     arguments = ("--port", "0", "--workers", str(COUNT))
     with run_bundle(output, *arguments, environ=make_environ(broker, journal)) as server:
         yield Spread(server.url)
@@ -137,7 +137,7 @@ def run_workers(output: Path, broker: RealBroker, journal: Path) -> Iterator[Spr
 
 @contextmanager
 def run_replicas(output: Path, broker: RealBroker, journal: Path) -> Iterator[Replicas]:
-    """Runs a bundle several times: a port each, as replicas of a container have."""
+    """Run a bundle several times: a port each, as replicas of a container have."""
     with ExitStack() as stack:
         running = [
             stack.enter_context(run_bundle(output, "--port", "0", environ=make_environ(broker, journal)))
@@ -149,5 +149,5 @@ def run_replicas(output: Path, broker: RealBroker, journal: Path) -> Iterator[Re
 
 
 def make_environ(broker: RealBroker, journal: Path) -> dict[str, str]:
-    """Gives the variables of a bundle that uses a broker."""
+    """Return the variables of a bundle that uses a broker."""
     return {"NITRO_BACKPLANE": broker.name, "NITRO_BACKPLANE_URL": broker.url, JOURNAL: str(journal)}

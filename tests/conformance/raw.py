@@ -17,7 +17,7 @@ class RawSocket:
         self._reader = reader
 
     async def read_frame(self) -> tuple[int, bytes] | None:
-        """Gives the next frame's opcode and payload, short ones only; `None` at the end of the connection."""
+        """Return the next frame's opcode and payload, short ones only; `None` at the end of the connection."""
         async with asyncio.timeout(5):
             try:
                 first, second = await self._reader.readexactly(2)
@@ -28,7 +28,7 @@ class RawSocket:
 
 @asynccontextmanager
 async def open_raw(url: str, path: str) -> AsyncIterator[RawSocket]:
-    """Opens a socket to a server at a URL."""
+    """Open a socket to a server at a URL."""
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     fields = [

@@ -11,7 +11,7 @@ from nitro_py.testing.conformance.suite.limits import Limits
 
 @pytest.fixture(scope="session")
 def target(suite_server: ServerTarget) -> ServerTarget:
-    """Gives the running bundle."""
+    """Return the running bundle."""
     return suite_server
 
 

@@ -33,7 +33,7 @@ class PoorPreset(AsgiPreset):
     lacking: str = ""
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Leaves one capability out."""
+        """Leave one capability out."""
         return frozenset(CAPABILITIES) - {self.lacking}
 
 
@@ -47,12 +47,12 @@ HANDLER = """
 
 
 def read_project(root: Path) -> Manifest:
-    """Scans and loads a project."""
+    """Scan and load a project."""
     return make_manifest(load_config(root, mode="production", overrides={}, environ={}))
 
 
 def fail(tmp_path: Path, files: dict[str, str]) -> BuildError:
-    """Builds a project that cannot be built, and gives the error."""
+    """Build a project that cannot be built, and return the error."""
     with pytest.raises(BuildError) as caught:
         read_project(write_files(tmp_path, files))
     return caught.value

@@ -17,7 +17,7 @@ CHAT = "/api/ws/chat"
 
 @pytest.fixture(scope="module")
 def target(demo_server: str) -> ServerTarget:
-    """Gives the running demo."""
+    """Return the running demo."""
     return ServerTarget(demo_server)
 
 

@@ -54,7 +54,7 @@ SERVERS = (
 def target(
     request: pytest.FixtureRequest, suite_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerTarget]:
-    """Runs the suite's bundle on another server."""
+    """Run the suite's bundle on another server."""
     server: AnyServer = request.param
     folder = tmp_path_factory.mktemp(server.name)
     port = find_port()
@@ -72,14 +72,14 @@ def target(
 
 
 def find_port() -> int:
-    """Finds a port that is free now; granian would share one that another test run has taken."""
+    """Find a port that is free now; granian would share one that another test run has taken."""
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def wait_for_health(url: str) -> None:
-    """Waits until the app answers: a server may announce itself before that."""
+    """Wait until the app answers: a server may announce itself before that."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):

@@ -19,13 +19,13 @@ RUNNERS = {"replicas": run_replicas, "workers": run_workers}
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the suite's app, whose processes name themselves."""
+    """Build the suite's app, whose processes name themselves."""
     return build_suite(tmp_path_factory.mktemp("suite") / "app", prepare=add_process_header)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
 def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
-    """Runs a broker."""
+    """Run a broker."""
     with run_broker(request.param) as broker:
         yield broker
 
@@ -34,7 +34,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
 def target(
     request: pytest.FixtureRequest, bundle: Path, broker: RealBroker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Spread]:
-    """Runs the app in four processes."""
+    """Run the app in four processes."""
     journal = tmp_path_factory.mktemp("journal")
     with RUNNERS[request.param](bundle, broker, journal) as target:
         yield target

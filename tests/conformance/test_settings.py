@@ -36,7 +36,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Runs the suite's app, built with other settings."""
+    """Run the suite's app, built with other settings."""
     folder = tmp_path_factory.mktemp("settings")
     (folder / "journal").mkdir()
     output = build_suite(folder / "app", environ=SETTINGS)
@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def target(server: Server) -> ServerTarget:
-    """Gives the running bundle."""
+    """Return the running bundle."""
     return ServerTarget(server.url)
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def count(stream: Stream) -> int:
-    """Reads a stream to its end, and gives the number of its events."""
+    """Read a stream to its end, and return the number of its events."""
     return len([event async for event in stream.events()])
 
 

@@ -9,6 +9,6 @@ import pytest
 
 @pytest.fixture
 def unused_port() -> int:
-    """Gives a port that nobody listens on right now."""
+    """Return a port that nobody listens on right now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

@@ -17,28 +17,28 @@ PATIENCE = 20.0
 
 
 def find_live_reload(page: str) -> str:
-    """Gives the URL of the live-reload socket that a page's script opens."""
+    """Return the URL of the live-reload socket that a page's script opens."""
     port, path = re.findall(r":(\d+)` \+ (\".*\")\)", page)[0]
     return f"ws://127.0.0.1:{port}{json.loads(path)}"
 
 
 def watch_page(url: str) -> ClientConnection:
-    """Opens a page, and the live-reload socket of its script."""
+    """Open a page, and the live-reload socket of its script."""
     return open_live_reload(httpx.get(url), url)
 
 
 def open_live_reload(page: httpx.Response, origin: str) -> ClientConnection:
-    """Opens the live-reload socket of a page's script."""
+    """Open the live-reload socket of a page's script."""
     return connect(find_live_reload(page.text), origin=Origin(origin))
 
 
 def hear(socket: ClientConnection) -> Any:
-    """Gives the next live-reload message."""
+    """Return the next live-reload message."""
     return json.loads(socket.recv(PATIENCE))
 
 
 def wait_for(done: Callable[[], bool]) -> None:
-    """Waits until something has become true."""
+    """Wait until something has become true."""
     deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline, "It has not come true in time."

@@ -23,20 +23,20 @@ CHANGED = HELLO.replace('"hello"', '"changed"')
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Writes a project and gives its folder."""
+    """Write a project and return its folder."""
     return make_project(tmp_path / "project")
 
 
 @pytest.fixture
 def dev(root: Path) -> Iterator[Server]:
-    """Serves the project, from when its app is there."""
+    """Serve the project, from when its app is there."""
     with serve_project(root, "dev", "--port", "0") as server:
         wait_for(lambda: "Ready in" in server.read_log())
         yield server
 
 
 def say_hello(server: Server) -> object:
-    """Asks the app, which may not be refused at any time."""
+    """Ask the app, which may not be refused at any time."""
     return httpx.get(f"{server.url}/api/hello").json()["message"]
 
 
@@ -215,5 +215,5 @@ def test_modes_own_files_and_settings_hold(tmp_path: Path) -> None:
 
 
 def list_children(pid: int) -> list[str]:
-    """Lists the processes that a process has started."""
+    """List the processes that a process has started."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

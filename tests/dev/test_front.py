@@ -22,7 +22,7 @@ async def ask(
     method: str = "GET",
     asked: Sequence[Field] = (),
 ) -> tuple[dict[bytes, bytes], list[bytes], list[Field]]:
-    """Sends an answer through the front, and gives its header, its pieces, and the header that the app saw."""
+    """Send an answer through the front, and return its header, its pieces, and the header that the app saw."""
     sent: list[Any] = []
     seen: list[Field] = []
 

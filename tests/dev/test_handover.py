@@ -26,13 +26,13 @@ Visit = Callable[[Connect, threading.Event], Iterator[str]]
 
 
 def ask(connection: http.client.HTTPConnection) -> str:
-    """Asks the app; unlike a browser, this client never asks again when its connection ends."""
+    """Ask the app; unlike a browser, this client never asks again when its connection ends."""
     connection.request("GET", "/api/hello")
     return str(json.loads(connection.getresponse().read())["message"])
 
 
 def keep_busy(connect: Connect, ended: threading.Event) -> Iterator[str]:
-    """Asks again and again on one connection."""
+    """Ask again and again on one connection."""
     with closing(connect()) as connection:
         first = connection.sock
         while not ended.is_set():
@@ -41,7 +41,7 @@ def keep_busy(connect: Connect, ended: threading.Event) -> Iterator[str]:
 
 
 def keep_for_later(connect: Connect, ended: threading.Event) -> Iterator[str]:
-    """Asks now and then on one connection."""
+    """Ask now and then on one connection."""
     with closing(connect()) as connection:
         first = connection.sock
         while not ended.wait(random.uniform(0, LONGEST_PAUSE)):
@@ -50,14 +50,14 @@ def keep_for_later(connect: Connect, ended: threading.Event) -> Iterator[str]:
 
 
 def come_anew(connect: Connect, ended: threading.Event) -> Iterator[str]:
-    """Asks on a new connection each time."""
+    """Ask on a new connection each time."""
     while not ended.is_set():
         with closing(connect()) as connection:
             yield ask(connection)
 
 
 def come_early(connect: Connect, ended: threading.Event) -> Iterator[str]:
-    """Opens connections well before asking, as browsers do."""
+    """Open connections well before asking, as browsers do."""
     while not ended.is_set():
         with closing(connect()) as connection:
             time.sleep(random.uniform(0, LONGEST_PAUSE))
@@ -69,7 +69,7 @@ VISITS: tuple[Visit, ...] = (keep_busy, keep_for_later, keep_for_later, come_ane
 
 @contextmanager
 def visiting(url: str) -> Iterator[Callable[[], list[set[str]]]]:
-    """Lets clients of all kinds ask until the end of the block; then gives what each was answered."""
+    """Let clients of all kinds ask until the end of the block; then gives what each was answered."""
     ended = threading.Event()
 
     def connect() -> http.client.HTTPConnection:

@@ -27,7 +27,7 @@ SHARED = """
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves a project whose live reload has a port of its own."""
+    """Serve a project whose live reload has a port of its own."""
     root = make_project(tmp_path_factory.mktemp("dev") / "project")
     with serve_project(root, "dev", "--port", "0") as server:
         wait_for(lambda: "Ready in" in server.read_log())
@@ -36,12 +36,12 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def live_reload(dev: Server) -> str:
-    """Gives the URL of the socket as a page knows it."""
+    """Return the URL of the socket as a page knows it."""
     return find_live_reload(httpx.get(dev.url).text)
 
 
 def refuse(url: str, origin: str | None) -> int:
-    """Checks that a handshake is refused, and gives the status."""
+    """Check that a handshake is refused, and return the status."""
     with pytest.raises(InvalidStatus) as caught, connect(url, origin=Origin(origin) if origin else None):
         pass
     return caught.value.response.status_code

@@ -15,7 +15,7 @@ from tests.bundles import write_files
 
 
 async def next_change(changes: AsyncIterator[set[str]]) -> set[str]:
-    """Waits for the next change."""
+    """Wait for the next change."""
     return await asyncio.wait_for(anext(changes), 10)
 
 

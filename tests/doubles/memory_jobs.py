@@ -29,33 +29,33 @@ class MemoryJobs:
         self._due: dict[str, float] = {}
 
     async def accept(self, publication: Publication, job: Job, lease: float) -> None:
-        """Keeps a publication and its first job."""
+        """Keep a publication and its first job."""
         self._publications[publication.id] = publication
         await self.add(job, lease)
 
     async def add(self, job: Job, lease: float) -> Job | None:
-        """Keeps a job unless its key is taken; gives the one that stands there already."""
+        """Keep a job unless its key is taken; return the one that stands there already."""
         if job.key in self._jobs:
             return self._jobs[job.key]
         self._keep(job, lease)
         return None
 
     async def read(self, key: str) -> Job | None:
-        """Reads a job that is not finished."""
+        """Read a job that is not finished."""
         return self._jobs[key] if key in self._due else None
 
     async def read_publication(self, id: str) -> Publication | None:
-        """Reads a publication."""
+        """Read a publication."""
         return self._publications.get(id)
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Writes how far a job is; `None` where somebody else has written since."""
+        """Write how far a job is; `None` where somebody else has written since."""
         if not self._holds(job):
             return None
         return self._keep(replace(job, start=start, turn=job.turn + 1), lease)
 
     async def finish(self, job: Job) -> bool:
-        """Ends a job; false where somebody else has written since."""
+        """End a job; false where somebody else has written since."""
         if not self._holds(job):
             return False
         self._jobs[job.key] = replace(job, turn=job.turn + 1)
@@ -63,14 +63,14 @@ class MemoryJobs:
         return True
 
     async def revive(self, key: str, lease: float) -> Job | None:
-        """Takes a due job from whoever has it."""
+        """Take a due job from whoever has it."""
         if key not in self._due or self._due[key] > self._clock():
             return None
         job = self._jobs[key]
         return self._keep(replace(job, turn=job.turn + 1), lease)
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the keys of jobs that are due."""
+        """List the keys of jobs that are due."""
         now = self._clock()
         keys = sorted(key for key, due in self._due.items() if due <= now and (start is None or key > start))
         page = tuple(keys[:limit])

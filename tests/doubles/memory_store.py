@@ -53,7 +53,7 @@ class MemoryStore:
         self._topics: dict[str, Topic] = {}
 
     async def put_connection(self, row: ConnectionRow) -> bool:
-        """Keeps a new connection; false when the peer has left already."""
+        """Keep a new connection; false when the peer has left already."""
         if row.id in self._rows:
             return not self._rows[row.id].closing
         mark = self._marks.get(row.id)
@@ -69,12 +69,12 @@ class MemoryStore:
         return False
 
     async def get_connection(self, id: str) -> ConnectionRow | None:
-        """Reads a connection."""
+        """Read a connection."""
         row = self._read(id)
         return row if row is not None and row.expires_at + SWEEP_GRACE > self._clock() else None
 
     async def claim_open(self, id: str, lease: float) -> Claim:
-        """Claims the open hook."""
+        """Claim the open hook."""
         now, row = self._clock(), self._rows.get(id)
         lapsed = row is not None and row.open_state == "running" and row.open_lease <= now
         if row is None or row.closing or not (row.open_state == "pending" or lapsed):
@@ -85,7 +85,7 @@ class MemoryStore:
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
     ) -> bool:
-        """Writes changed keys of the context; false when the connection is gone."""
+        """Write changed keys of the context; false when the connection is gone."""
         texts = {key: write_json(value) for key, value in changed.items()}
         if not texts and not removed and not open_token:
             return True
@@ -98,7 +98,7 @@ class MemoryStore:
         return True
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
-        """Adds a connection to a topic; false when the connection has ended."""
+        """Add a connection to a topic; false when the connection has ended."""
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return False
@@ -109,7 +109,7 @@ class MemoryStore:
         return True
 
     async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
-        """Takes a connection out of a topic."""
+        """Take a connection out of a topic."""
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return
@@ -117,7 +117,7 @@ class MemoryStore:
         self._drop(topic_partition(topic, row.shard), topic_sort(row.namespace, row.id))
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
-        """Claims the end of a connection."""
+        """Claim the end of a connection."""
         now, row = self._clock(), self._rows.get(id)
         if row is None and disconnected:
             self._marks.setdefault(id, LEFT)
@@ -128,12 +128,12 @@ class MemoryStore:
         return Claim("claimed", self._read(id))
 
     async def delete_topics(self, row: ConnectionRow) -> None:
-        """Takes a connection out of all its topics."""
+        """Take a connection out of all its topics."""
         for topic in row.topics:
             self._drop(topic_partition(topic, row.shard), topic_sort(row.namespace, row.id))
 
     async def delete_connection(self, row: ConnectionRow) -> None:
-        """Forgets a connection."""
+        """Forget a connection."""
         if row.id in self._rows:
             del self._rows[row.id]
             self._unlist(row.id)
@@ -143,7 +143,7 @@ class MemoryStore:
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
     ) -> Page[Subscriber]:
-        """Lists subscribers by namespace and id."""
+        """List subscribers by namespace and id."""
         rows = self._topics.get(topic_partition(topic, shard), Topic())
         prefix = "" if namespace is None else namespace_prefix(namespace)
         first = bisect_left(rows.order, prefix) if start is None else bisect_right(rows.order, start)
@@ -155,12 +155,12 @@ class MemoryStore:
         return Page(items, inside[-1] if more else None)
 
     async def forget(self, subscribers: Collection[Subscriber]) -> None:
-        """Drops subscriptions whose peers were found dead."""
+        """Drop subscriptions whose peers were found dead."""
         for subscriber in subscribers:
             self._drop(subscriber.pk, subscriber.sk)
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
-        """Lists the connected peers."""
+        """List the connected peers."""
         first = (int(self._clock()), "\U0010ffff") if start is None else tuple(json.loads(start))
         page = self._walk(first, None, PAGE)
         rows = [self._read(id) for id in page.items]
@@ -168,7 +168,7 @@ class MemoryStore:
         return Page(tuple(row for row in found if namespace in (None, row.namespace)), page.next)
 
     async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the ids of connections that the sweep is to close."""
+        """List the ids of connections that the sweep is to close."""
         first: tuple[Any, ...] = () if start is None else tuple(json.loads(start))
         return self._walk(first, self._clock(), limit)
 
@@ -202,7 +202,7 @@ class MemoryStore:
 
 
 class Topic:
-    """Is one shard of a topic: its subscribers in the order of their keys."""
+    """One shard of a topic: its subscribers in the order of their keys."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -210,14 +210,14 @@ class Topic:
         self.ends: dict[str, int] = {}
 
     def add(self, subscriber: Subscriber, ends: int) -> None:
-        """Adds a subscriber, until the time when its connection cannot be alive."""
+        """Add a subscriber, until the time when its connection cannot be alive."""
         if subscriber.sk not in self.subscribers:
             insort(self.order, subscriber.sk)
         self.subscribers[subscriber.sk] = subscriber
         self.ends[subscriber.sk] = ends
 
     def remove(self, sk: str) -> bool:
-        """Drops a subscriber, if it is there; true when none is left."""
+        """Drop a subscriber, if it is there; true when none is left."""
         if sk in self.subscribers:
             del self.subscribers[sk], self.ends[sk], self.order[bisect_left(self.order, sk)]
         return not self.order

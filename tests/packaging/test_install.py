@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Runs a program that must succeed, away from the checkout, and gives what it printed."""
+    """Run a program that must succeed, away from the checkout, and return what it printed."""
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
@@ -30,7 +30,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Installs the wheel and what it asks for into a new environment, and gives the folder of its programs."""
+    """Install the wheel and what it asks for into a new environment, and return the folder of its programs."""
     folder = tmp_path_factory.mktemp("install")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("*.whl")
@@ -43,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Makes an app with `nitropy init` and builds it."""
+    """Make an app with `nitropy init` and build it."""
     folder = tmp_path_factory.mktemp("outside")
     run(installed / "nitropy", "init", "app", cwd=folder)
     run(installed / "nitropy", "build", "--preset", "asgi", cwd=folder / "app")

@@ -16,7 +16,7 @@ from tests.checkout import ROOT, list_files
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the sdist, and the wheel from that sdist, without a network."""
+    """Build the sdist, and the wheel from that sdist, without a network."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -26,7 +26,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def version() -> str:
-    """Reads the version that is being built."""
+    """Read the version that is being built."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["version"])
 

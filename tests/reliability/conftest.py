@@ -10,12 +10,12 @@ FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts with no figures."""
+    """Start with no figures."""
     config.stash[FIGURES] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints the figures."""
+    """Print the figures."""
     if lines := config.stash[FIGURES]:
         terminalreporter.section("what faults cost")
         for line in lines:
@@ -24,5 +24,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Takes a line for the end of the run."""
+    """Take a line for the end of the run."""
     return request.config.stash[FIGURES].append

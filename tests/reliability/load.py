@@ -28,7 +28,7 @@ QUIET = 0.5
 
 
 class Publication(NamedTuple):
-    """Is one message that its publisher knows to be accepted.
+    """One message that its publisher knows to be accepted.
 
     Args:
         process: The publisher's.
@@ -43,7 +43,7 @@ class Publication(NamedTuple):
 
 @dataclass(slots=True)
 class Listener:
-    """Is a socket that hears the topic.
+    """A socket that hears the topic.
 
     Args:
         socket: The socket.
@@ -63,7 +63,7 @@ class Listener:
         return self.socket.headers[PROCESS]
 
     async def run(self) -> None:
-        """Listens until the connection is lost."""
+        """Listen until the connection is lost."""
         last: dict[str, int] = {}
         try:
             while True:
@@ -79,7 +79,7 @@ class Listener:
 
 @dataclass(slots=True)
 class Load:
-    """Is a running load; each process has one publisher, named as the process is.
+    """A running load; each process has one publisher, named as the process is.
 
     Args:
         topic: What is published to.
@@ -93,7 +93,7 @@ class Load:
     stopped: bool = False
 
     async def publish(self, socket: ServerSocket) -> None:
-        """Publishes one message after the other, until the load is stopped or the connection lost."""
+        """Publish one message after the other, until the load is stopped or the connection lost."""
         process, number = socket.headers[PROCESS], 0
         while not self.stopped:
             begun = time.monotonic()
@@ -107,11 +107,11 @@ class Load:
             await asyncio.sleep(REST)
 
     def count(self, counts: Callable[[Publication], bool]) -> int:
-        """Counts publications."""
+        """Count publications."""
         return sum(map(counts, self.publications.values()))
 
     def lost(self, due: Callable[[Publication, Listener], bool]) -> int:
-        """Counts the messages that were due to a listener and did not come."""
+        """Count the messages that were due to a listener and did not come."""
         return sum(
             key not in listener.heard and due(publication, listener)
             for listener in self.listeners
@@ -119,7 +119,7 @@ class Load:
         )
 
     def check_once_and_in_order(self) -> None:
-        """Asserts what holds whatever happens."""
+        """Assert what holds whatever happens."""
         found = {"repeated": 0, "disordered": 0}
         for listener in self.listeners:
             found["repeated"] += listener.repeated
@@ -127,7 +127,7 @@ class Load:
         assert found == {"repeated": 0, "disordered": 0}
 
     def describe_delays(self, counts: Callable[[Publication, Listener], bool]) -> str:
-        """Writes how long messages were on their way."""
+        """Write how long messages were on their way."""
         times = [
             when - publication.begun
             for listener in self.listeners
@@ -139,7 +139,7 @@ class Load:
 
 @asynccontextmanager
 async def run_load(target: Spread) -> AsyncIterator[Load]:
-    """Runs a load on every process for the length of the block, and waits until its last message has come."""
+    """Run a load on every process for the length of the block, and wait until its last message has come."""
     load = Load(make_key())
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as listening:
         publishers = [await stack.enter_async_context(target.connect(LOAD_PATH)) for _ in range(COUNT)]

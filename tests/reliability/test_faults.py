@@ -43,19 +43,19 @@ HANDED_ON = 0.25
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the suite's app, whose processes name themselves."""
+    """Build the suite's app, whose processes name themselves."""
     return build_suite(tmp_path_factory.mktemp("suite") / "app", prepare=add_process_header)
 
 
 @pytest.fixture
 def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
-    """Runs a broker for one test."""
+    """Run a broker for one test."""
     with run_broker(request.param) as broker:
         yield broker
 
 
 async def reach_status(target: Replicas, status: str) -> float:
-    """Waits until every process says that it is so, and gives the moment."""
+    """Wait until every process says that it is so, and return the moment."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:
         for url in target.urls:
             await poll(
@@ -66,7 +66,7 @@ async def reach_status(target: Replicas, status: str) -> float:
 
 
 async def hear_one(target: Spread, topic: str) -> None:
-    """Joins the topic on the process whose turn it is, and waits for one of its messages."""
+    """Join the topic on the process whose turn it is, and wait for one of its messages."""
     async with target.connect(LOAD_PATH) as socket:
         await do(socket, "subscribe", topic=topic)
         while (await socket.receive_text()).startswith("{"):
@@ -111,7 +111,7 @@ async def test_broker_is_killed_and_comes_back(
 
 @asynccontextmanager
 async def run_calm_workers(bundle: Path, broker: RealBroker, folder: Path) -> AsyncIterator[tuple[Spread, Load]]:
-    """Runs workers under load, which runs undisturbed before the block and after it."""
+    """Run workers under load, which runs undisturbed before the block and after it."""
     with run_workers(bundle, broker, folder) as target:
         async with run_load(target) as load:
             await asyncio.sleep(CALM)
@@ -158,7 +158,7 @@ async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, re
         own = [listener for listener in load.listeners if listener.process == victim]
 
         async def newest() -> float:
-            """Gives when the latest message was begun that all listeners of the victim have heard."""
+            """Return when the latest message was begun that all listeners of the victim have heard."""
             heard = set.intersection(*(set(listener.heard) for listener in own))
             return max(load.publications[key].begun for key in heard & load.publications.keys())
 

@@ -144,7 +144,7 @@ class Seen:
 
 
 async def chat(server: Server, seen: Seen, number: int) -> None:
-    """Listens to the room and talks, until the server says goodbye."""
+    """Listen to the room and talks, until the server says goodbye."""
     numbers: dict[int, list[int]] = {}
     async with connect(f"{server.socket_url}/room", compression=None, close_timeout=1) as socket:
         id = str(await socket.recv()).removeprefix("id ")
@@ -161,14 +161,14 @@ async def chat(server: Server, seen: Seen, number: int) -> None:
 
 
 async def listen(client: httpx.AsyncClient, seen: Seen) -> None:
-    """Follows an event stream to its end; one that breaks off raises."""
+    """Follow an event stream to its end; one that breaks off raises."""
     async with client.stream("GET", "/ticks") as answer:
         lines = [line async for line in answer.aiter_lines() if line]
     seen.streams.append(([int(line.removeprefix("data: ")) for line in lines], time.monotonic()))
 
 
 async def ask(client: httpx.AsyncClient, seen: Seen, number: int) -> None:
-    """Asks again and again, until the server takes no more connections."""
+    """Ask again and again, until the server takes no more connections."""
     while True:
         id = str(number)
         number += REQUESTS
@@ -185,7 +185,7 @@ async def ask(client: httpx.AsyncClient, seen: Seen, number: int) -> None:
 
 
 async def put_under_load(server: Server) -> tuple[Seen, float, float]:
-    """Loads a server and stops it; gives what clients saw, when the signal came, and how long the stop took."""
+    """Load a server and stop it; return what clients saw, when the signal came, and how long the stop took."""
     seen = Seen()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with (
@@ -207,7 +207,7 @@ async def put_under_load(server: Server) -> tuple[Seen, float, float]:
 
 
 def find_gaps(numbers: list[int]) -> list[int]:
-    """Gives the numbers that are missing between the first and the last, or stand in the wrong place."""
+    """Return the numbers that are missing between the first and the last, or stand in the wrong place."""
     return [
         number
         for number, expected in zip(numbers, range(numbers[0], numbers[-1] + 1), strict=False)
@@ -216,7 +216,7 @@ def find_gaps(numbers: list[int]) -> list[int]:
 
 
 def busiest(times: list[float], window: float) -> int:
-    """Gives the most ends that fall into any window of some seconds."""
+    """Return the most ends that fall into any window of some seconds."""
     return max(sum(time <= other < time + window for other in times) for time in times)
 
 

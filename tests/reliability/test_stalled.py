@@ -45,13 +45,13 @@ PROJECT = {
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Runs the bundle of an app that floods a topic when told to."""
+    """Run the bundle of an app that floods a topic when told to."""
     with run_bundle(build_project(write_files(tmp_path, PROJECT))) as server:
         yield server
 
 
 async def open_subscriber(server: Server, *, buffer: int = 0) -> RawClient:
-    """Opens a socket, with a small receive buffer if that is said."""
+    """Open a socket, with a small receive buffer if that is said."""
     host, _, port = server.url.removeprefix("http://").partition(":")
     connection = socket.socket()
     if buffer:
@@ -66,7 +66,7 @@ async def open_subscriber(server: Server, *, buffer: int = 0) -> RawClient:
 
 
 def read_memory(server: Server) -> int:
-    """Gives the server's resident memory at its peak, in bytes."""
+    """Return the server's resident memory at its peak, in bytes."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

@@ -22,17 +22,17 @@ class RecordingChannel:
         self.outlet: Outlet | None = None
 
     async def send(self, frame: Frame) -> None:
-        """Records a frame."""
+        """Record a frame."""
         if self.ready_state is not ReadyState.OPEN:
             raise PeerClosedError("The peer is gone.")
         self.frames.append(frame)
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Records a topic's frame."""
+        """Record a topic's frame."""
         self.frames.append(broadcast.frame)
 
     async def close(self, code: int, reason: str) -> None:
-        """Records a close."""
+        """Record a close."""
         self.ready_state = ReadyState.CLOSING
         self.closes.append((code, reason))
 
@@ -45,7 +45,7 @@ class RecordingChannel:
 
 
 def make_peer(id: str, hub: Hub, *, namespace: str = "/chat") -> tuple[Peer, RecordingChannel]:
-    """Makes a peer and the channel that records what it is sent."""
+    """Make a peer and the channel that records what it is sent."""
     channel = RecordingChannel()
     peer = Peer(
         id=id,

@@ -19,12 +19,12 @@ Encode = Callable[[Frame], bytes]
 
 
 def write_plain(frame: Frame) -> bytes:
-    """Writes a frame in one form."""
+    """Write a frame in one form."""
     return f"plain {frame!r}".encode()
 
 
 class Stage:
-    """Is an audience with peers that keep up, and such as do not."""
+    """An audience with peers that keep up, and such as do not."""
 
     def __init__(self) -> None:
         self.counters = Counters()
@@ -32,7 +32,7 @@ class Stage:
         self.audience = TopicSubscribers(self.counters)
 
     def add(self, id: str, encode: Encode | None = None) -> tuple[Peer, RecordingChannel, list[bytes]]:
-        """Adds a peer, with an outlet if there is something to encode for it; gives what reaches it, too."""
+        """Add a peer, with an outlet if there is something to encode for it; return what reaches it, too."""
         peer, channel = make_peer(id, self.hub)
         written: list[bytes] = []
         if encode is not None:

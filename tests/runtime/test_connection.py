@@ -28,19 +28,19 @@ class Hooks:
         self.gate.set()
 
     async def open(self, peer: Peer) -> None:
-        """Takes a while."""
+        """Take a while."""
         await self._work("open")
 
     async def message(self, peer: Peer, message: Message) -> None:
-        """Takes a while."""
+        """Take a while."""
         await self._work(f"message {message.text()}")
 
     async def close(self, peer: Peer, details: CloseDetails) -> None:
-        """Takes a while."""
+        """Take a while."""
         await self._work(f"close {details.code}")
 
     async def error(self, peer: Peer, error: Exception) -> None:
-        """Records the error."""
+        """Record the error."""
         self.calls.append(f"error {type(error).__name__}")
 
     async def _work(self, name: str) -> None:
@@ -54,7 +54,7 @@ class Hooks:
 
 
 def connect(max_queue: int = 64, **hooks: Any) -> tuple[PeerSession, RecordingChannel]:
-    """Makes a connection with hooks, which has not started."""
+    """Make a connection with hooks, which has not started."""
     hub = LocalHub(Counters())
     peer, channel = make_peer("1", hub)
     handler = define_websocket_handler(**hooks)
@@ -63,7 +63,7 @@ def connect(max_queue: int = 64, **hooks: Any) -> tuple[PeerSession, RecordingCh
 
 
 async def finish(connection: PeerSession, code: int = 1000) -> None:
-    """Loses the socket, and waits for the last hook."""
+    """Lose the socket, and wait for the last hook."""
     connection.lost(CloseDetails(code))
     await asyncio.wait_for(connection.finished(), 2)
 

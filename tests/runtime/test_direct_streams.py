@@ -79,7 +79,7 @@ FILES = {
 async def serve_project(
     folder: Path, wrap: Callable[[ASGIApplication], ASGIApplication] = lambda app: app
 ) -> AsyncIterator[tuple[Site, App]]:
-    """Serves the project, with something around the application if there is."""
+    """Serve the project, with something around the application if there is."""
     root = write_files(folder, FILES)
     app = App(root, make_manifest(load_config(root, mode="production", overrides={}, environ={})))
     async with serve(wrap(Application(app))) as site:
@@ -89,19 +89,19 @@ async def serve_project(
 
 
 def measure(application: ASGIApplication) -> ASGIApplication:
-    """Measures the project, as the setting `metrics` does."""
+    """Measure the project, as the setting `metrics` does."""
     assert isinstance(application, Application)
     application.app.measure()
     return application
 
 
 async def publish(app: App, data: object) -> None:
-    """Publishes to the project's topic."""
+    """Publish to the project's topic."""
     await app.hub.publish("t", encode_frame(data))
 
 
 async def read_events(wire: Wire, count: int) -> list[str]:
-    """Reads some events, each a chunk of its own."""
+    """Read some events, each a chunk of its own."""
     events: list[str] = []
     async with asyncio.timeout(PATIENCE):
         while len(events) < count:
@@ -112,14 +112,14 @@ async def read_events(wire: Wire, count: int) -> list[str]:
 
 
 async def open_topic(wire: Wire, query: str = "") -> None:
-    """Opens a stream of the topic, up to its first event."""
+    """Open a stream of the topic, up to its first event."""
     wire.send(f"GET /topic{query} HTTP/1.1", "Host: x")
     await wire.reader.readuntil(b"\r\n\r\n")
     assert await read_events(wire, 1) == ["first"]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something that nobody tells."""
+    """Wait for something that nobody tells."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

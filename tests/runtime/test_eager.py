@@ -34,7 +34,7 @@ class Owner:
         self.ends: list[object] = []
 
     async def go_on(self, rest: Awaitable[None]) -> None:
-        """Awaits it."""
+        """Await it."""
         enter_subject(*self.subject)
         try:
             await rest
@@ -49,19 +49,19 @@ Begin = Callable[..., Any]
 
 @coroutine
 def await_each() -> Hooks:
-    """Awaits each coroutine that it is sent."""
+    """Await each coroutine that it is sent."""
     while True:
         yield from (yield READY)
 
 
 def drive(starter: TaskStarter, owner: Any) -> HookDriver:
-    """Makes an owner's driver, whose hooks are coroutines that were called already."""
+    """Make an owner's driver, whose hooks are coroutines that were called already."""
     return HookDriver(starter, owner, cast(Callable[[], Hooks], await_each))
 
 
 @asynccontextmanager
 async def open_starter() -> AsyncIterator[Begin]:
-    """Gives what begins a hook from a callback of the loop, as the transport does, and returns what came of it."""
+    """Return what begins a hook from a callback of the loop, as the transport does, and return what came of it."""
     loop = asyncio.get_running_loop()
     starter = TaskStarter(loop)
     nobody = Owner()
@@ -81,7 +81,7 @@ async def open_starter() -> AsyncIterator[Begin]:
         return await came
 
     async def nothing() -> None:
-        """Ends at once."""
+        """End at once."""
 
     # The first one finds no task that stands by.
     await begin(nothing())

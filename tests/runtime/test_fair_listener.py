@@ -41,7 +41,7 @@ class Worker:
         self.connections = connections
 
     def listen(self, listener: socket.socket, memory: int, place: int) -> FairListener:
-        """Accepts from a socket."""
+        """Accept from a socket."""
         return FairListener(
             listener, partial(Greeting, self), lambda: self.connections, ConnectionCounts(memory, place)
         )
@@ -49,13 +49,13 @@ class Worker:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Gives a socket that listens."""
+    """Return a socket that listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
 
 async def connect(listener: socket.socket, count: int) -> list[str]:
-    """Opens connections, one after the other, and tells whose each is."""
+    """Open connections, one after the other, and tells whose each is."""
     loop = asyncio.get_running_loop()
     names = []
     with ExitStack() as stack:
@@ -113,7 +113,7 @@ async def test_shortage_of_files_is_survived(
     worker = Worker("one", 0)
 
     class Short:
-        """Is the listener, and cannot open a file the first time."""
+        """The listener, and cannot open a file the first time."""
 
         failed = False
 

@@ -20,7 +20,7 @@ class Door:
         self.left: list[tuple[int, float]] = []
 
     def make(self, number: int, *, takes: float = 0.0) -> Callable[[], Awaitable[None]]:
-        """Makes the goodbye of one connection."""
+        """Make the goodbye of one connection."""
 
         async def leave() -> None:
             self.left.append((number, time.monotonic()))

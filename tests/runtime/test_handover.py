@@ -24,7 +24,7 @@ ASK = ("GET / HTTP/1.1", "Host: x")
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """Runs each test on both event loops, whose transports close in ways of their own."""
+    """Run each test on both event loops, whose transports close in ways of their own."""
     return "asyncio", {"use_uvloop": request.param}
 
 
@@ -38,19 +38,19 @@ class Pair:
         self._tasks: list[asyncio.Task[None]] = []
 
     def transfer_when_idle(self, give: SendDescriptor | None = None) -> None:
-        """Lets the first server hand on what it has, and all that it gets to know later."""
+        """Let the first server hand on what it has, and all that it gets to know later."""
         for connection in list(self.old.state.connections):
             assert isinstance(connection, HttpProtocol)
             connection.transfer_when_idle(give or self.give)
 
     def give(self, descriptor: int) -> bool:
-        """Takes a connection as another process would: by a descriptor of its own."""
+        """Take a connection as another process would: by a descriptor of its own."""
         connection = socket.socket(fileno=os.dup(descriptor))
         self._tasks.append(asyncio.create_task(open_connection(self._new.make_protocol, connection)))
         return True
 
     async def gone(self) -> None:
-        """Waits until the first server has no connection left."""
+        """Wait until the first server has no connection left."""
         async with asyncio.timeout(PATIENCE):
             while self.old.state.connections:  # noqa: ASYNC110 - uvicorn's own set tells nobody
                 await asyncio.sleep(0.01)
@@ -58,7 +58,7 @@ class Pair:
 
 @asynccontextmanager
 async def serve_pair(size: int = 1) -> AsyncIterator[tuple[Pair, Wire]]:
-    """Runs the two, and a client of the first; it answers `/wait` once it is released."""
+    """Run the two, and a client of the first; it answers `/wait` once it is released."""
     release = asyncio.Event()
 
     async def old(scope: Any, receive: Any, send: Any) -> None:
@@ -79,7 +79,7 @@ async def serve_pair(size: int = 1) -> AsyncIterator[tuple[Pair, Wire]]:
 
 
 async def read_new(wire: Wire) -> Any:
-    """Reads an answer of the second server, which knows the client."""
+    """Read an answer of the second server, which knows the client."""
     found = json.loads((await wire.read()).body)
     assert found["client"] == list(wire.writer.get_extra_info("sockname"))
     return found["body"]

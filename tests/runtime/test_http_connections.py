@@ -177,7 +177,7 @@ class Recorder(asyncio.Protocol):
         Recorder.received = asyncio.Queue()
 
     def data_received(self, data: bytes) -> None:
-        """Keeps some bytes."""
+        """Keep some bytes."""
         self.received.put_nowait(data)
 
 

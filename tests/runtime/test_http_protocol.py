@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["/hello", "/plain"])
 def path(request: pytest.FixtureRequest) -> str:
-    """Names a path that is answered as a whole, then one that is answered by messages."""
+    """Name a path that is answered as a whole, then one that is answered by messages."""
     path: str = request.param
     return path
 

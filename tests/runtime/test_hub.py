@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def join(hub: LocalHub, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
-    """Adds a peer that subscribes to topics."""
+    """Add a peer that subscribes to topics."""
     peer, channel = make_peer(id, hub, namespace=namespace)
     hub.add(peer)
     for topic in topics:

@@ -13,7 +13,7 @@ from nitro_py.server.logging import JsonFormatter, TextFormatter
 
 
 def write(**fields: object) -> dict[str, Any]:
-    """Writes a record, and reads the line."""
+    """Write a record, and read the line."""
     line = JsonFormatter().format(logging.makeLogRecord({"msg": "sold", **fields}))
     assert line.isascii()
     assert "\n" not in line

@@ -28,7 +28,7 @@ class Wire:
         self.broken = False
 
     async def send(self, message: ASGIMessage) -> None:
-        """Waits for the client, as a server does whose buffer is full."""
+        """Wait for the client, as a server does whose buffer is full."""
         await self.reads.wait()
         if self.broken:
             raise OSError("connection lost")
@@ -39,7 +39,7 @@ class Wire:
 
 
 def make(wire: Wire, *, limit: int = 10) -> tuple[SendChannel, list[tuple[object, ...]]]:
-    """Makes an outbox, and the list of what it tells the connection."""
+    """Make an outbox, and the list of what it tells the connection."""
     told: list[tuple[object, ...]] = []
     outbox = SendChannel(
         wire.send,
@@ -52,7 +52,7 @@ def make(wire: Wire, *, limit: int = 10) -> tuple[SendChannel, list[tuple[object
 
 
 async def settle() -> None:
-    """Lets every task go as far as it can."""
+    """Let every task go as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 

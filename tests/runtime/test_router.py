@@ -16,12 +16,12 @@ from nitro_py.runtime.routing.router import Match, NoMatch, Router
 
 
 def route(path: str, *methods: str, kind: Kind = "http", mounted: bool = False) -> Route:
-    """Makes a route whose file is named after its methods and path."""
+    """Make a route whose file is named after its methods and path."""
     return Route(path, kind, tuple(sorted(methods)), f"{path}{''.join(methods)}", mounted=mounted)
 
 
 def find(routes: Iterable[Route], path: str, method: str = "GET") -> tuple[str, dict[str, str]] | None:
-    """Finds the path of the route that answers, and the parameters."""
+    """Find the path of the route that answers, and the parameters."""
     found = Router(routes).match(method, path)
     return (found.route.path, found.params) if isinstance(found, Match) else None
 
@@ -167,7 +167,7 @@ def test_serves_finds_any_method() -> None:
 
 
 def count_lines(size: int, path: str) -> int:
-    """Counts the lines that a match runs, among so many routes."""
+    """Count the lines that a match runs, among so many routes."""
     lines = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:

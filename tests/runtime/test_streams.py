@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def make_app(chunks: Callable[[Event], Any], done: asyncio.Event | None = None) -> ASGIApplication:
-    """Makes an application that answers with what is made of a request piece by piece."""
+    """Make an application that answers with what is made of a request piece by piece."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         event = Event(scope, receive, params={}, wait_until=lambda work: None, max_body=1000)

@@ -22,32 +22,32 @@ HELLO = ("GET /hello HTTP/1.1", "Host: x")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Is an answer as it stood on the wire."""
+    """An answer as it stood on the wire."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
     def get(self, name: str) -> str | None:
-        """Gives the one value of a field, if it is there."""
+        """Return the one value of a field, if it is there."""
         values = [value for key, value in self.headers if key == name]
         assert len(values) <= 1, values
         return values[0] if values else None
 
 
 class Wire:
-    """Is one connection."""
+    """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
     def send(self, *lines: str, body: bytes = b"") -> None:
-        """Sends a head's lines and what follows."""
+        """Send a head's lines and what follows."""
         self.writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1") + body)
 
     async def read(self, method: str = "GET") -> Answer:
-        """Reads one answer, by the rules of RFC 9112, section 6.3."""
+        """Read one answer, by the rules of RFC 9112, section 6.3."""
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
@@ -60,7 +60,7 @@ class Wire:
             return Answer(answer.status, headers, await self._read_body(answer))
 
     async def read_end(self) -> bytes:
-        """Reads what comes until the server closes the connection."""
+        """Read what comes until the server closes the connection."""
         async with asyncio.timeout(PATIENCE):
             try:
                 return await self.reader.read()
@@ -84,7 +84,7 @@ class Wire:
 
 
 class Site:
-    """Is a server for one application."""
+    """A server for one application."""
 
     def __init__(self, port: int, state: ServerState, make_protocol: Callable[[], HttpProtocol]) -> None:
         self.port = port
@@ -93,7 +93,7 @@ class Site:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Wire]:
-        """Opens a connection."""
+        """Open a connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             yield Wire(reader, writer)
@@ -103,7 +103,7 @@ class Site:
 
 @asynccontextmanager
 async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[Site]:
-    """Serves an application by our protocol, with settings of uvicorn's."""
+    """Serve an application by our protocol, with settings of uvicorn's."""
     config = Config(app, http=HttpProtocol, log_config=None, **{"proxy_headers": False, **settings})
     config.load()
     state = ServerState()
@@ -125,7 +125,7 @@ async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[Site]:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with what it was asked, by whole answers where the server takes them."""
+    """Answer with what it was asked, by whole answers where the server takes them."""
     body = b""
     while True:
         message = await receive()
@@ -148,7 +148,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def answer(scope: Any, send: Any, status: int, headers: Any, body: bytes) -> None:
-    """Answers, directly unless the path says otherwise."""
+    """Answer, directly unless the path says otherwise."""
     direct = None if scope["path"].startswith("/plain") else find_direct(scope, send)
     if direct is None:
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -30,7 +30,7 @@ _LAST_LINES = 8
 
 
 def find_distributions(name: str) -> tuple[str, ...]:
-    """Names the installed distributions that provide a top-level module.
+    """Name the installed distributions that provide a top-level module.
 
     Args:
         name: The module's name, such as `yaml`.
@@ -48,7 +48,7 @@ def find_distributions(name: str) -> tuple[str, ...]:
 def pin_requirements(
     imports: Iterable[str], extra: Iterable[str], *, markers: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Pins what some modules need to the versions that are installed here.
+    """Pin what some modules need to the versions that are installed here.
 
     Args:
         imports: The top-level names that are imported.
@@ -91,7 +91,7 @@ def pin_requirements(
 
 
 def find_declared(root: Path) -> tuple[str, ...]:
-    """Finds what a project declares that it needs, as no import may show: drivers, and what is an extra elsewhere.
+    """Find what a project declares that it needs, as no import may show: drivers, and what is an extra elsewhere.
 
     Args:
         root: The project's folder; its `pyproject.toml` is read, if there is one.
@@ -124,7 +124,7 @@ def find_declared(root: Path) -> tuple[str, ...]:
 def vendor(
     requirements: Sequence[str], target: Path, *, python_version: str | None = None, platform: str | None = None
 ) -> None:
-    """Installs pinned requirements into a folder with uv, so that the same pins give the same files.
+    """Install pinned requirements into a folder with uv, so that the same pins give the same files.
 
     Args:
         requirements: Every package that is wanted, as `pin_requirements` gives them.
@@ -178,7 +178,7 @@ def _run_uv(requirements: Sequence[str], target: Path, python_version: str | Non
 
 
 def _clean_record(record: Path, target: Path) -> None:
-    """Leaves out the files that are gone: their hashes hold the interpreter's path."""
+    """Leave out the files that are gone: their hashes hold the interpreter's path."""
     if not record.is_file():
         return
     rows = list(csv.reader(io.StringIO(record.read_text(encoding="utf-8"))))
@@ -223,7 +223,7 @@ def _top_levels(installed: Distribution) -> set[str]:
 
 
 def _requirements(installed: Distribution, extra: str, target: Mapping[str, str]) -> list[Requirement]:
-    """Reads what a distribution requires; for an extra, only what the extra adds matters."""
+    """Read what a distribution requires; for an extra, only what the extra adds matters."""
     needed: list[Requirement] = []
     for text in installed.requires or ():
         try:

@@ -68,7 +68,7 @@ _RUBBISH = (
 
 
 def is_secret(relative: PurePosixPath) -> bool:
-    """Tells whether a path looks like a secret, or lies in a folder that holds some.
+    """Return whether a path looks like a secret, or lies in a folder that holds some.
 
     Args:
         relative: The path, relative to the project.
@@ -84,7 +84,7 @@ def is_secret(relative: PurePosixPath) -> bool:
 
 
 def travels(relative: PurePosixPath) -> bool:
-    """Tells whether a file or folder may go into a bundle.
+    """Return whether a file or folder may go into a bundle.
 
     Args:
         relative: The path, relative to the project.

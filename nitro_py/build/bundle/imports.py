@@ -16,7 +16,7 @@ _PLATFORM = ("os.name", "platform.system", "sys.implementation", "sys.platform",
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Is one import statement's module.
+    """One import statement's module.
 
     Args:
         module: The module's dotted name; empty for `from . import name`.
@@ -34,7 +34,7 @@ class Import:
 
 
 def find_imports(source: bytes, file: str) -> tuple[Import, ...]:
-    """Finds every import of a file, inside functions too, but for those that only type checkers see.
+    """Find every import of a file, inside functions too, but for those that only type checkers see.
 
     An import is optional inside `try` with `except ImportError`, inside `suppress(ImportError)`, and inside an
     `if` on the interpreter's version or platform.
@@ -82,7 +82,7 @@ def _walk(tree: ast.Module) -> Iterator[Import]:
 
 
 def _children(node: ast.AST, optional: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """Gives the statements inside another, each with whether its imports are optional."""
+    """Return the statements inside another, each with whether its imports are optional."""
     skipped: list[ast.stmt] = []
     strict: list[ast.stmt] = []
     match node:

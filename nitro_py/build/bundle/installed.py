@@ -31,7 +31,7 @@ def open_installed(
     platform: str | None = None,
     installing: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """Gives a folder in which pinned requirements are installed; what an earlier build has installed is taken.
+    """Return a folder in which pinned requirements are installed; what an earlier build has installed is taken.
 
     Kept are folders below `nitro-py/` in the user's cache, by the pins and the target. A requirement that stands
     at an address whose content may change is installed each time.
@@ -67,13 +67,13 @@ def open_installed(
 
 
 def find_cache() -> Path:
-    """Gives the folder of what is kept (XDG base directory specification)."""
+    """Return the folder of what is kept (XDG base directory specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "nitro-py" / "installed"
 
 
 def name_key(requirements: Sequence[str], python_version: str | None, platform: str | None) -> str:
-    """Names what is installed for a target, by all that it depends on."""
+    """Name what is installed for a target, by all that it depends on."""
     target = (
         python_version or "{}.{}".format(*sys.version_info[:2]),
         platform or f"{sysconfig.get_platform()} {sysconfig.get_config_var('SOABI')}",
@@ -83,7 +83,7 @@ def name_key(requirements: Sequence[str], python_version: str | None, platform: 
 
 @contextmanager
 def _open_stage(cache: Path) -> Iterator[Path]:
-    """Makes a folder beside what is kept, or elsewhere if there is no room."""
+    """Make a folder beside what is kept, or elsewhere if there is no room."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         stage = tempfile.mkdtemp(prefix=".", dir=cache)

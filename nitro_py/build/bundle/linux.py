@@ -6,12 +6,12 @@ import sys
 
 
 def build_python() -> str:
-    """Names the Python that builds, such as `3.13`."""
+    """Name the Python that builds, such as `3.13`."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def linux_markers(python_version: str, machine: str) -> dict[str, str]:
-    """Says in the words of requirements' markers (PEP 508) what a target is.
+    """Say in the words of requirements' markers (PEP 508) what a target is.
 
     Args:
         python_version: Its Python, such as `3.13`; of which the first release is meant, as it needs most.

@@ -18,7 +18,7 @@ HOME = "/var/task"
 
 
 def pack(stage: Path, package: Package) -> None:
-    """Makes a package of a folder that is about to be a part of the output.
+    """Make a package of a folder that is about to be a part of the output.
 
     Args:
         stage: The folder that becomes the output.
@@ -35,7 +35,7 @@ def pack(stage: Path, package: Package) -> None:
 
 
 def compile_modules(folder: Path, *, home: str = HOME) -> None:
-    """Writes byte code that is believed without a look at its module, which halves the import of large packages.
+    """Write byte code that is believed without a look at its module, which halves the import of large packages.
 
     Follows PEP 552, unchecked hash-based `.pyc` files.
 
@@ -60,7 +60,7 @@ def compile_modules(folder: Path, *, home: str = HOME) -> None:
 
 
 def write_archive(folder: Path, archive: Path, *, programs: frozenset[str] = frozenset()) -> None:
-    """Writes a folder's files into a zip archive; the same files give the same bytes.
+    """Write a folder's files into a zip archive; the same files give the same bytes.
 
     Args:
         folder: The folder.

@@ -16,7 +16,7 @@ NAME = "pyproject.toml"
 
 
 class PyProject(NamedTuple):
-    """Is the file of a project.
+    """The file of a project.
 
     Args:
         text: The file's text.
@@ -28,7 +28,7 @@ class PyProject(NamedTuple):
 
 
 def read_pyproject(root: Path) -> PyProject | None:
-    """Reads the file of a project; `None` if it has none.
+    """Read the file of a project; `None` if it has none.
 
     Args:
         root: The project's folder, whose configuration has been read: the file is TOML.
@@ -42,7 +42,7 @@ def read_pyproject(root: Path) -> PyProject | None:
 
 
 def check_python(root: Path) -> None:
-    """Refuses to build with a Python that the project's `requires-python` leaves out, as installers do.
+    """Refuse to build with a Python that the project's `requires-python` leaves out, as installers do.
 
     What the handlers are written in is its matter: another Python would find faults in them that are none.
 

@@ -24,12 +24,12 @@ METRICS_IMPORT = "prometheus_client"
 
 
 class ServerPreset:
-    """Is what presets have in common whose bundle is a server itself: nothing is lacking."""
+    """What presets have in common whose bundle is a server itself: nothing is lacking."""
 
     __slots__ = ()
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Gives everything there is."""
+        """Return everything there is."""
         return frozenset(CAPABILITIES)
 
     def advise(self, capability: Capability) -> str | None:
@@ -48,7 +48,7 @@ def emit_server(
     imports: frozenset[str] = frozenset(),
     markers: Mapping[str, str] | None = None,
 ) -> Bundle:
-    """Computes a bundle that is started by `python .output/server`, or by any ASGI server.
+    """Compute a bundle that is started by `python .output/server`, or by any ASGI server.
 
     Args:
         build: What the emission depends on.
@@ -79,7 +79,7 @@ def emit_server(
 def pin_server(
     build: BuildInput, *, imports: frozenset[str] = frozenset(), markers: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Pins what the handlers, the server, its metrics and the backplane need.
+    """Pin what the handlers, the server, its metrics and the backplane need.
 
     Args:
         build: What the emission depends on.
@@ -94,7 +94,7 @@ def pin_server(
 
 
 def write_requirements(requirements: tuple[str, ...]) -> bytes:
-    """Writes pins as a file of requirements."""
+    """Write pins as a file of requirements."""
     return "".join(f"{line}\n" for line in requirements).encode()
 
 

@@ -18,7 +18,7 @@ from nitro_py.errors import BuildError
 
 
 def collect_public(root: Path, public_dir: str) -> dict[str, bytes]:
-    """Reads the files that are served as they are.
+    """Read the files that are served as they are.
 
     Args:
         root: The project's folder.
@@ -53,7 +53,7 @@ _BASES = (PurePosixPath("."), PurePosixPath("src"))
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Holds what the handlers need to run.
+    """What the handlers need to run.
 
     Args:
         files: The project's files that travel: path in the bundle → bytes, sorted by path.
@@ -75,7 +75,7 @@ def collect_sources(
     public_dir: str = "public",
     entries: Iterable[str] | None = None,
 ) -> Sources:
-    """Collects the handlers' folder, the project's packages that it imports, and what the two import.
+    """Collect the handlers' folder, the project's packages that it imports, and what the two import.
 
     A package travels whole, data files too. Its modules count for `imports` when something imports them: tests
     and scripts inside a package ask for nothing. Secrets and rubbish never travel.
@@ -134,16 +134,16 @@ class _Collector:
         self._seen: set[str] = set()
 
     def keep(self, path: PurePosixPath) -> bool:
-        """Tells whether a path of the project may travel."""
+        """Return whether a path of the project may travel."""
         return travels(path) and not any(path.is_relative_to(folder) for folder in self.left_out)
 
     def add_folder(self, folder: PurePosixPath, base: PurePosixPath) -> None:
-        """Takes a folder along, placed in the bundle as it stands below `base`."""
+        """Take a folder along, placed in the bundle as it stands below `base`."""
         for path in walk_files(self.root, folder, keep=self.keep):
             self._add(path, base)
 
     def add_glob(self, glob: str) -> bool:
-        """Takes along what a glob matches, and says whether there is anything."""
+        """Take along what a glob matches, and say whether there is anything."""
         parts = PurePosixPath(glob).parts
         start = PurePosixPath(*takewhile(lambda part: not set(part) & set("*?["), parts))
         # Not `exists` of the path's own, to which a name that is too long is an error.
@@ -159,7 +159,7 @@ class _Collector:
         return bool(paths)
 
     def follow(self, entries: Iterable[str]) -> None:
-        """Reads the entries and all that they import."""
+        """Read the entries and all that they import."""
         for entry in entries:
             self._reach(entry)
         while self._queue:
@@ -213,7 +213,7 @@ class _Collector:
             self._reach(path)
 
     def _find(self, name: str, item: Import, file: str) -> bool:
-        """Tells whether a top-level name is the project's, and takes its package along."""
+        """Return whether a top-level name is the project's, and take its package along."""
         if name == "nitro_py":
             return False
         if name not in self._packages:

@@ -15,7 +15,7 @@ _SECTION = re.compile(r"[A-Z]\w*:")
 
 
 def read_part(package: str, folder: str, name: str) -> str:
-    """Reads a template of a preset.
+    """Read a template of a preset.
 
     Args:
         package: The preset's package, such as `nitro_presets.container`.
@@ -36,7 +36,7 @@ def read_part(package: str, folder: str, name: str) -> str:
 
 
 def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Mapping[str, str]) -> str:
-    r"""Drops the lines whose condition does not hold, and fills in what the build knows.
+    r"""Drop the lines whose condition does not hold, and fills in what the build knows.
 
     Args:
         text: The part, with the marks that `infra/README.md` lists.
@@ -63,7 +63,7 @@ def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Map
 
 
 def join_parts(parts: Iterable[str]) -> str:
-    r"""Joins parts into one template, section by section, in the order in which the sections come up first.
+    r"""Join parts into one template, section by section, in the order in which the sections come up first.
 
     Example:
         >>> join_parts(["R:\n  a: 1\n", "R:\n  b: 2\nO:\n  c: 3\n"])
@@ -87,7 +87,7 @@ def join_parts(parts: Iterable[str]) -> str:
 
 
 def quote(text: str) -> str:
-    r"""Writes a text as a YAML scalar, in ASCII.
+    r"""Write a text as a YAML scalar, in ASCII.
 
     Example:
         >>> quote("naïve \U0001f44b")

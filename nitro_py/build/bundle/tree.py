@@ -13,7 +13,7 @@ from nitro_py.errors import BuildError
 def walk_files(
     root: Path, folder: PurePosixPath, *, keep: Callable[[PurePosixPath], bool]
 ) -> Iterator[PurePosixPath]:
-    """Walks the files below a folder, following links that stay inside the root.
+    """Walk the files below a folder, following links that stay inside the root.
 
     Args:
         root: The project's folder.
@@ -36,7 +36,7 @@ def walk_files(
 
 
 def check_link(base: Path, relative: PurePosixPath) -> Path:
-    """Gives the real place of a path of the project.
+    """Return the real place of a path of the project.
 
     Args:
         base: The project's folder, resolved.
@@ -65,7 +65,7 @@ def check_link(base: Path, relative: PurePosixPath) -> Path:
 
 
 def read_file(root: Path, relative: PurePosixPath | str) -> bytes:
-    """Reads a file of the project.
+    """Read a file of the project.
 
     Args:
         root: The project's folder.
@@ -82,7 +82,7 @@ def read_file(root: Path, relative: PurePosixPath | str) -> bytes:
 
 
 def match_globs(relative: PurePosixPath, globs: Iterable[str]) -> bool:
-    """Tells whether a glob matches a path or a folder above it.
+    """Return whether a glob matches a path or a folder above it.
 
     Args:
         relative: A relative path.

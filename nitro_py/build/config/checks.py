@@ -26,7 +26,7 @@ Places = Mapping[KeyPath, Place]
 
 
 def check_settings(config: NitroConfig, places: Places, root: Path) -> list[ConfigError]:
-    """Finds settings that don't go together, or don't fit the project.
+    """Find settings that don't go together, or don't fit the project.
 
     Args:
         config: The settings, each valid by itself.
@@ -46,7 +46,7 @@ def check_settings(config: NitroConfig, places: Places, root: Path) -> list[Conf
 
 
 def check_served(config: NitroConfig, places: Places, serves: Callable[[str], str | None]) -> list[ConfigError]:
-    """Finds a route that the live-reload socket would hide.
+    """Find a route that the live-reload socket would hide.
 
     Args:
         config: The settings.

@@ -29,7 +29,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_environment(environ: Mapping[str, str]) -> tuple[Layer, list[ConfigError]]:
-    """Reads the settings that the environment holds.
+    """Read the settings that the environment holds.
 
     Args:
         environ: The variables; only names that start with `NITRO_` count.
@@ -66,7 +66,7 @@ def _list_variables() -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
 
 
 def _parse(text: str, schema: Mapping[str, Any]) -> object:
-    """Reads a value as its type; what cannot be read stays text, for the models to refuse."""
+    """Read a value as its type; what cannot be read stays text, for the models to refuse."""
     if text == "" and "anyOf" in schema:
         return None
     kind = schema["type"]

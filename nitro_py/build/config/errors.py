@@ -23,7 +23,7 @@ _SECTION_OF = {"nitro.toml": (), "pyproject.toml": ("tool", "nitropy")}
 
 
 class ConfigErrors(ConfigError):
-    """Holds every problem of a configuration; its own message, file, line and hint are those of the first.
+    """Every problem of a configuration; its own message, file, line and hint are those of the first.
 
     Args:
         problems: At least one, in the order they are shown.
@@ -39,7 +39,7 @@ class ConfigErrors(ConfigError):
 
 
 def raise_problems(problems: Sequence[ConfigError]) -> None:
-    """Raises what was found, if anything was.
+    """Raise what was found, if anything was.
 
     Args:
         problems: The problems, most telling first.
@@ -54,7 +54,7 @@ def raise_problems(problems: Sequence[ConfigError]) -> None:
 
 
 def value_problem(key: str, place: Place, *, expected: str, got: object, hint: str) -> ConfigError:
-    """Says that a setting has the wrong value.
+    """Say that a setting has the wrong value.
 
     Args:
         key: The setting, with dots.
@@ -72,7 +72,7 @@ def value_problem(key: str, place: Place, *, expected: str, got: object, hint: s
 
 
 def explain(error: ValidationError, layer: Layer) -> list[ConfigError]:
-    """Says what is wrong with a layer.
+    """Return what is wrong with a layer.
 
     Args:
         error: What pydantic found in the layer's values.
@@ -97,7 +97,7 @@ def explain(error: ValidationError, layer: Layer) -> list[ConfigError]:
 
 
 def dotted(path: KeyPath) -> str:
-    """Writes a path as it is read aloud.
+    """Write a path as it is read aloud.
 
     Example:
         >>> dotted(("websocket", "allowed_origins", 0))
@@ -108,7 +108,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def show_value(value: object) -> str:
-    """Writes a value the way TOML does, shortened where it is long."""
+    """Write a value the way TOML does, shortened where it is long."""
     if isinstance(value, float) and not math.isfinite(value):
         text = str(value)
     elif value is None or isinstance(value, str | int | float | list | tuple | dict):
@@ -119,7 +119,7 @@ def show_value(value: object) -> str:
 
 
 def list_settings() -> dict[tuple[str, ...], dict[str, Any]]:
-    """Lists every single setting with its JSON Schema, without the sections of the modes.
+    """List every single setting with its JSON Schema, without the sections of the modes.
 
     Returns:
         The schema of each setting by path; `runtime_config` is one setting.
@@ -141,7 +141,7 @@ def _walk_settings(
 
 
 def _follow(values: Any, location: tuple[str | int, ...]) -> KeyPath:
-    """Drops the parts of a pydantic location that are tags of a union and not keys."""
+    """Drop the parts of a pydantic location that are tags of a union and not keys."""
     path: KeyPath = ()
     for part in location:
         if isinstance(values, Mapping) and part in values:

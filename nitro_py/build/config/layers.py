@@ -27,7 +27,7 @@ class Place:
 
     @property
     def source(self) -> str | None:
-        """Names the layer in words, None for a default."""
+        """Name the layer in words, None for a default."""
         if self.variable is not None:
             return f"`{self.variable}`"
         if self.command_line:
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Holds the values of one source as nested tables, with the place of each.
+    """The values of one source as nested tables, with the place of each.
 
     Args:
         values: Tables, lists and scalars, not yet checked.
@@ -48,22 +48,22 @@ class Layer:
     places: Mapping[KeyPath, Place]
 
     def place(self, path: KeyPath) -> Place:
-        """Finds where a key stands, or else the table around it."""
+        """Find where a key stands, or else the table around it."""
         return find_place(self.places, path)
 
     def section(self, name: str) -> Layer:
-        """Takes one table as a layer of its own, empty if it is not there."""
+        """Take one table as a layer of its own, empty if it is not there."""
         values = self.values.get(name) or {}
         places = {path[1:]: place for path, place in self.places.items() if path[:1] == (name,)}
         return Layer(values, places)
 
     def without(self, *names: str) -> Layer:
-        """Leaves tables out."""
+        """Leave tables out."""
         return Layer({key: value for key, value in self.values.items() if key not in names}, self.places)
 
 
 def find_place(places: Mapping[KeyPath, Place], path: KeyPath) -> Place:
-    """Finds where a key stands, or else the nearest table around it.
+    """Find where a key stands, or else the nearest table around it.
 
     Args:
         places: Known places by path.
@@ -79,7 +79,7 @@ def find_place(places: Mapping[KeyPath, Place], path: KeyPath) -> Place:
 
 
 def nest(path: tuple[str, ...], value: object) -> dict[str, Any]:
-    """Wraps a value in the tables that its path names.
+    """Wrap a value in the tables that its path names.
 
     Example:
         >>> nest(("dev", "port"), 1)
@@ -92,7 +92,7 @@ def nest(path: tuple[str, ...], value: object) -> dict[str, Any]:
 
 
 def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lays one table over another: tables are merged key by key, anything else is replaced.
+    """Lay one table over another: tables are merged key by key, anything else is replaced.
 
     Example:
         >>> merge_tables({"dev": {"port": 1, "host": "::1"}}, {"dev": {"port": 2}})
@@ -108,7 +108,7 @@ def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
 
 
 def merge_layers(layers: list[Layer]) -> Layer:
-    """Lays layers over each other, the last one on top.
+    """Lay layers over each other, the last one on top.
 
     Args:
         layers: From the weakest to the strongest.

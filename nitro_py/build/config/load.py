@@ -28,7 +28,7 @@ _MODES = ("development", "production")
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """Holds a project's settings and where they came from.
+    """A project's settings and where they came from.
 
     Args:
         config: The settings of the mode.
@@ -45,7 +45,7 @@ class LoadedConfig:
     places: Mapping[KeyPath, Place]
 
     def place(self, key: str) -> Place:
-        """Finds where a setting stands.
+        """Find where a setting stands.
 
         Args:
             key: The setting, such as `dev.port`.
@@ -59,7 +59,7 @@ class LoadedConfig:
 def load_config(
     root: Path, *, mode: Mode, overrides: Mapping[str, object], environ: Mapping[str, str]
 ) -> LoadedConfig:
-    """Loads and checks the configuration of a project.
+    """Load and check the configuration of a project.
 
     Args:
         root: The project's folder.
@@ -95,7 +95,7 @@ def load_config(
 
 
 def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> None:
-    """Checks that live reload stays clear of the app's routes.
+    """Check that live reload stays clear of the app's routes.
 
     Args:
         loaded: The configuration; `load_config` has checked everything that needs no routes.
@@ -108,7 +108,7 @@ def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> N
 
 
 def check_included(loaded: LoadedConfig, unmatched: Sequence[int]) -> None:
-    """Refuses globs of files that are not there, or that no bundle may have.
+    """Refuse globs of files that are not there, or that no bundle may have.
 
     Args:
         loaded: The configuration.
@@ -166,7 +166,7 @@ def _read_file(root: Path) -> tuple[str | None, Layer]:
 
 
 def _read_toml(root: Path, name: str) -> Layer | None:
-    """Reads a file, None if it is not there."""
+    """Read a file, None if it is not there."""
     try:
         text = (root / name).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

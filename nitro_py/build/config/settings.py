@@ -103,7 +103,7 @@ class DevSettings(SettingsTable):
 
     @property
     def hmr_port(self) -> int:
-        """Gives the port of the live-reload socket, 0 for any free one.
+        """Return the port of the live-reload socket, 0 for any free one.
 
         Example:
             >>> DevSettings(port=4000).hmr_port
@@ -198,7 +198,7 @@ class ContainerSettings(SettingsTable):
 
 
 class NitroConfig(SettingsTable):
-    """Holds every setting of a project, checked.
+    """Every setting of a project, checked.
 
     Example:
         >>> NitroConfig.model_validate({"features": {"websocket": True}}).websocket_enabled
@@ -266,12 +266,12 @@ class NitroConfig(SettingsTable):
 
     @property
     def websocket_enabled(self) -> bool:
-        """Tells whether WebSocket handlers are turned on, under either name."""
+        """Return whether WebSocket handlers are turned on, under either name."""
         return self.experimental.websocket or self.features.websocket
 
 
 class ConfigFile(NitroConfig):
-    """Holds what a configuration file may say: the settings, and what each mode changes."""
+    """What a configuration file may say: the settings, and what each mode changes."""
 
     production: NitroConfig | None = Field(
         default=None, description="Settings that hold for `nitropy build` only."
@@ -280,7 +280,7 @@ class ConfigFile(NitroConfig):
 
 
 def config_schema() -> dict[str, Any]:
-    """Gives the JSON Schema of `nitro.toml` and of `[tool.nitropy]`.
+    """Return the JSON Schema of `nitro.toml` and of `[tool.nitropy]`.
 
     Returns:
         A schema of draft 2020-12.
@@ -293,7 +293,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
-    """Picks the settings that ship in the manifest.
+    """Pick the settings that ship in the manifest.
 
     Args:
         config: The settings of the build.

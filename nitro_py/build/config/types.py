@@ -74,6 +74,6 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class SettingsTable(BaseModel):
-    """Is a table of settings: checked as it is written, with no key that nobody knows."""
+    """A table of settings: checked as it is written, with no key that nobody knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -28,7 +28,7 @@ HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, Mounte
 
 
 def main() -> None:
-    """Reads a request from standard input and writes the findings to the file named by the first argument.
+    """Read a request from standard input and write the findings to the file named by the first argument.
 
     To the second it writes the file that it begins with, a line of JSON each, should it not live on.
     """
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str, Any]:
-    """Looks at one file: gives what was found, or the error with its place."""
+    """Look at one file: gives what was found, or the error with its place."""
     try:
         return {"found": look(file)}
     except NitroError as error:
@@ -70,7 +70,7 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
 
 
 def describe_handler(handler: AnyHandler) -> dict[str, Any]:
-    """Describes a handler in the manifest's words."""
+    """Describe a handler in the manifest's words."""
     if isinstance(handler, WebSocketHandler):
         return {"kind": "websocket", "hooks": handler.hooks, "requires": ("websocket",), "mounted": False}
     if isinstance(handler, MountedApp):
@@ -85,7 +85,7 @@ def describe_handler(handler: AnyHandler) -> dict[str, Any]:
 
 
 def has_sockets(application: object) -> bool:
-    """Says whether an application has routes for sockets; those of Starlette's kind tell what they have.
+    """Return whether an application has routes for sockets; those of Starlette's kind tell what they have.
 
     Args:
         application: The application, or a route of one that holds others.
@@ -143,7 +143,7 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
 
 
 def _hint_at_failure(error: BaseException) -> str | None:
-    """Tells what a `define_…` takes to whom it was called wrongly."""
+    """Tell what a `define_…` takes to whom it was called wrongly."""
     called = re.match(r"`?(define_\w+)`?(\(\))? ", str(error)) if isinstance(error, TypeError) else None
     if called is None:
         return "Route files must import without side effects that can fail."
@@ -159,7 +159,7 @@ def _hint_at(error: ImportError) -> str:
 
 
 def _line_of(root: Path, file: str, name: str) -> int:
-    """Finds the line that binds a name at the top level of a file."""
+    """Find the line that binds a name at the top level of a file."""
     for node in ast.parse((root / file).read_bytes()).body:
         bound: set[str] = set()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -174,7 +174,7 @@ def _line_of(root: Path, file: str, name: str) -> int:
 
 
 def _last_place(root: Path, file: str, error: BaseException) -> tuple[str, int | None]:
-    """Finds the innermost line of the project that an exception passed through."""
+    """Find the innermost line of the project that an exception passed through."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         place = _relative(root, frame.filename)
         if place is not None:

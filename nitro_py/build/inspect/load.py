@@ -22,7 +22,7 @@ LOAD_TIMEOUT = 60
 
 
 def load_routes(root: Path, scan: Scan) -> tuple[Route, ...]:
-    """Imports every handler file in a child process and describes its route.
+    """Import every handler file in a child process and describe its route.
 
     Nothing that a handler does on import can touch the build, and no stale module answers a second build.
 
@@ -60,7 +60,7 @@ def load_routes(root: Path, scan: Scan) -> tuple[Route, ...]:
 
 
 def raise_all(problems: Sequence[BuildError]) -> None:
-    """Raises the one problem as it is, several as one error that lists them."""
+    """Raise the one problem as it is, several as one error that lists them."""
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -100,6 +100,6 @@ def _ask_child(root: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_last(begun: Path) -> str | None:
-    """Gives the file that was being imported when the process came to its end."""
+    """Return the file that was being imported when the process came to its end."""
     lines = begun.read_text(encoding="ascii").splitlines() if begun.exists() else []
     return str(json.loads(lines[-1])) if lines else None

@@ -31,7 +31,7 @@ _HOOKS = {
 
 
 def check_signatures(root: Path, file: str, defined: Defined) -> None:
-    """Checks the functions of a handler, a middleware or a plugin.
+    """Check the functions of a handler, a middleware or a plugin.
 
     Args:
         root: The project's folder.
@@ -133,7 +133,7 @@ def _first_line(error: Exception) -> str:
 
 
 def describe_call(name: str) -> str:
-    """Says what one of the functions that define something takes, for who called it wrongly.
+    """Return what one of the functions that define something takes, for who called it wrongly.
 
     Example:
         >>> describe_call("define_middleware")
@@ -151,7 +151,7 @@ def describe_call(name: str) -> str:
 
 
 def find_application(module: ModuleType) -> str | None:
-    """Finds the name of an ASGI application, which only lacks its being mounted."""
+    """Find the name of an ASGI application, which only lacks its being mounted."""
     for name, value in vars(module).items():
         call = inspect.getattr_static(type(value), "__call__", None)
         if inspect.iscoroutinefunction(call) and _takes(value, 3):

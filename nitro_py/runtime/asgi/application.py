@@ -49,7 +49,7 @@ class Application:
         self._starting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one ASGI connection."""
+        """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -61,14 +61,14 @@ class Application:
             await serve_socket(self.app, scope, receive, send)
 
     async def start(self) -> None:
-        """Starts the app."""
+        """Start the app."""
         # Requests may come before the lifespan has ended, and where there is none, several at once.
         async with self._starting:
             await self.app.start()
         self._started = True
 
     async def drain(self) -> None:
-        """Closes sockets with 1001 and ends streams, before the server closes the connections."""
+        """Close sockets with 1001 and ends streams, before the server closes the connections."""
         await self.app.drain()
 
     async def _start_for(self, scope: Scope) -> None:
@@ -136,7 +136,7 @@ class Application:
 
 
 def load_application(folder: Path) -> Application:
-    """Makes the ASGI application of a bundle's folder.
+    """Make the ASGI application of a bundle's folder.
 
     Raises:
         NitroError: The bundle cannot be read, or its backplane or metrics not be used as they are set.

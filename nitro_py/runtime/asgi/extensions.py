@@ -21,14 +21,14 @@ class StreamListener(Protocol):
     """Is told what happens to the connection below a stream."""
 
     def writable(self) -> None:
-        """Notes that the client takes bytes again."""
+        """Note that the client takes bytes again."""
 
     def abort(self) -> None:
-        """Notes that the client left."""
+        """Note that the client left."""
 
 
 class DirectSend(Protocol):
-    """Is an ASGI `send` that can do more, as long as nobody has put another one around it."""
+    """An ASGI `send` that can do more, as long as nobody has put another one around it."""
 
     @property
     def paused(self) -> bool:
@@ -39,10 +39,10 @@ class DirectSend(Protocol):
         """Whether the answer has begun."""
 
     async def __call__(self, message: object, /) -> None:
-        """Takes one ASGI message."""
+        """Take one ASGI message."""
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Sends a whole answer; MUST NOT be called while `paused`.
+        """Send a whole answer; MUST NOT be called while `paused`.
 
         Args:
             status: The HTTP status.
@@ -54,26 +54,26 @@ class DirectSend(Protocol):
         """
 
     def leave_unlogged(self) -> None:
-        """Leaves the answer, which MUST NOT have begun, out of the access log."""
+        """Leave the answer, which MUST NOT have begun, out of the access log."""
 
     def watch(self, listener: StreamListener) -> None:
-        """Tells a listener what happens to the connection until the answer has ended.
+        """Tell a listener what happens to the connection until the answer has ended.
 
         Unlike `receive`, it takes nothing of the request's body from whoever still reads that.
         """
 
     def open_stream(self, listener: StreamListener) -> bool:
-        """Lets a body that has begun be written by `write_chunk`; false if it cannot be."""
+        """Let a body that has begun be written by `write_chunk`; false if it cannot be."""
 
     def write_chunk(self, chunk: bytes) -> None:
-        """Writes what `frame_chunk` made; MUST NOT be called before `open_stream`."""
+        """Write what `frame_chunk` made; MUST NOT be called before `open_stream`."""
 
     def abort(self) -> None:
-        """Drops the connection, and what waits for the client with it."""
+        """Drop the connection, and what waits for the client with it."""
 
 
 def find_direct(scope: Scope, send: Send) -> DirectSend | None:
-    """Gives the server's own `send`, unless there is another server or something between it and the app.
+    """Return the server's own `send`, unless there is another server or something between it and the app.
 
     Compression, for one, wraps `send`, and what went past it would reach the client as it is.
     """
@@ -82,13 +82,13 @@ def find_direct(scope: Scope, send: Send) -> DirectSend | None:
 
 
 def find_server(scope: Scope) -> DirectSend | None:
-    """Gives the server's own `send`, whatever stands around it: to listen to, not to send by."""
+    """Return the server's own `send`, whatever stands around it: to listen to, not to send by."""
     extensions = scope.get("extensions")
     return cast("DirectSend | None", extensions.get(DIRECT_EXTENSION)) if extensions else None
 
 
 class PassthroughSend:
-    """Is an ASGI `send` that sees messages and changes nothing, so that what goes past it does no harm.
+    """An ASGI `send` that sees messages and changes nothing, so that what goes past it does no harm.
 
     Args:
         send: The one that it stands in front of.
@@ -100,19 +100,19 @@ class PassthroughSend:
         self.send = send
 
     async def __call__(self, message: ASGIMessage) -> None:
-        """Takes one ASGI message."""
+        """Take one ASGI message."""
         await self.send(message)
 
 
 def find_stream(scope: Scope, send: Send) -> DirectSend | None:
-    """Gives the server's own `send` for a body whose start goes by messages: whoever looks on has seen that."""
+    """Return the server's own `send` for a body whose start goes by messages: whoever looks on has seen that."""
     while isinstance(send, PassthroughSend):
         send = send.send
     return find_direct(scope, send)
 
 
 def frame_chunk(data: bytes) -> bytes:
-    r"""Frames bytes as a chunk of a body (RFC 9112, section 7.1).
+    r"""Frame bytes as a chunk of a body (RFC 9112, section 7.1).
 
     Example:
         >>> frame_chunk(b"data: 1\n\n")
@@ -130,17 +130,17 @@ class Receiver(Protocol):
     on_room: Callable[[], None] | None
 
     def feed(self, data: Frame) -> bool:
-        """Takes a message; false asks to read no more until it calls `on_room`."""
+        """Take a message; false asks to read no more until it calls `on_room`."""
 
     def lost(self, details: CloseDetails) -> None:
-        """Notes that the connection has ended, or is too slow to be kept; only the first call counts."""
+        """Note that the connection has ended, or is too slow to be kept; only the first call counts."""
 
     def gone(self) -> None:
-        """Notes that nothing is left of the connection, after `lost`."""
+        """Note that nothing is left of the connection, after `lost`."""
 
 
 class DirectSocket(Protocol):
-    """Is what the server puts into the scope: it lets an accepted socket be served without `receive` and `send`.
+    """What the server puts into the scope: it lets an accepted socket be served without `receive` and `send`.
 
     The application accepts the handshake, takes the socket over, and returns; the connection lives on.
 
@@ -155,7 +155,7 @@ class DirectSocket(Protocol):
         """Is the ASGI send callable that the server made."""
 
     def open_channel(self, *, limit: int, counters: Counters) -> Channel:
-        """Gives what writes to the client.
+        """Return what writes to the client.
 
         Args:
             limit: The most bytes that may wait for a slow client.
@@ -166,11 +166,11 @@ class DirectSocket(Protocol):
         """
 
     def attach(self, receiver: Receiver) -> None:
-        """Hands everything that comes to a receiver from now on, beginning with what came already."""
+        """Hand everything that comes to a receiver from now on, beginning with what came already."""
 
 
 def find_socket(scope: Scope, send: Send) -> DirectSocket | None:
-    """Gives what takes a socket over; `None` on another server, or behind something that stands around `send`.
+    """Return what takes a socket over; `None` on another server, or behind something that stands around `send`.
 
     What the latter wants to see of messages would go past it.
     """

@@ -26,7 +26,7 @@ PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
 
 async def answer_internal(app: App, event: Event, path: str) -> Response | None:
-    """Answers a request to one of the app's own paths; `None` for every other path."""
+    """Answer a request to one of the app's own paths; `None` for every other path."""
     if path in PROBES:
         return _probe(app, path)
     if path == METRICS_PATH:
@@ -38,7 +38,7 @@ async def answer_internal(app: App, event: Event, path: str) -> Response | None:
 
 
 def _probe(app: App, path: str) -> Response:
-    """Says how the app is: one that lives is left alone, one that is not ready gets no new clients."""
+    """Return how the app is: one that lives is left alone, one that is not ready gets no new clients."""
     status = 200
     if path == LIVE_PATH:
         state: dict[str, object] = {"status": "live"}
@@ -87,7 +87,7 @@ METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 
 
 def turn_on_metrics(app: App) -> None:
-    """Lets an app be measured, if its settings say so.
+    """Let an app be measured, if its settings say so.
 
     Raises:
         ConfigError: `prometheus-client` is not installed, without which nobody could read the figures.
@@ -103,7 +103,7 @@ def turn_on_metrics(app: App) -> None:
 
 
 def answer_scrape(app: App, event: Event) -> Response | None:
-    """Gives the app's figures, those of its other workers included; `None` if it is not measured.
+    """Return the app's figures, those of its other workers included; `None` if it is not measured.
 
     With `NITRO_METRICS_TOKEN` set, only whoever has that token is answered.
 
@@ -126,7 +126,7 @@ def answer_scrape(app: App, event: Event) -> Response | None:
 
 
 def take_all(app: App, meter: Meter) -> dict[int, Figures]:
-    """Takes the figures of this process as they are now, and those of the other workers as they were last left."""
+    """Take the figures of this process as they are now, and those of the other workers as they were last left."""
     figures = take_figures(app, meter)
     if meter.board is None:
         return {0: figures}

@@ -29,7 +29,7 @@ class PublicFiles:
         self._files: StaticFiles | None = None
 
     def find(self, scope: Scope) -> str | None:
-        """Gives the file that a request means, a folder's `index.html` included."""
+        """Return the file that a request means, a folder's `index.html` included."""
         if not self._paths or scope["method"] not in ("GET", "HEAD"):
             return None
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -39,7 +39,7 @@ class PublicFiles:
         return index if index in self._paths else None
 
     async def serve(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends a file."""
+        """Send a file."""
         if self._files is None:
             from starlette.staticfiles import StaticFiles
 

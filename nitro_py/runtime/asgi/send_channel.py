@@ -30,7 +30,7 @@ class CloseFrame:
 
 
 class SendChannel:
-    """Is a peer's channel over an ASGI `send`, for servers that know no better way.
+    """A peer's channel over an ASGI `send`, for servers that know no better way.
 
     Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task
     per slow peer sends them on.
@@ -71,7 +71,7 @@ class SendChannel:
         return self._waiting
 
     async def send(self, frame: Frame) -> None:
-        """Sends a frame, and waits while the buffer is over its limit."""
+        """Send a frame, and waits while the buffer is over its limit."""
         self._check_open()
         self._enqueue(frame)
         # Without this the writer would not run before the hook that sends waits for something else.
@@ -86,7 +86,7 @@ class SendChannel:
         """Is `None`: what this server takes it takes by `send`, which is awaited."""
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Queues a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
+        """Queue a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
         if self.ready_state is not ReadyState.OPEN:
             return
         # What waits already tells a slow peer; one message larger than the limit does not.
@@ -101,23 +101,23 @@ class SendChannel:
         self._overflow(1013, reason)
 
     async def close(self, code: int, reason: str) -> None:
-        """Sends a close frame after what waits, and drops the connection if it is not answered."""
+        """Send a close frame after what waits, and drop the connection if it is not answered."""
         if self.ready_state is ReadyState.OPEN:
             self._begin_close(code, reason)
             await asyncio.sleep(0)
 
     async def terminate(self) -> None:
-        """Drops the connection."""
+        """Drop the connection."""
         if self.ready_state is not ReadyState.CLOSED:
             self._end()
 
     async def wait_for_drain(self) -> None:
-        """Waits until nothing is left to send, or the peer is gone."""
+        """Wait until nothing is left to send, or the peer is gone."""
         while self.ready_state is not ReadyState.CLOSED and self._waiting:
             await self._wait_for_change()
 
     def closed(self) -> None:
-        """Notes that the connection is gone."""
+        """Note that the connection is gone."""
         self.ready_state = ReadyState.CLOSED
         self._queue.clear()
         self._waiting = 0
@@ -127,7 +127,7 @@ class SendChannel:
             self._timer = None
 
     async def finish(self) -> None:
-        """Waits until what was taken from the queue is sent, a close frame above all, and no longer."""
+        """Wait until what was taken from the queue is sent, a close frame above all, and no longer."""
         if self._writer is not None:
             await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
 

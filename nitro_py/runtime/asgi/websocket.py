@@ -26,7 +26,7 @@ from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
 
 
 async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serves one WebSocket connection, or refuses it.
+    """Serve one WebSocket connection, or refuse it.
 
     Args:
         app: The app.
@@ -73,7 +73,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
 
 
 async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scope, send: Send) -> None:
-    """Hands a handshake that passes the middleware to a mounted application, which checks origins itself."""
+    """Hand a handshake that passes the middleware to a mounted application, which checks origins itself."""
 
     async def accept_all() -> None:
         return None
@@ -87,13 +87,13 @@ async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scop
 
 
 async def accept(decision: Upgrade, event: Event, send: Send) -> None:
-    """Accepts a handshake with what middleware and the upgrade hook want in the answer."""
+    """Accept a handshake with what middleware and the upgrade hook want in the answer."""
     fields = [*event.response.headers.to_raw(), *Headers(decision.headers).to_raw()]
     await send({"type": "websocket.accept", "subprotocol": decision.protocol, "headers": fields})
 
 
 async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
-    """Refuses a handshake with a whole HTTP answer, or with the server's own 403 where it can't carry one."""
+    """Refuse a handshake with a whole HTTP answer, or with the server's own 403 where it can't carry one."""
     if "websocket.http.response" not in event.scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -114,7 +114,7 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
 def take_over(
     app: App, direct: DirectSocket, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str
 ) -> None:
-    """Lets our own server run an accepted socket: its hooks are called as messages come."""
+    """Let our own server run an accepted socket: its hooks are called as messages come."""
     channel = direct.open_channel(limit=app.settings.websocket.buffer_limit, counters=app.counters)
     connection = make_connection(app, handler, decision, request, route, channel)
     connection.start()
@@ -130,7 +130,7 @@ async def run_socket(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Runs an accepted socket over `receive` and `send`, until its last hook has run."""
+    """Run an accepted socket over `receive` and `send`, until its last hook has run."""
     reading: asyncio.Task[CloseDetails] | None = None
     connection: PeerSession | None = None
 
@@ -168,7 +168,7 @@ async def run_socket(
 def make_connection(
     app: App, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str, channel: Channel
 ) -> PeerSession:
-    """Makes the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
+    """Make the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
     peer = Peer(
         id=str(uuid.uuid4()),
         request=request,
@@ -192,7 +192,7 @@ def make_connection(
 
 
 def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
-    """Makes a peer's context: one that forbids what other targets cannot keep, in development only."""
+    """Make a peer's context: one that forbids what other targets cannot keep, in development only."""
     if not app.development:
         return dict(decision.context)
     from nitro_py.runtime.hooks.portable_context import PortableContext
@@ -201,7 +201,7 @@ def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
 
 
 async def read_socket(connection: PeerSession, receive: Receive) -> CloseDetails:
-    """Feeds a connection with its messages until the socket is gone, and says how it went."""
+    """Feed a connection with its messages until the socket is gone, and say how it went."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":

@@ -26,7 +26,7 @@ class Owner(Protocol):
     subject: Subject
 
     async def go_on(self, rest: Awaitable[None]) -> None:
-        """Awaits what is left of a hook, and does what comes after it."""
+        """Await what is left of a hook, and do what comes after it."""
 
 
 class TaskStarter:
@@ -43,14 +43,14 @@ class TaskStarter:
         self.standby: StandbyTask | None = None
 
     def start(self, work: Work) -> asyncio.Task[None] | None:
-        """Runs work in a task of its own, at once where Python can; `None` if it has ended."""
+        """Run work in a task of its own, at once where Python can; `None` if it has ended."""
         if sys.version_info >= (3, 12):
             task = asyncio.Task(work, loop=self.loop, eager_start=True)
             return None if task.done() else task
         return self.loop.create_task(work)
 
     def renew(self) -> None:
-        """Lets a task stand by for the next hook, unless this is in one, whose context it would have."""
+        """Let a task stand by for the next hook, unless this is in one, whose context it would have."""
         if (self.standby is None or self.standby.used) and asyncio.current_task(self.loop) is None:
             self.standby = StandbyTask(self.loop)
 
@@ -80,7 +80,7 @@ class HookDriver:
         self._renew()
 
     def begin(self, value: object) -> asyncio.Task[None] | None:
-        """Calls a hook at once, and runs it as far as it goes.
+        """Call a hook at once, and run it as far as it goes.
 
         Args:
             value: What it is called with.
@@ -121,7 +121,7 @@ class HookDriver:
         return None
 
     async def run(self, value: object) -> None:
-        """Calls a hook within a task that the owner has, and awaits it."""
+        """Call a hook within a task that the owner has, and await it."""
         try:
             left = self._run(self._send, value)
         except BaseException:
@@ -131,7 +131,7 @@ class HookDriver:
 
     @coroutine
     def _finish(self, left: object) -> Generator[object, object, None]:
-        """Awaits what is left of a hook whose first step gave what it waits for."""
+        """Await what is left of a hook whose first step gave what it waits for."""
         try:
             while left is not READY:
                 try:
@@ -155,7 +155,7 @@ class HookDriver:
 
 
 class StandbyTask:
-    """Is a task that waits for work.
+    """A task that waits for work.
 
     Args:
         loop: The event loop.
@@ -172,7 +172,7 @@ class StandbyTask:
         self._work: Work | None = None
 
     def use_up(self, work: Work | None) -> None:
-        """Lets the task do its work, if there is any, and end."""
+        """Let the task do its work, if there is any, and end."""
         self.parked = False
         self.used = True
         self._work = work
@@ -197,7 +197,7 @@ class StandbyTask:
 
 
 def find_starter() -> TaskStarter:
-    """Gives the running loop's starter."""
+    """Return the running loop's starter."""
     global _starter
     loop = asyncio.get_running_loop()
     if _starter is None or _starter.loop is not loop:

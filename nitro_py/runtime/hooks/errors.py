@@ -14,7 +14,7 @@ logger = logging.getLogger("nitro_py.websocket")
 
 
 async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
-    """Runs a hook; an exception is logged, goes to the error hook, and closes the connection with 1011.
+    """Run a hook; an exception is logged, goes to the error hook, and close the connection with 1011.
 
     A peer that is gone ends the hook quietly, and a message that does not fit leaves the connection open.
 
@@ -31,7 +31,7 @@ async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandle
 
 
 async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
-    """Awaits what a hook has left to do; see `run_hook`."""
+    """Await what a hook has left to do; see `run_hook`."""
     enter_subject(peer, route)
     try:
         await rest
@@ -63,7 +63,7 @@ async def fail_with(error: BaseException) -> None:
 
 
 def _is_cancelled_by_another(error: BaseException) -> bool:
-    """Says whether a hook was not cancelled itself, but waited for something that was."""
+    """Return whether a hook was not cancelled itself, but waited for something that was."""
     from asyncio import CancelledError, current_task
 
     if not isinstance(error, CancelledError):

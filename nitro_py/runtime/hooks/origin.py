@@ -14,7 +14,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: bool) -> bool:
-    """Says whether a handshake's `Origin` may open a socket, and logs a refusal.
+    """Return whether a handshake's `Origin` may open a socket, and log a refusal.
 
     Args:
         headers: The handshake's header fields; without `Origin` it is no browser's, and passes; with several, each

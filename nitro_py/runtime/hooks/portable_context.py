@@ -8,7 +8,7 @@ from typing import Any
 
 
 class PortableContext(dict[str, Any]):
-    """Is a context that takes only what every target can keep; what is inside of a value is seen as it is set.
+    """A context that takes only what every target can keep; what is inside of a value is seen as it is set.
 
     Args:
         values: What it starts with.
@@ -37,13 +37,13 @@ class PortableContext(dict[str, Any]):
         super().__setitem__(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Gives a value, set first if it is not there."""
+        """Return a value, set first if it is not there."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def update(self, *others: Any, **values: Any) -> None:
-        """Sets several values."""
+        """Set several values."""
         for key, value in dict(*others, **values).items():
             self[key] = value
 

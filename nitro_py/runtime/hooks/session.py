@@ -20,13 +20,13 @@ from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, sett
 
 
 class Membership(Protocol):
-    """Is where a connection announces its peer and takes it away."""
+    """Where a connection announces its peer and takes it away."""
 
     def add(self, peer: Peer) -> None:
-        """Makes a peer known."""
+        """Make a peer known."""
 
     def remove(self, peer: Peer) -> None:
-        """Forgets a peer."""
+        """Forget a peer."""
 
 
 # Reads a message into what the hook is called with.
@@ -111,7 +111,7 @@ class PeerSession:
         self._finished: asyncio.Event | None = None
 
     def start(self) -> None:
-        """Announces the peer and runs its open hook."""
+        """Announce the peer and run its open hook."""
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
         if self._handler.open is not None:
@@ -119,7 +119,7 @@ class PeerSession:
             self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
 
     def feed(self, data: Frame) -> bool:
-        """Runs the message hook, or lets the message wait for it; false asks to read no more until `on_room`."""
+        """Run the message hook, or let the message wait for it; false asks to read no more until `on_room`."""
         self._counters.messages_received += 1
         if self._busy or self._ignores_messages:
             return self._ignores_messages or self._enqueue(data)
@@ -135,13 +135,13 @@ class PeerSession:
         return True
 
     async def wait_for_room(self) -> None:
-        """Waits until messages are taken again, once `feed` has said to stop."""
+        """Wait until messages are taken again, once `feed` has said to stop."""
         room = asyncio.Event()
         self.on_room = room.set
         await room.wait()
 
     def lost(self, details: CloseDetails) -> None:
-        """Notes that the socket is gone: what came before is still handled, then `close` runs."""
+        """Note that the socket is gone: what came before is still handled, then `close` runs."""
         if self._details is None:
             self._counters.sockets_closed += 1
             self._details = details
@@ -152,23 +152,23 @@ class PeerSession:
                 self._go_on_with(None)
 
     def gone(self) -> None:
-        """Notes that nothing is left of the connection: what was sent has reached the network, or never will."""
+        """Note that nothing is left of the connection: what was sent has reached the network, or never will."""
         self._gone = True
         self._leave()
 
     async def finished(self) -> None:
-        """Waits until the last hook has run."""
+        """Wait until the last hook has run."""
         if not self._ended:
             self._finished = self._finished or asyncio.Event()
             await self._finished.wait()
 
     async def shut_down(self) -> None:
-        """Closes the socket with 1001, as a server that stops must, and runs the close hook with it."""
+        """Close the socket with 1001, as a server that stops must, and run the close hook with it."""
         await self.peer.close(1001, "The server stops.")
         self.lost(CloseDetails(1001, "The server stops."))
 
     def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
-        """Remembers the task that hooks go on in; if there is none, runs those that came up in one."""
+        """Remember the task that hooks go on in; if there is none, runs those that came up in one."""
         if task is None and (self._queue or (self._details is not None and not self._closed)):
             task = self._starter.start(self.go_on(None))
         self._task = task
@@ -176,7 +176,7 @@ class PeerSession:
             self._busy = False
 
     async def go_on(self, rest: Awaitable[None] | None) -> None:
-        """Awaits what is left of a hook, and runs those that come up; for the task that this happens in."""
+        """Await what is left of a hook, and run those that come up; for the task that this happens in."""
         try:
             while True:
                 if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
@@ -222,7 +222,7 @@ class PeerSession:
             room()
 
     def _fail(self) -> None:
-        """Lets no more messages through."""
+        """Let no more messages through."""
         self._ignores_messages = True
         self._queue = None
         self._make_room()
@@ -242,7 +242,7 @@ class PeerSession:
 
 @coroutine
 def _call_hooks(hook: MessageHook, read: Read, peer: Peer) -> Hooks:
-    """Calls a message hook with all that it is sent; every call less counts, as this is what a message costs."""
+    """Call a message hook with all that it is sent; every call less counts, as this is what a message costs."""
     while True:
         data = yield READY
         rest: Any = hook(peer, read(data, peer))

@@ -35,7 +35,7 @@ async def decide_upgrade(
     offered: tuple[str, ...],
     development: bool,
 ) -> tuple[Upgrade | Refusal, Request]:
-    """Decides whether a socket comes to be, and how.
+    """Decide whether a socket comes to be, and how.
 
     Args:
         handler: The route's hooks.
@@ -78,7 +78,7 @@ async def decide_upgrade(
 async def pass_middleware(
     event: Event, middleware: tuple[Middleware, ...], hook: Callable[[], Awaitable[Any]]
 ) -> Upgrade | Refusal:
-    """Runs a handshake through the middleware and the hook behind it; any answer but an `Upgrade` refuses it."""
+    """Run a handshake through the middleware and the hook behind it; any answer but an `Upgrade` refuses it."""
 
     async def run_hook() -> Any:
         result = await hook()

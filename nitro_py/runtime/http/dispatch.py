@@ -48,7 +48,7 @@ OF_CONTENT = frozenset(
 async def serve_http(
     app: App, raw_path: str, scope: Scope, receive: Receive, send: Send, *, buffered: bool = False
 ) -> None:
-    """Answers one HTTP request.
+    """Answer one HTTP request.
 
     Args:
         app: The app.
@@ -80,7 +80,7 @@ async def serve_http(
 
 
 async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Any:
-    """Lets middleware and handler answer a request, whoever carries the answer to its client.
+    """Let middleware and handler answer a request, whoever carries the answer to its client.
 
     Args:
         app: The app.
@@ -98,7 +98,7 @@ async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: 
 
 
 def report_error(app: App, event: Event, error: Exception) -> Response:
-    """Logs an error that is no `HTTPError`, and makes the answer to it."""
+    """Log an error that is no `HTTPError`, and make the answer to it."""
     if has_left(error):
         error = ClientLeftError()
     if not isinstance(error, HTTPError):
@@ -110,7 +110,7 @@ def report_error(app: App, event: Event, error: Exception) -> Response:
 
 
 def has_left(error: Exception) -> bool:
-    """Says whether an error tells no more than that the client left in the middle of its request."""
+    """Return whether an error tells no more than that the client left in the middle of its request."""
     # Only who has used Starlette's request can have met its word for it.
     requests = sys.modules.get("starlette.requests")
     return isinstance(error, ClientLeftError) or (
@@ -119,7 +119,7 @@ def has_left(error: Exception) -> bool:
 
 
 def make_event(app: App, match: Match | NoMatch, scope: Scope, receive: Receive) -> Event:
-    """Makes the event that middleware and handler see."""
+    """Make the event that middleware and handler see."""
     found = match if isinstance(match, Match) else None
     return Event(
         scope,
@@ -132,7 +132,7 @@ def make_event(app: App, match: Match | NoMatch, scope: Scope, receive: Receive)
 
 
 def strip_root(scope: Scope) -> str:
-    """Gives the raw path below the place that the app itself is mounted at."""
+    """Return the raw path below the place that the app itself is mounted at."""
     raw_path = raw_path_of(scope)
     root: str = scope.get("root_path", "")
     if root and raw_path.startswith(root) and raw_path[len(root) : len(root) + 1] in ("", "/"):
@@ -141,7 +141,7 @@ def strip_root(scope: Scope) -> str:
 
 
 def mounted_scope(app: App, match: Match, scope: Scope, raw_path: str) -> Scope:
-    """Makes the scope that a mounted application sees: its own place as `root_path`."""
+    """Make the scope that a mounted application sees: its own place as `root_path`."""
     segments = raw_path.removeprefix("/").split("/")[: match.rest]
     prefix = unquote("".join(f"/{segment}" for segment in segments if segment))
     # The specification gives each application its own copy of the state.
@@ -170,7 +170,7 @@ async def _mount(app: App, match: Match, event: Event, raw_path: str) -> Mounted
 async def _send_pieces(
     app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
 ) -> None:
-    """Sends an answer that is no whole; until it has begun, an error can still be told instead."""
+    """Send an answer that is no whole; until it has begun, an error can still be told instead."""
     state: DirectSend | TrackedSend | None = find_stream(event.scope, send)
     if state is None:
         send = state = TrackedSend(send)
@@ -186,7 +186,7 @@ async def _send_pieces(
 
 
 class TrackedSend(PassthroughSend):
-    """Is an ASGI send callable that knows whether the answer has begun.
+    """An ASGI send callable that knows whether the answer has begun.
 
     Args:
         send: The server's own.
@@ -199,7 +199,7 @@ class TrackedSend(PassthroughSend):
         self.started = False
 
     async def __call__(self, message: ASGIMessage) -> None:
-        """Takes one ASGI message."""
+        """Take one ASGI message."""
         self.started = True
         await self.send(message)
 

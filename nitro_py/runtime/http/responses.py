@@ -37,7 +37,7 @@ _PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
 # A plain class: each request makes one, which takes half as long as of a frozen dataclass, and a cold function
 # need not load what makes dataclasses.
 class CompleteResponse:
-    """Is an answer that is there as a whole.
+    """An answer that is there as a whole.
 
     Args:
         status: The HTTP status.
@@ -57,7 +57,7 @@ class CompleteResponse:
 
 
 async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *, buffered: bool = False) -> None:
-    """Sends what a handler returned.
+    """Send what a handler returned.
 
     Args:
         value: The returned value, or what `make_whole` made of it.
@@ -87,7 +87,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
 
 
 def make_whole(value: Any, event: Event) -> Any:
-    """Makes the whole answer that a returned value means; what is sent piece by piece stays as it is.
+    """Make the whole answer that a returned value means; what is sent piece by piece stays as it is.
 
     Args:
         value: The returned value.
@@ -124,7 +124,7 @@ def make_whole(value: Any, event: Event) -> Any:
 
 
 def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
-    """Sends a whole answer at once, if the server can and its client does not hold it up."""
+    """Send a whole answer at once, if the server can and its client does not hold it up."""
     direct = find_direct(scope, send)
     if direct is None or direct.paused:
         return False
@@ -133,13 +133,13 @@ def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
 
 
 async def send_whole(answer: CompleteResponse, send: Send) -> None:
-    """Sends a whole answer by the messages that any server takes."""
+    """Send a whole answer by the messages that any server takes."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
 def check_head(status: int, headers: Headers, length: int | None) -> None:
-    """Checks what a handler set of an answer's head.
+    """Check what a handler set of an answer's head.
 
     Args:
         status: The status.
@@ -169,14 +169,14 @@ def check_head(status: int, headers: Headers, length: int | None) -> None:
 
 
 def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
-    """Gives the status and the header fields that a handler set so far, on the event or in its answer."""
+    """Return the status and the header fields that a handler set so far, on the event or in its answer."""
     if isinstance(value, Response):
         return value.status, _merge(event.response.headers, value.headers)
     return event.response.status, event.response.headers.copy()
 
 
 def encode_body(value: Any) -> tuple[bytes, str | None]:
-    """Turns a returned value into bytes and their content type; `None` has neither."""
+    """Turn a returned value into bytes and their content type; `None` has neither."""
     if value is None:
         return b"", None
     if isinstance(value, str):
@@ -187,7 +187,7 @@ def encode_body(value: Any) -> tuple[bytes, str | None]:
 
 
 def describe_error(error: BaseException, *, development: bool) -> Response:
-    """Makes the answer to an exception: an `HTTPError` as it says, anything else as 500 without detail."""
+    """Make the answer to an exception: an `HTTPError` as it says, anything else as 500 without detail."""
     if isinstance(error, HTTPError):
         content = {"status": error.status, "message": error.message, "data": error.data}
         return Response(content, error.status, error.headers)
@@ -202,17 +202,17 @@ def describe_error(error: BaseException, *, development: bool) -> Response:
 
 
 def is_stream(value: Any) -> bool:
-    """Says whether a value is sent piece by piece."""
+    """Return whether a value is sent piece by piece."""
     return isinstance(value, StreamedResponse | AsyncIterator | Iterator)
 
 
 def is_asgi_answer(value: Any) -> bool:
-    """Says whether a value is a response of Starlette's kind, or a mounted application's answer."""
+    """Return whether a value is a response of Starlette's kind, or a mounted application's answer."""
     return isinstance(value, MountedAnswer) or (callable(value) and hasattr(value, "raw_headers"))
 
 
 class MountedAnswer:
-    """Is the answer that a mounted application will give.
+    """The answer that a mounted application will give.
 
     Args:
         app: The application.
@@ -226,12 +226,12 @@ class MountedAnswer:
         self.scope = scope
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets the application answer, with its own scope."""
+        """Let the application answer, with its own scope."""
         await self.app(self.scope, receive, send)
 
 
 async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> None:
-    """Lets a response send itself, and adds the fields that it does not set."""
+    """Let a response send itself, and add the fields that it does not set."""
 
     async def send_merged(message: ASGIMessage) -> None:
         if message["type"] == "http.response.start":
@@ -243,6 +243,6 @@ async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> 
 
 
 def _merge(base: Headers, over: Headers) -> Headers:
-    """Puts one answer's fields over another's; cookies of both stay."""
+    """Put one answer's fields over another's; cookies of both stay."""
     kept = [pair for pair in base.pairs() if pair[0] == "set-cookie" or pair[0] not in over]
     return Headers([*kept, *over.pairs()])

@@ -37,7 +37,7 @@ class StreamSubscriber(NamedTuple):
         """Is `None`: a stream notes when it was written to, and sends heartbeats in between."""
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Hands a topic's message to the stream."""
+        """Hand a topic's message to the stream."""
         self.stream.deliver(broadcast)
 
 
@@ -51,7 +51,7 @@ class ClientWatch:
         """Has nothing to write."""
 
     def abort(self) -> None:
-        """Notes that the client left."""
+        """Note that the client left."""
         self.left.set()
 
 
@@ -66,11 +66,11 @@ class AsyncSource:
         self._chunks = chunks
 
     async def read(self) -> Any:
-        """Gives the next item, or `END`."""
+        """Return the next item, or `END`."""
         return await anext(self._chunks, END)
 
     async def close(self) -> None:
-        """Lets a generator clean up."""
+        """Let a generator clean up."""
         if isinstance(self._chunks, AsyncGenerator):
             await self._chunks.aclose()
 
@@ -87,13 +87,13 @@ class ThreadSource:
         self._step: asyncio.Task[Any] | None = None
 
     async def read(self) -> Any:
-        """Gives the next item, or `END`."""
+        """Return the next item, or `END`."""
         self._step = asyncio.create_task(asyncio.to_thread(next, self._chunks, END))
         # Nobody can stop a thread: its step goes on where the client has left, and ends before the generator does.
         return await asyncio.shield(self._step)
 
     async def close(self) -> None:
-        """Lets a generator clean up."""
+        """Let a generator clean up."""
         if self._step is not None:
             await asyncio.gather(self._step, return_exceptions=True)
         if isinstance(self._chunks, Generator):
@@ -107,7 +107,7 @@ async def send_pieces(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Sends an answer that comes piece by piece.
+    """Send an answer that comes piece by piece.
 
     Args:
         content: What gives the pieces.
@@ -126,7 +126,7 @@ async def send_pieces(
 async def send_event_stream(
     stream: EventStream, status: int, headers: Headers, event: Event, receive: Receive, send: Send
 ) -> None:
-    """Sends an event stream until it is closed or its client leaves."""
+    """Send an event stream until it is closed or its client leaves."""
     fields = Headers({**EVENT_STREAM_HEADERS, **dict(headers)})
     for cookie in headers.getlist("set-cookie")[1:]:
         fields.append("set-cookie", cookie)
@@ -149,7 +149,7 @@ async def send_chunks(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Sends the chunks of an iterator, text or bytes, until it ends or the client leaves."""
+    """Send the chunks of an iterator, text or bytes, until it ends or the client leaves."""
     source = AsyncSource(chunks) if isinstance(chunks, AsyncIterator) else ThreadSource(chunks)
     try:
         # The first chunk is taken before the start, so that an error in it can still become a 500, and a handler
@@ -198,7 +198,7 @@ async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], sen
 
 
 async def _pump(stream: EventStream) -> None:
-    """Pushes a source's items; `push` waits for the client, so the source is never far ahead of it."""
+    """Push a source's items; `push` waits for the client, so the source is never far ahead of it."""
     source = stream.source
     assert source is not None
     try:
@@ -216,7 +216,7 @@ async def _pump(stream: EventStream) -> None:
 
 
 async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:
-    """Runs work to its end, or until the client leaves."""
+    """Run work to its end, or until the client leaves."""
     working = asyncio.ensure_future(work)
     server = find_server(event.scope)
     listening = asyncio.ensure_future(_wait_for_disconnect(receive) if server is None else _watch(server))

@@ -48,7 +48,7 @@ class FiguresCollector:
         self._workers = {str(number): figures for number, figures in sorted(workers.items())}
 
     def collect(self) -> Iterator[Metric]:
-        """Gives every metric."""
+        """Return every metric."""
         for name, (metric, text) in _COUNTERS.items():
             yield self._count(metric, text, lambda figures, name=name: figures.counters[name])
         yield self._gauge(
@@ -99,7 +99,7 @@ class FiguresCollector:
 
 
 def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
-    """Gives the buckets as Prometheus has them, each with all that is in those below it."""
+    """Return the buckets as Prometheus has them, each with all that is in those below it."""
     buckets = []
     count = 0
     for bound, more in zip((*(str(bound) for bound in BOUNDS), "+Inf"), counts, strict=True):
@@ -109,7 +109,7 @@ def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
 
 
 def write_metrics(workers: Mapping[int, Figures], accept: str) -> tuple[bytes, str]:
-    """Writes figures.
+    """Write figures.
 
     Args:
         workers: The figures by the worker's number.

@@ -45,7 +45,7 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Adds one that took some seconds."""
+        """Add one that took some seconds."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
@@ -61,7 +61,7 @@ class Meter:
         self.publishes = Histogram()
 
     def watch(self, method: str, route: str | None) -> Watch:
-        """Begins to measure a request.
+        """Begin to measure a request.
 
         Args:
             method: Its method.
@@ -82,7 +82,7 @@ class Watch:
         self._began = time.perf_counter()
 
     def note(self, status: int | None, ended: float | None = None) -> None:
-        """Notes how the request has ended.
+        """Note how the request has ended.
 
         Args:
             status: The answer's status; `None` if there was no answer.
@@ -96,7 +96,7 @@ class Watch:
 
     @contextmanager
     def watching(self, send: Send) -> Iterator[Send]:
-        """Gives a `send` that sees how the request is answered, and notes it at the end of the block.
+        """Return a `send` that sees how the request is answered, and note it at the end of the block.
 
         An event stream is answered once it begins: its end says when somebody left.
         """
@@ -108,7 +108,7 @@ class Watch:
 
 
 class WatchedSend(PassthroughSend):
-    """Is an ASGI send callable that sees how a request is answered.
+    """An ASGI send callable that sees how a request is answered.
 
     Args:
         send: The server's own.
@@ -122,7 +122,7 @@ class WatchedSend(PassthroughSend):
         self.ended: float | None = None
 
     async def __call__(self, message: ASGIMessage) -> None:
-        """Takes one ASGI message."""
+        """Take one ASGI message."""
         await self.send(message)
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -131,7 +131,7 @@ class WatchedSend(PassthroughSend):
 
 
 def is_event_stream(start: ASGIMessage) -> bool:
-    """Says whether the start of an answer begins a stream of server-sent events."""
+    """Return whether the start of an answer begins a stream of server-sent events."""
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in start.get("headers", ())
@@ -139,7 +139,7 @@ def is_event_stream(start: ASGIMessage) -> bool:
 
 
 class MeteredHub:
-    """Is a hub whose publishes are measured.
+    """A hub whose publishes are measured.
 
     Args:
         hub: The hub itself.
@@ -151,17 +151,17 @@ class MeteredHub:
         self._publishes = publishes
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Adds a peer to a topic."""
+        """Add a peer to a topic."""
         await self._hub.subscribe(peer, topic)
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Takes a peer out of a topic."""
+        """Take a peer out of a topic."""
         await self._hub.unsubscribe(peer, topic)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Delivers a frame to a topic's subscribers, and measures it, even if it fails."""
+        """Deliver a frame to a topic's subscribers, and measure it, even if it fails."""
         began = time.perf_counter()
         try:
             await self._hub.publish(topic, frame, namespace=namespace, exclude=exclude)
@@ -169,9 +169,9 @@ class MeteredHub:
             self._publishes.observe(time.perf_counter() - began)
 
     def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walks the connected peers that the hub can see."""
+        """Walk the connected peers that the hub can see."""
         return self._hub.peers(namespace)
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reaches one peer by its id."""
+        """Reach one peer by its id."""
         return await self._hub.get_peer(id)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HistogramFigures:
-    """Holds a histogram.
+    """A histogram.
 
     Args:
         labels: The values of its labels.
@@ -28,7 +28,7 @@ class HistogramFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Holds what one process tells of itself.
+    """What one process tells of itself.
 
     Args:
         counters: The fields of `Counters`.
@@ -45,12 +45,12 @@ class Figures:
     publishes: HistogramFigures
 
     def to_json(self) -> bytes:
-        """Writes the figures."""
+        """Write the figures."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Figures:
-        """Reads the figures."""
+        """Read the figures."""
         fields = json.loads(data)
         return cls(
             counters=fields["counters"],
@@ -62,7 +62,7 @@ class Figures:
 
 
 def take_figures(app: App, meter: Meter) -> Figures:
-    """Takes the figures of an app as they are now."""
+    """Take the figures of an app as they are now."""
     return Figures(
         counters=dict(vars(app.counters)),
         streams=app.open_streams,

@@ -23,7 +23,7 @@ Call = Callable[[Event], Awaitable[Any]]
 
 
 def make_call(handler: AnyHandler) -> Call:
-    """Gives what answers a plain request to a route that is not mounted.
+    """Return what answers a plain request to a route that is not mounted.
 
     Args:
         handler: What the route's file defines; a WebSocket's hooks must have `http`.
@@ -36,7 +36,7 @@ def make_call(handler: AnyHandler) -> Call:
 
 
 async def refuse_plain(event: Event) -> Any:
-    """Answers a plain request to a route that speaks WebSocket only."""
+    """Answer a plain request to a route that speaks WebSocket only."""
     raise HTTPError(
         426, "This path speaks WebSocket only.", headers={"upgrade": "websocket", "connection": "Upgrade"}
     )

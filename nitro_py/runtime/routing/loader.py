@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def load_file(root: Path, file: str) -> ModuleType:
-    """Imports a file by its path, so that `[id].get.py` and `(group)/` may stand in it.
+    """Import a file by its path, so that `[id].get.py` and `(group)/` may stand in it.
 
     The module belongs to the package of its folder: `from ._helpers import x` and
     `from handlers.api._helpers import x` give the same module.
@@ -56,14 +56,14 @@ def load_file(root: Path, file: str) -> ModuleType:
 
 
 def add_project(root: Path) -> None:
-    """Makes a project's modules importable, its own folder's before those in `src/`, both before all others."""
+    """Make a project's modules importable, its own folder's before those in `src/`, both before all others."""
     for folder in (root / "src", root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
 
 
 def _load_package(root: Path, folder: PurePosixPath) -> str:
-    """Makes the package of a folder, and gives its name."""
+    """Make the package of a folder, and return its name."""
     name = ""
     place = root
     for part in folder.parts:
@@ -94,7 +94,7 @@ def _forget(package: str) -> None:
 
 
 def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:
-    """Finds the objects of a type among a module's names, each once."""
+    """Find the objects of a type among a module's names, each once."""
     found: dict[str, T] = {}
     for name, value in vars(module).items():
         if isinstance(value, kind) and not any(value is other for other in found.values()):
@@ -103,7 +103,7 @@ def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:
 
 
 def load_handler(root: Path, route: Route) -> AnyHandler:
-    """Imports a route's file, which the build has checked, and gives its handler.
+    """Import a route's file, which the build has checked, and return its handler.
 
     The manifest says of which type it is: the others' modules are left to the routes that have some.
     """
@@ -119,7 +119,7 @@ def load_handler(root: Path, route: Route) -> AnyHandler:
 
 
 def load_export(root: Path, file: str, kind: type[T]) -> T:
-    """Imports a file that the build has checked and gives the one object of a type."""
+    """Import a file that the build has checked and return the one object of a type."""
     found = find_exports(load_file(root, file), kind)
     if len(found) != 1:
         raise NitroError(

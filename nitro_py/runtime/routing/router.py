@@ -14,7 +14,7 @@ Protocol = Literal["http", "websocket"]
 
 
 class Match(NamedTuple):
-    """Is a route that was found, with the path's parameters and the depth at which a mounted app begins.
+    """A route that was found, with the path's parameters and the depth at which a mounted app begins.
 
     A path without parameters gives the same object to each request, so that `params` is not to be changed.
     """
@@ -31,7 +31,7 @@ class NoMatch(NamedTuple):
 
 
 class Node:
-    """Is a place in the segment tree, with the routes that end there."""
+    """A place in the segment tree, with the routes that end there."""
 
     __slots__ = ("catch_all", "matches", "parameter", "routes", "static")
 
@@ -43,7 +43,7 @@ class Node:
         self.matches: dict[tuple[str, Protocol], Match] = {}
 
     def find(self, method: str, protocol: Protocol) -> Route | None:
-        """Gives the route that serves a method here: its own, `GET` for `HEAD`, or the one for every method."""
+        """Return the route that serves a method here: its own, `GET` for `HEAD`, or the one for every method."""
         for name in (method, "GET", "") if method == "HEAD" else (method, ""):
             for route in self.routes.get(name, ()):
                 if protocol == "http" or route.kind == "websocket" or route.mounted:
@@ -74,7 +74,7 @@ class Router:
             self._add(route)
 
     def match(self, method: str, raw_path: str, protocol: Protocol = "http") -> Match | NoMatch:
-        """Finds the route for a request.
+        """Find the route for a request.
 
         Args:
             method: The method, in upper case.
@@ -91,13 +91,13 @@ class Router:
         return self._descend(segments, method, protocol) or self._search(segments, method, protocol)
 
     def serves(self, path: str) -> Route | None:
-        """Gives a route that serves a path with any method, if there is one."""
+        """Return a route that serves a path with any method, if there is one."""
         for found, _, _ in self._walk(self._root, split_path(path.rstrip("/")), 0, ()):
             return next(iter(found.routes.values()))[0]
         return None
 
     def _descend(self, segments: tuple[str, ...], method: str, protocol: Protocol) -> Match | None:
-        """Takes the first choice at every segment; where that leads nowhere, only a search can tell."""
+        """Take the first choice at every segment; where that leads nowhere, only a search can tell."""
         node = self._root
         values: list[str] = []
         for segment in segments:
@@ -152,7 +152,7 @@ class Router:
 
 
 def split_path(raw_path: str) -> tuple[str, ...]:
-    """Splits a percent-encoded path into decoded segments; an encoded slash stays inside its segment."""
+    """Split a percent-encoded path into decoded segments; an encoded slash stays inside its segment."""
     if raw_path in ("", "/"):
         return ()
     parts = raw_path.removeprefix("/").split("/")
@@ -163,7 +163,7 @@ def split_path(raw_path: str) -> tuple[str, ...]:
 
 @cache
 def parameter_names(path: str) -> tuple[str, ...]:
-    """Names a path's parameters, in order; an unnamed catch-all is `_`.
+    """Name a path's parameters, in order; an unnamed catch-all is `_`.
 
     Example:
         >>> parameter_names("/users/[id]/[...]")

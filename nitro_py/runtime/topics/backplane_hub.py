@@ -48,7 +48,7 @@ class BackplaneHub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the broker connected for the length of the block; one that is absent is waited for."""
+        """Keep the broker connected for the length of the block; one that is absent is waited for."""
         await self._link.start()
         try:
             yield
@@ -56,7 +56,7 @@ class BackplaneHub:
             await self._link.stop()
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Adds a peer to a topic, once the broker sends its messages to this process.
+        """Add a peer to a topic, once the broker sends its messages to this process.
 
         Where the broker is lost, the peer hears this process at once and the others as soon as it is back.
 
@@ -77,17 +77,17 @@ class BackplaneHub:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Takes a peer out of a topic."""
+        """Take a peer out of a topic."""
         await self._local.unsubscribe(peer, topic)
 
     async def cover(self, topic: str) -> None:
-        """Waits until the broker sends a topic that has subscribers here, or is lost."""
+        """Wait until the broker sends a topic that has subscribers here, or is lost."""
         await self._link.cover(topic)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hands a frame to this process's subscribers, then to the broker, and waits until that has it.
+        """Hand a frame to this process's subscribers, then to the broker, and wait until that has it.
 
         Raises:
             BackplaneError: The broker has not taken it, and nobody in this process subscribes to the topic.
@@ -107,11 +107,11 @@ class BackplaneHub:
             await asyncio.sleep(0)
 
     def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walks this process's peers."""
+        """Walk this process's peers."""
         return self._local.peers(namespace)
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reaches one of this process's peers."""
+        """Reach one of this process's peers."""
         return await self._local.get_peer(id)
 
     async def _receive(self, data: bytes) -> None:
@@ -148,7 +148,7 @@ class RecentIds:
         self._ids: dict[object, None] = {}
 
     def add(self, id: object) -> bool:
-        """Takes an id, and says whether it is new."""
+        """Take an id, and say whether it is new."""
         if id in self._ids:
             return False
         self._ids[id] = None

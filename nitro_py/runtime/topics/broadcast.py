@@ -29,7 +29,7 @@ class Broadcast:
         self._encoded: dict[Callable[[Frame], Any], Any] = {}
 
     def encode(self, encoder: Callable[[Frame], T]) -> T:
-        """Gives the frame as an encoder writes it; the encoder is called once for all subscribers.
+        """Return the frame as an encoder writes it; the encoder is called once for all subscribers.
 
         Args:
             encoder: A function that lives as long as the process; it stands for its form.

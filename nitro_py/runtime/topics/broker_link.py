@@ -21,7 +21,7 @@ STEPS = 5
 
 @asynccontextmanager
 async def responsive_timeout(seconds: float) -> AsyncIterator[None]:
-    """Ends a block that takes too long, as `asyncio.timeout` does, without counting the time of a stop.
+    """End a block that takes too long, as `asyncio.timeout` does, without counting the time of a stop.
 
     A process that was stopped, or had no processor for long, finds all of its timers due before it has read what
     came meanwhile: the broker's answer among it, without which it would count as lost.
@@ -69,7 +69,7 @@ BATCH_SIZE = 1024 * 1024
 
 
 class Waiting(NamedTuple):
-    """Is a message whose publisher waits until the broker has it."""
+    """A message whose publisher waits until the broker has it."""
 
     message: Outgoing
     accepted: asyncio.Future[None]
@@ -110,12 +110,12 @@ class BrokerLink:
         local.watch(self._mark)
 
     async def start(self) -> None:
-        """Makes the first attempt to connect; where it fails, others follow in the background."""
+        """Make the first attempt to connect; where it fails, others follow in the background."""
         self._task = asyncio.create_task(self._run())
         await self._tried.wait()
 
     async def stop(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -123,12 +123,12 @@ class BrokerLink:
                 await task
 
     async def cover(self, topic: str) -> None:
-        """Waits until the broker sends a topic, which has subscribers here; returns at once while it is lost."""
+        """Wait until the broker sends a topic, which has subscribers here; returns at once while it is lost."""
         while self._connection is not None and topic not in self._covered and self._local.has(topic):
             await self._settled.wait()
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Hands a message to the broker, and waits until that has accepted it.
+        """Hand a message to the broker, and wait until that has accepted it.
 
         Raises:
             BackplaneError: It has not, or nobody knows.
@@ -164,7 +164,7 @@ class BrokerLink:
             await asyncio.sleep(pause * random.uniform(0.5, 1))
 
     async def _use(self, connection: BackplaneConnection) -> object:
-        """Works with a connection until it is lost, and gives the reason."""
+        """Work with a connection until it is lost, and return the reason."""
         self._connection = connection
         self._covered.clear()
         self._stale = set(self._local.topics())
@@ -192,7 +192,7 @@ class BrokerLink:
         return "it does not answer" if isinstance(reason, TimeoutError) else reason
 
     async def _follow(self, connection: BackplaneConnection) -> None:
-        """Subscribes at the broker to what has subscribers here, and to nothing else."""
+        """Subscribe at the broker to what has subscribers here, and to nothing else."""
         while True:
             await self._stale_seen.wait()
             self._stale_seen.clear()
@@ -238,7 +238,7 @@ class BrokerLink:
         return batch
 
     def _mark(self, topic: str) -> None:
-        """Notes that a topic got its first subscriber here, or lost its last."""
+        """Note that a topic got its first subscriber here, or lost its last."""
         if self._connection is not None:
             self._stale.add(topic)
             self._stale_seen.set()
@@ -273,13 +273,13 @@ class BrokerLink:
 
 
 def split(topics: list[str]) -> Iterator[list[str]]:
-    """Gives topics in parts for which the broker needs no longer than it may."""
+    """Return topics in parts for which the broker needs no longer than it may."""
     for start in range(0, len(topics), BATCH):
         yield topics[start : start + BATCH]
 
 
 async def watch(connection: BackplaneConnection) -> None:
-    """Waits until a connection is lost.
+    """Wait until a connection is lost.
 
     Raises:
         BackplaneError: It is.
@@ -289,7 +289,7 @@ async def watch(connection: BackplaneConnection) -> None:
 
 
 def fail(batch: Iterable[Waiting]) -> None:
-    """Tells publishers that the broker was lost before it had accepted their messages."""
+    """Tell publishers that the broker was lost before it had accepted their messages."""
     for waiting in batch:
         if not waiting.accepted.done():
             waiting.accepted.set_exception(BackplaneError("The broker was lost."))

@@ -38,29 +38,29 @@ class LocalHub:
         self._watchers: list[Callable[[str], None]] = []
 
     def watch(self, watcher: Callable[[str], None]) -> None:
-        """Calls a function with each topic that gets its first subscriber here, or loses its last."""
+        """Call a function with each topic that gets its first subscriber here, or lose its last."""
         self._watchers.append(watcher)
 
     def topics(self) -> Collection[str]:
-        """Names the topics that have subscribers here."""
+        """Name the topics that have subscribers here."""
         return self._topics.keys()
 
     def has(self, topic: str) -> bool:
-        """Says whether a topic has subscribers here."""
+        """Return whether a topic has subscribers here."""
         return topic in self._topics
 
     def add(self, peer: Peer) -> None:
-        """Makes a peer known; it was accepted and is about to be opened."""
+        """Make a peer known; it was accepted and is about to be opened."""
         self._peers[peer.id] = peer
 
     def remove(self, peer: Peer) -> None:
-        """Forgets a peer and its subscriptions; its own record of topics stays for the close hook."""
+        """Forget a peer and its subscriptions; its own record of topics stays for the close hook."""
         self._peers.pop(peer.id, None)
         for topic in peer.topics:
             self.leave(topic, peer)
 
     def join(self, topic: str, subscriber: Subscriber) -> None:
-        """Adds a subscriber to a topic."""
+        """Add a subscriber to a topic."""
         audiences = self._topics.get(topic)
         if audiences is None:
             audiences = self._topics[topic] = {}
@@ -71,7 +71,7 @@ class LocalHub:
         audience.add(subscriber)
 
     def leave(self, topic: str, subscriber: Subscriber) -> None:
-        """Takes a subscriber out of a topic; empty topics leave nothing behind."""
+        """Take a subscriber out of a topic; empty topics leave nothing behind."""
         audiences = self._topics.get(topic)
         if audiences is None or subscriber.namespace not in audiences:
             return
@@ -83,7 +83,7 @@ class LocalHub:
             self._announce(topic)
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Adds a peer to a topic.
+        """Add a peer to a topic.
 
         Raises:
             PeerClosedError: The peer is gone, and so its subscription could never end.
@@ -95,13 +95,13 @@ class LocalHub:
         self.join(topic, peer)
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Takes a peer out of a topic."""
+        """Take a peer out of a topic."""
         self.leave(topic, peer)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hands a frame to every subscriber of a topic in this process."""
+        """Hand a frame to every subscriber of a topic in this process."""
         self.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
         # A publisher in a loop must let the frames out, or peers that are fast would look slow.
         await pause()
@@ -109,19 +109,19 @@ class LocalHub:
     def deliver(
         self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hands a frame to every subscriber of a topic in this process, without waiting."""
+        """Hand a frame to every subscriber of a topic in this process, without waiting."""
         # The list is copied: a delivery may close a peer, and with the last of them an audience goes.
         for audience in list(self._audiences(topic, namespace)):
             audience.deliver(broadcast, exclude)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walks this process's peers."""
+        """Walk this process's peers."""
         for peer in list(self._peers.values()):
             if namespace is None or peer.namespace == namespace:
                 yield peer
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reaches one of this process's peers."""
+        """Reach one of this process's peers."""
         return self._peers.get(id)
 
     def _announce(self, topic: str) -> None:

@@ -42,17 +42,17 @@ class TopicSubscribers:
         return len(self._subscribers)
 
     def add(self, subscriber: Subscriber) -> None:
-        """Adds a subscriber; a second time changes nothing."""
+        """Add a subscriber; a second time changes nothing."""
         self._subscribers[subscriber.id] = subscriber
         self._stops = None
 
     def discard(self, id: str) -> None:
-        """Takes a subscriber out."""
+        """Take a subscriber out."""
         self._subscribers.pop(id, None)
         self._stops = None
 
     def deliver(self, broadcast: Broadcast, exclude: str | None) -> None:
-        """Hands a frame to every subscriber, without waiting.
+        """Hand a frame to every subscriber, without waiting.
 
         Args:
             broadcast: The frame.

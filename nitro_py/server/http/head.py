@@ -17,7 +17,7 @@ PROXY_FIELDS = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
 def unwrap(app: Any) -> tuple[Any, Any]:
-    """Gives the application for requests without and with a proxy's fields.
+    """Return the application for requests without and with a proxy's fields.
 
     Args:
         app: The application as uvicorn has it, which wraps it unless it was told not to.
@@ -57,7 +57,7 @@ STATUS_LINES = {status: _make_status_line(status) for status in range(100, 600)}
 
 
 def check_field(name: bytes, value: bytes) -> None:
-    """Checks that a header field cannot be read as more than one.
+    """Check that a header field cannot be read as more than one.
 
     Raises:
         RuntimeError: It could be.
@@ -67,7 +67,7 @@ def check_field(name: bytes, value: bytes) -> None:
 
 
 def read_length(value: bytes) -> int:
-    """Reads a `content-length` (RFC 9110, section 8.6).
+    """Read a `content-length` (RFC 9110, section 8.6).
 
     Raises:
         RuntimeError: It is none.
@@ -78,7 +78,7 @@ def read_length(value: bytes) -> int:
 
 
 def encode_checked(fields: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int | None, bool]:
-    """Writes an application's fields as lines, but for what is the server's to say.
+    """Write an application's fields as lines, but for what is the server's to say.
 
     Returns:
         The lines, the content's length if it is named, and whether the fields end the connection.
@@ -104,12 +104,12 @@ def encode_checked(fields: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int | 
 
 
 def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Writes header fields as lines."""
+    """Write header fields as lines."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def encode_default(fields: _Fields) -> tuple[bytes, bool]:
-    """Writes the fields of every answer as lines, and says whether they end the connection.
+    """Write the fields of every answer as lines, and say whether they end the connection.
 
     uvicorn puts a new list of them there every second, and a stop adds to it.
     """
@@ -121,7 +121,7 @@ def encode_default(fields: _Fields) -> tuple[bytes, bool]:
 
 
 def encode_refusal(status: int, text: str, default: _Fields) -> bytes:
-    """Writes the whole answer to what is no HTTP request, or asks for too much; nothing follows it."""
+    """Write the whole answer to what is no HTTP request, or ask for too much; nothing follows it."""
     fields = [
         *(field for field in default if field != _CLOSE),
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -132,7 +132,7 @@ def encode_refusal(status: int, text: str, default: _Fields) -> bytes:
 
 
 def names_host(value: bytes | None, version: str) -> bool:
-    """Says whether a request names its host as it must (RFC 9112, section 3.2).
+    """Return whether a request names its host as it must (RFC 9112, section 3.2).
 
     Args:
         value: What its field `Host` holds, which may be nothing; `None` if it has no such field.
@@ -146,7 +146,7 @@ def names_host(value: bytes | None, version: str) -> bool:
 
 
 def wants_socket(fields: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Says whether a request's fields, with names in lower case, ask for a WebSocket (RFC 6455, section 4.1).
+    """Return whether a request's fields, with names in lower case, ask for a WebSocket (RFC 6455, section 4.1).
 
     One with content does not: a handshake has none, and what came as content is nothing for a socket.
     """
@@ -167,7 +167,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^?#]*)?((?:[?#].*)?)", re.IGNORE
 
 
 def describe_connection(transport: asyncio.Transport) -> dict[str, Any]:
-    """Gives what the scopes of all of a connection's requests have in common."""
+    """Return what the scopes of all of a connection's requests have in common."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -181,7 +181,7 @@ def describe_connection(transport: asyncio.Transport) -> dict[str, Any]:
 def resolve_target(
     method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
 ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Gives a target that is no path as a path, and the header with the host that it names.
+    """Return a target that is no path as a path, and the header with the host that it names.
 
     Args:
         method: The method.
@@ -211,7 +211,7 @@ def resolve_target(
 def make_scope(
     base: dict[str, Any], method: str, version: str, target: bytes, headers: list[tuple[bytes, bytes]]
 ) -> dict[str, Any]:
-    """Makes a request's scope.
+    """Make a request's scope.
 
     Args:
         base: What `describe_connection` gave.
@@ -237,7 +237,7 @@ def make_scope(
 
 
 def make_parser(protocol: object) -> Any:
-    """Makes what parses a connection's requests and calls its protocol."""
+    """Make what parses a connection's requests and call its protocol."""
     parser = httptools.HttpRequestParser(protocol)
     # Otherwise bytes behind a last request would be an error before that request is answered.
     parser.set_dangerous_leniencies(lenient_data_after_close=True)

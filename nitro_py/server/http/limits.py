@@ -27,7 +27,7 @@ OWN_PATHS: Final = b"/_nitro/"
 
 
 class Refusal(NamedTuple):
-    """Is an answer in the app's place: a status and a text; without a status the connection just ends."""
+    """An answer in the app's place: a status and a text; without a status the connection just ends."""
 
     status: int
     text: str
@@ -43,7 +43,7 @@ TOO_SLOW: Final = Refusal(408, "The request takes too long to come.")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Holds the limits of a server's connections.
+    """The limits of a server's connections.
 
     Args:
         max_header: Largest head of a request, in bytes.
@@ -59,7 +59,7 @@ class Limits:
 
 
 class Limiter:
-    """Holds a server's limits, and counts whom they were too narrow for.
+    """A server's limits, and counts whom they were too narrow for.
 
     Args:
         limits: The limits.
@@ -72,12 +72,12 @@ class Limiter:
         self._refused: Counter[Refusal] = Counter()
 
     def note(self, refusal: Refusal) -> None:
-        """Notes that a request was refused."""
+        """Note that a request was refused."""
         self._counters.requests_refused += 1
         self._refused[refusal] += 1
 
     def report(self) -> None:
-        """Logs what was noted since the last call: once for all, since it may be a flood."""
+        """Log what was noted since the last call: once for all, since it may be a flood."""
         for refusal, count in self._refused.items():
             logger.warning("Refused %d requests with %d: %s", count, *refusal)
         self._refused.clear()
@@ -118,22 +118,22 @@ class Guard:
         self._unsent = 0
 
     def admit(self, connections: int) -> bool:
-        """Counts the connection among all; false means that there are too many to even say so."""
+        """Count the connection among all; false means that there are too many to even say so."""
         most = self._limits.max_connections
         self._is_surplus = 0 < most < connections
         return not self._is_surplus or connections <= most + SPARE
 
     def take(self, size: int) -> None:
-        """Notes that some bytes came, before they are read."""
+        """Note that some bytes came, before they are read."""
         self._piece_size = size
         self._loose_size += size
 
     def check(self) -> Refusal | None:
-        """Refuses a head, or fields behind a body, that grow and grow; to be called once what came is read."""
+        """Refuse a head, or fields behind a body, that grow and grow; to be called once what came is read."""
         return HEADER_TOO_LARGE if self._loose_size > self._limits.max_header else None
 
     def begin_head(self) -> None:
-        """Notes that a request begins, somewhere in the piece that came last."""
+        """Note that a request begins, somewhere in the piece that came last."""
         self._reads_head = self._begun = True
         self._loose_size = self._ticks = 0
 
@@ -143,7 +143,7 @@ class Guard:
         return self._begun
 
     def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> Refusal | None:
-        """Refuses a request whose head is too large, or whose connection is one too many."""
+        """Refuse a request whose head is too large, or whose connection is one too many."""
         self._reads_head = self._begun = False
         came = self._loose_size + self._piece_size
         self._loose_size = self._ticks = 0
@@ -155,11 +155,11 @@ class Guard:
         return TOO_MANY if self._is_surplus and not target.startswith(OWN_PATHS) else None
 
     def progress(self) -> None:
-        """Notes that more of a body has come."""
+        """Note that more of a body has come."""
         self._loose_size = self._ticks = 0
 
     def tick(self, *, reads_body: bool, unsent: int) -> Refusal | None:
-        """Refuses a client that keeps us waiting for too long; to be called once a `TICK`.
+        """Refuse a client that keeps us waiting for too long; to be called once a `TICK`.
 
         Args:
             reads_body: Whether more of a request's body is to come, and we would take it.
@@ -179,7 +179,7 @@ class Guard:
 
 
 def make_limiter(settings: Settings, counters: Counters) -> Limiter:
-    """Gives the limits that the settings ask for, or that the system sets.
+    """Return the limits that the settings ask for, or that the system sets.
 
     A server that has no file descriptors left accepts nothing, not even probes; so without a setting of its own it
     takes as many connections as it may have files, and asks for as many as it can get.
@@ -194,7 +194,7 @@ def make_limiter(settings: Settings, counters: Counters) -> Limiter:
 
 
 def count_files() -> int:
-    """Lets this process open as many files as it may, and gives how many connections that makes."""
+    """Let this process open as many files as it may, and return how many connections that makes."""
     if sys.platform == "win32":
         return 0
     import resource

@@ -32,7 +32,7 @@ from nitro_py.server.logging import find_access_log
 
 
 class FlowControl(asyncio.Protocol):
-    """Is a connection that knows whether its client takes bytes, and whether we do."""
+    """A connection that knows whether its client takes bytes, and whether we do."""
 
     def __init__(self) -> None:
         self.transport = cast(asyncio.Transport, None)
@@ -41,31 +41,31 @@ class FlowControl(asyncio.Protocol):
         self._room: asyncio.Event | None = None
 
     def pause_writing(self) -> None:
-        """Notes that the client takes bytes more slowly than they come."""
+        """Note that the client takes bytes more slowly than they come."""
         self.write_paused = True
 
     def resume_writing(self) -> None:
-        """Notes that the client takes bytes again."""
+        """Note that the client takes bytes again."""
         self.write_paused = False
         if self._room is not None:
             self._room.set()
             self._room = None
 
     async def drain(self) -> None:
-        """Waits until the client takes bytes again, or is gone."""
+        """Wait until the client takes bytes again, or is gone."""
         if self.write_paused:
             if self._room is None:
                 self._room = asyncio.Event()
             await self._room.wait()
 
     def pause_reading(self) -> None:
-        """Takes no more bytes from the client for now."""
+        """Take no more bytes from the client for now."""
         if not self._read_paused:
             self._read_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Reads on."""
+        """Read on."""
         if self._read_paused:
             self._read_paused = False
             self.transport.resume_reading()
@@ -90,17 +90,17 @@ class IdleTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Notes that the connection is idle from now on."""
+        """Note that the connection is idle from now on."""
         self._since = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def stop(self) -> None:
-        """Notes that the connection is in use."""
+        """Note that the connection is in use."""
         self._since = None
 
     def cancel(self) -> None:
-        """Forgets the connection."""
+        """Forget the connection."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -123,7 +123,7 @@ SEVERAL, NONE_YET = b"\n", b"\r"
 
 
 class HeadReader(FlowControl):
-    """Is a connection whose parser has a request's head put together here.
+    """A connection whose parser has a request's head put together here.
 
     Args:
         limiter: What limits how much a client may have.
@@ -141,7 +141,7 @@ class HeadReader(FlowControl):
         self._known_host = NONE_YET
 
     def on_message_begin(self) -> None:
-        """Begins a request."""
+        """Begin a request."""
         self._guard.begin_head()
         self._url = b""
         self._headers = []
@@ -149,11 +149,11 @@ class HeadReader(FlowControl):
         self._host = None
 
     def on_url(self, url: bytes) -> None:
-        """Takes a piece of the request's target."""
+        """Take a piece of the request's target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header field."""
+        """Take a header field."""
         name = name.lower()
         if name == b"host":
             self._host = value if self._host is None else SEVERAL
@@ -162,7 +162,7 @@ class HeadReader(FlowControl):
         self._headers.append((name, value))
 
     def _note(self, name: bytes, value: bytes) -> None:
-        """Looks at a field; an error that is raised here comes out of the parser as one of its own.
+        """Look at a field; an error that is raised here comes out of the parser as one of its own.
 
         Raises:
             ValueError: The field lets servers differ about where a request ends.
@@ -178,14 +178,14 @@ class HeadReader(FlowControl):
             raise ValueError("`Connection` cannot stand behind a body.")
 
     def _accept_host(self, version: str) -> bool:
-        """Looks at a host that the last request did not name."""
+        """Look at a host that the last request did not name."""
         accepted = names_host(self._host, version)
         if accepted and self._host is not None:
             self._known_host = self._host
         return accepted
 
     def _ignore_upgrade(self) -> None:
-        """Reads a head again without the wish for another protocol.
+        """Read a head again without the wish for another protocol.
 
         The parser stops behind such a head, and would take the request's content for the next request, unlike
         those who are between us and the client (RFC 9110, section 7.8).
@@ -195,7 +195,7 @@ class HeadReader(FlowControl):
         self._parser.feed_data(head)
 
     def _write_head(self, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Writes the head that the parser has stopped at, with other fields."""
+        """Write the head that the parser has stopped at, with other fields."""
         parser = self._parser
         line = (parser.get_method(), self._url, parser.get_http_version().encode())
         return b"%b %b HTTP/%b\r\n%b\r\n" % (*line, encode_fields(fields))
@@ -211,7 +211,7 @@ METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", 
 
 
 class HttpProtocol(HeadReader):
-    """Is one client's connection; uvicorn makes one for each.
+    """One client's connection; uvicorn makes one for each.
 
     Requests that come together are answered one after another, in their order. Follows RFC 9112.
 
@@ -251,7 +251,7 @@ class HttpProtocol(HeadReader):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins a connection."""
+        """Begin a connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.state.connections.add(cast(Any, self))
         if not self._guard.admit(len(self.state.connections)):
@@ -259,7 +259,7 @@ class HttpProtocol(HeadReader):
         self._base = describe_connection(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the app that the client left."""
+        """Tell the app that the client left."""
         self.state.connections.discard(cast(Any, self))
         self._last = True
         # It refers to us as we to it.
@@ -272,7 +272,7 @@ class HttpProtocol(HeadReader):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes from the client."""
+        """Take bytes from the client."""
         if self._broken:
             return
         self._guard.take(len(data))
@@ -284,7 +284,7 @@ class HttpProtocol(HeadReader):
             self._refuse(refusal)
 
     def tick(self) -> None:
-        """Ends a connection whose client keeps us waiting for too long; called once a second."""
+        """End a connection whose client keeps us waiting for too long; called once a second."""
         parsing = self._parsing
         refusal = self._guard.tick(
             reads_body=parsing is not None and not self._read_paused and not parsing.holds_back,
@@ -296,13 +296,13 @@ class HttpProtocol(HeadReader):
             self._refuse(refusal)
 
     def resume_writing(self) -> None:
-        """Notes that the client takes bytes again."""
+        """Note that the client takes bytes again."""
         super().resume_writing()
         if self._current is not None:
             self._current.resume()
 
     def shutdown(self) -> None:
-        """Closes the connection for uvicorn's stop, after the answer that is under way."""
+        """Close the connection for uvicorn's stop, after the answer that is under way."""
         if self._current is None:
             self.transport.close()
         else:
@@ -315,7 +315,7 @@ class HttpProtocol(HeadReader):
         return waits and self._parser is not None and not self._last
 
     def transfer_when_idle(self, give: SendDescriptor) -> None:
-        """Lets another process go on with the connection, after what this one has to answer.
+        """Let another process go on with the connection, after what this one has to answer.
 
         Args:
             give: Takes it.
@@ -327,12 +327,12 @@ class HttpProtocol(HeadReader):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        """Begins a request."""
+        """Begin a request."""
         self._idle.stop()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Starts the app for a request, or lets it wait for the answers before its own."""
+        """Start the app for a request, or let it wait for the answers before its own."""
         self._parsing = None
         refusal = self._guard.end_head(self._url, self._headers)
         # Whoever asked for the connection's end has no more to ask.
@@ -380,14 +380,14 @@ class HttpProtocol(HeadReader):
             self._waiting.append((exchange, app, scope))
 
     def on_body(self, body: bytes) -> None:
-        """Takes a piece of a request's body."""
+        """Take a piece of a request's body."""
         self._guard.progress()
         exchange = self._parsing
         if exchange is not None and exchange.feed(body) > BODY_LIMIT:
             self.pause_reading()
 
     def on_message_complete(self) -> None:
-        """Ends a request."""
+        """End a request."""
         exchange, self._parsing = self._parsing, None
         if exchange is not None:
             exchange.end()
@@ -396,7 +396,7 @@ class HttpProtocol(HeadReader):
                 self._idle.start()
 
     def finish(self, exchange: RequestCycle) -> None:
-        """Goes on after an answer: with the next request, or with waiting for one."""
+        """Go on after an answer: with the next request, or with waiting for one."""
         self.state.total_requests += 1
         self._current = None
         if not exchange.keep_alive:
@@ -430,7 +430,7 @@ class HttpProtocol(HeadReader):
             self._ignore_upgrade()
 
     def _switch_to_websocket(self, rest: bytes) -> None:
-        """Hands the connection over to the WebSocket protocol, with what came behind the handshake."""
+        """Hand the connection over to the WebSocket protocol, with what came behind the handshake."""
         self.state.connections.discard(cast(Any, self))
         self._idle.cancel()
         factory = cast(Any, self._config.ws_protocol_class)
@@ -443,7 +443,7 @@ class HttpProtocol(HeadReader):
             protocol.data_received(rest)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers a request in the app's place, unless an answer is under way, and ends the connection then."""
+        """Answer a request in the app's place, unless an answer is under way, and end the connection then."""
         if self._broken:
             return
         current = self._current

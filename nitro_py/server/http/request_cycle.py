@@ -22,7 +22,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RequestCycle:
-    """Is one request and its answer, and the ASGI `send` of that request.
+    """One request and its answer, and the ASGI `send` of that request.
 
     Args:
         protocol: The connection.
@@ -87,12 +87,12 @@ class RequestCycle:
         return self._expects_continue
 
     def start(self, app: Any, scope: Any) -> None:
-        """Lets the app answer in a task of its own."""
+        """Let the app answer in a task of its own."""
         self._task = self._protocol.loop.create_task(self._run(app, scope))
         self._protocol.state.tasks.add(self._task)
 
     async def _run(self, app: Any, scope: Any) -> None:
-        """Lets the app answer; what it raises ends the connection, with 500 if nothing was sent."""
+        """Let the app answer; what it raises ends the connection, with 500 if nothing was sent."""
         if self._protocol.log is not None:
             self._scope = scope
         try:
@@ -111,24 +111,24 @@ class RequestCycle:
             self._task = None
 
     def feed(self, data: bytes) -> int:
-        """Takes a piece of the request's body, and says how much is waiting."""
+        """Take a piece of the request's body, and say how much is waiting."""
         if not self._complete:
             self._body = self._body + data if self._body else data
             self._tell()
         return len(self._body)
 
     def end(self) -> None:
-        """Notes that the request is complete."""
+        """Note that the request is complete."""
         self._more_body = False
         self._tell()
 
     def resume(self) -> None:
-        """Notes that the client takes bytes again."""
+        """Note that the client takes bytes again."""
         if self._listener is not None:
             self._listener.writable()
 
     def disconnect(self) -> None:
-        """Notes that the client left."""
+        """Note that the client left."""
         self._disconnected = True
         self._tell()
         if self._listener is not None:
@@ -168,7 +168,7 @@ class RequestCycle:
             self._send_head(message["status"], message.get("headers", ()))
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Sends a whole answer; see `DirectSend`."""
+        """Send a whole answer; see `DirectSend`."""
         if self._disconnected:
             return
         lines = self._open_head(status)
@@ -190,29 +190,29 @@ class RequestCycle:
         self._finish()
 
     def watch(self, listener: StreamListener) -> None:
-        """Tells a listener of the connection; see `DirectSend`."""
+        """Tell a listener of the connection; see `DirectSend`."""
         self._listener = listener
         if self._disconnected:
             listener.abort()
 
     def open_stream(self, listener: StreamListener) -> bool:
-        """Lets the body that has begun be written by `write_chunk`; see `DirectSend`."""
+        """Let the body that has begun be written by `write_chunk`; see `DirectSend`."""
         if not self._chunked or self._complete or self._disconnected:
             return False
         self._listener = listener
         return True
 
     def write_chunk(self, chunk: bytes) -> None:
-        """Writes a framed chunk; see `DirectSend`."""
+        """Write a framed chunk; see `DirectSend`."""
         if not self._disconnected and not self._complete:
             self._protocol.transport.write(chunk)
 
     def leave_unlogged(self) -> None:
-        """Leaves the answer out of the access log; see `DirectSend`."""
+        """Leave the answer out of the access log; see `DirectSend`."""
         self._scope = None
 
     def abort(self) -> None:
-        """Drops the connection; see `DirectSend`."""
+        """Drop the connection; see `DirectSend`."""
         self._protocol.transport.abort()
 
     def _tell(self) -> None:
@@ -266,7 +266,7 @@ class RequestCycle:
         return [STATUS_LINES[status], default]
 
     def _settle_keep_alive(self, lines: list[bytes]) -> None:
-        """Says that the connection ends with this answer, if it does."""
+        """Say that the connection ends with this answer, if it does."""
         if self._expects_continue and self._more_body:
             # Whether the client still sends the body that was never asked for is anybody's guess.
             self.keep_alive = False
@@ -288,7 +288,7 @@ class RequestCycle:
         self._protocol.finish(self)
 
     def _fail(self) -> None:
-        """Answers for an app that did not, or breaks off what it began."""
+        """Answer for an app that did not, or breaks off what it began."""
         if self._complete or self._disconnected:
             return
         if self.started:

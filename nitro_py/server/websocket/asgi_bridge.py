@@ -53,13 +53,13 @@ class State(Enum):
 
 
 class ProtocolConnection(Protocol):
-    """Is the protocol that the exchange belongs to."""
+    """The protocol that the exchange belongs to."""
 
     def open(self, write: Writer | None) -> TransportChannel:
-        """Learns that the handshake was accepted."""
+        """Learn that the handshake was accepted."""
 
     def attach(self, receiver: Receiver) -> None:
-        """Hands messages to another receiver."""
+        """Hand messages to another receiver."""
 
 
 class AsgiBridge:
@@ -99,7 +99,7 @@ class AsgiBridge:
         self.on_room: Callable[[], None] | None = None
 
     def begin(self, head: bytes) -> None:
-        """Starts the application for a request, or refuses one that is no handshake."""
+        """Start the application for a request, or refuse one that is no handshake."""
         try:
             self._request = read_request(head)
         except HandshakeError as error:
@@ -117,18 +117,18 @@ class AsgiBridge:
         task.add_done_callback(self._shared.state.tasks.discard)
 
     def refuse(self, status: int, body: bytes, fields: Fields | None = None) -> None:
-        """Answers the request with an error of the server's own, if nothing has answered it yet."""
+        """Answer the request with an error of the server's own, if nothing has answered it yet."""
         if self._state is State.HANDSHAKE:
             self._begin_refusal(status, [(b"content-type", b"text/plain; charset=utf-8"), *(fields or [])])
             self._write_body(body, more=False)
 
     def feed(self, data: Frame) -> bool:
-        """Queues a message for `receive`."""
+        """Queue a message for `receive`."""
         self._queue.put_nowait(data)
         return self._queue.qsize() < MAX_QUEUE
 
     def lost(self, details: CloseDetails) -> None:
-        """Queues the disconnect for `receive`, once."""
+        """Queue the disconnect for `receive`, once."""
         if not self._lost:
             self._lost = True
             self._state = State.CLOSED
@@ -138,14 +138,14 @@ class AsgiBridge:
         """Has nothing to add to the disconnect."""
 
     def open_channel(self, *, limit: int, counters: Counters) -> Channel:
-        """Gives the application that takes the socket over what writes to the client."""
+        """Return the application that takes the socket over what writes to the client."""
         if self._channel is None:
             raise RuntimeError(f"Expected an accepted handshake, got state {self._state.name}.")
         self._channel.configure(limit=limit, counters=counters)
         return self._channel
 
     def attach(self, receiver: Receiver) -> None:
-        """Hands the socket over, with what came already."""
+        """Hand the socket over, with what came already."""
         self._state = State.CLOSED
         self._connection.attach(receiver)
         has_room = True
@@ -242,7 +242,7 @@ class AsgiBridge:
         self._state = State.REFUSING
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
-        """Writes the head of a refusal before the first part of its body, and closes after the last."""
+        """Write the head of a refusal before the first part of its body, and closes after the last."""
         if self._head is not None:
             (status, fields), self._head = self._head, None
             named = {name.lower() for name, _ in fields}

@@ -28,13 +28,13 @@ EMPTY_PING: Final = write_frame(FIN | PING, b"")
 
 
 class Owner(Protocol):
-    """Is the reading half, as far as the writing half needs it."""
+    """The reading half, as far as the writing half needs it."""
 
     def began_close(self) -> None:
-        """Learns that a close frame was sent: what comes now, but for the answer to it, goes nowhere."""
+        """Learn that a close frame was sent: what comes now, but for the answer to it, goes nowhere."""
 
     def gave_up(self, details: CloseDetails) -> None:
-        """Learns that the client is too slow to be kept."""
+        """Learn that the client is too slow to be kept."""
 
 
 class TransportChannel:
@@ -85,7 +85,7 @@ class TransportChannel:
         self.goodbye: CloseDetails | None = None
 
     def configure(self, *, limit: int, counters: Counters) -> None:
-        """Sets what the application that takes the socket over wants.
+        """Set what the application that takes the socket over wants.
 
         Args:
             limit: The most bytes that may wait, the transport's included.
@@ -107,7 +107,7 @@ class TransportChannel:
         return Outlet(self._write, self._transport.write) if self._flowing else None
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
-        """Sends a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
+        """Send a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
 
         Raises:
             PeerClosedError: The client is gone, or is being closed.
@@ -119,7 +119,7 @@ class TransportChannel:
         return None
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Sends a topic's frame without waiting; a client that is slow past the limit is closed with 1013."""
+        """Send a topic's frame without waiting; a client that is slow past the limit is closed with 1013."""
         if self._flowing:
             self._counters.messages_sent += 1
             self._transport.write(broadcast.encode(self._write))
@@ -132,20 +132,20 @@ class TransportChannel:
                 self._hold(broadcast.encode(self._write))
 
     async def close(self, code: int, reason: str) -> None:
-        """Sends a close frame after what waits, and drops the connection if it is not answered."""
+        """Send a close frame after what waits, and drop the connection if it is not answered."""
         self.begin_close(code, reason)
 
     async def terminate(self) -> None:
-        """Drops the connection."""
+        """Drop the connection."""
         self.abort()
 
     async def wait_for_drain(self) -> None:
-        """Waits until nothing is left to send, or the peer is gone."""
+        """Wait until nothing is left to send, or the peer is gone."""
         while self.buffered_amount:
             await self._wait_for_change()
 
     def begin_close(self, code: int, reason: str) -> None:
-        """Starts the closing handshake, unless it has been started."""
+        """Start the closing handshake, unless it has been started."""
         if self.ready_state is not ReadyState.OPEN:
             return
         self.goodbye = CloseDetails(code, reason)
@@ -154,7 +154,7 @@ class TransportChannel:
         self._owner.began_close()
 
     def answer_close(self, details: CloseDetails) -> None:
-        """Ends the closing handshake: sends back what the client said, unless we began it, and closes."""
+        """End the closing handshake: sends back what the client said, unless we began it, and closes."""
         if self.ready_state is ReadyState.OPEN:
             self._drop_held()
             self._transport.write(write_close(details.code, ""))
@@ -162,7 +162,7 @@ class TransportChannel:
         self._transport.close()
 
     def fail(self, code: int, reason: str) -> None:
-        """Closes a connection whose client cannot be talked to, or is not there."""
+        """Close a connection whose client cannot be talked to, or is not there."""
         if self.ready_state is not ReadyState.OPEN:
             self.abort()
             return
@@ -177,22 +177,22 @@ class TransportChannel:
             self._transport.close()
 
     def ping(self) -> None:
-        """Asks the client for a sign of life."""
+        """Ask the client for a sign of life."""
         self._write_next(EMPTY_PING)
 
     def pong(self, payload: bytes) -> None:
-        """Answers a ping, unless the client sends pings and reads nothing."""
+        """Answer a ping, unless the client sends pings and read nothing."""
         if self.ready_state is ReadyState.OPEN and (self._flowing or self.buffered_amount <= self._limit):
             self._write_next(write_frame(FIN | PONG, payload))
 
     def abort(self) -> None:
-        """Drops the connection at once."""
+        """Drop the connection at once."""
         if self.ready_state is not ReadyState.CLOSED:
             self._leave(ReadyState.CLOSED)
         self._transport.abort()
 
     def closed(self) -> None:
-        """Notes that the connection is gone."""
+        """Note that the connection is gone."""
         self._leave(ReadyState.CLOSED)
         self._drop_held()
         if self._timer is not None:
@@ -200,12 +200,12 @@ class TransportChannel:
             self._timer = None
 
     def pause(self) -> None:
-        """Holds frames back from now on: the transport has enough."""
+        """Hold frames back from now on: the transport has enough."""
         self._paused = True
         self._stop_flow()
 
     def resume(self) -> None:
-        """Hands the transport what was held back, as far as it takes it."""
+        """Hand the transport what was held back, as far as it takes it."""
         self._paused = False
         # A write may pause us again.
         while self._held and not self._paused:
@@ -237,7 +237,7 @@ class TransportChannel:
         self._held_size += len(frame)
 
     def _write_next(self, frame: bytes) -> None:
-        """Writes a control frame, behind the messages that wait."""
+        """Write a control frame, behind the messages that wait."""
         if self._held:
             self._hold(frame)
         else:
@@ -256,7 +256,7 @@ class TransportChannel:
         self._held_size = 0
 
     def _leave(self, state: ReadyState) -> None:
-        """Enters a state in which nothing can be sent, and which must end soon."""
+        """Enter a state in which nothing can be sent, and which must end soon."""
         self.ready_state = state
         self._stop_flow()
         if self._timer is None:

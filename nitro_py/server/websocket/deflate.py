@@ -38,7 +38,7 @@ class Inflater:
         self._stream = zlib.decompressobj(-MAX_WINDOW)
 
     def inflate(self, data: bytes, *, final: bool, room: int) -> bytes:
-        """Inflates a frame's payload.
+        """Inflate a frame's payload.
 
         Args:
             data: The payload.
@@ -55,7 +55,7 @@ class Inflater:
 
 
 def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
-    """Takes the first offer of the extension that can be kept.
+    """Take the first offer of the extension that can be kept.
 
     Neither side keeps a context between messages: a message for many is then compressed once, and an idle
     connection holds no window.
@@ -83,7 +83,7 @@ def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
 
 
 def write_compressed(window: int, message: Frame) -> bytes:
-    """Writes a message as one frame, compressed if that may help.
+    """Write a message as one frame, compressed if that may help.
 
     Args:
         window: The bits of the window that the client agreed to.
@@ -105,7 +105,7 @@ WRITERS: dict[int, Writer] = {
 
 
 def _read_window(parameters: list[str]) -> int | None:
-    """Gives the server's window by an offer's parameters (section 7.1), or `None` if it can't be kept."""
+    """Return the server's window by an offer's parameters (section 7.1), or `None` if it can't be kept."""
     seen: set[str] = set()
     window = MAX_WINDOW
     for parameter in parameters:

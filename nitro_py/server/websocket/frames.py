@@ -48,7 +48,7 @@ class FrameError(NitroError):
 
 
 def write_message(message: Frame) -> bytes:
-    """Writes a whole message as one frame, unmasked as a server's frames are.
+    """Write a whole message as one frame, unmasked as a server's frames are.
 
     Example:
         >>> write_message("hi")
@@ -63,7 +63,7 @@ def write_message(message: Frame) -> bytes:
 
 
 def write_frame(first: int, payload: bytes) -> bytes:
-    """Writes one frame.
+    """Write one frame.
 
     Args:
         first: Its first byte: the opcode, with `FIN` and `RSV1` as needed.
@@ -78,13 +78,13 @@ def write_frame(first: int, payload: bytes) -> bytes:
 
 
 def write_close(code: int, reason: str) -> bytes:
-    """Writes a close frame; 1005 stands for one without a code."""
+    """Write a close frame; 1005 stands for one without a code."""
     payload = b"" if code == 1005 else struct.pack("!H", code) + reason.encode()
     return write_frame(FIN | CLOSE, payload)
 
 
 def read_close(payload: bytes) -> CloseDetails:
-    """Reads what a close frame carries.
+    """Read what a close frame carries.
 
     Raises:
         FrameError: It is half a code, a code that must not be sent, or a reason that is not UTF-8.
@@ -100,7 +100,7 @@ def read_close(payload: bytes) -> CloseDetails:
 
 
 def decode_text(payload: bytes) -> str:
-    """Reads UTF-8.
+    """Read UTF-8.
 
     Raises:
         FrameError: It is none.

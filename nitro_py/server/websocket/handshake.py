@@ -41,7 +41,7 @@ class HandshakeError(NitroError):
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRequest:
-    """Is a request that asks for a WebSocket, with what it offers.
+    """A request that asks for a WebSocket, with what it offers.
 
     Args:
         target: The path and the query, as the client wrote them.
@@ -54,13 +54,13 @@ class UpgradeRequest:
     key: bytes
 
     def offers(self, name: bytes) -> list[str]:
-        """Gives what a comma-separated field offers, in order."""
+        """Return what a comma-separated field offers, in order."""
         values = (value.decode("latin-1") for key, value in self.fields if key == name)
         return [item.strip() for value in values for item in value.split(",")]
 
 
 def read_request(head: bytes) -> UpgradeRequest:
-    """Reads a request's head, which an HTTP parser has found to be well formed.
+    """Read a request's head, which an HTTP parser has found to be well formed.
 
     Raises:
         HandshakeError: It is no handshake of version 13.
@@ -86,7 +86,7 @@ def read_request(head: bytes) -> UpgradeRequest:
 
 
 def accept_key(key: bytes) -> bytes:
-    """Gives the `Sec-WebSocket-Accept` that answers a key.
+    """Return the `Sec-WebSocket-Accept` that answers a key.
 
     Example:
         >>> accept_key(b"dGhlIHNhbXBsZSBub25jZQ==")
@@ -96,7 +96,7 @@ def accept_key(key: bytes) -> bytes:
 
 
 def write_head(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Writes the head of an answer.
+    """Write the head of an answer.
 
     Raises:
         ValueError: A field cannot stand in a head.

@@ -13,7 +13,7 @@ class Watched(Protocol):
     """Is looked after."""
 
     def check_alive(self) -> None:
-        """Pings a connection that was silent since the last look, or drops it when a ping brought no answer."""
+        """Ping a connection that was silent since the last look, or drop it when a ping brought no answer."""
 
 
 class KeepaliveWheel:
@@ -37,14 +37,14 @@ class KeepaliveWheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: Watched) -> int:
-        """Begins to look after a connection, and gives its slot."""
+        """Begin to look after a connection, and return its slot."""
         self._spokes[self._position].add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(self._period, self._tick)
         return self._position
 
     def remove(self, connection: Watched, slot: int) -> None:
-        """Looks no longer after a connection; a wheel without any stands still."""
+        """Look no longer after a connection; a wheel without any stands still."""
         self._spokes[slot].discard(connection)
 
     def _tick(self) -> None:

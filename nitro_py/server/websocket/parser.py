@@ -44,7 +44,7 @@ _decode_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 def read_short_message(data: bytes) -> Frame | None:
-    """Reads data that is one short message in one frame and nothing else, as most reads are; `None` if it is not.
+    """Read data that is one short message in one frame and nothing else, as most reads are; `None` if it is not.
 
     Raises:
         FrameError: The message is a text that is not UTF-8.
@@ -111,11 +111,11 @@ class FrameParser:
         return not self._buffer and not self._opcode
 
     def feed(self, data: bytes) -> None:
-        """Takes what came from the network."""
+        """Take what came from the network."""
         self._buffer += data
 
     def read(self) -> Event | None:
-        """Gives the next message or control frame, or `None` until more data comes.
+        """Return the next message or control frame, or `None` until more data comes.
 
         Raises:
             FrameError: The client broke the protocol; nothing can be read after that.
@@ -205,7 +205,7 @@ class FrameParser:
             raise self._too_large()
 
     def _overhead(self, first: int) -> int:
-        """Gives what data that does not compress may grow by: 5 bytes for each stored block."""
+        """Return what data that does not compress may grow by: 5 bytes for each stored block."""
         compressed = first & RSV1 or self._inflater is not None
         return (self._max >> 8) + 64 if compressed else 0
 
@@ -214,7 +214,7 @@ class FrameParser:
 
 
 def check_text(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: bool) -> None:
-    """Looks for errors in a part of a text, the first of which ends the connection (RFC 6455, section 8.1).
+    """Look for errors in a part of a text, the first of which ends the connection (RFC 6455, section 8.1).
 
     Raises:
         FrameError: The text is not UTF-8.
@@ -226,7 +226,7 @@ def check_text(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: boo
 
 
 def read_length(form: int, data: bytes) -> int:
-    """Reads a payload's length from the bytes after the short form.
+    """Read a payload's length from the bytes after the short form.
 
     Raises:
         FrameError: The length has a shorter form, or its most significant bit is set.

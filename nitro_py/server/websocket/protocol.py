@@ -90,13 +90,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._spoke = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the connection over from the HTTP protocol."""
+        """Take the connection over from the HTTP protocol."""
         self._transport = cast(asyncio.Transport, transport)
         self._receiver = AsgiBridge(self, self._transport, self._shared)
         self._shared.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what the client sent: its request first, then frames."""
+        """Take what the client sent: its request first, then frames."""
         self._heard = True
         if self._parser is None:
             try:
@@ -112,20 +112,20 @@ class WebSocketProtocol(asyncio.Protocol):
         self._receive(data, self._parser)
 
     def eof_received(self) -> None:
-        """Lets the transport close: a client that sends no more cannot answer a close frame."""
+        """Let the transport close: a client that sends no more cannot answer a close frame."""
 
     def pause_writing(self) -> None:
-        """Learns that the client is slow."""
+        """Learn that the client is slow."""
         if self._channel is not None:
             self._channel.pause()
 
     def resume_writing(self) -> None:
-        """Learns that the client has caught up."""
+        """Learn that the client has caught up."""
         if self._channel is not None:
             self._channel.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learns that the connection is gone, after a closing handshake or without one."""
+        """Learn that the connection is gone, after a closing handshake or without one."""
         self._end()
         self._shared.forget(self, self._spoke)
         details = CloseDetails(1006)
@@ -136,7 +136,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._receiver.gone()
 
     def shutdown(self) -> None:
-        """Closes the connection because the server stops; the application has drained what it took over."""
+        """Close the connection because the server stops; the application has drained what it took over."""
         if self._channel is not None:
             self._channel.begin_close(1012, "")
             self._receiver.lost(CloseDetails(1012))
@@ -145,7 +145,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport.close()
 
     def open(self, write: Writer | None) -> TransportChannel:
-        """Learns that the handshake was accepted, and gives what writes to the client.
+        """Learn that the handshake was accepted, and return what writes to the client.
 
         Args:
             write: What writes compressed messages, if they were agreed on.
@@ -159,11 +159,11 @@ class WebSocketProtocol(asyncio.Protocol):
         return self._channel
 
     def attach(self, receiver: Receiver) -> None:
-        """Hands messages to another receiver from now on."""
+        """Hand messages to another receiver from now on."""
         self._receiver = receiver
 
     def check_alive(self) -> None:
-        """Pings a client that was silent since the last look, and drops one that a ping brought nothing from."""
+        """Ping a client that was silent since the last look, and drop one that a ping brought nothing from."""
         if self._channel is None or self._channel.ready_state is not ReadyState.OPEN:
             return
         # A client that is not read cannot be heard.
@@ -178,14 +178,14 @@ class WebSocketProtocol(asyncio.Protocol):
             self._channel.ping()
 
     def began_close(self) -> None:
-        """Learns that a close frame was sent."""
+        """Learn that a close frame was sent."""
         held, self._state = self._state is Reading.HELD, Reading.CLOSING
         self._parser = self._parser or self._make_parser()
         if held:
             self._flow(self._parser, Reading.CLOSING)
 
     def gave_up(self, details: CloseDetails) -> None:
-        """Learns that the client is too slow to be kept."""
+        """Learn that the client is too slow to be kept."""
         self._receiver.lost(details)
 
     def _receive(self, data: bytes, parser: FrameParser) -> None:
@@ -204,7 +204,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._read(parser)
 
     def _read(self, parser: FrameParser) -> None:
-        """Hands on what is stored, as long as there is room."""
+        """Hand on what is stored, as long as there is room."""
         try:
             while self._state in (Reading.FLOWING, Reading.CLOSING):
                 event = parser.read()
@@ -245,7 +245,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._flow(self._parser, Reading.FLOWING)
 
     def _flow(self, parser: FrameParser, state: Reading) -> None:
-        """Reads on: what is stored, and then what comes."""
+        """Read on: what is stored, and then what comes."""
         self._state = state
         self._transport.resume_reading()
         self._read(parser)
@@ -257,7 +257,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._receiver.lost(self._channel.goodbye or CloseDetails(error.code, error.reason))
 
     def _end(self) -> None:
-        """Reads nothing from now on, and keeps nothing of what was read."""
+        """Read nothing from now on, and keep nothing of what was read."""
         self._state = Reading.OVER
         self._parser = self._make_parser()
 

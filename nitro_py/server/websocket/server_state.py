@@ -14,7 +14,7 @@ from nitro_py.server.websocket.keepalive import KeepaliveWheel, Watched
 
 
 class SharedState:
-    """Holds what a server's connections have in common, once for all of them.
+    """What a server's connections have in common, once for all of them.
 
     Args:
         config: uvicorn's configuration.
@@ -44,11 +44,11 @@ class SharedState:
         return self._limit is not None and len(self.connections) > self._limit
 
     def check_alive(self, connection: Watched) -> int:
-        """Begins to ping a connection when it is idle, and gives its place among those that are pinged."""
+        """Begin to ping a connection when it is idle, and return its place among those that are pinged."""
         return self._wheel.add(connection) if self._wheel is not None else 0
 
     def forget(self, connection: Watched, slot: int) -> None:
-        """Forgets a connection that is gone."""
+        """Forget a connection that is gone."""
         self.connections.discard(connection)
         if self._wheel is not None:
             self._wheel.remove(connection, slot)
@@ -58,7 +58,7 @@ _shared: WeakKeyDictionary[ServerState, SharedState] = WeakKeyDictionary()
 
 
 def share_state(config: Config, state: ServerState, app_state: dict[str, Any]) -> SharedState:
-    """Gives what a server's connections share, made with the first of them."""
+    """Return what a server's connections share, made with the first of them."""
     shared = _shared.get(state)
     if shared is None:
         shared = _shared[state] = SharedState(config, state, app_state)

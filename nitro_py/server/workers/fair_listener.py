@@ -52,7 +52,7 @@ class FairListener:
         self._loop.add_reader(listener, self._look)
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Accept no more."""
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._listener)
@@ -61,7 +61,7 @@ class FairListener:
         self._shares.note(self._count() + len(self._opening))
 
     def _look(self) -> None:
-        """Takes a new connection, or leaves it to others for a moment."""
+        """Take a new connection, or leave it to others for a moment."""
         self._note()
         if self._shares.is_ahead():
             self._pause(HEAD_START)
@@ -80,7 +80,7 @@ class FairListener:
                 return
 
     def _accept(self) -> bool:
-        """Takes one connection, and says whether there was one."""
+        """Take one connection, and say whether there was one."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -98,7 +98,7 @@ class FairListener:
 
 
 async def open_connection(make_protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
-    """Serves a client whose connection was accepted.
+    """Serve a client whose connection was accepted.
 
     Args:
         make_protocol: Makes what serves it.

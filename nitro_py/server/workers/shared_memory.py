@@ -15,7 +15,7 @@ from nitro_py.runtime.metrics.snapshot import Figures
 
 
 def make_memory(name: str, size: int) -> int:
-    """Makes memory of zeros, and gives its descriptor, for workers to inherit.
+    """Make memory of zeros, and return its descriptor, for workers to inherit.
 
     Args:
         name: What the system shows.
@@ -37,7 +37,7 @@ _NOBODY: Final = -1
 
 
 def make_shares(count: int) -> int:
-    """Makes the memory for a number of workers, and gives its descriptor, for them to inherit."""
+    """Make the memory for a number of workers, and return its descriptor, for them to inherit."""
     descriptor = make_memory("nitro-shares", count * _ENTRY.size)
     for place in range(count):
         leave_shares(descriptor, place)
@@ -45,12 +45,12 @@ def make_shares(count: int) -> int:
 
 
 def leave_shares(descriptor: int, place: int) -> None:
-    """Notes that a worker is gone, so that nobody lets it go first."""
+    """Note that a worker is gone, so that nobody lets it go first."""
     os.pwrite(descriptor, _ENTRY.pack(_NOBODY), place * _ENTRY.size)
 
 
 class ConnectionCounts:
-    """Is the memory as one worker sees it.
+    """The memory as one worker sees it.
 
     Args:
         descriptor: What `make_shares` gave to the parent.
@@ -68,11 +68,11 @@ class ConnectionCounts:
         self._place = place
 
     def note(self, count: int) -> None:
-        """Tells the others how many connections this worker has."""
+        """Tell the others how many connections this worker has."""
         self._counts[self._place] = count
 
     def is_ahead(self) -> bool:
-        """Says whether another worker has fewer connections than this one."""
+        """Return whether another worker has fewer connections than this one."""
         own = self._counts[self._place]
         return any(_NOBODY < count < own for count in self._counts)
 
@@ -87,12 +87,12 @@ _TRIES: Final = 5
 
 
 def make_board(count: int) -> int:
-    """Makes the memory for a number of workers, and gives its descriptor, for them to inherit."""
+    """Make the memory for a number of workers, and return its descriptor, for them to inherit."""
     return make_memory("nitro-metrics", count * ROOM)
 
 
 class SharedSnapshots:
-    """Is the memory as one worker sees it.
+    """The memory as one worker sees it.
 
     The figures of a worker that has died or hangs stay as they were, so that no total falls before its successor
     begins anew.
@@ -108,18 +108,18 @@ class SharedSnapshots:
         self._count = os.fstat(descriptor).st_size // ROOM
 
     def write(self, figures: Figures) -> None:
-        """Leaves this worker's figures; more than there is room for are left out."""
+        """Leave this worker's figures; more than there is room for are left out."""
         data = figures.to_json()
         if len(data) <= ROOM - _HEAD.size:
             os.pwrite(self._descriptor, _HEAD.pack(len(data), zlib.crc32(data)) + data, self.place * ROOM)
 
     def read_others(self) -> dict[int, Figures]:
-        """Gives the figures of the other workers, of those that have left any."""
+        """Return the figures of the other workers, of those that have left any."""
         read = {place: self._read(place) for place in range(self._count) if place != self.place}
         return {place: figures for place, figures in read.items() if figures is not None}
 
     def keep(self, take: Callable[[], Figures]) -> None:
-        """Leaves the figures again and again, as long as the event loop runs."""
+        """Leave the figures again and again, as long as the event loop runs."""
         self.write(take())
         asyncio.get_running_loop().call_later(INTERVAL, self.keep, take)
 

@@ -33,7 +33,7 @@ READY = b"ready\n"
 
 @dataclass
 class Worker:
-    """Is one worker process, or the place of one that died.
+    """One worker process, or the place of one that died.
 
     Args:
         process: The process.
@@ -88,7 +88,7 @@ class Supervisor:
         self._status = 0
 
     def run(self) -> int:
-        """Runs the workers and gives the exit status: 0 after a stop in peace, else a failed worker's own."""
+        """Run the workers and return the exit status: 0 after a stop in peace, else a failed worker's own."""
         with ExitStack() as stack:
             signals = stack.enter_context(self._signals())
             self._selector.register(signals, selectors.EVENT_READ)
@@ -118,7 +118,7 @@ class Supervisor:
         return Worker(process, ours, time.monotonic(), deaths=deaths)
 
     def _wait(self, signals: socket.socket) -> None:
-        """Waits for a signal, a word of a worker, or the next thing to do."""
+        """Wait for a signal, a word of a worker, or the next thing to do."""
         moments = [worker.due for worker in self._workers if worker.due is not None and not self._stopping]
         if self._kill_at is not None:
             moments.append(self._kill_at)
@@ -158,7 +158,7 @@ class Supervisor:
         reap_orphans({worker.process.pid for worker in self._workers if worker.due is None})
 
     def _bury(self, worker: Worker) -> None:
-        """Decides what follows the end of a worker."""
+        """Decide what follows the end of a worker."""
         if worker.channel.fileno() in self._selector.get_map():
             self._selector.unregister(worker.channel)
         worker.channel.close()
@@ -184,7 +184,7 @@ class Supervisor:
         )
 
     def _stop(self, number: int) -> None:
-        """Hands a signal on; the workers know what a first and a second one mean."""
+        """Hand a signal on; the workers know what a first and a second one mean."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self._grace + LAST_STEPS
             # Clients that come now must be refused once the workers take no more.
@@ -197,7 +197,7 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[socket.socket]:
-        """Gives a socket that receives the number of each signal."""
+        """Return a socket that receives the number of each signal."""
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
         numbers = (*STOP_SIGNALS, signal.SIGCHLD)
@@ -214,11 +214,11 @@ class Supervisor:
 
 
 def ignore(number: int, frame: FrameType | None) -> None:
-    """Does nothing: the signal's number is read from the socket."""
+    """Do nothing: the signal's number is read from the socket."""
 
 
 def reap_orphans(own: Collection[int]) -> None:
-    """Lets go of ended processes that were never ours, such as a dead worker's own children.
+    """Let go of ended processes that were never ours, such as a dead worker's own children.
 
     A container's first process inherits every orphan in it, and a subreaper (see `prctl(2)`) those below it. What
     nobody waits for stays in the table of processes.
@@ -237,5 +237,5 @@ def reap_orphans(own: Collection[int]) -> None:
 
 
 def repeat_command() -> list[str]:
-    """Gives the command line by which this process was started, the interpreter's own flags included."""
+    """Return the command line by which this process was started, the interpreter's own flags included."""
     return [sys.executable, *sys.orig_argv[1:]]

@@ -17,7 +17,7 @@ from nitro_py.server.workers.supervisor import READY
 def serve_worker(
     application: Application, listener: int, channel: int, place: int, shares: int, board: int | None = None
 ) -> None:
-    """Serves an app until a signal stops it, or its parent is gone.
+    """Serve an app until a signal stops it, or its parent is gone.
 
     Args:
         application: The app.
@@ -43,7 +43,7 @@ def serve_worker(
 
 
 def stop_with_parent(parent: socket.socket) -> None:
-    """Waits until the parent is gone, however it ended, then stops this process in peace."""
+    """Wait until the parent is gone, however it ended, then stop this process in peace."""
     # It writes nothing: what is read is the end.
     parent.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -13,7 +13,7 @@ Delivery = tuple["MemoryConnection", bytes]
 
 
 class MemoryBroker:
-    """Is a broker that tests can stop and start.
+    """A broker that tests can stop and start.
 
     Example:
         broker = MemoryBroker()
@@ -26,17 +26,17 @@ class MemoryBroker:
         self.connections: set[MemoryConnection] = set()
 
     def make_backplane(self, prefix: str = "test") -> MemoryBackplane:
-        """Makes the backplane of one process."""
+        """Make the backplane of one process."""
         return MemoryBackplane(self, prefix)
 
     def stop(self) -> None:
-        """Loses every connection, and takes none until `start`."""
+        """Lose every connection, and takes none until `start`."""
         self.running = False
         for connection in list(self.connections):
             connection.lose("the broker stopped")
 
     def start(self) -> None:
-        """Takes connections again."""
+        """Take connections again."""
         self.running = True
 
 
@@ -53,7 +53,7 @@ class MemoryBackplane:
         self._prefix = prefix
 
     async def connect(self, receive: Receive) -> MemoryConnection:
-        """Opens a connection.
+        """Open a connection.
 
         Raises:
             BackplaneError: The broker was stopped.
@@ -64,7 +64,7 @@ class MemoryBackplane:
 
 
 class MemoryConnection:
-    """Is one connection, until it is closed or the broker stops."""
+    """One connection, until it is closed or the broker stops."""
 
     max_size: int | None = None
 
@@ -78,34 +78,34 @@ class MemoryConnection:
         broker.connections.add(self)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hands messages to all that subscribe, this connection included."""
+        """Hand messages to all that subscribe, this connection included."""
         self._loss.check()
         for topic, data in messages:
             for connection in self._broker.subscriptions.get(self._prefix + topic, ()):
                 connection._incoming.put_nowait(data)
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Asks for topics."""
+        """Ask for topics."""
         self._loss.check()
         for topic in topics:
             self._broker.subscriptions.setdefault(self._prefix + topic, set()).add(self)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Gives topics up."""
+        """Return topics up."""
         self._loss.check()
         for topic in topics:
             self._broker.subscriptions.get(self._prefix + topic, set()).discard(self)
 
     async def wait_lost(self) -> None:
-        """Waits until the broker stops."""
+        """Wait until the broker stops."""
         await self._loss.wait()
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         self.lose("it was closed")
 
     def lose(self, reason: str) -> None:
-        """Ends the connection, and says why."""
+        """End the connection, and says why."""
         self._reading.cancel()
         self._broker.connections.discard(self)
         for connections in self._broker.subscriptions.values():

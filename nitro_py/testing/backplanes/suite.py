@@ -25,19 +25,19 @@ TOPICS = ("chat", "", "*", ">", "a.b", "a.*", "a.>", "a..b", ".a", "a b", "\r\n"
 
 
 class Broker(Protocol):
-    """Is the broker behind the backplanes of a test."""
+    """The broker behind the backplanes of a test."""
 
     def stop(self) -> None:
-        """Ends it without a goodbye."""
+        """End it without a goodbye."""
 
     def start(self) -> None:
-        """Starts it again, at the same address."""
+        """Start it again, at the same address."""
 
     def freeze(self) -> None:
-        """Makes it fall silent, with its connections left open."""
+        """Make it fall silent, with its connections left open."""
 
     def thaw(self) -> None:
-        """Lets it go on."""
+        """Let it go on."""
 
 
 class Process:
@@ -51,7 +51,7 @@ class Process:
         self._busy = False
 
     async def receive(self, data: bytes) -> None:
-        """Takes a message."""
+        """Take a message."""
         self.overlapped = self.overlapped or self._busy
         self._busy = True
         await asyncio.sleep(0)
@@ -59,17 +59,17 @@ class Process:
         self._busy = False
 
     async def publish(self, topic: str, *data: bytes) -> None:
-        """Publishes messages to a topic."""
+        """Publish messages to a topic."""
         await self.connection.publish([Outgoing(topic, item) for item in data])
 
     async def hear(self, count: int) -> list[bytes]:
-        """Waits until so many messages have come, and gives all."""
+        """Wait until so many messages have come, and return all."""
         await until(lambda: len(self.received) >= count, f"{count} messages", lambda: self.received)
         return self.received
 
 
 async def until(good: Callable[[], bool], what: str, seen: Callable[[], object]) -> None:
-    """Waits until something holds.
+    """Wait until something holds.
 
     Raises:
         AssertionError: It never does.
@@ -85,7 +85,7 @@ async def until(good: Callable[[], bool], what: str, seen: Callable[[], object])
 
 @asynccontextmanager
 async def connected(backplane: Backplane) -> AsyncIterator[Process]:
-    """Connects a process for the length of the block."""
+    """Connect a process for the length of the block."""
     process = Process()
     process.connection = await backplane.connect(process.receive)
     try:
@@ -96,7 +96,7 @@ async def connected(backplane: Backplane) -> AsyncIterator[Process]:
 
 
 async def refuses(work: Awaitable[object]) -> bool:
-    """Says whether something raises `BackplaneError`."""
+    """Return whether something raises `BackplaneError`."""
     try:
         await asyncio.wait_for(work, NOTICE)
     except BackplaneError:

@@ -31,7 +31,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class ServerStream:
-    """Is an answer while it comes, over `httpx`."""
+    """An answer while it comes, over `httpx`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status = answer.status_code
@@ -40,11 +40,11 @@ class ServerStream:
         self._events = parse_events(self._chunks)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Gives the body's pieces."""
+        """Return the body's pieces."""
         return self._chunks
 
     def events(self) -> AsyncIterator[ServerEvent]:
-        """Gives the server-sent events in the body."""
+        """Return the server-sent events in the body."""
         return self._events
 
     async def _read(self, answer: httpx.Response) -> AsyncIterator[bytes]:
@@ -53,7 +53,7 @@ class ServerStream:
 
 
 class ServerSocket:
-    """Is an open socket, over `websockets`."""
+    """An open socket, over `websockets`."""
 
     def __init__(self, connection: ClientConnection) -> None:
         assert connection.response is not None
@@ -62,14 +62,14 @@ class ServerSocket:
         self._connection = connection
 
     async def send(self, data: object) -> None:
-        """Sends a message, and waits while the server does not read."""
+        """Send a message, and waits while the server does not read."""
         try:
             await within(TIMEOUT, self._connection.send(encode_frame(data)), "The server did not read")
         except ConnectionClosed as closed:
             raise SocketClosed(describe(closed)) from None
 
     async def receive(self, timeout: float | None = None) -> Frame:
-        """Gives the next message, as it came."""
+        """Return the next message, as it came."""
         try:
             return await within(
                 TIMEOUT if timeout is None else timeout, self._connection.recv(), "The server sent no message"
@@ -78,26 +78,26 @@ class ServerSocket:
             raise SocketClosed(describe(closed)) from None
 
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Gives the next message, which must be text."""
+        """Return the next message, which must be text."""
         data = await self.receive(timeout)
         assert isinstance(data, str), data
         return data
 
     async def receive_json(self, timeout: float | None = None) -> Any:
-        """Reads the next message as JSON."""
+        """Read the next message as JSON."""
         return json.loads(await self.receive_text(timeout))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the socket with a handshake."""
+        """Close the socket with a handshake."""
         await self._connection.close(code, reason)
 
     async def drop(self) -> None:
-        """Ends the connection without a handshake."""
+        """End the connection without a handshake."""
         self._connection.transport.abort()
         await self._connection.wait_closed()
 
     async def wait_closed(self, timeout: float | None = None) -> Closed:
-        """Waits until the server closes the socket."""
+        """Wait until the server closes the socket."""
         limit = TIMEOUT if timeout is None else timeout
         return await within(limit, self._wait_closed(), "The server did not close the socket")
 
@@ -138,7 +138,7 @@ class ServerTarget:
         content: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> TestResponse:
-        """Sends a request and gives the whole answer."""
+        """Send a request and return the whole answer."""
         fields = dict(headers or {})
         if json is not None:
             content = to_json(json)
@@ -151,7 +151,7 @@ class ServerTarget:
     async def stream(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[ServerStream]:
-        """Sends a request and reads its answer piece by piece."""
+        """Send a request and read its answer piece by piece."""
         async with (
             self._client() as client,
             client.stream(method, self.url + path, headers=dict(headers or {})) as answer,
@@ -167,7 +167,7 @@ class ServerTarget:
         subprotocols: Sequence[str] = (),
         origin: str | None = None,
     ) -> AsyncIterator[ServerSocket]:
-        """Opens a socket."""
+        """Open a socket."""
         fields = Headers(headers or {})
         place = urlsplit(self.socket_url)
         # The client takes the host that it names from the URL, wherever it connects to.
@@ -203,11 +203,11 @@ class ServerTarget:
                 group.create_task(pass_over(connection))
 
     def make_socket(self, connection: ClientConnection) -> ServerSocket:
-        """Makes what a test gets for an open connection; for targets whose clients speak more than WebSocket."""
+        """Make what a test gets for an open connection; for targets whose clients speak more than WebSocket."""
         return ServerSocket(connection)
 
     async def check_denied(self, capability: Capability) -> None:
-        """Checks nothing: a server at a URL shows no build to refuse."""
+        """Check nothing: a server at a URL shows no build to refuse."""
 
     def _client(self) -> httpx.AsyncClient:
         # Nothing here speaks TLS, and loading certificates takes longer than most tests.
@@ -215,7 +215,7 @@ class ServerTarget:
 
 
 async def pass_over(connection: ClientConnection) -> None:
-    """Reads a connection to its end."""
+    """Read a connection to its end."""
     try:
         while True:
             await connection.recv()
@@ -224,5 +224,5 @@ async def pass_over(connection: ClientConnection) -> None:
 
 
 def describe(closed: ConnectionClosed) -> Closed:
-    """Says how a connection was closed: by the frame that came, else lost."""
+    """Return how a connection was closed: by the frame that came, else lost."""
     return Closed(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else Closed(1006)

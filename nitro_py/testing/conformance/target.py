@@ -20,48 +20,48 @@ from nitro_py.testing.events import ServerEvent
 
 
 class Stream(Protocol):
-    """Is an answer while it comes, as `TestStream` is."""
+    """An answer while it comes, as `TestStream` is."""
 
     status: int
     headers: Headers
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Gives the body's pieces; MUST raise if the connection breaks before the end."""
+        """Return the body's pieces; MUST raise if the connection breaks before the end."""
 
     def events(self) -> AsyncIterator[ServerEvent]:
-        """Gives the server-sent events in the body."""
+        """Return the server-sent events in the body."""
 
 
 class Socket(Protocol):
-    """Is an open socket, as `TestSocket` is. One that is not received from MUST stop to read in the end."""
+    """An open socket, as `TestSocket` is. One that is not received from MUST stop to read in the end."""
 
     subprotocol: str | None
     headers: Headers
 
     async def send(self, data: object) -> None:
-        """Sends text or bytes as they are, the rest as JSON; MUST wait while the server does not read."""
+        """Send text or bytes as they are, the rest as JSON; MUST wait while the server does not read."""
 
     async def receive(self, timeout: float | None = None) -> Frame:
-        """Gives the next message; MUST raise `TimeoutError`, or `SocketClosed` at the end."""
+        """Return the next message; MUST raise `TimeoutError`, or `SocketClosed` at the end."""
 
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Gives the next message, which must be text."""
+        """Return the next message, which must be text."""
 
     async def receive_json(self, timeout: float | None = None) -> Any:
-        """Reads the next message as JSON."""
+        """Read the next message as JSON."""
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Closes the socket with a handshake."""
+        """Close the socket with a handshake."""
 
     async def drop(self) -> None:
-        """Ends the connection without a handshake."""
+        """End the connection without a handshake."""
 
     async def wait_closed(self, timeout: float | None = None) -> Closed:
-        """Waits until the server closes the socket, passing over messages."""
+        """Wait until the server closes the socket, passing over messages."""
 
 
 class Target(Protocol):
-    """Is a running build of the suite's app.
+    """A running build of the suite's app.
 
     `capabilities` says what the target can do; what it cannot is skipped, after `check_denied`.
     """
@@ -77,12 +77,12 @@ class Target(Protocol):
         content: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> TestResponse:
-        """Sends a request and gives the whole answer; the path goes out as it is written."""
+        """Send a request and return the whole answer; the path goes out as it is written."""
 
     def stream(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[Stream]:
-        """Sends a request and reads its answer piece by piece; the client leaves at the end of the block."""
+        """Send a request and read its answer piece by piece; the client leaves at the end of the block."""
 
     def connect(
         self,
@@ -92,10 +92,10 @@ class Target(Protocol):
         subprotocols: Sequence[str] = (),
         origin: str | None = None,
     ) -> AbstractAsyncContextManager[Socket]:
-        """Opens a socket, closed at the end of the block; MUST raise `UpgradeRefused` where the server does."""
+        """Open a socket, closed at the end of the block; MUST raise `UpgradeRefused` where the server does."""
 
     async def check_denied(self, capability: Capability) -> None:
-        """Asserts what the contract's table says of a target without a capability; may check nothing."""
+        """Assert what the contract's table says of a target without a capability; may check nothing."""
 
 
 S = ParamSpec("S")
@@ -103,7 +103,7 @@ TargetTest = Callable[Concatenate[Any, Target, S], Coroutine[Any, Any, None]]
 
 
 def requires(*capabilities: Capability) -> Callable[[TargetTest[S]], TargetTest[S]]:
-    """Skips a test on a target that does not declare the capabilities, once the denial is checked.
+    """Skip a test on a target that does not declare the capabilities, once the denial is checked.
 
     Args:
         capabilities: What the test needs.

@@ -11,7 +11,7 @@ DEFAULT_PORT = 3000
 
 
 def main(folder: Path) -> None:
-    """Serves the bundle in a folder until a signal stops it.
+    """Serve the bundle in a folder until a signal stops it.
 
     Args:
         folder: The bundle's `server/`.

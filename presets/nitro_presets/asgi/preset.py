@@ -16,7 +16,7 @@ class AsgiPreset(ServerPreset):
     summary: str = "a server that runs anywhere Python runs, on uvicorn or any ASGI server"
 
     def emit(self, build: BuildInput) -> Bundle:
-        """Computes the bundle."""
+        """Compute the bundle."""
         return emit_server(build, "nitro_presets.asgi")
 
 

@@ -14,7 +14,7 @@ HIDDEN = frozenset({HOST_HEADER, SECRET_HEADER})
 
 
 def pass_edge(headers: Headers, secret: str | None) -> Headers:
-    """Gives the header fields that handlers see, with the viewer's host where the edge names it.
+    """Return the header fields that handlers see, with the viewer's host where the edge names it.
 
     Args:
         headers: The fields as they came.
@@ -37,7 +37,7 @@ def pass_edge(headers: Headers, secret: str | None) -> Headers:
 
 
 def check_secret(given: str, secret: str) -> None:
-    """Refuses who does not know the secret, in a time that tells nothing of it."""
+    """Refuse who does not know the secret, in a time that tells nothing of it."""
     from hmac import compare_digest
 
     if not compare_digest(given.encode(), secret.encode()):
@@ -45,7 +45,7 @@ def check_secret(given: str, secret: str) -> None:
 
 
 def hide_edge(event: dict[str, Any]) -> dict[str, Any]:
-    """Gives a gateway's event without what the edge added to its header fields."""
+    """Return a gateway's event without what the edge added to its header fields."""
     kept = dict(event)
     for fields in ("headers", "multiValueHeaders"):
         if event.get(fields):

@@ -29,7 +29,7 @@ SOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
 class SocketEntry:
-    """Is the WebSocket function's handler; it needs no environment until the first event comes.
+    """The WebSocket function's handler; it needs no environment until the first event comes.
 
     Args:
         folder: The package's folder.
@@ -40,7 +40,7 @@ class SocketEntry:
         self._function: Any = None
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
-        """Handles one event."""
+        """Handle one event."""
         return run(self._handle(event, context))
 
     async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
@@ -54,14 +54,14 @@ class SocketEntry:
 
 
 def end_start() -> None:
-    """Lets garbage be collected from now on, but for what the start has made, which stays for good."""
+    """Let garbage be collected from now on, but for what the start has made, which stays for good."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
 async def finish_tasks(context: LambdaContext) -> None:
-    """Waits for work that goes on after an answer, once it is out where the runtime client can do that."""
+    """Wait for work that goes on after an answer, once it is out where the runtime client can do that."""
     if isinstance(context, Context):
         context.defer(lambda: wait_for_tasks(seconds_left(context)))
     else:
@@ -69,12 +69,12 @@ async def finish_tasks(context: LambdaContext) -> None:
 
 
 def seconds_left(context: LambdaContext) -> float:
-    """Gives the seconds that an invocation may still take."""
+    """Return the seconds that an invocation may still take."""
     return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
 
 
 def make_socket_function(folder: Path) -> Any:
-    """Makes the WebSocket function of a bundle's folder, from what the environment says."""
+    """Make the WebSocket function of a bundle's folder, from what the environment says."""
     from nitro_presets.aws_lambda.websocket.function import SocketFunction
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
@@ -86,7 +86,7 @@ def make_socket_function(folder: Path) -> Any:
 
 
 def make_platform(manifest: Manifest) -> Any:
-    """Makes the clients of the services that the functions use."""
+    """Make the clients of the services that the functions use."""
     from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
     from nitro_presets.aws_lambda.aws_client.management import ManagementClient
     from nitro_presets.aws_lambda.aws_client.service import Retry
@@ -114,21 +114,21 @@ def make_platform(manifest: Manifest) -> Any:
 
 
 def make_jobs(client: TableClient) -> Jobs:
-    """Makes what keeps the parts of large publications."""
+    """Make what keeps the parts of large publications."""
     from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
 
     return DynamoJobs(client)
 
 
 def make_invoker() -> Invoker:
-    """Makes the client by which functions are called."""
+    """Make the client by which functions are called."""
     from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 
     return LambdaClient()
 
 
 def make_http_function(folder: Path) -> Any:
-    """Makes the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
+    """Make the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
     from nitro_presets.aws_lambda.http.function import HttpFunction
 
     manifest = read_manifest(folder)
@@ -137,14 +137,14 @@ def make_http_function(folder: Path) -> Any:
 
 
 def make_hub(manifest: Manifest) -> Hub:
-    """Makes what reaches the WebSocket API's peers."""
+    """Make what reaches the WebSocket API's peers."""
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
     return AwsHub(make_platform(manifest))
 
 
 class HttpEntry:
-    """Is the HTTP function's handler; it needs no environment until it is started, or the first event comes.
+    """The HTTP function's handler; it needs no environment until it is started, or the first event comes.
 
     Args:
         folder: The package's folder.
@@ -155,18 +155,18 @@ class HttpEntry:
         self._function: Any = None
 
     async def start(self) -> None:
-        """Loads the routes and starts the plugins, while the environment starts."""
+        """Load the routes and start the plugins, while the environment starts."""
         try:
             await self._make().start()
         finally:
             end_start()
 
     async def stop(self) -> None:
-        """Stops the plugins."""
+        """Stop the plugins."""
         await self._make().stop()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
-        """Handles one event."""
+        """Handle one event."""
         try:
             return self._make()(event, context)
         finally:

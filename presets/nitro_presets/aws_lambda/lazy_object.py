@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def make_lazily(make: Callable[[], T]) -> T:
-    """Stands for an object until something is asked of it.
+    """Stand for an object until something is asked of it.
 
     Args:
         make: Makes the object.

@@ -67,7 +67,7 @@ class AwsLambdaPreset:
     summary: str = "Lambda functions behind API Gateway WebSocket, and a function URL or an HTTP API"
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Gives what Lambda can do with these settings."""
+        """Return what Lambda can do with these settings."""
         able = set(ALWAYS)
         if config.aws.streaming != "none":
             able.add("streaming")
@@ -78,15 +78,15 @@ class AwsLambdaPreset:
         return frozenset(able)
 
     def advise(self, capability: Capability) -> str | None:
-        """Names the setting that gives Lambda a capability, where there is one."""
+        """Name the setting that gives Lambda a capability, where there is one."""
         return ADVICE.get(capability)
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Looks for the build environments of AWS."""
+        """Look for the build environments of AWS."""
         return next((name for name in ("CODEBUILD_BUILD_ARN", "AWS_SAM_STACK_NAME") if name in environ), None)
 
     def deploy(self, deployment: Deployment) -> Mapping[str, str]:
-        """Deploys the stack with boto3."""
+        """Deploy the stack with boto3."""
         from nitro_presets.aws_lambda.deploy.deploy import deploy
 
         return deploy(
@@ -110,7 +110,7 @@ class AwsLambdaPreset:
         )
 
     def emit(self, build: BuildInput) -> Bundle:
-        """Computes the bundle."""
+        """Compute the bundle."""
         target = find_target(build.config.aws)
         functions = describe_functions(build)
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
@@ -145,13 +145,13 @@ class AwsLambdaPreset:
 
 
 def add_settings(build: BuildInput) -> Manifest:
-    """Adds `aws.*` to the settings that ship."""
+    """Add `aws.*` to the settings that ship."""
     aws = build.config.aws.model_dump(mode="json")
     return build.manifest._replace(settings={**build.manifest.settings, "aws": aws})
 
 
 def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
-    """Describes the functions that the manifest asks for, as `nitro.json` has them."""
+    """Describe the functions that the manifest asks for, as `nitro.json` has them."""
     settings = build.config.aws
     environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
     functions: dict[str, dict[str, object]] = {}
@@ -178,7 +178,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
 
 
 def make_options(build: BuildInput, target: Target) -> TemplateOptions:
-    """Says what the stack consists of."""
+    """Return what the stack consists of."""
     settings = build.config.aws
     environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
     event = http_event(build)
@@ -202,12 +202,12 @@ def make_options(build: BuildInput, target: Target) -> TemplateOptions:
 
 
 def serves_sockets(manifest: Manifest) -> bool:
-    """Says whether the app has WebSocket routes."""
+    """Return whether the app has WebSocket routes."""
     return any(route.kind == "websocket" for route in manifest.routes)
 
 
 def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]:
-    """Says how HTTP requests come in, if any route answers them."""
+    """Return how HTTP requests come in, if any route answers them."""
     if not build.manifest.public and all(
         route.kind == "websocket" and "http" not in route.hooks for route in build.manifest.routes
     ):
@@ -216,14 +216,14 @@ def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]
 
 
 def http_timeout(config: NitroConfig) -> int:
-    """Gives the HTTP function's seconds: enough for a whole stream where answers stream."""
+    """Return the HTTP function's seconds: enough for a whole stream where answers stream."""
     if config.aws.streaming == "none":
         return HTTP_TIMEOUT
     return max(HTTP_TIMEOUT, int(config.aws.stream_seconds) + STREAM_MARGIN)
 
 
 def describe_target(target: Target) -> tuple[str, ...]:
-    """Tells what the package runs on, and whether it carries byte code."""
+    """Tell what the package runs on, and whether it carries byte code."""
     notes = [f"Packaged for Python {target.python_version} on {target.architecture}"]
     if not target.takes_bytecode:
         notes.append(
@@ -234,7 +234,7 @@ def describe_target(target: Target) -> tuple[str, ...]:
 
 
 def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
-    """Tells that a backplane has no use here, to whoever has set one."""
+    """Tell that a backplane has no use here, to whoever has set one."""
     if config.backplane == "memory":
         return ()
     return (f"`backplane` (`{config.backplane}`) has no use here: DynamoDB carries topics to every connection",)

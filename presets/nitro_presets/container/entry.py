@@ -13,7 +13,7 @@ DEFAULT_PORT = 8080
 
 
 def main(folder: Path) -> None:
-    """Serves the bundle in a folder until a signal stops it.
+    """Serve the bundle in a folder until a signal stops it.
 
     Args:
         folder: The bundle's `server/`.

@@ -36,7 +36,7 @@ USER = 65532
 
 
 def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
-    """Renders what stands beside `server/`: path in the bundle → bytes."""
+    """Render what stands beside `server/`: path in the bundle → bytes."""
     backplane = find_backplane_name(config)
     stop = math.ceil(config.server.grace) + MARGIN
     values = {
@@ -62,18 +62,18 @@ def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
 
 
 def find_backplane_name(config: NitroConfig) -> str:
-    """Gives the backplane that joins the replicas."""
+    """Return the backplane that joins the replicas."""
     return BACKPLANE if config.backplane == MEMORY else config.backplane
 
 
 def list_imports(config: NitroConfig) -> frozenset[str]:
-    """Lists what the image needs to be one of many."""
+    """List what the image needs to be one of many."""
     client = find_client(find_backplane_name(config))
     return frozenset({client} if client else ())
 
 
 def name_app(image: str) -> str:
-    """Names the app after its image.
+    """Name the app after its image.
 
     Example:
         >>> name_app("registry.example:5000/team/chat_room:1.2")

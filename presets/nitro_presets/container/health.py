@@ -19,7 +19,7 @@ NEAREST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def main() -> int:
-    """Asks, and gives the exit status."""
+    """Ask, and return the exit status."""
     host = os.environ.get("HOST", "")
     connection = HTTPConnection(
         NEAREST.get(host, host), int(os.environ.get("PORT") or DEFAULT_PORT), timeout=TIMEOUT

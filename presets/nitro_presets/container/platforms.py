@@ -16,7 +16,7 @@ _MACHINES: dict[Architecture, str] = {"amd64": "x86_64", "arm64": "aarch64"}
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Is what dependencies depend on.
+    """What dependencies depend on.
 
     Args:
         architecture: The processor, in the words of images.
@@ -41,7 +41,7 @@ class Platform:
 
 
 def find_build_platform() -> Platform:
-    """Gives the platform of an image that this machine runs, with the Python that builds.
+    """Return the platform of an image that this machine runs, with the Python that builds.
 
     Raises:
         BuildError: Its processor is none that dependencies can be installed for.

@@ -19,7 +19,7 @@ class ContainerPreset(ServerPreset):
     summary: str = "a container image, or what builds it, with compose and Kubernetes files for many replicas"
 
     def emit(self, build: BuildInput) -> Bundle:
-        """Computes the bundle."""
+        """Compute the bundle."""
         # The image is Linux, whatever builds it.
         platform = find_build_platform()
         bundle = emit_server(
@@ -39,7 +39,7 @@ class ContainerPreset(ServerPreset):
         )
 
     def write_image(self, request: ImageRequest) -> Mapping[str, str]:
-        """Writes the image itself, from a base image that is there already."""
+        """Write the image itself, from a base image that is there already."""
         from nitro_presets.container.image.build import write_image
 
         return write_image(request)

@@ -17,7 +17,7 @@ class LostError(Exception):
 
 
 def answer_questions(answers: Mapping[str, Callable[..., None]]) -> None:
-    """Calls what each question names under `do`, until there are no more; answers with the time that it took.
+    """Call what each question names under `do`, until there are no more; answer with the time that it took.
 
     Args:
         answers: What can be asked, called with the rest of the question.

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 class Crowd:
-    """Holds connections, and counts the bytes of each.
+    """Connections, and counts the bytes of each.
 
     Python's own event loops would cost as much here as the servers do that are measured: this reads as many
     connections as are ready with one call each.
@@ -32,7 +32,7 @@ class Crowd:
         self._readers: dict[int, Callable[[bytearray], int]] = {}
 
     def connect(self, port: int, count: int, request: bytes, greet: Callable[[socket.socket], object]) -> None:
-        """Opens connections, sends a request on each, and leaves the answer to a function.
+        """Open connections, sends a request on each, and leave the answer to a function.
 
         Args:
             port: Where the server listens on 127.0.0.1.
@@ -50,14 +50,14 @@ class Crowd:
                 self._poll.register(member, select.EPOLLIN)
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         for member in self.members:
             self._poll.unregister(member)
             member.close()
         self.members.clear()
 
     def collect(self, expected: int) -> None:
-        """Reads until so many bytes have arrived on all connections together.
+        """Read until so many bytes have arrived on all connections together.
 
         Raises:
             LostError: A connection was closed, or nothing came for a while.
@@ -71,7 +71,7 @@ class Crowd:
                 arrived += self.read(descriptor)
 
     def converse(self, question: bytes, answer_size: int, turns: int) -> None:
-        """Lets each connection ask again as soon as it has got the answer before.
+        """Let each connection ask again as soon as it has got the answer before.
 
         Args:
             question: What is sent.
@@ -103,14 +103,14 @@ class Crowd:
         self.check_received(answer_size * turns, first=0)
 
     def wait(self) -> list[tuple[int, int]]:
-        """Waits for connections that can be read, and gives them with their events; none once patience ends."""
+        """Wait for connections that can be read, and return them with their events; none once patience ends."""
         deadline = time.monotonic() + PATIENCE
         while not (ready := self._poll.poll(0, 1024)) and time.monotonic() < deadline:
             time.sleep(NAP)
         return ready
 
     def read(self, descriptor: int) -> int:
-        """Reads what a connection has, and gives its number of bytes."""
+        """Read what a connection has, and return its number of bytes."""
         count = self._readers[descriptor](self._buffer)
         if not count:
             raise LostError("the server closed a connection")
@@ -118,7 +118,7 @@ class Crowd:
         return count
 
     def check_received(self, expected: int, *, first: int) -> None:
-        """Forgets what was received, and raises if a connection had more or less than it should.
+        """Forget what was received, and raises if a connection had more or less than it should.
 
         Args:
             expected: Bytes of each connection from `first` on; those before should have none.
@@ -131,7 +131,7 @@ class Crowd:
 
 
 def open_connection(port: int, request: bytes) -> socket.socket:
-    """Connects and sends a request."""
+    """Connect and send a request."""
     member = socket.create_connection((HOST, port), PATIENCE)
     member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     member.sendall(request)
@@ -139,7 +139,7 @@ def open_connection(port: int, request: bytes) -> socket.socket:
 
 
 def receive_until(member: socket.socket, complete: Callable[[bytes], object]) -> bytes:
-    """Reads one connection until what it sent is complete.
+    """Read one connection until what it sent is complete.
 
     Raises:
         LostError: The server closed it, or nothing came for a while.

@@ -18,7 +18,7 @@ answer_size = 0
 
 
 def read_answer(member: socket.socket) -> bytes:
-    """Reads one answer, and gives it whole.
+    """Read one answer, and return it whole.
 
     Raises:
         LostError: It is no 200, or says no length.
@@ -37,7 +37,7 @@ def read_answer(member: socket.socket) -> bytes:
 
 
 def connect(port: int, path: str, count: int, expected: object) -> None:
-    """Opens connections in place of those before, and compares the first answer on each.
+    """Open connections in place of those before, and compare the first answer on each.
 
     Args:
         port: Where the server listens on 127.0.0.1.
@@ -63,7 +63,7 @@ def connect(port: int, path: str, count: int, expected: object) -> None:
 
 
 def ask(requests: int) -> None:
-    """Lets each connection ask as soon as it has the answer before."""
+    """Let each connection ask as soon as it has the answer before."""
     crowd.converse(request, answer_size, requests)
 
 

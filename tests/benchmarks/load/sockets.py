@@ -21,12 +21,12 @@ MASK = b"\x12\x34\x56\x78"
 
 
 def frame_for_client(payload: bytes) -> bytes:
-    """Frames a short text as a server does (RFC 6455, 5.2)."""
+    """Frame a short text as a server does (RFC 6455, 5.2)."""
     return bytes((0x81, len(payload))) + payload
 
 
 def frame_for_server(payload: bytes) -> bytes:
-    """Frames a short text as a client does, masked."""
+    """Frame a short text as a client does, masked."""
     masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
     return bytes((0x81, 0x80 | len(payload))) + MASK + masked
 
@@ -38,18 +38,18 @@ crowd = Crowd()
 
 
 def connect(port: int, path: str, count: int) -> None:
-    """Opens sockets, each of which the server greets with `ready`."""
+    """Open sockets, each of which the server greets with `ready`."""
     handshake = HANDSHAKE.format(path=path, port=port).encode()
     crowd.connect(port, count, handshake, read_greeting)
 
 
 def read_greeting(member: socket.socket) -> None:
-    """Reads the answer to a handshake and the first frame."""
+    """Read the answer to a handshake and the first frame."""
     receive_until(member, lambda received: received.endswith(frame_for_client(b"ready")))
 
 
 def broadcast(publications: int) -> None:
-    """Lets the first socket publish, each time once all the others have got what it published before."""
+    """Let the first socket publish, each time once all the others have got what it published before."""
     publisher, *subscribers = crowd.members
     for _ in range(publications):
         publisher.send(SENT)
@@ -58,26 +58,26 @@ def broadcast(publications: int) -> None:
 
 
 def check_broadcast() -> None:
-    """Publishes once and compares what each subscriber gets."""
+    """Publish once and compare what each subscriber gets."""
     publisher, *subscribers = crowd.members
     publisher.send(SENT)
     check_frames(subscribers)
 
 
 def echo(messages: int) -> None:
-    """Lets each socket send a message as soon as the one before has come back."""
+    """Let each socket send a message as soon as the one before has come back."""
     crowd.converse(SENT, len(RECEIVED), messages)
 
 
 def check_echo() -> None:
-    """Compares one echo on each socket."""
+    """Compare one echo on each socket."""
     for member in crowd.members:
         member.send(SENT)
     check_frames(crowd.members)
 
 
 def check_frames(members: Iterable[socket.socket]) -> None:
-    """Compares the next frame of each socket with what was sent."""
+    """Compare the next frame of each socket with what was sent."""
     for member in members:
         if (received := receive_until(member, lambda received: len(received) >= len(RECEIVED))) != RECEIVED:
             raise LostError(f"a socket received {received!r}")

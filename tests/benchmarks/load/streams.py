@@ -18,14 +18,14 @@ TEXT = "x" * 64
 
 
 class Streams:
-    """Holds the streams and the connection that publishes to them."""
+    """The streams and the connection that publishes to them."""
 
     def __init__(self) -> None:
         self.crowd = Crowd()
         self.event_size = 0
 
     def connect(self, port: int, count: int) -> None:
-        """Opens streams, each of which the server greets with the event `ready`."""
+        """Open streams, each of which the server greets with the event `ready`."""
         self.crowd.connect(port, count, LISTEN.format(port=port).encode(), read_greeting)
         self.publication = PUBLISH.format(port=port, length=len(TEXT), text=TEXT).encode()
         self.publisher = open_connection(port, self.publication)
@@ -37,7 +37,7 @@ class Streams:
         self.event_size = len(events.pop())
 
     def publish(self, events: int) -> None:
-        """Publishes, each time once all streams have got what was published before."""
+        """Publish, each time once all streams have got what was published before."""
         for _ in range(events):
             self.publisher.send(self.publication)
             self.crowd.collect(self.event_size * len(self.crowd.members))
@@ -46,12 +46,12 @@ class Streams:
 
 
 def read_greeting(member: socket.socket) -> None:
-    """Reads the answer's head and the first event."""
+    """Read the answer's head and the first event."""
     receive_until(member, lambda received: is_event(received, "ready"))
 
 
 def read_event(member: socket.socket) -> bytes:
-    """Reads the event that was published."""
+    """Read the event that was published."""
     return receive_until(member, lambda received: is_event(received, TEXT))
 
 

@@ -13,7 +13,7 @@ import time
 
 
 class Context:
-    """Is the context, as awslambdaric passes it."""
+    """The context, as awslambdaric passes it."""
 
     aws_request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
     function_name = "benchmark"

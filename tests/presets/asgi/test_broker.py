@@ -64,13 +64,13 @@ def test_bundle_starts_degraded_and_finds_its_broker(demo_bundle: Path) -> None:
 
 
 def publish(url: str) -> httpx.Response:
-    """Publishes to a topic as `nitropy publish` does."""
+    """Publish to a topic as `nitropy publish` does."""
     message = {"topic": "nobody's", "data": "x"}
     return httpx.post(f"{url}/_nitro/publish", json=message, headers={"authorization": "Bearer token"})
 
 
 def read_figures(url: str) -> dict[str, float]:
-    """Reads what Prometheus is told of the backplane."""
+    """Read what Prometheus is told of the backplane."""
     text = httpx.get(f"{url}/_nitro/metrics").raise_for_status().text
     found = {
         sample.name.removeprefix("nitro_backplane_"): sample.value

@@ -36,7 +36,7 @@ COUNT_COLOURS = """async (data) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Starts the machine's Chromium."""
+    """Start the machine's Chromium."""
     program = require_program("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
@@ -46,13 +46,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def problems() -> list[str]:
-    """Collects what pages complain about."""
+    """Collect what pages complain about."""
     return []
 
 
 @pytest.fixture
 def pages(browser: Browser, demo_server: str, problems: list[str]) -> Iterator[tuple[Page, Page]]:
-    """Opens the demo twice, as two people who share nothing; the second comes once the first is in."""
+    """Open the demo twice, as two people who share nothing; the second comes once the first is in."""
     contexts = [browser.new_context(viewport={"width": 800, "height": 600}) for _ in range(2)]
     opened = []
     for context in contexts:
@@ -68,24 +68,24 @@ def pages(browser: Browser, demo_server: str, problems: list[str]) -> Iterator[t
 
 
 def note_console(message: ConsoleMessage, problems: list[str]) -> None:
-    """Notes what a page's console calls an error or a warning."""
+    """Note what a page's console calls an error or a warning."""
     if message.type in ("error", "warning"):
         problems.append(message.text)
 
 
 def note_error(error: Error, problems: list[str]) -> None:
-    """Notes an exception that a page did not catch."""
+    """Note an exception that a page did not catch."""
     problems.append(str(error))
 
 
 def say(page: Page, text: str) -> None:
-    """Writes into a page's chat."""
+    """Write into a page's chat."""
     page.get_by_label("Message").fill(text)
     page.get_by_role("button", name="Send").click()
 
 
 def read_name(page: Page) -> str:
-    """Reads the name by which others see a page."""
+    """Read the name by which others see a page."""
     status = page.locator("#status").inner_text()
     found = re.match(r"Connected as (\w+)\.", status)
     assert found is not None, status

@@ -75,7 +75,7 @@ PROJECT = {
 
 
 def list_bytes(folder: Path) -> dict[str, bytes]:
-    """Reads a folder: path → bytes."""
+    """Read a folder: path → bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -104,7 +104,7 @@ def test_demo_answers(demo_server: str) -> None:
 
 
 def find_port(host: str = "127.0.0.1") -> int:
-    """Finds a port that is free now."""
+    """Find a port that is free now."""
     with socket.create_server((host, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -129,7 +129,7 @@ def test_address_is_chosen(demo_bundle: Path, by: str) -> None:
 
 
 def fail_to_run(bundle: Path, *arguments: str) -> str:
-    """Runs a bundle that cannot start, and gives its error."""
+    """Run a bundle that cannot start, and return its error."""
     done = subprocess.run(
         [sys.executable, str(bundle / "server"), *arguments],
         env=clean_environment(),

@@ -75,19 +75,19 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app that can take its time."""
+    """Build an app that can take its time."""
     return build_project(write_files(tmp_path_factory.mktemp("grace"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle with a grace period that tests can wait for."""
+    """Run the bundle with a grace period that tests can wait for."""
     with run_bundle(bundle, environ={"NITRO_SERVER__GRACE": str(GRACE)}) as server:
         yield server
 
 
 class Request(threading.Thread):
-    """Is a request that goes on in a thread of its own."""
+    """A request that goes on in a thread of its own."""
 
     def __init__(self, server: Server, path: str) -> None:
         super().__init__(daemon=True)
@@ -98,7 +98,7 @@ class Request(threading.Thread):
         wait_for_line(server, "asked")
 
     def run(self) -> None:
-        """Asks, and keeps what comes of it."""
+        """Ask, and keep what comes of it."""
         try:
             answer = httpx.get(self._server.url + self._path, timeout=PATIENCE)
         except httpx.TransportError as error:
@@ -108,7 +108,7 @@ class Request(threading.Thread):
 
 
 def wait_for_line(server: Server, line: str) -> None:
-    """Waits until the server has printed a line."""
+    """Wait until the server has printed a line."""
     deadline = time.monotonic() + PATIENCE
     while line not in server.read_log().splitlines():
         assert time.monotonic() < deadline, server.read_log()
@@ -116,7 +116,7 @@ def wait_for_line(server: Server, line: str) -> None:
 
 
 def end(server: Server, *signals: signal.Signals, pause: float = 0.3) -> tuple[int, float]:
-    """Sends signals, and gives the status that the process ends with and the seconds it takes from the last on."""
+    """Send signals, and return the status that the process ends with and the seconds it takes from the last on."""
     for place, number in enumerate(signals):
         if place:
             time.sleep(pause)
@@ -126,7 +126,7 @@ def end(server: Server, *signals: signal.Signals, pause: float = 0.3) -> tuple[i
 
 
 def read_code(socket: ClientConnection) -> int | None:
-    """Reads a socket to its end, and gives the close code."""
+    """Read a socket to its end, and return the close code."""
     for _ in socket:
         pass
     return socket.close_code

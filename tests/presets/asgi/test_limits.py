@@ -72,27 +72,27 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app with narrow limits."""
+    """Build an app with narrow limits."""
     return build_project(write_files(tmp_path_factory.mktemp("limits"), PROJECT))
 
 
 @pytest.fixture(scope="module")
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle."""
+    """Run the bundle."""
     with run_bundle(bundle) as server:
         yield server
 
 
 @contextmanager
 def dial(server: Server) -> Iterator[socket.socket]:
-    """Opens a connection, and says nothing."""
+    """Open a connection, and say nothing."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
         yield client
 
 
 def read_all(client: socket.socket) -> bytes:
-    """Reads until the server closes the connection."""
+    """Read until the server closes the connection."""
     data = b""
     try:
         while piece := client.recv(65536):
@@ -104,7 +104,7 @@ def read_all(client: socket.socket) -> bytes:
 
 
 def drip(client: socket.socket, data: bytes, pause: float) -> float:
-    """Sends byte for byte until the server has enough of it, and gives the seconds that it took."""
+    """Send byte for byte until the server has enough of it, and return the seconds that it took."""
     began = time.monotonic()
     client.setblocking(False)
     for byte in data * 1000:

@@ -83,19 +83,19 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app that logs."""
+    """Build an app that logs."""
     return build_project(write_files(tmp_path_factory.mktemp("logs"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle."""
+    """Run the bundle."""
     with run_bundle(bundle) as server:
         yield server
 
 
 def read_records(server: Server) -> list[dict[str, Any]]:
-    """Reads what was logged: a line that is no JSON object is an error."""
+    """Read what was logged: a line that is no JSON object is an error."""
     records = [json.loads(line) for line in server.read_log().splitlines()]
     for record in records:
         assert list(record)[:4] == ["time", "level", "logger", "message"]
@@ -104,7 +104,7 @@ def read_records(server: Server) -> list[dict[str, Any]]:
 
 
 def wait_for_record(server: Server, check: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Waits for a record, and gives it."""
+    """Wait for a record, and return it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         for record in read_records(server):

@@ -87,19 +87,19 @@ Series = dict[tuple[tuple[str, str], ...], float]
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app that is measured."""
+    """Build an app that is measured."""
     return build_project(write_files(tmp_path_factory.mktemp("metrics"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle."""
+    """Run the bundle."""
     with run_bundle(bundle) as server:
         yield server
 
 
 def scrape(server: Server) -> dict[str, Series]:
-    """Reads the figures: metric → its labels but for the worker → value."""
+    """Read the figures: metric → its labels but for the worker → value."""
     answer = httpx.get(f"{server.url}/_nitro/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -113,17 +113,17 @@ def scrape(server: Server) -> dict[str, Series]:
 
 
 def count_requests(figures: dict[str, Series]) -> dict[tuple[str, ...], float]:
-    """Gives the number of requests by method, route and class of status."""
+    """Return the number of requests by method, route and class of status."""
     return {tuple(value for _, value in labels): number for labels, number in figures[f"{HTTP}_count"].items()}
 
 
 def value(figures: dict[str, Series], name: str) -> float:
-    """Gives the value of a metric that has no labels of its own."""
+    """Return the value of a metric that has no labels of its own."""
     return figures[name][()]
 
 
 def wait_for(server: Server, check: Callable[[dict[str, Series]], bool]) -> dict[str, Series]:
-    """Waits until the figures are as they should be, and gives them."""
+    """Wait until the figures are as they should be, and return them."""
     deadline = time.monotonic() + PATIENCE
     while not check(figures := scrape(server)):
         assert time.monotonic() < deadline, figures

@@ -23,7 +23,7 @@ OWN_HEADERS = ("date", "server")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Is one request, for both applications."""
+    """One request, for both applications."""
 
     method: str
     path: str
@@ -68,7 +68,7 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Runs the application as it stands, on uvicorn."""
+    """Run the application as it stands, on uvicorn."""
     root = write_files(tmp_path_factory.mktemp("unbuilt"), FILES)
     command = [sys.executable, "-m", "uvicorn", "shop.main:app", "--port", "0", "--ws", "wsproto"]
     announcement = "Uvicorn running on "
@@ -80,7 +80,7 @@ def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     scope="module", params=[("[...].py", ""), ("legacy.py", "/legacy"), ("old/shop/[...].py", "/old/shop")]
 )
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Builds the application, mounted at the root or below it, and gives the URL of the mount."""
+    """Build the application, mounted at the root or below it, and return the URL of the mount."""
     file, prefix = request.param
     root = write_files(tmp_path_factory.mktemp("built"), FILES | {f"handlers/{file}": MOUNT})
     with run_bundle(build_project(root)) as server:
@@ -88,7 +88,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def ask(base: str, call: Call) -> dict[str, object]:
-    """Sends a request and gives the whole answer, with `BASE` for the place of the application."""
+    """Send a request and return the whole answer, with `BASE` for the place of the application."""
     # Nothing is encrypted here, and loading certificates takes longer than all the rest.
     with httpx.Client(verify=False) as client:
         answer = client.request(call.method, base + call.path, headers=call.headers, content=call.body)
@@ -146,7 +146,7 @@ def test_schema_names_the_place_of_the_mount(unbuilt: str, built: str) -> None:
 
 
 def talk(base: str, path: str, lines: list[str]) -> dict[str, object]:
-    """Opens a socket, says lines, and gives all that came back."""
+    """Open a socket, says lines, and return all that came back."""
     url = base.replace("http://", "ws://", 1) + path
     received = []
     with connect(url, subprotocols=[Subprotocol("chat.v1"), Subprotocol("chat.v2")], compression=None) as socket:

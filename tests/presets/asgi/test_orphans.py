@@ -39,34 +39,34 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app whose handlers start processes."""
+    """Build an app whose handlers start processes."""
     return build_project(write_files(tmp_path_factory.mktemp("orphans"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle's workers below a parent that inherits what they leave behind."""
+    """Run the bundle's workers below a parent that inherits what they leave behind."""
     python = (sys.executable, "-c", SUBREAPER)
     with run_bundle(bundle, "--port", "0", "--workers", "2", python=python) as server:
         yield server
 
 
 def start_family(server: Server, seconds: float) -> tuple[int, list[int]]:
-    """Lets a worker start processes that last for a while, and gives its id and theirs."""
+    """Let a worker start processes that last for a while, and return its id and theirs."""
     answer = httpx.post(f"{server.url}/family", params={"seconds": seconds}, timeout=PATIENCE)
     worker, *children = answer.json()
     return worker, children
 
 
 def list_zombies(parent: int) -> list[int]:
-    """Lists the children of a process that have ended, and that it has not looked at."""
+    """List the children of a process that have ended, and that it has not looked at."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in children}
     return [int(pid) for pid, state in states.items() if state == "Z"]
 
 
 def find_parent(pid: int) -> int:
-    """Gives the parent of a process."""
+    """Return the parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 

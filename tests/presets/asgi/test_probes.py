@@ -53,26 +53,26 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app whose start takes as long as it is told."""
+    """Build an app whose start takes as long as it is told."""
     return build_project(write_files(tmp_path_factory.mktemp("probes"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle, which goes on accepting for a while when it is told to stop."""
+    """Run the bundle, which goes on accepting for a while when it is told to stop."""
     with run_bundle(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": str(DELAY)}) as server:
         yield server
 
 
 def ask(server: Server, name: str) -> tuple[int, object]:
-    """Asks one of the probes."""
+    """Ask one of the probes."""
     answer = httpx.get(f"{server.url}/_nitro/{name}")
     assert answer.headers["cache-control"] == "no-store"
     return answer.status_code, answer.json()
 
 
 def wait_for(check: Callable[[], bool]) -> None:
-    """Waits until something holds."""
+    """Wait until something holds."""
     deadline = time.monotonic() + PATIENCE
     while not check():
         assert time.monotonic() < deadline

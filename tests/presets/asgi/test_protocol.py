@@ -59,7 +59,7 @@ TIMEOUT = 1800 if FULL else 240
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Iterator[Server]:
-    """Runs the bundle of an app that sends back what it receives."""
+    """Run the bundle of an app that sends back what it receives."""
     with run_bundle(build_project(write_files(tmp_path, ECHO))) as server:
         yield server
 

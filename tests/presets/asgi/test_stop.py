@@ -85,20 +85,20 @@ PROJECT = {
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Names the file that the app writes into."""
+    """Name the file that the app writes into."""
     return tmp_path / "journal.txt"
 
 
 @pytest.fixture
 def server(tmp_path: Path, journal: Path) -> Iterator[Server]:
-    """Runs the bundle of an app that keeps a journal."""
+    """Run the bundle of an app that keeps a journal."""
     output = build_project(write_files(tmp_path, PROJECT))
     with run_bundle(output, environ={"JOURNAL": str(journal)}) as server:
         yield server
 
 
 def stop(server: Server) -> None:
-    """Stops a server, and checks that it was quick and content."""
+    """Stop a server, and check that it was quick and content."""
     started = time.monotonic()
     server.stop()
     assert time.monotonic() - started < SOON

@@ -33,27 +33,27 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds an app that is measured."""
+    """Build an app that is measured."""
     return build_project(write_files(tmp_path_factory.mktemp("worker_metrics"), PROJECT))
 
 
 @pytest.fixture
 def server(bundle: Path) -> Iterator[Server]:
-    """Runs the bundle in several processes."""
+    """Run the bundle in several processes."""
     with run_bundle(bundle, "--port", "0", "--workers", str(WORKERS)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    """Gives a client that opens a connection for each request, so that any process may answer it."""
+    """Return a client that opens a connection for each request, so that any process may answer it."""
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(limits=limits, timeout=PATIENCE, verify=False, trust_env=False) as client:
         yield client
 
 
 def count_by_worker(client: httpx.Client, server: Server) -> dict[str, float]:
-    """Gives how many requests to the one route each process has answered."""
+    """Return how many requests to the one route each process has answered."""
     text = client.get(f"{server.url}/_nitro/metrics").raise_for_status().text
     return {
         sample.labels["worker"]: sample.value
@@ -64,7 +64,7 @@ def count_by_worker(client: httpx.Client, server: Server) -> dict[str, float]:
 
 
 def until(good: Callable[[], bool]) -> None:
-    """Waits until something holds."""
+    """Wait until something holds."""
     deadline = time.monotonic() + PATIENCE
     while not good():
         assert time.monotonic() < deadline
@@ -72,7 +72,7 @@ def until(good: Callable[[], bool]) -> None:
 
 
 def ask_all(client: httpx.Client, server: Server) -> dict[int, int]:
-    """Asks until every process has answered, and gives how often each has."""
+    """Ask until every process has answered, and return how often each has."""
     answers: dict[int, int] = {}
     deadline = time.monotonic() + PATIENCE
     while len(answers) < WORKERS:

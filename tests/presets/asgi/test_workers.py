@@ -54,33 +54,33 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds a project without topics, whose processes need no backplane."""
+    """Build a project without topics, whose processes need no backplane."""
     return build_project(write_files(tmp_path_factory.mktemp("workers"), PROJECT))
 
 
 @contextmanager
 def run_workers(bundle: Path, count: int, **environ: str) -> Iterator[Server]:
-    """Runs a bundle in some processes."""
+    """Run a bundle in some processes."""
     with run_bundle(bundle, "--port", "0", "--workers", str(count), environ=environ) as server:
         yield server
 
 
 def ask_pid(server: Server) -> int:
-    """Asks whichever process takes a new connection for its id."""
+    """Ask whichever process takes a new connection for its id."""
     # Nothing here speaks TLS, whose certificates take long to load.
     pid: int = httpx.get(f"{server.url}/pid", timeout=PATIENCE, verify=False, trust_env=False).json()
     return pid
 
 
 def find_workers(server: Server, count: int) -> set[int]:
-    """Asks until so many processes have answered, and gives their ids."""
+    """Ask until so many processes have answered, and return their ids."""
     found: set[int] = set()
     until(lambda: len(found) >= count, lambda: found.add(ask_pid(server)))
     return found
 
 
 def is_alive(pid: int) -> bool:
-    """Says whether a process runs; one that waits for its parent's look has ended."""
+    """Return whether a process runs; one that waits for its parent's look has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def is_alive(pid: int) -> bool:
 
 
 def until(good: Callable[[], bool], act: Callable[[], object] = lambda: None) -> None:
-    """Acts again and again until something holds."""
+    """Act again and again until something holds."""
     deadline = time.monotonic() + PATIENCE
     while not good():
         assert time.monotonic() < deadline, f"Waited {PATIENCE:g} s in vain."

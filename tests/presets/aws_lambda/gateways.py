@@ -29,7 +29,7 @@ PATIENCE = 60.0
 
 
 def build_suite(folder: Path, **settings: object) -> Path:
-    """Builds the suite's app for AWS in a new folder, with `aws.*` settings, and gives the output folder."""
+    """Build the suite's app for AWS in a new folder, with `aws.*` settings, and return the output folder."""
     shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
     overrides: dict[str, object] = {f"aws.{name}": value for name, value in settings.items()}
     # Streams of topics and sockets of mounted applications are refused for this target, as other tests show.
@@ -40,16 +40,16 @@ def build_suite(folder: Path, **settings: object) -> Path:
 
 
 class EnvelopeSocket(ServerSocket):
-    """Is a client that knows the envelope in which binary messages travel."""
+    """A client that knows the envelope in which binary messages travel."""
 
     async def send(self, data: object) -> None:
-        """Sends bytes in an envelope, the rest as it is."""
+        """Send bytes in an envelope, the rest as it is."""
         if isinstance(data, bytes):
             data = {"base64": base64.b64encode(data).decode()}
         await super().send(data)
 
     async def receive(self, timeout: float | None = None) -> Frame:
-        """Gives the next message, without its envelope."""
+        """Return the next message, without its envelope."""
         text = await super().receive(timeout)
         assert isinstance(text, str)
         if text.startswith('{"base64":'):
@@ -61,7 +61,7 @@ class EnvelopeTarget(ServerTarget):
     """Drives a bundle on AWS with clients that know the envelope."""
 
     def make_socket(self, connection: ClientConnection) -> ServerSocket:
-        """Makes what a test gets for an open connection."""
+        """Make what a test gets for an open connection."""
         return EnvelopeSocket(connection)
 
 
@@ -69,7 +69,7 @@ class EnvelopeTarget(ServerTarget):
 def run_gateway(
     output: Path, *, environment: Mapping[str, str], concurrency: int = 4, faults: Faults | None = None
 ) -> Iterator[str]:
-    """Runs a bundle behind the gateway, in a thread with a loop of its own, and gives its URL."""
+    """Run a bundle behind the gateway, in a thread with a loop of its own, and return its URL."""
     ready = threading.Event()
     url: list[str] = []
     problems: list[BaseException] = []

@@ -30,7 +30,7 @@ LACKING: frozenset[Capability] = frozenset(
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
-    """Runs the suite's app with every setting that adds a capability."""
+    """Run the suite's app with every setting that adds a capability."""
     folder = tmp_path_factory.mktemp("aws")
     output = build_suite(
         folder / "app", streaming="function-url", binary="base64", ordered=True, keep_headers=("cookie",)
@@ -42,7 +42,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTar
 
 @pytest.fixture(scope="module")
 def unordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarget]:
-    """Runs the suite's app without a queue and without an envelope: messages may overlap."""
+    """Run the suite's app without a queue and without an envelope: messages may overlap."""
     folder = tmp_path_factory.mktemp("plain")
     output = build_suite(folder / "app", streaming="function-url", keep_headers=("cookie",))
     (folder / "journal").mkdir()
@@ -56,7 +56,7 @@ class TestWithEverySetting(Conformance):
 
     @pytest.fixture
     def target(self, everything: EnvelopeTarget) -> EnvelopeTarget:
-        """Gives the running bundle."""
+        """Return the running bundle."""
         return everything
 
 
@@ -65,5 +65,5 @@ class TestUnordered(Conformance):
 
     @pytest.fixture
     def target(self, unordered: EnvelopeTarget) -> EnvelopeTarget:
-        """Gives the running bundle."""
+        """Return the running bundle."""
         return unordered

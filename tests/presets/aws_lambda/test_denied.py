@@ -67,7 +67,7 @@ SOCKET = """
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Runs an app with one WebSocket route, which needs no path."""
+    """Run an app with one WebSocket route, which needs no path."""
     folder = write_files(tmp_path_factory.mktemp("denied"), {"nitro.toml": SETTINGS, "handlers/talk.py": SOCKET})
     with run_gateway(build_project(folder), environment={}) as address:
         yield address.replace("http", "ws", 1) + "/talk"

@@ -30,7 +30,7 @@ preset = "aws-lambda"
 
 
 def build(folder: Path) -> Path:
-    """Builds a project for AWS and gives its output folder."""
+    """Build a project for AWS and return its output folder."""
     plan = plan_project(folder, preset="aws-lambda")
     write_plan(plan)
     return plan.output
@@ -38,7 +38,7 @@ def build(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the repository's own handlers for AWS."""
+    """Build the repository's own handlers for AWS."""
     folder = copy_demo(tmp_path_factory.mktemp("first"))
     secrets = {
         ".env": "TOKEN=1",
@@ -178,7 +178,7 @@ SLOW = ("decimal", "email", "http", "importlib.metadata", "random", "secrets", "
 
 @contextmanager
 def run_services() -> Iterator[int]:
-    """Runs what stands for AWS's services, with one connection in the table, and gives its port."""
+    """Run what stands for AWS's services, with one connection in the table, and return its port."""
     command = [sys.executable, "-m", "tests.benchmarks.load.aws"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

@@ -28,7 +28,7 @@ FUNCTION = "websocket"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds a project with a chat."""
+    """Build a project with a chat."""
     root = make_project(tmp_path_factory.mktemp("publish") / "project")
     succeed(root, "build", "--preset", "aws-lambda")
     return root
@@ -36,21 +36,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(project: Path) -> Iterator[Server]:
-    """Runs it as a user does, with options that only the gateway knows."""
+    """Run it as a user does, with options that only the gateway knows."""
     with serve_project(project, "preview", "--port", "0", "--concurrency", "2", "--fault=throttle=0") as server:
         yield server
 
 
 @pytest.fixture
 def peer(server: Server) -> Iterator[ClientConnection]:
-    """Connects a peer that has subscribed to `chat`."""
+    """Connect a peer that has subscribed to `chat`."""
     with connect(f"{server.socket_url}/api/chat") as socket:
         assert socket.recv(PATIENCE) == "welcome"
         yield socket
 
 
 def call_gateway(server: Server, work: dict[str, Any]) -> None:
-    """Calls the function as it is called on AWS: by boto3, with a signature."""
+    """Call the function as it is called on AWS: by boto3, with a signature."""
     client = boto3.client(
         "lambda",
         endpoint_url=f"{server.url}/_aws",

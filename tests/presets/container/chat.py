@@ -15,7 +15,7 @@ PONG = {"user": "server", "message": "pong"}
 
 @asynccontextmanager
 async def join(target: ServerTarget) -> AsyncIterator[tuple[Socket, str]]:
-    """Joins the chat, and gives the socket and the name that it has there."""
+    """Join the chat, and return the socket and the name that it has there."""
     async with target.connect(CHAT) as socket:
         name = (await socket.receive_json())["message"].removeprefix("Welcome ").removesuffix("!")
         # Messages come after the end of `open`, in which the chat is subscribed to.
@@ -26,7 +26,7 @@ async def join(target: ServerTarget) -> AsyncIterator[tuple[Socket, str]]:
 
 
 async def check_chat(one: ServerTarget, two: ServerTarget) -> None:
-    """Checks that two clients of the chat hear each other, wherever each of them is connected."""
+    """Check that two clients of the chat hear each other, wherever each of them is connected."""
     async with join(one) as (ada, first):
         async with join(two) as (bob, second):
             assert second not in ("", first)
@@ -41,7 +41,7 @@ async def check_chat(one: ServerTarget, two: ServerTarget) -> None:
 
 
 async def check_clock(target: ServerTarget) -> None:
-    """Checks that the clock ticks, event by event."""
+    """Check that the clock ticks, event by event."""
     async with target.stream("GET", "/api/sse") as stream:
         events = stream.events()
         ticks = [(await anext(events)).data for _ in range(2)]

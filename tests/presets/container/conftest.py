@@ -19,14 +19,14 @@ DEMO = "localhost/demo:latest"
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """Gives the tools that build and run images."""
+    """Return the tools that build and run images."""
     with open_engine() as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
 def base_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Makes an image with Python and pip, and names it."""
+    """Make an image with Python and pip, and name it."""
     rootfs = tmp_path_factory.mktemp("base") / "rootfs"
     make_rootfs(rootfs)
     engine.add_folder(BASE, rootfs)
@@ -36,7 +36,7 @@ def base_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def bare_base(engine: Engine, base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Makes an OCI layout of the base without a shell and without pip."""
+    """Make an OCI layout of the base without a shell and without pip."""
     work = engine.buildah("from", "--pull-never", base_image).stdout.strip()
     root = Path(engine.buildah("mount", work).stdout.strip())
     for folder in ("bin", "usr/bin"):
@@ -50,7 +50,7 @@ def bare_base(engine: Engine, base_image: str, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the repository's own handlers, and gives the output folder."""
+    """Build the repository's own handlers, and return the output folder."""
     plan = plan_project(copy_demo(tmp_path_factory.mktemp("demo")), preset="container")
     write_plan(plan)
     return plan.output
@@ -60,7 +60,7 @@ def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_image(
     engine: Engine, base_image: str, demo_output: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """Builds the demo's image with its Dockerfile, and names it."""
+    """Build the demo's image with its Dockerfile, and name it."""
     folder = tmp_path_factory.mktemp("pip")
     wheels, settings = folder / "wheels", folder / "pip.conf"
     python = engine.find_python(base_image)

@@ -32,7 +32,7 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Is a running container, which shares this machine's network.
+    """A running container, which shares this machine's network.
 
     Args:
         engine: What runs it.
@@ -45,12 +45,12 @@ class Container:
     url: str
 
     def read_log(self) -> str:
-        """Gives all that it has printed so far."""
+        """Return all that it has printed so far."""
         done = self.engine.podman("logs", self.name)
         return done.stdout + done.stderr
 
     def stop(self) -> tuple[int, float]:
-        """Stops it as every platform does, and gives its exit status and the seconds that it took."""
+        """Stop it as every platform does, and return its exit status and the seconds that it took."""
         started = time.monotonic()
         self.engine.podman("stop", "--time", "15", self.name)
         took = time.monotonic() - started
@@ -69,32 +69,32 @@ class Engine:
     storage: Path
 
     def buildah(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Runs buildah, which must succeed."""
+        """Run buildah, which must succeed."""
         return run("buildah", *self._place(), *arguments)
 
     def podman(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Runs podman, which must succeed."""
+        """Run podman, which must succeed."""
         # No systemd is needed, and messages about it are none of the container's.
         options = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--log-level", "fatal")
         return run("podman", *self._place(), *options, *arguments)
 
     def name_in_storage(self, image: str) -> str:
-        """Names an image of the storage as skopeo does."""
+        """Name an image of the storage as skopeo does."""
         driver = json.loads(self.buildah("info").stdout)["store"]["GraphDriverName"]
         return f"containers-storage:[{driver}@{self.storage / 'root'}+{self.storage / 'run'}]{image}"
 
     def describe(self, image: str) -> Any:
-        """Gives what podman knows of an image."""
+        """Return what podman knows of an image."""
         (described,) = json.loads(self.podman("image", "inspect", image).stdout)
         return described
 
     def build(self, context: Path, base: str, image: str, *options: str) -> None:
-        """Builds an image with the Dockerfile of a folder."""
+        """Build an image with the Dockerfile of a folder."""
         local = ("--isolation=chroot", "--pull-never", f"--build-arg=BASE_IMAGE={base}")
         self.buildah("bud", *local, "--format=docker", *options, f"--tag={image}", context)
 
     def find_python(self, image: str) -> str:
-        """Gives the version of an image's Python."""
+        """Return the version of an image's Python."""
         work = self.buildah("from", "--pull-never", image).stdout.strip()
         code = "import sys; print('{}.{}'.format(*sys.version_info))"
         try:
@@ -103,7 +103,7 @@ class Engine:
             self.buildah("rm", work)
 
     def add_folder(self, image: str, folder: Path, place: str = "/") -> None:
-        """Makes an image of a folder."""
+        """Make an image of a folder."""
         work = self.buildah("from", "scratch").stdout.strip()
         self.buildah("add", "--quiet", work, folder, place)
         self.buildah("commit", "--quiet", "--rm", work, image)
@@ -118,7 +118,7 @@ class Engine:
         options: Sequence[str] = (),
         environ: Mapping[str, str] | None = None,
     ) -> Iterator[Container]:
-        """Runs an image until the end of the block: nothing may be written, nothing is allowed.
+        """Run an image until the end of the block: nothing may be written, nothing is allowed.
 
         Args:
             image: The image.
@@ -156,7 +156,7 @@ class Engine:
 
 @contextmanager
 def open_engine() -> Iterator[Engine]:
-    """Makes a storage, until the end of the block; whatever is left running in it is ended."""
+    """Make a storage, until the end of the block; whatever is left running in it is ended."""
     for name in PROGRAMS:
         require_program(name)
     if os.geteuid() != 0:
@@ -173,14 +173,14 @@ def open_engine() -> Iterator[Engine]:
 
 
 def find_port(host: str) -> int:
-    """Finds a port that is free now."""
+    """Find a port that is free now."""
     with socket.create_server((host, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def make_rootfs(folder: Path) -> None:
-    """Makes a small Debian with Python in a folder, from where this machine has its own."""
+    """Make a small Debian with Python in a folder, from where this machine has its own."""
     mirror, suite = find_mirror()
     run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, folder, mirror)
     for name in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
@@ -188,7 +188,7 @@ def make_rootfs(folder: Path) -> None:
 
 
 def find_mirror() -> tuple[str, str]:
-    """Finds the address and the release that this machine's own packages come from."""
+    """Find the address and the release that this machine's own packages come from."""
     listed = run("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)").stdout
     for line in listed.splitlines():
         address, release, component = line.split()
@@ -198,7 +198,7 @@ def find_mirror() -> tuple[str, str]:
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a program, which must succeed."""
+    """Run a program, which must succeed."""
     words = [str(word) for word in command]
     # `sbin` is where Debian has some of them, and not in everybody's path.
     environ = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}

@@ -20,7 +20,7 @@ DEBIAN = {"usr/bin/python3": "python3.11", "usr/bin/python3.11": ""}
 
 
 def make_layer(entries: Mapping[str, str]) -> bytes:
-    """Makes a layer of empty files and, where a target is named, links."""
+    """Make a layer of empty files and, where a target is named, links."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name, target in entries.items():
@@ -44,13 +44,13 @@ class Layout:
         (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
     def add(self, data: bytes, media_type: str) -> dict[str, Any]:
-        """Adds a blob, and gives its descriptor."""
+        """Add a blob, and return its descriptor."""
         number = hashlib.sha256(data).hexdigest()
         (self.folder / "blobs/sha256" / number).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{number}", "size": len(data)}
 
     def add_document(self, value: object, media_type: str) -> dict[str, Any]:
-        """Adds a document, and gives its descriptor."""
+        """Add a document, and return its descriptor."""
         return self.add(json.dumps(value).encode(), media_type)
 
     def add_image(
@@ -63,7 +63,7 @@ class Layout:
         media_type: str = f"{LAYER}+gzip",
         **document: object,
     ) -> dict[str, Any]:
-        """Adds an image, and gives the descriptor of its manifest."""
+        """Add an image, and return the descriptor of its manifest."""
         plain = [make_layer(layer) for layer in layers]
         blobs = [gzip.compress(data, mtime=0) if "gzip" in media_type else data for data in plain]
         config = {
@@ -81,26 +81,26 @@ class Layout:
         return self.add_document(manifest, MANIFEST)
 
     def write_index(self, *manifests: Mapping[str, Any]) -> Path:
-        """Writes the index, and gives the folder."""
+        """Write the index, and return the folder."""
         (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": list(manifests)}))
         return self.folder
 
 
 def make_base(folder: Path, *layers: Mapping[str, str], **options: Any) -> Path:
-    """Makes a layout with one image."""
+    """Make a layout with one image."""
     layout = Layout(folder)
     return layout.write_index(layout.add_image(layers or (DEBIAN,), **options))
 
 
 def pack(folder: Path, file: Path) -> Path:
-    """Packs a layout into an archive, as `tar -cf FILE .` does."""
+    """Pack a layout into an archive, as `tar -cf FILE .` does."""
     with tarfile.open(file, "w") as archive:
         archive.add(folder, ".")
     return file
 
 
 def make_docker_archive(file: Path, entries: Mapping[str, str] = DEBIAN, *, damaged: bool = False) -> Path:
-    """Makes what `docker save` writes; the layer of a damaged one is not the one that it names."""
+    """Make what `docker save` writes; the layer of a damaged one is not the one that it names."""
     layer = make_layer(entries)
     config = {
         "architecture": "amd64",

@@ -15,7 +15,7 @@ _IPV4 = 1
 
 @contextmanager
 def serve_names(name: str, addresses: Sequence[str]) -> Iterator[int]:
-    """Answers questions about one name until the end of the block, and gives the port.
+    """Answer questions about one name until the end of the block, and return the port.
 
     Args:
         name: The name.
@@ -44,7 +44,7 @@ def serve_names(name: str, addresses: Sequence[str]) -> Iterator[int]:
 
 
 def answer_question(message: bytes, name: str, addresses: Sequence[str]) -> bytes:
-    """Answers a question of the domain name system (RFC 1035) for addresses of the fourth version.
+    """Answer a question of the domain name system (RFC 1035) for addresses of the fourth version.
 
     Args:
         message: The question.

@@ -27,13 +27,13 @@ OFFICIAL = {"usr/local/bin/python3": "python3.13", "usr/local/bin/python3.13": "
 
 
 def read_platform(base: Path) -> Platform:
-    """Gives what a base image is."""
+    """Return what a base image is."""
     with open_base(base, "amd64") as image:
         return find_platform(image)
 
 
 def refuse(base: Path) -> str:
-    """Gives what is said of a base that cannot be one."""
+    """Return what is said of a base that cannot be one."""
     with pytest.raises(UsageError) as caught:
         read_platform(base)
     assert str(base) in str(caught.value)

@@ -18,7 +18,7 @@ from tests.bundles import build_project, clean_environment, copy_demo, plan_proj
 
 
 def build(folder: Path, *, vendored: bool = False) -> Path:
-    """Builds a project for containers, and gives its output folder."""
+    """Build a project for containers, and return its output folder."""
     plan = plan_project(folder, vendored=vendored, preset="container")
     write_plan(plan)
     return plan.output
@@ -26,12 +26,12 @@ def build(folder: Path, *, vendored: bool = False) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds the repository's own handlers."""
+    """Build the repository's own handlers."""
     return build(copy_demo(tmp_path_factory.mktemp("demo")))
 
 
 def list_bytes(folder: Path) -> dict[str, bytes]:
-    """Reads a folder: path → bytes."""
+    """Read a folder: path → bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

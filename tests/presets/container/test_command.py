@@ -33,7 +33,7 @@ PROCESS = {
 
 
 def read_image(file: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]:
-    """Reads an archive: manifest, configuration, all files."""
+    """Read an archive: manifest, configuration, all files."""
     with tarfile.open(file) as archive:
         files = {
             member.name: opened.read() for member in archive if (opened := archive.extractfile(member)) is not None
@@ -44,7 +44,7 @@ def read_image(file: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, by
 
 
 def list_layer(files: dict[str, bytes], digest: str, folder: Path) -> dict[str, tarfile.TarInfo]:
-    """Lists what a layer holds."""
+    """List what a layer holds."""
     file = folder / "layer"
     file.write_bytes(files[f"blobs/{digest.replace(':', '/')}"])
     with tarfile.open(file) as archive:
@@ -53,7 +53,7 @@ def list_layer(files: dict[str, bytes], digest: str, folder: Path) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds a project twice onto the same base, the second time elsewhere."""
+    """Build a project twice onto the same base, the second time elsewhere."""
     roots = [make_project(tmp_path_factory.mktemp("one")), make_project(tmp_path_factory.mktemp("two") / "deeper")]
     for root in roots:
         make_base(root / "base", process=PROCESS, architecture=ARCHITECTURE, history=[{"created_by": "base"}])

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def target(engine: Engine, bare_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerTarget]:
-    """Runs the suite's app in a container."""
+    """Run the suite's app in a container."""
     folder = tmp_path_factory.mktemp("suite")
     journal = folder / "journal"
     journal.mkdir()

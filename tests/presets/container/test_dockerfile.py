@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def container(engine: Engine, demo_image: str) -> Iterator[Container]:
-    """Runs the demo."""
+    """Run the demo."""
     with engine.start(demo_image) as container:
         yield container
 

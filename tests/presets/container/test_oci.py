@@ -21,7 +21,7 @@ IMAGE = "localhost/written:latest"
 
 @pytest.fixture(scope="module")
 def written(bare_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes the demo's image twice, from two folders, and gives the file."""
+    """Write the demo's image twice, from two folders, and return the file."""
     files = []
     for name in ("one", "two"):
         root = copy_demo(tmp_path_factory.mktemp(name))
@@ -33,7 +33,7 @@ def written(bare_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def container(engine: Engine, written: Path) -> Iterator[Container]:
-    """Runs it."""
+    """Run it."""
     run("skopeo", "copy", "--quiet", f"oci-archive:{written}", engine.name_in_storage(IMAGE))
     with engine.start(IMAGE) as container:
         yield container

@@ -31,7 +31,7 @@ CLIENT = "127.0.0.7"
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Is a service that runs.
+    """A service that runs.
 
     Args:
         url: Where nginx listens.
@@ -49,7 +49,7 @@ class Replicas:
 
 @contextmanager
 def run_nginx(configuration: str, folder: Path, *, app_port: int, names_port: int) -> Iterator[str]:
-    """Runs nginx as it is configured, but for where things are on this machine, and gives its URL."""
+    """Run nginx as it is configured, but for where things are on this machine, and return its URL."""
     port = find_port("127.0.0.1")
     places = {
         "listen 8080;": f"listen 127.0.0.1:{port};",
@@ -72,7 +72,7 @@ def run_nginx(configuration: str, folder: Path, *, app_port: int, names_port: in
 
 
 def wait_for(url: str, log: Path) -> None:
-    """Waits until something listens."""
+    """Wait until something listens."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -88,7 +88,7 @@ def wait_for(url: str, log: Path) -> None:
 def replicas(
     engine: Engine, demo_image: str, demo_output: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Replicas]:
-    """Runs the demo twice."""
+    """Run the demo twice."""
     service = yaml.safe_load((demo_output / "compose.yaml").read_text())["services"]["app"]
     configuration = (demo_output / "nginx.conf").read_text()
     port = find_port(HOSTS[0])

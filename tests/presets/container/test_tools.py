@@ -19,7 +19,7 @@ SERVED = "registry.example:5000/team/chat_room:1.2"
 
 
 def render(folder: Path, *, vendored: bool = False, backplane: str = "memory") -> Path:
-    """Writes what stands beside `server/`, and gives the folder."""
+    """Write what stands beside `server/`, and return the folder."""
     config = NitroConfig.model_validate({"container": {"image": SERVED}, "backplane": backplane})
     for name, data in render_files(config, vendored=vendored).items():
         path = folder / name
@@ -29,12 +29,12 @@ def render(folder: Path, *, vendored: bool = False, backplane: str = "memory") -
 
 
 def read(file: Path) -> Any:
-    """Reads a YAML file."""
+    """Read a YAML file."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a tool of this environment."""
+    """Run a tool of this environment."""
     command = [str(PROGRAMS / name), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

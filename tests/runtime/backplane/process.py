@@ -15,7 +15,7 @@ from tests.runtime.peers import RecordingChannel, make_peer
 
 
 class Process:
-    """Is one process of an app: a hub and its peers."""
+    """One process of an app: a hub and its peers."""
 
     def __init__(self, backplane: Backplane) -> None:
         self.state = BackplaneState("test")
@@ -23,7 +23,7 @@ class Process:
         self.hub = BackplaneHub(self.local, backplane, self.state)
 
     async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
-        """Adds a peer that subscribes to topics."""
+        """Add a peer that subscribes to topics."""
         peer, channel = make_peer(id, self.hub, namespace=namespace)
         self.local.add(peer)
         for topic in topics:
@@ -31,13 +31,13 @@ class Process:
         return channel
 
     async def until_connected(self, connected: bool = True) -> None:
-        """Waits until the backplane is there, or lost."""
+        """Wait until the backplane is there, or lost."""
         await until(lambda: self.state.connected is connected, f"connected={connected}", lambda: self.state)
 
 
 @asynccontextmanager
 async def processes(broker: MemoryBroker, count: int) -> AsyncIterator[list[Process]]:
-    """Runs some processes of an app."""
+    """Run some processes of an app."""
     async with AsyncExitStack() as stack:
         started = [Process(broker.make_backplane()) for _ in range(count)]
         for process in started:
@@ -46,7 +46,7 @@ async def processes(broker: MemoryBroker, count: int) -> AsyncIterator[list[Proc
 
 
 async def hears(channel: RecordingChannel, *frames: str | bytes) -> None:
-    """Waits for frames, and for others that should not come."""
+    """Wait for frames, and for others that should not come."""
     await until(lambda: len(channel.frames) >= len(frames), f"{frames}", lambda: channel.frames)
     await asyncio.sleep(0.01)
     assert channel.frames == list(frames)

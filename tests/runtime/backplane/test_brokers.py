@@ -18,14 +18,14 @@ from tests.brokers import BROKERS, RealBroker, run_broker
 
 @pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
-    """Runs a broker for one test."""
+    """Run a broker for one test."""
     with run_broker(request.param) as broker:
         yield broker
 
 
 @pytest.fixture
 def make_backplane(broker: RealBroker) -> MakeBackplane:
-    """Makes backplanes as an app's settings do."""
+    """Make backplanes as an app's settings do."""
 
     def make(prefix: str) -> Backplane:
         backplane = load_backplane(BackplaneSettings(broker.name, broker.url, prefix))

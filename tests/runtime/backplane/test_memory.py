@@ -9,7 +9,7 @@ from nitro_py.testing.backplanes import BackplaneConformance, MakeBackplane, Mem
 
 @pytest.fixture
 def make_backplane() -> MakeBackplane:
-    """Makes backplanes of one broker."""
+    """Make backplanes of one broker."""
     return MemoryBroker().make_backplane
 
 

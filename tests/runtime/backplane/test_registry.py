@@ -69,7 +69,7 @@ def test_what_cannot_be_used_says_why(settings: BackplaneSettings, problem: str)
 
 @pytest.fixture
 def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installs a package that provides a backplane, and one that lacks it."""
+    """Install a package that provides a backplane, and one that lacks it."""
     info = tmp_path / "carrier-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")

@@ -16,7 +16,7 @@ MAX = 100_000
 
 
 def read_all(data: bytes, cuts: list[int] | None = None, **options: Any) -> list[Any]:
-    """Reads data in pieces, cut where it is said, and gives the events, the code of an error as the last."""
+    """Read data in pieces, cut where it is said, and return the events, the code of an error as the last."""
     parser = FrameParser(**{"max_message": MAX} | options)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts or []), len(data)]
     events: list[Any] = []

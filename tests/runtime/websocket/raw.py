@@ -31,7 +31,7 @@ PATIENCE = 5.0
 
 
 def write_masked(first: int, payload: bytes = b"", *, mask: bytes = MASK) -> bytes:
-    """Writes a frame as a client does."""
+    """Write a frame as a client does."""
     length = len(payload)
     if length < 126:
         head = bytes((first, 0x80 | length))
@@ -43,7 +43,7 @@ def write_masked(first: int, payload: bytes = b"", *, mask: bytes = MASK) -> byt
 
 
 def write_head(lines: Iterable[str] = HANDSHAKE) -> bytes:
-    """Writes the head of a request."""
+    """Write the head of a request."""
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -55,16 +55,16 @@ class RawClient:
         self.writer = writer
 
     def send(self, first: int, payload: bytes = b"") -> None:
-        """Sends a frame."""
+        """Send a frame."""
         self.writer.write(write_masked(first, payload))
 
     async def read_head(self) -> str:
-        """Reads the answer to the handshake, without a body."""
+        """Read the answer to the handshake, without a body."""
         async with asyncio.timeout(PATIENCE):
             return (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
 
     async def read_frame(self) -> tuple[int, bytes]:
-        """Reads a frame: its first byte, and its payload."""
+        """Read a frame: its first byte, and its payload."""
         async with asyncio.timeout(PATIENCE):
             first, second = await self.reader.readexactly(2)
             if second >= 126:
@@ -72,14 +72,14 @@ class RawClient:
             return first, await self.reader.readexactly(second)
 
     async def read_rest(self) -> bytes:
-        """Reads until the server closes the connection."""
+        """Read until the server closes the connection."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
 
 @asynccontextmanager
 async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[int]:
-    """Runs an application on uvicorn with our protocol, in this loop, and gives the port."""
+    """Run an application on uvicorn with our protocol, in this loop, and return the port."""
     defaults = {"ws": WebSocketProtocol, "lifespan": "off", "log_config": None, "timeout_graceful_shutdown": 1}
     config = uvicorn.Config(app, **cast(Any, defaults | settings))
     server = uvicorn.Server(config)
@@ -97,7 +97,7 @@ async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def open_connection(port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[RawClient]:
-    """Opens a connection, and says nothing yet."""
+    """Open a connection, and say nothing yet."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, limit=1 << 24)
     try:
         yield RawClient(reader, writer)
@@ -109,7 +109,7 @@ async def open_connection(port: int, context: ssl.SSLContext | None = None) -> A
 async def open_socket(
     port: int, *fields: str, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[RawClient, str]]:
-    """Opens a socket, and gives the head of the answer too."""
+    """Open a socket, and return the head of the answer too."""
     async with open_connection(port, context) as client:
         client.writer.write(write_head([*HANDSHAKE, *fields]))
         yield client, await client.read_head()

@@ -14,7 +14,7 @@ from tests.runtime.websocket.raw import PATIENCE
 
 
 class Recorder:
-    """Is an ASGI application that takes the socket over, and records what comes.
+    """An ASGI application that takes the socket over, and records what comes.
 
     Args:
         room: How many messages it takes before it asks for a pause.
@@ -33,7 +33,7 @@ class Recorder:
         self._changed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Accepts, takes the socket over, and returns."""
+        """Accept, takes the socket over, and returns."""
         direct = scope["extensions"][EXTENSION]
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
@@ -41,36 +41,36 @@ class Recorder:
         direct.attach(self)
 
     def feed(self, data: Any) -> bool:
-        """Records a message."""
+        """Record a message."""
         self.messages.append(data)
         self._changed.set()
         return len(self.messages) < self.room
 
     def lost(self, details: CloseDetails) -> None:
-        """Records the end; the contract lets it be told more than once."""
+        """Record the end; the contract lets it be told more than once."""
         self.lost_with.append(details)
         self._changed.set()
 
     def gone(self) -> None:
-        """Records that nothing is left."""
+        """Record that nothing is left."""
         self.is_gone = True
         self._changed.set()
 
     async def reach(self, condition: Callable[[], bool]) -> None:
-        """Waits until something is so."""
+        """Wait until something is so."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
     async def end(self) -> CloseDetails:
-        """Waits for the end, and gives how it was told first."""
+        """Wait for the end, and return how it was told first."""
         await self.reach(lambda: bool(self.lost_with))
         return self.lost_with[0]
 
 
 async def poll(condition: Callable[[], bool]) -> None:
-    """Waits until something is so that nobody tells of."""
+    """Wait until something is so that nobody tells of."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

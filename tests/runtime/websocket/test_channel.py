@@ -27,18 +27,18 @@ MOST = 1000
 
 
 def number(index: int) -> str:
-    """Gives a large message that says which it is."""
+    """Return a large message that says which it is."""
     return f"{index} ".ljust(SIZE, "x")
 
 
 def stall(client: RawClient) -> None:
-    """Lets a client read nothing from now on."""
+    """Let a client read nothing from now on."""
     transport: Any = client.writer.transport
     transport.pause_reading()
 
 
 async def fill(app: Recorder) -> int:
-    """Delivers until frames wait for a client that does not read, and gives how many went out."""
+    """Deliver until frames wait for a client that does not read, and return how many went out."""
     for index in range(MOST):
         app.channel.deliver(Broadcast(number(index)))
         await asyncio.sleep(0)
@@ -48,7 +48,7 @@ async def fill(app: Recorder) -> int:
 
 
 async def read_numbers(client: RawClient, count: int) -> None:
-    """Reads so many messages, which must come in order."""
+    """Read so many messages, which must come in order."""
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     for index in range(count):
         first, payload = await client.read_frame()

@@ -20,7 +20,7 @@ from tests.runtime.websocket.raw import write_masked
 
 
 def deflate(payload: bytes, window: int = 15) -> bytes:
-    """Compresses a payload as RFC 7692 wants it."""
+    """Compress a payload as RFC 7692 wants it."""
     stream = zlib.compressobj(wbits=-window)
     return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 

@@ -24,7 +24,7 @@ from tests.runtime.websocket.raw import write_masked
 
 
 def read_by_reference(data: bytes) -> list[Any]:
-    """Reads data by wsproto, a frame at a time as it allows, and gives the same events."""
+    """Read data by wsproto, a frame at a time as it allows, and return the same events."""
     protocol = FrameProtocol(client=False, extensions=[])
     events: list[Any] = []
     parts: list[Any] = []

@@ -86,18 +86,18 @@ Sends = Callable[[Send], Awaitable[None]]
 
 
 async def refuse_plainly(send: Send) -> None:
-    """Refuses as every server lets an application."""
+    """Refuse as every server lets an application."""
     await send({"type": "websocket.close"})
 
 
 async def refuse_whole(send: Send) -> None:
-    """Refuses with a whole answer."""
+    """Refuse with a whole answer."""
     await send({"type": "websocket.http.response.start", "status": 451, "headers": [(b"x-why", b"law")]})
     await send({"type": "websocket.http.response.body", "body": b"not today"})
 
 
 async def refuse_in_parts(send: Send) -> None:
-    """Refuses with an answer whose length nobody knows."""
+    """Refuse with an answer whose length nobody knows."""
     await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
     await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
     await send({"type": "websocket.http.response.body", "body": b"today"})
@@ -109,7 +109,7 @@ async def crash(send: Send) -> None:
 
 
 async def return_at_once(send: Send) -> None:
-    """Says nothing at all."""
+    """Say nothing at all."""
 
 
 @pytest.mark.parametrize(

@@ -15,4 +15,4 @@ from nitro_py.testing.conformance.suite.upgrades import Upgrades
 
 
 class Conformance(Routes, Answers, Files, Upgrades, Order, Failures, Peers, Coercion, Topics, Streams):
-    """Is the whole suite; its user adds a fixture named `target`."""
+    """The whole suite; its user adds a fixture named `target`."""

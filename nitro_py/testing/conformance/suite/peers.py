@@ -12,7 +12,7 @@ from nitro_py.testing.conformance.target import Socket, Target, requires
 
 
 async def identify(socket: Socket) -> str:
-    """Gives the id of a scripted peer."""
+    """Return the id of a scripted peer."""
     id: str = (await ask(socket, "state"))["id"]
     return id
 

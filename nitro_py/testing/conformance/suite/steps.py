@@ -17,29 +17,29 @@ SILENCE = 0.1
 
 
 def make_key() -> str:
-    """Makes a name that no other test uses."""
+    """Make a name that no other test uses."""
     return uuid.uuid4().hex
 
 
 async def read_journal(target: Target, key: str) -> list[str]:
-    """Gives the lines that the app's hooks have left under a key."""
+    """Return the lines that the app's hooks have left under a key."""
     lines: list[str] = (await target.request("GET", f"/journal/{key}")).json()
     return lines
 
 
 async def write_journal(target: Target, key: str, line: str) -> None:
-    """Leaves a line that the app's hooks may wait for."""
+    """Leave a line that the app's hooks may wait for."""
     assert (await target.request("POST", f"/journal/{key}", content=line)).status == 204
 
 
 async def reach(target: Target, key: str, line: str, count: int = 1) -> list[str]:
-    """Waits until a line stands in a journal so many times, and gives the journal."""
+    """Wait until a line stands in a journal so many times, and return the journal."""
     lines: list[str] = await poll(lambda: read_journal(target, key), lambda lines: lines.count(line) >= count)
     return lines
 
 
 async def reach_close(target: Target, key: str, count: int = 1) -> list[str]:
-    """Waits until the close hook has run so many times, with whatever code, and gives the journal."""
+    """Wait until the close hook has run so many times, with whatever code, and return the journal."""
     lines: list[str] = await poll(
         lambda: read_journal(target, key),
         lambda lines: sum(line.startswith("close") for line in lines) >= count,
@@ -48,7 +48,7 @@ async def reach_close(target: Target, key: str, count: int = 1) -> list[str]:
 
 
 async def poll(look: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
-    """Looks again and again until what is seen is good, and gives it.
+    """Look again and again until what is seen is good, and return it.
 
     Raises:
         AssertionError: It never is.
@@ -66,24 +66,24 @@ async def poll(look: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) 
 
 @asynccontextmanager
 async def open_script(target: Target, key: str | None = None, query: str = "") -> AsyncIterator[Socket]:
-    """Opens a socket whose peer does what it is told."""
+    """Open a socket whose peer does what it is told."""
     async with target.connect(f"/ws/script/{key or make_key()}{query}") as socket:
         yield socket
 
 
 async def do(socket: Socket, action: str, **arguments: object) -> None:
-    """Tells a scripted peer what to do."""
+    """Tell a scripted peer what to do."""
     await socket.send({"do": action, **arguments})
 
 
 async def ask(socket: Socket, action: str, **arguments: object) -> Any:
-    """Tells a scripted peer what to do, and gives its answer."""
+    """Tell a scripted peer what to do, and return its answer."""
     await do(socket, action, **arguments)
     return await socket.receive_json()
 
 
 async def hears_nothing(*sockets: Socket) -> bool:
-    """Says whether no socket receives anything for a while."""
+    """Return whether no socket receives anything for a while."""
 
     async def listen(socket: Socket) -> bool:
         try:

@@ -161,6 +161,6 @@ class Streams:
 
 
 async def wait_for_end(target: Target, key: str) -> list[str]:
-    """Waits until a source has told how far it came."""
+    """Wait until a source has told how far it came."""
     lines: list[str] = await poll(lambda: read_journal(target, key), bool)
     return lines

@@ -9,7 +9,7 @@ from nitro_py.testing.conformance.target import Target, requires
 
 
 async def publish(target: Target, topic: str, **order: object) -> None:
-    """Publishes from an HTTP route."""
+    """Publish from an HTTP route."""
     answer = await target.request("POST", "/publish", json={"topic": topic, **order})
     assert answer.status == 204, answer.text
 

@@ -14,7 +14,7 @@ GREETING: dict[str, Any] = {"context": {}, "namespace": "/ws/upgrade/plain", "pr
 
 
 async def refuse(target: Target, path: str, **options: Any) -> UpgradeRefused:
-    """Tries to open a socket, and gives the refusal."""
+    """Try to open a socket, and return the refusal."""
     with pytest.raises(UpgradeRefused) as caught:
         async with target.connect(path, **options):
             pass

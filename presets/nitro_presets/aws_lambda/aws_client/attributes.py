@@ -9,7 +9,7 @@ from typing import Any
 
 
 def marshal(value: object) -> dict[str, Any]:
-    """Writes a value as DynamoDB's JSON has it.
+    """Write a value as DynamoDB's JSON has it.
 
     Args:
         value: A str, int, float, bool, bytes, `None`, list or tuple, mapping with str keys, or a set of str that
@@ -48,7 +48,7 @@ def marshal(value: object) -> dict[str, Any]:
 
 
 def marshal_item(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Writes an item, or the values of an expression, each by its name.
+    """Write an item, or the values of an expression, each by its name.
 
     Example:
         >>> marshal_item({":now": 5})
@@ -58,7 +58,7 @@ def marshal_item(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
 
 
 def unmarshal_value(attribute: Mapping[str, Any]) -> Any:
-    """Reads one attribute value.
+    """Read one attribute value.
 
     Args:
         attribute: As DynamoDB's JSON has it.
@@ -95,7 +95,7 @@ def unmarshal_value(attribute: Mapping[str, Any]) -> Any:
 
 
 def unmarshal(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Reads an item.
+    """Read an item.
 
     Example:
         >>> unmarshal({"pk": {"S": "a"}, "ttl": {"N": "5"}})

@@ -30,7 +30,7 @@ FETCH_TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Is what requests are signed with.
+    """What requests are signed with.
 
     Args:
         access_key: The access key's id.
@@ -53,7 +53,7 @@ class CredentialSource(Protocol):
     """Gives credentials, and new ones before they end."""
 
     async def get(self) -> Credentials:
-        """Gives credentials; MUST give the same object until they change, and MUST be cheap to call."""
+        """Return credentials; MUST give the same object until they change, and MUST be cheap to call."""
 
 
 class EnvironmentSource:
@@ -77,7 +77,7 @@ class EnvironmentSource:
         self._refresh: asyncio.Task[Credentials] | None = None
 
     async def get(self) -> Credentials:
-        """Gives the credentials, renewed where they are about to end.
+        """Return the credentials, renewed where they are about to end.
 
         Raises:
             CredentialError: There are none, or they ended and could not be renewed.
@@ -117,7 +117,7 @@ class EnvironmentSource:
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
-    """Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, where they are set."""
+    """Read `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, where they are set."""
     access_key = environ.get("AWS_ACCESS_KEY_ID")
     secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
     if not access_key or not secret_key:
@@ -126,7 +126,7 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
 
 
 async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
-    """Asks the container endpoint, as AWS's SDK reference describes under "Container credential provider".
+    """Ask the container endpoint, as AWS's SDK reference describes under "Container credential provider".
 
     Args:
         environ: Holds `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and
@@ -161,7 +161,7 @@ async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
 
 
 def find_endpoint(environ: Mapping[str, str]) -> str:
-    """Finds the URL of the container endpoint.
+    """Find the URL of the container endpoint.
 
     Raises:
         CredentialError: There is none, or it is elsewhere on the network without TLS.

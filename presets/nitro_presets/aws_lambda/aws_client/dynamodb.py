@@ -74,7 +74,7 @@ class DynamoClient:
         )
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call.
+        """Make a call.
 
         Args:
             operation: Its name, such as `GetItem`.
@@ -105,7 +105,7 @@ class DynamoClient:
         return answer
 
     async def close(self) -> None:
-        """Ends all connections to the service, and the calls on them."""
+        """End all connections to the service, and the calls on them."""
         await self._service.close()
 
 

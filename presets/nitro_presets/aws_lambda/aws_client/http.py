@@ -19,7 +19,7 @@ MAX_HEAD = 64 * 1024
 
 
 class Response(NamedTuple):
-    """Is what a service answered.
+    """What a service answered.
 
     Args:
         status: The HTTP status.
@@ -33,7 +33,7 @@ class Response(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Reads the header fields; names in lower case, of doubled names the last."""
+        """Read the header fields; names in lower case, of doubled names the last."""
         # Not read before somebody asks: most answers are a status and nothing else.
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         fields = (line.partition(":") for line in lines)
@@ -41,7 +41,7 @@ class Response(NamedTuple):
 
 
 def write_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Writes a request as one piece.
+    """Write a request as one piece.
 
     Args:
         method: In capitals.
@@ -81,11 +81,11 @@ class ResponseReader:
 
     @property
     def started(self) -> bool:
-        """Says whether any byte of the next response has come."""
+        """Return whether any byte of the next response has come."""
         return self._status != 0 or len(self._buffer) > 0
 
     def feed(self, data: bytes) -> Response | None:
-        """Takes what came, and gives the response once it is whole.
+        """Take what came, and return the response once it is whole.
 
         Raises:
             TransportError: It is no HTTP.
@@ -116,7 +116,7 @@ class ResponseReader:
         return self._finish(bytes(self._buffer[: self._length]))
 
     def close(self) -> Response | None:
-        """Gives the response that the end of the connection completes, if there is one."""
+        """Return the response that the end of the connection completes, if there is one."""
         if self._status == 0 or self._chunked or self._length >= 0:
             return None
         return self._finish(bytes(self._buffer))
@@ -189,7 +189,7 @@ class StaleError(TransportError):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Is one connection, made by `loop.create_connection`.
+    """One connection, made by `loop.create_connection`.
 
     Args:
         loop: The loop that it lives on.
@@ -212,11 +212,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def reusable(self) -> bool:
-        """Says whether another request may follow."""
+        """Return whether another request may follow."""
         return not self.closed and self._reader.reusable
 
     def send(self, request: bytes) -> asyncio.Future[Response]:
-        """Sends a request; the future holds the response, or raises `TransportError`."""
+        """Send a request; the future holds the response, or raises `TransportError`."""
         waiter = self._loop.create_future()
         self._waiter = waiter
         if self._transport is None or self.closed:
@@ -226,12 +226,12 @@ class Connection(asyncio.BufferedProtocol):
         return waiter
 
     def rest(self) -> None:
-        """Notes that the connection waits for the next request from now on."""
+        """Note that the connection waits for the next request from now on."""
         self._used = True
         self._rested = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Looks whether the service ended the connection while it rested, or while the process was frozen."""
+        """Look whether the service ended the connection while it rested, or while the process was frozen."""
         if self.closed:
             return False
         if time.monotonic() - self._rested < TRUST:
@@ -242,14 +242,14 @@ class Connection(asyncio.BufferedProtocol):
             return not selector.select(0)
 
     def fail(self, error: TransportError) -> None:
-        """Ends the connection, and the request on it."""
+        """End the connection, and the request on it."""
         self.abort()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
     def abort(self) -> None:
-        """Ends the connection at once."""
+        """End the connection at once."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
@@ -337,7 +337,7 @@ class Transport:
         self._timer: asyncio.TimerHandle | None = None
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Sends a request and waits for its response.
+        """Send a request and wait for its response.
 
         A request on a kept-alive connection that turns out to have ended is sent once more, on a new one.
 
@@ -373,7 +373,7 @@ class Transport:
             self._leave()
 
     async def close(self) -> None:
-        """Ends all connections, and the requests on them."""
+        """End all connections, and the requests on them."""
         if asyncio.get_running_loop() is not self._loop:
             self._enter_loop()
         ended = [*self._idle, *self._busy]

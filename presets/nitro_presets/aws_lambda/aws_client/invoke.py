@@ -74,5 +74,5 @@ class LambdaClient:
         await self._service.request("POST", path, headers, payload)
 
     async def close(self) -> None:
-        """Ends all connections to the service, and the calls on them."""
+        """End all connections to the service, and the calls on them."""
         await self._service.close()

@@ -59,7 +59,7 @@ class ManagementClient:
         )
 
     async def post(self, connection_id: str, frame: str | bytes) -> None:
-        """Sends a message to a connection.
+        """Send a message to a connection.
 
         Args:
             connection_id: As API Gateway gives it, such as `BFHPhfCWIAMCKlQ=`.
@@ -84,7 +84,7 @@ class ManagementClient:
             raise
 
     async def get(self, connection_id: str) -> dict[str, Any] | None:
-        """Asks about a connection.
+        """Ask about a connection.
 
         Args:
             connection_id: As API Gateway gives it.
@@ -105,7 +105,7 @@ class ManagementClient:
         return found
 
     async def delete(self, connection_id: str) -> None:
-        """Ends a connection; one that is gone already is no error.
+        """End a connection; one that is gone already is no error.
 
         Args:
             connection_id: As API Gateway gives it.
@@ -120,7 +120,7 @@ class ManagementClient:
                 raise
 
     async def close(self) -> None:
-        """Ends all connections to the service, and the calls on them."""
+        """End all connections to the service, and the calls on them."""
         await self._service.close()
 
 

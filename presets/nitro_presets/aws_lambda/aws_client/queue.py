@@ -57,7 +57,7 @@ class SqsClient:
         )
 
     async def send(self, queue_url: str, body: str, group: str, dedup: str) -> None:
-        """Sends a message.
+        """Send a message.
 
         Args:
             queue_url: The queue.
@@ -78,5 +78,5 @@ class SqsClient:
         await self._service.request("POST", "/", _HEADERS, json.dumps(payload).encode())
 
     async def close(self) -> None:
-        """Ends all connections to the service, and the calls on them."""
+        """End all connections to the service, and the calls on them."""
         await self._service.close()

@@ -55,7 +55,7 @@ class Retry(NamedTuple):
     deadline: float = 10.0
 
     def pause(self, attempt: int) -> float:
-        """Draws the pause after an attempt, counted from 1, in seconds."""
+        """Draw the pause after an attempt, counted from 1, in seconds."""
         # Loaded by the first call that fails.
         from random import uniform
 
@@ -104,7 +104,7 @@ class Service:
         self._host = {"host": self._transport.host}
 
     async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Makes a call.
+        """Make a call.
 
         Args:
             method: In capitals.
@@ -146,12 +146,12 @@ class Service:
             attempt += 1
 
     async def close(self) -> None:
-        """Ends all connections, and the calls on them."""
+        """End all connections, and the calls on them."""
         await self._transport.close()
 
 
 def is_passing(error: ServiceError) -> bool:
-    """Says whether a refusal may be gone at the next attempt."""
+    """Return whether a refusal may be gone at the next attempt."""
     if error.status == 429 or error.status >= 500 or error.code in BUSY:
         return True
     reasons = set(list_reasons(error)) - {"None"}
@@ -159,12 +159,12 @@ def is_passing(error: ServiceError) -> bool:
 
 
 def list_reasons(error: ServiceError) -> tuple[str, ...]:
-    """Lists why each action of a transaction was refused, in order; `"None"` where it was not."""
+    """List why each action of a transaction was refused, in order; `"None"` where it was not."""
     return tuple(str(reason.get("Code")) for reason in error.details.get("CancellationReasons", ()))
 
 
 def read_error(response: Response) -> ServiceError:
-    """Reads what a service says about a refusal.
+    """Read what a service says about a refusal.
 
     Args:
         response: Its answer, whose code is in a header (REST) or in the body (JSON protocols).
@@ -183,7 +183,7 @@ def read_error(response: Response) -> ServiceError:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Reads a JSON object; whatever else a service or a proxy answers is read as an empty one."""
+    """Read a JSON object; whatever else a service or a proxy answers is read as an empty one."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -192,7 +192,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def find_region() -> str:
-    """Reads `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
+    """Read `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
 
     Raises:
         ServiceError: Neither is set.
@@ -204,7 +204,7 @@ def find_region() -> str:
 
 
 def find_endpoint(service: str, region: str) -> str:
-    """Finds a service's URL: `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or else the region's.
+    """Find a service's URL: `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or else the region's.
 
     Args:
         service: Its name in host names, such as `dynamodb`.

@@ -35,7 +35,7 @@ UNSIGNED = frozenset(
 
 
 class _Moment(NamedTuple):
-    """Is what the signatures of one second have in common."""
+    """What the signatures of one second have in common."""
 
     stamp: str
     prefix: str
@@ -80,7 +80,7 @@ class Signer:
         body: bytes,
         now: float,
     ) -> dict[str, str]:
-        """Signs a request.
+        """Sign a request.
 
         Args:
             credentials: Whose signature it is.

@@ -45,7 +45,7 @@ class DeployResult:
 
 
 def show_changes(changes: Sequence[Change]) -> None:
-    """Prints what would change, a line for each resource."""
+    """Print what would change, a line for each resource."""
     rows = [(change.action, change.name, change.kind, change.replacement) for change in changes]
     print_table(("action", "resource", "type", "replaced"), rows)
 
@@ -61,7 +61,7 @@ def deploy(
     report: Callable[[str], None],
     show: Callable[[Sequence[Change]], None] = show_changes,
 ) -> DeployResult:
-    """Deploys a bundle.
+    """Deploy a bundle.
 
     Args:
         output: The folder that the build wrote.
@@ -125,7 +125,7 @@ class Store:
     account: str
 
     def upload(self, key: str, package: bytes, *, create: bool) -> None:
-        """Uploads a package.
+        """Upload a package.
 
         Args:
             key: Its name, with a hash of what is in it.

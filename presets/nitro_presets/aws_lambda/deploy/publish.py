@@ -15,7 +15,7 @@ TIMEOUT = 70
 
 
 def publish(stack_name: str, message: Mapping[str, object], *, region: str | None = None) -> None:
-    """Publishes, and waits until all posts are made or handed on.
+    """Publish, and wait until all posts are made or handed on.
 
     Args:
         stack_name: The stack.
@@ -38,7 +38,7 @@ def publish(stack_name: str, message: Mapping[str, object], *, region: str | Non
 
 
 def find_function(formation: Any, stack_name: str) -> str:
-    """Finds the WebSocket function of a stack.
+    """Find the WebSocket function of a stack.
 
     Args:
         formation: boto3's client of CloudFormation.

@@ -49,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Holds what is known of a stack.
+    """What is known of a stack.
 
     Args:
         status: CloudFormation's word, or `None` when there is no stack.
@@ -63,13 +63,13 @@ class Stack:
 
     @property
     def is_new(self) -> bool:
-        """Tells whether nothing has been deployed under the name yet."""
+        """Return whether nothing has been deployed under the name yet."""
         return self.status is None or self.status == "REVIEW_IN_PROGRESS"
 
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turns what boto3 raises into errors that say what to do."""
+    """Turn what boto3 raises into errors that say what to do."""
     from botocore import exceptions  # type: ignore[import-untyped]
 
     try:
@@ -98,7 +98,7 @@ def explain_errors() -> Iterator[None]:
 
 
 def find_stack(client: Any, name: str) -> Stack:
-    """Looks a stack up.
+    """Look a stack up.
 
     Args:
         client: boto3's client of CloudFormation.
@@ -122,7 +122,7 @@ def find_stack(client: Any, name: str) -> Stack:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Holds changes that CloudFormation has worked out and not applied.
+    """Changes that CloudFormation has worked out and not applied.
 
     Args:
         client: boto3's client of CloudFormation.
@@ -137,7 +137,7 @@ class ChangeSet:
     rows: tuple[Change, ...]
 
     def apply(self, report: Callable[[str], None]) -> Stack:
-        """Applies the changes and waits until the stack stands.
+        """Apply the changes and wait until the stack stands.
 
         Args:
             report: Is told what happens to each resource.
@@ -171,7 +171,7 @@ class ChangeSet:
 def change_set(
     client: Any, stack: str, template: str, parameters: Sequence[dict[str, Any]], *, new: bool
 ) -> Iterator[ChangeSet]:
-    """Makes a change set; whatever is not applied in the block is dropped at its end.
+    """Make a change set; whatever is not applied in the block is dropped at its end.
 
     Args:
         client: boto3's client of CloudFormation.

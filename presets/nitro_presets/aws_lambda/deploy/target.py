@@ -53,7 +53,7 @@ class Target:
 
 
 def find_target(settings: AwsSettings) -> Target:
-    """Finds what to build for: what the settings say, else what this machine is.
+    """Find what to build for: what the settings say, else what this machine is.
 
     Raises:
         BuildError: This machine is nothing that Lambda has, and the settings don't say.

@@ -86,7 +86,7 @@ class TemplateOptions:
 
 
 def render_template(options: TemplateOptions) -> str:
-    """Renders the stack's template, for CloudFormation and SAM.
+    """Render the stack's template, for CloudFormation and SAM.
 
     Args:
         options: What the stack consists of.

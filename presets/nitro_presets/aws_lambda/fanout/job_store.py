@@ -26,7 +26,7 @@ LONGEST_RUN = 900
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Is one message on its way to a topic's subscribers.
+    """One message on its way to a topic's subscribers.
 
     Args:
         id: The message's id, which the keys of its jobs begin with.
@@ -45,7 +45,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Is a part of a publication that one invocation does at a time.
+    """A part of a publication that one invocation does at a time.
 
     Args:
         key: The job's own key.
@@ -81,7 +81,7 @@ class Jobs(Protocol):
     """
 
     async def accept(self, publication: Publication, job: Job, lease: float) -> None:
-        """Keeps a publication and its first job, whose key is the publication's id; MUST be one write.
+        """Keep a publication and its first job, whose key is the publication's id; MUST be one write.
 
         Args:
             publication: The publication, whose id nobody has used.
@@ -90,20 +90,20 @@ class Jobs(Protocol):
         """
 
     async def add(self, job: Job, lease: float) -> Job | None:
-        """Keeps a job unless its key is taken; MUST be one write.
+        """Keep a job unless its key is taken; MUST be one write.
 
         Returns:
             The job that stands there already, as it was added or as far as it is; `None` when this one was added.
         """
 
     async def read(self, key: str) -> Job | None:
-        """Reads a job that is not finished; MUST be one read and see every write before it."""
+        """Read a job that is not finished; MUST be one read and see every write before it."""
 
     async def read_publication(self, id: str) -> Publication | None:
-        """Reads a publication; MUST be one read."""
+        """Read a publication; MUST be one read."""
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Writes how far a job is, and holds it for as long as the lease lasts; MUST be one conditional write.
+        """Write how far a job is, and hold it for as long as the lease lasts; MUST be one conditional write.
 
         Args:
             job: The job as the caller knows it.
@@ -115,21 +115,21 @@ class Jobs(Protocol):
         """
 
     async def finish(self, job: Job) -> bool:
-        """Ends a job, which will never be due again; MUST be one conditional write.
+        """End a job, which will never be due again; MUST be one conditional write.
 
         Returns:
             False where somebody else has written since: the caller stops.
         """
 
     async def revive(self, key: str, lease: float) -> Job | None:
-        """Takes a due job from whoever has it; MUST give it to one caller only.
+        """Take a due job from whoever has it; MUST give it to one caller only.
 
         Returns:
             The job as it stands now; `None` where it is not due.
         """
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the keys of jobs that are due.
+        """List the keys of jobs that are due.
 
         Args:
             start: What the page before gave as `next`.
@@ -138,17 +138,17 @@ class Jobs(Protocol):
 
 
 def first_job(message: str, *, shards: int, expires_at: int) -> Job:
-    """Makes the job that all others of a publication come from."""
+    """Make the job that all others of a publication come from."""
     return Job(message, message, "walk", tuple(range(shards)), expires_at)
 
 
 def shard_job(job: Job, shard: int) -> Job:
-    """Makes the job of walking one of a job's shards."""
+    """Make the job of walking one of a job's shards."""
     return replace(job, key=f"{job.message}#{shard}", shards=(shard,), turn=0)
 
 
 def page_job(job: Job, shard: int, start: str | None, end: str | None) -> Job:
-    """Makes the job of posting to one page; a page that begins at the same place is the same job."""
+    """Make the job of posting to one page; a page that begins at the same place is the same job."""
     key = f"{job.message}#{shard}#{fold(start or '')}"
     return Job(key, job.message, "post", (shard,), job.expires_at, start, end)
 
@@ -183,7 +183,7 @@ class DynamoJobs:
         self._clock = clock
 
     async def accept(self, publication: Publication, job: Job, lease: float) -> None:
-        """Keeps a publication and its first job."""
+        """Keep a publication and its first job."""
         row = self._write(job, lease, make_token())
         # The text stands alone: escaped as JSON it might be larger than a row.
         row |= {"message_text": publication.text, "publication": write_publication(publication)}
@@ -192,7 +192,7 @@ class DynamoJobs:
             await put_row(self._client, row, ABSENT)
 
     async def add(self, job: Job, lease: float) -> Job | None:
-        """Keeps a job unless its key is taken; gives the one that stands there already."""
+        """Keep a job unless its key is taken; return the one that stands there already."""
         token = make_token()
         try:
             await put_row(self._client, self._write(job, lease, token), ABSENT)
@@ -203,31 +203,31 @@ class DynamoJobs:
         return None
 
     async def read(self, key: str) -> Job | None:
-        """Reads a job that is not finished."""
+        """Read a job that is not finished."""
         row = await self._read(key)
         return read_job(row) if row is not None and "due" in row else None
 
     async def read_publication(self, id: str) -> Publication | None:
-        """Reads a publication."""
+        """Read a publication."""
         row = await self._read(id)
         return None if row is None else Publication(text=row["message_text"], **json.loads(row["publication"]))
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Writes how far a job is; `None` where somebody else has written since."""
+        """Write how far a job is; `None` where somebody else has written since."""
         values = {":turn": job.turn, ":due": self._due(lease), ":progress": start}
         return await self._update(job.key, ADVANCE, MINE, values)
 
     async def finish(self, job: Job) -> bool:
-        """Ends a job; false where somebody else has written since."""
+        """End a job; false where somebody else has written since."""
         return await self._update(job.key, FINISH, MINE, {":turn": job.turn}) is not None
 
     async def revive(self, key: str, lease: float) -> Job | None:
-        """Takes a due job from whoever has it."""
+        """Take a due job from whoever has it."""
         values = {":now": self._clock(), ":due": self._due(lease)}
         return await self._update(key, REVIVE, "due <= :now", values)
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the keys of jobs that are due."""
+        """List the keys of jobs that are due."""
         slot, due, partition = read_cursor(start)
         query: dict[str, Any] = {
             "IndexName": INDEX,
@@ -290,7 +290,7 @@ class DynamoJobs:
 
 
 def job_partition(key: str) -> str:
-    """Gives the partition of a job, one to itself: the jobs of one message together would be too many for one.
+    """Return the partition of a job, one to itself: the jobs of one message together would be too many for one.
 
     Example:
         >>> job_partition("a3c1#0")
@@ -300,18 +300,18 @@ def job_partition(key: str) -> str:
 
 
 def name_slot(number: int) -> str:
-    """Names a partition of the index, apart from those of connections."""
+    """Name a partition of the index, apart from those of connections."""
     return f"y#{number}"
 
 
 def write_publication(publication: Publication) -> str:
-    """Writes a publication without its text."""
+    """Write a publication without its text."""
     values = asdict(publication)
     del values["text"]
     return json.dumps(values, separators=(",", ":"))
 
 
 def read_job(row: Mapping[str, Any]) -> Job:
-    """Reads a job from the values of its row."""
+    """Read a job from the values of its row."""
     fixed = json.loads(row["job"])
     return Job(**{**fixed, "shards": tuple(fixed["shards"])}, start=row["progress"], turn=row["turn"])

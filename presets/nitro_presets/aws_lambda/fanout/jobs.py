@@ -22,7 +22,7 @@ WALKED_PAGES = 16
 
 
 async def run_job(platform: Platform, work: dict[str, Any], time_left: TimeLeft) -> None:
-    """Does a job, or as much of it as half of the invocation's time is enough for.
+    """Do a job, or as much of it as half of the invocation's time is enough for.
 
     Args:
         platform: The services.
@@ -48,7 +48,7 @@ async def run_job(platform: Platform, work: dict[str, Any], time_left: TimeLeft)
 
 @dataclass(slots=True)
 class Task:
-    """Is a job in the hands of an invocation.
+    """A job in the hands of an invocation.
 
     Args:
         platform: The services.
@@ -65,15 +65,15 @@ class Task:
     until: float
 
     async def advance(self, start: str | None) -> bool:
-        """Writes how far the job is; false where it is somebody else's now."""
+        """Write how far the job is; false where it is somebody else's now."""
         return await self._take(start, self.time_left())
 
     async def finish(self) -> bool:
-        """Ends the job; false where it is somebody else's now."""
+        """End the job; false where it is somebody else's now."""
         return await self.platform.jobs.finish(self.job)
 
     async def pass_on(self, start: str | None) -> None:
-        """Leaves the rest of the job to another invocation."""
+        """Leave the rest of the job to another invocation."""
         if await self._take(start, GRACE):
             await hand_on(self.platform, self.job)
 
@@ -92,7 +92,7 @@ class Task:
 
 
 async def read_task(platform: Platform, work: dict[str, Any], time_left: TimeLeft) -> Task | None:
-    """Reads what an invocation is to do, from its payload or else from the table; `None` if it comes too late."""
+    """Read what an invocation is to do, from its payload or else from the table; `None` if it comes too late."""
     if "job" in work:
         values = work["job"]
         job: Job | None = Job(**{**values, "shards": tuple(values["shards"])})
@@ -153,7 +153,7 @@ async def walk(task: Task) -> None:
 
 
 async def post_page(task: Task, peers: Sequence[Subscriber]) -> None:
-    """Posts to a page's subscribers, as far as nobody has done so."""
+    """Post to a page's subscribers, as far as nobody has done so."""
     posts = Posts(task.platform, task.publication.text)
     peers = [peer for peer in peers if peer.id != task.publication.exclude]
 
@@ -172,7 +172,7 @@ async def post_page(task: Task, peers: Sequence[Subscriber]) -> None:
 
 
 async def read_full_page(task: Task, start: str | None) -> tuple[list[Subscriber], str | None]:
-    """Reads the page of a shard that begins behind a subscriber, and where the page ends.
+    """Read the page of a shard that begins behind a subscriber, and where the page ends.
 
     Returns:
         Its subscribers, none only if none follow; and the last one's key, `None` at the end of the shard.
@@ -192,7 +192,7 @@ async def read_full_page(task: Task, start: str | None) -> tuple[list[Subscriber
 
 
 async def read_page(task: Task) -> list[Subscriber]:
-    """Reads those subscribers of a page that are still to be posted to, and any that have come since."""
+    """Read those subscribers of a page that are still to be posted to, and any that have come since."""
     found: list[Subscriber] = []
     start, end = task.job.start, task.job.end
     while True:

@@ -36,7 +36,7 @@ class Posts:
     failed: int = 0
 
     async def post_each(self, subscribers: Collection[Subscriber]) -> None:
-        """Posts to all, the next as soon as another is done."""
+        """Post to all, the next as soon as another is done."""
         source = iter(subscribers)
 
         async def work() -> None:
@@ -47,7 +47,7 @@ class Posts:
         await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(subscribers)))))
 
     async def post_batches(self, subscribers: Sequence[Subscriber], begin: Begin) -> bool:
-        """Posts to all in batches, each of which is begun only when all of it can be under way at once.
+        """Post to all in batches, each of which is begun only when all of it can be under way at once.
 
         Args:
             subscribers: Whom to post to.
@@ -94,7 +94,7 @@ class Posts:
         return more
 
     async def post(self, subscriber: Subscriber) -> None:
-        """Posts to one peer; a failure is kept account of, not raised."""
+        """Post to one peer; a failure is kept account of, not raised."""
         try:
             await self.platform.post(subscriber.id, subscriber.connected_at, self.text)
         except PeerClosedError:
@@ -106,14 +106,14 @@ class Posts:
             logger.log(level, "Could not post to peer %s: %s", subscriber.id, error.message)
 
     async def settle(self) -> None:
-        """Forgets the peers that were found dead, and tells how many others were not reached."""
+        """Forget the peers that were found dead, and tell how many others were not reached."""
         if self.failed > 1:
             logger.warning("Could not post to %d peers.", self.failed)
         await forget_dead(self.platform, self.dead)
 
 
 async def forget_dead(platform: Platform, dead: Collection[Subscriber]) -> None:
-    """Queues the closes of dead peers, and drops the subscriptions of those that are queued.
+    """Queue the closes of dead peers, and drop the subscriptions of those that are queued.
 
     One that cannot be queued, or is too young to be believed dead, stays: the next message finds it again.
     """

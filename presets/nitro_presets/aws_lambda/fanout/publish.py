@@ -49,7 +49,7 @@ TimeLeft = Callable[[], float]
 
 
 async def fan_out(platform: Platform, publication: Publication) -> None:
-    """Delivers a publication: here up to the threshold, else by invocations of the WebSocket function.
+    """Deliver a publication: here up to the threshold, else by invocations of the WebSocket function.
 
     Args:
         platform: The services.
@@ -77,7 +77,7 @@ async def fan_out(platform: Platform, publication: Publication) -> None:
 
 
 async def read_few(platform: Platform, publication: Publication) -> list[Subscriber] | None:
-    """Reads a topic's subscribers; `None` when there are more than the threshold."""
+    """Read a topic's subscribers; `None` when there are more than the threshold."""
     limit = platform.settings.fan_out_threshold
     pages = await asyncio.gather(
         *(
@@ -91,7 +91,7 @@ async def read_few(platform: Platform, publication: Publication) -> list[Subscri
 
 
 async def spread(platform: Platform, publication: Publication) -> None:
-    """Accepts a publication for delivery by other invocations: once it is kept, it is theirs.
+    """Accept a publication for delivery by other invocations: once it is kept, it is theirs.
 
     Raises:
         BackplaneError: It has come through too many invocations.

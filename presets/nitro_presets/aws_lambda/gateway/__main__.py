@@ -25,7 +25,7 @@ PASSED = "NITRO_RUNTIME_CONFIG__"
 
 
 def main() -> None:
-    """Runs until a signal comes; errors are told without a traceback, and end with status 2."""
+    """Run until a signal comes; errors are told without a traceback, and end with status 2."""
     options = read_options(sys.argv[1:])
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING)
     logging.getLogger("nitro_py.aws.gateway").setLevel(logging.INFO)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m nitro_presets.aws_lambda.gateway", description=__doc__)
     parser.add_argument("output", type=Path, help="Output folder of the build.")
     parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
@@ -59,7 +59,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Runs the gateway until a signal comes."""
+    """Run the gateway until a signal comes."""
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)
     environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}

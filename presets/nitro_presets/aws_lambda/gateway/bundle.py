@@ -41,7 +41,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class LocalBundle:
-    """Is a bundle on this machine.
+    """A bundle on this machine.
 
     Args:
         server: The folder of the functions' package.
@@ -58,7 +58,7 @@ class LocalBundle:
 
 
 def read_bundle(output: Path) -> LocalBundle:
-    """Reads the bundle of an output folder.
+    """Read the bundle of an output folder.
 
     Raises:
         NitroError: There is none, or one of another preset.

@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.gateway.identifiers import make_connection_id
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """Is a connection to the WebSocket API.
+    """A connection to the WebSocket API.
 
     Args:
         source_ip: The client's address.
@@ -26,12 +26,12 @@ class Connection:
     socket: ClientSocket | None = None
 
     def touch(self) -> None:
-        """Notes that something was said."""
+        """Note that something was said."""
         self.last_active_at = now()
 
 
 class Connections:
-    """Holds connections by id."""
+    """Connections by id."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Connection] = {}
@@ -40,15 +40,15 @@ class Connections:
         return len(self._by_id)
 
     def add(self, connection: Connection) -> None:
-        """Adds one that has just come."""
+        """Add one that has just come."""
         self._by_id[connection.id] = connection
 
     def remove(self, connection: Connection) -> None:
-        """Takes one away that has ended."""
+        """Take one away that has ended."""
         self._by_id.pop(connection.id, None)
 
     def find_open(self, id: str) -> tuple[Connection, ClientSocket] | None:
-        """Finds a connection that messages can be sent to."""
+        """Find a connection that messages can be sent to."""
         connection = self._by_id.get(id)
         # Until `$connect` has returned there is no socket.
         if connection is None or connection.socket is None or connection.socket.closing:
@@ -57,5 +57,5 @@ class Connections:
 
 
 def now() -> int:
-    """Gives the time in milliseconds since the epoch."""
+    """Return the time in milliseconds since the epoch."""
     return int(time.time() * 1000)

@@ -12,23 +12,23 @@ MAX_BODY = 16 * MIB
 
 
 async def answer_error(http: HttpConnection, status: int, denial: Denial) -> None:
-    """Answers by an error as AWS's JSON protocols write it: the code in a header and in the body."""
+    """Answer by an error as AWS's JSON protocols write it: the code in a header and in the body."""
     headers = [("x-amzn-RequestId", make_request_id()), ("x-amzn-ErrorType", denial.code)]
     await http.respond_json(status, {"__type": denial.code, "message": denial.message}, headers)
 
 
 async def answer_json(http: HttpConnection, status: int, content: object) -> None:
-    """Answers what a call asked for."""
+    """Answer what a call asked for."""
     await http.respond_json(status, content, [("x-amzn-RequestId", make_request_id())])
 
 
 async def answer_bytes(http: HttpConnection, status: int, body: bytes = b"", *headers: tuple[str, str]) -> None:
-    """Answers with a body as it is, or without one."""
+    """Answer with a body as it is, or without one."""
     await http.respond(status, [("x-amzn-RequestId", make_request_id()), *headers], body)
 
 
 async def read_signed(http: HttpConnection, request: Request, verifier: Verifier, service: str) -> bytes | None:
-    """Reads a call's body, and refuses the call if it is not signed for the service.
+    """Read a call's body, and refuse the call if it is not signed for the service.
 
     Returns:
         The body; `None` when the call has been answered.

@@ -75,7 +75,7 @@ class Database:
 
 
 async def make_table(url: str, name: str, region: str, credentials: CredentialSource) -> None:
-    """Makes the table that the stack has."""
+    """Make the table that the stack has."""
     client = DynamoClient(name, region=region, endpoint=url, credentials=credentials)
     try:
         await client.call("CreateTable", table_definition())
@@ -86,7 +86,7 @@ async def make_table(url: str, name: str, region: str, credentials: CredentialSo
 
 
 def serve() -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 

@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 
 
 def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, str]]:
-    """Gives a request's header fields as an API gets them from the distribution.
+    """Return a request's header fields as an API gets them from the distribution.
 
     Args:
         request: The viewer's request.
@@ -24,7 +24,7 @@ def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, 
 
 
 def add_client(request: Request, headers: list[tuple[str, str]], trace: str) -> list[tuple[str, str]]:
-    """Adds what an API says of its client, in place of what the client says of itself.
+    """Add what an API says of its client, in place of what the client says of itself.
 
     Args:
         request: The client's request.
@@ -45,7 +45,7 @@ def add_client(request: Request, headers: list[tuple[str, str]], trace: str) -> 
 
 
 def move_path(request: Request) -> str:
-    """Gives the query of a handshake, with the path in it and no other that claims to be it.
+    """Return the query of a handshake, with the path in it and no other that claims to be it.
 
     Example:
         >>> move_path(Request("GET", "/api/chat?a=1&nitro%5Fpath=/admin", (), ""))

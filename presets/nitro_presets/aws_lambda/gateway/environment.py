@@ -50,7 +50,7 @@ class Services:
 
 
 def make_command(bundle: LocalBundle) -> list[str]:
-    """Gives what starts a function's process.
+    """Return what starts a function's process.
 
     Without the interpreter's own packages: on Lambda there is what the package holds, and nothing else.
     """
@@ -60,7 +60,7 @@ def make_command(bundle: LocalBundle) -> list[str]:
 def make_environment(
     function: Function, bundle: LocalBundle, services: Services, added: Mapping[str, str], number: int
 ) -> dict[str, str]:
-    """Gives the variables of a function's process, all but the Runtime API's address.
+    """Return the variables of a function's process, all but the Runtime API's address.
 
     Args:
         function: The function.
@@ -108,10 +108,10 @@ def make_environment(
 
 
 def make_arn(function: Function) -> str:
-    """Gives a function's ARN."""
+    """Return a function's ARN."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
 
 
 def make_queue_arn() -> str:
-    """Gives the queue's ARN."""
+    """Return the queue's ARN."""
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}"

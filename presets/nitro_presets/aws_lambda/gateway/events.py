@@ -35,7 +35,7 @@ class Api:
     domain: str
 
     def connect(self, connection: Connection, headers: Iterable[tuple[str, str]], query: str) -> Event:
-        """Makes a `$connect` event.
+        """Make a `$connect` event.
 
         Args:
             connection: Who wants to connect.
@@ -62,13 +62,13 @@ class Api:
         return event
 
     def message(self, connection: Connection, text: str) -> Event:
-        """Makes the event of a message."""
+        """Make the event of a message."""
         context = self._context(connection, "$default", "MESSAGE")
         context["messageId"] = make_message_id()
         return {"requestContext": context, "body": text, "isBase64Encoded": False}
 
     def disconnect(self, connection: Connection, ending: Ending) -> Event:
-        """Makes a `$disconnect` event."""
+        """Make a `$disconnect` event."""
         headers = {"Host": self.domain, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
         context = self._context(connection, "$disconnect", "DISCONNECT")
         context["disconnectStatusCode"] = ending.code

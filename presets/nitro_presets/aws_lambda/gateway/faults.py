@@ -55,7 +55,7 @@ class Faults:
 
     @classmethod
     def parse(cls, settings: list[str]) -> Self:
-        """Reads `name=value` settings.
+        """Read `name=value` settings.
 
         Raises:
             UsageError: A name is unknown, or a value is no number that it takes.
@@ -77,12 +77,12 @@ class Faults:
         return cls(**values)  # type: ignore[arg-type]
 
     def hits(self, name: str) -> bool:
-        """Draws whether a fault with a share happens now."""
+        """Draw whether a fault with a share happens now."""
         share: float = getattr(self, name)
         return share > 0 and self._random.random() < share
 
     def draw(self, name: str) -> float:
-        """Draws how many seconds a fault takes now, up to what is set."""
+        """Draw how many seconds a fault takes now, up to what is set."""
         return self._random.uniform(0.0, getattr(self, name))
 
 

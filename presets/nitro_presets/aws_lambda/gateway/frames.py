@@ -39,12 +39,12 @@ class Ending:
 
     @classmethod
     def of(cls, code: int, reason: str = "") -> Ending:
-        """Makes an ending, with API Gateway's own words where there are no others."""
+        """Make an ending, with API Gateway's own words where there are no others."""
         return cls(code, reason or REASONS.get(code, ""))
 
 
 class ClientSocket:
-    """Is the server's side of an accepted WebSocket.
+    """The server's side of an accepted WebSocket.
 
     Args:
         reader: What the client sends.
@@ -67,7 +67,7 @@ class ClientSocket:
 
     @property
     def closing(self) -> bool:
-        """Says whether the connection has ended, or is about to."""
+        """Return whether the connection has ended, or is about to."""
         return self.ending is not None or self._writer.is_closing() or self._reader.at_eof()
 
     @property
@@ -76,11 +76,11 @@ class ClientSocket:
         return self._writer.transport.get_write_buffer_size()
 
     def send_text(self, text: str) -> None:
-        """Sends a message."""
+        """Send a message."""
         self._writer.write(bytes(self._protocol.send_data(text)))
 
     async def receive(self) -> str | None:
-        """Waits for a message; `None` when the connection has ended, and `ending` says how."""
+        """Wait for a message; `None` when the connection has ended, and `ending` says how."""
         while self.ending is None:
             try:
                 for frame in self._protocol.received_frames():
@@ -103,7 +103,7 @@ class ClientSocket:
         return None
 
     def close(self, code: int, reason: str = "") -> None:
-        """Ends the connection; what has happened first counts.
+        """End the connection; what has happened first counts.
 
         Args:
             code: The status, which the client is told too.
@@ -115,7 +115,7 @@ class ClientSocket:
             self._ended.set()
 
     async def finish(self) -> None:
-        """Ends the connection below, once the client has had the time to read what was sent last."""
+        """End the connection below, once the client has had the time to read what was sent last."""
         with contextlib.suppress(OSError, TimeoutError):
             if not self._left and not self._writer.is_closing():
                 # To close with unread bytes would throw away what the client has not read yet.
@@ -145,7 +145,7 @@ class ClientSocket:
         return None
 
     async def _read(self) -> bytes | None:
-        """Reads what has come; `None` when the connection was ended from our side meanwhile."""
+        """Read what has come; `None` when the connection was ended from our side meanwhile."""
         reading = asyncio.ensure_future(self._reader.read(PIECE))
         ending = asyncio.ensure_future(self._ended.wait())
         try:
@@ -169,7 +169,7 @@ class _LimitedDecoder(FrameDecoder):
         self._size = 0
 
     def parse_header(self) -> bool:
-        """Reads a header."""
+        """Read a header."""
         if not super().parse_header():
             return False
         header = self.header
@@ -195,7 +195,7 @@ class _LimitedProtocol(FrameProtocol):
 
 
 def accept_key(key: str) -> str:
-    """Answers a client's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).
+    """Answer a client's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).
 
     Example:
         >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")

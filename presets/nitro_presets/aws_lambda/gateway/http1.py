@@ -25,7 +25,7 @@ class BodyTooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Is the head of a request.
+    """The head of a request.
 
     Args:
         method: Its method.
@@ -50,13 +50,13 @@ class Request:
         return self.target.partition("?")[2]
 
     def get(self, name: str) -> str | None:
-        """Gives a header field, the last one where there are several."""
+        """Return a header field, the last one where there are several."""
         found = [value for field, value in self.headers if field.lower() == name]
         return found[-1] if found else None
 
 
 class HttpConnection:
-    """Is the server's side of one connection.
+    """The server's side of one connection.
 
     Args:
         reader: What the client sends.
@@ -71,7 +71,7 @@ class HttpConnection:
         self._method = ""
 
     async def next_request(self) -> Request | None:
-        """Waits for the head of a request; `None` when the client has ended the connection.
+        """Wait for the head of a request; `None` when the client has ended the connection.
 
         Raises:
             h11.RemoteProtocolError: It is no HTTP.
@@ -90,7 +90,7 @@ class HttpConnection:
         )
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Gives the request's body as it comes; afterwards `trailers` holds what came behind it.
+        """Return the request's body as it comes; afterwards `trailers` holds what came behind it.
 
         Raises:
             ConnectionResetError: The client left before its end.
@@ -105,7 +105,7 @@ class HttpConnection:
                 raise ConnectionResetError("The client left in the middle of its request.")
 
     async def read_body(self, limit: int) -> bytes:
-        """Reads the request's body.
+        """Read the request's body.
 
         Raises:
             BodyTooLargeError: It is larger than the limit, in bytes.
@@ -118,24 +118,24 @@ class HttpConnection:
         return bytes(body)
 
     async def respond(self, status: int, headers: Fields = (), body: bytes = b"") -> None:
-        """Sends a whole response."""
+        """Send a whole response."""
         await self.start(status, [*headers, ("content-length", str(len(body)))])
         await self.write(body)
         await self.end()
 
     async def respond_json(self, status: int, content: object, headers: Fields = ()) -> None:
-        """Sends a whole response of JSON."""
+        """Send a whole response of JSON."""
         await self.respond(status, [("content-type", "application/json"), *headers], json.dumps(content).encode())
 
     async def start(self, status: int, headers: Fields) -> None:
-        """Sends the head of a response; without a length its body is sent in chunks."""
+        """Send the head of a response; without a length its body is sent in chunks."""
         phrase = _PHRASES.get(status, "")
         fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         self._send(h11.Response(status_code=status, headers=fields, reason=phrase.encode()))
         self._bodiless = self._method == "HEAD" or status in (204, 304)
 
     async def write(self, data: bytes) -> None:
-        """Sends a piece of a body, and waits while the client takes no more.
+        """Send a piece of a body, and waits while the client takes no more.
 
         Raises:
             OSError: The client is gone.
@@ -145,18 +145,18 @@ class HttpConnection:
             await self.writer.drain()
 
     async def end(self) -> None:
-        """Ends a response."""
+        """End a response."""
         self._send(h11.EndOfMessage())
         await self.writer.drain()
 
     def switch(self, headers: Fields) -> bytes:
-        """Answers 101, after which the connection is no longer HTTP, and gives what the client has sent since."""
+        """Answer 101, after which the connection is no longer HTTP, and return what the client has sent since."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         self._send(h11.InformationalResponse(status_code=101, headers=fields, reason=b"Switching Protocols"))
         return self._h11.trailing_data[0]
 
     async def finish(self) -> bool:
-        """Takes the rest of a request, and says whether another may follow."""
+        """Take the rest of a request, and say whether another may follow."""
         with contextlib.suppress(h11.RemoteProtocolError, ConnectionError):
             async for _ in self.chunks():
                 pass
@@ -166,11 +166,11 @@ class HttpConnection:
         return True
 
     def abort(self) -> None:
-        """Ends the connection, whatever is under way."""
+        """End the connection, whatever is under way."""
         self.writer.transport.abort()
 
     async def refuse(self, status: int) -> None:
-        """Answers what is no proper request, if nothing was answered yet."""
+        """Answer what is no proper request, if nothing was answered yet."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._method = ""
             await self.respond(status, [("connection", "close")])
@@ -208,11 +208,11 @@ class Listener:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def open(self, listener: socket.socket) -> None:
-        """Starts to accept."""
+        """Start to accept."""
         self._server = await asyncio.start_server(self._accept, sock=listener, limit=PIECE)
 
     async def close(self) -> None:
-        """Ends all connections."""
+        """End all connections."""
         if self._server is not None:
             self._server.close()
         serving = tuple(self._serving)

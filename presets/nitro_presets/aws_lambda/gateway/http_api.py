@@ -47,7 +47,7 @@ class HttpApi:
         return self._domain
 
     async def serve(self, http: HttpConnection, request: Request, headers: list[tuple[str, str]]) -> None:
-        """Answers a request.
+        """Answer a request.
 
         Args:
             http: Where it came in.
@@ -106,7 +106,7 @@ class HttpApi:
             await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")
 
     async def _stream(self, http: HttpConnection, request: Request, stream: Stream) -> None:
-        """Hands a stream on as it comes. That the client has left, the function is not told."""
+        """Hand a stream on as it comes. That the client has left, the function is not told."""
         chunks = stream.chunks()
         answer: HttpAnswer | None = HttpAnswer(200, [("content-type", stream.content_type)])
         rest = b""

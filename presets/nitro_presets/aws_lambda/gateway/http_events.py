@@ -23,7 +23,7 @@ _TEXT = frozenset({"application/javascript", "application/json", "application/xm
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """Is a function's answer to a request.
+    """A function's answer to a request.
 
     Args:
         status: The HTTP status.
@@ -39,7 +39,7 @@ class HttpAnswer:
 
 
 def make_http_event(kind: HttpKind, request: Request, headers: Fields, domain: str, body: bytes) -> Event:
-    """Makes the event of a request.
+    """Make the event of a request.
 
     Args:
         kind: Where it came in.
@@ -97,7 +97,7 @@ def make_http_event(kind: HttpKind, request: Request, headers: Fields, domain: s
 
 
 def read_http_answer(body: bytes) -> HttpAnswer | None:
-    """Reads a function's whole answer; `None` when it is none that API Gateway takes.
+    """Read a function's whole answer; `None` when it is none that API Gateway takes.
 
     What has no `statusCode` is an answer of its own: JSON, with status 200.
     """
@@ -116,7 +116,7 @@ def read_http_answer(body: bytes) -> HttpAnswer | None:
 
 
 def read_prelude(text: bytes) -> HttpAnswer | None:
-    """Reads what a streamed answer starts with; `None` when it is no proper prelude."""
+    """Read what a streamed answer starts with; `None` when it is no proper prelude."""
     try:
         prelude: dict[str, Any] = json.loads(text)
         return HttpAnswer(int(prelude["statusCode"]), _read_fields(prelude), length=_find_length(prelude))
@@ -143,7 +143,7 @@ def _join_parameters(query: str) -> dict[str, str]:
 
 
 def _read_text(body: bytes, fields: dict[str, str]) -> str | None:
-    """Reads a body that travels as it is; `None` for one that travels as base64."""
+    """Read a body that travels as it is; `None` for one that travels as base64."""
     kind = fields.get("content-type", "").partition(";")[0].strip().lower()
     if "content-encoding" in fields or not (kind.startswith("text/") or kind in _TEXT):
         return None

@@ -12,7 +12,7 @@ _CONNECTION = re.compile(r"[A-Za-z0-9_-]{15}=")
 
 
 def make_connection_id() -> str:
-    """Makes the id of a connection, which ends in `=`.
+    """Make the id of a connection, which ends in `=`.
 
     Example:
         >>> len(make_connection_id()), make_connection_id()[-1]
@@ -22,7 +22,7 @@ def make_connection_id() -> str:
 
 
 def is_connection_id(text: str) -> bool:
-    """Says whether something could be the id of a connection.
+    """Return whether something could be the id of a connection.
 
     Example:
         >>> is_connection_id("BFHPhfCWIAMCKlQ="), is_connection_id("BFHPhfCWIAMCKlQ")
@@ -32,17 +32,17 @@ def is_connection_id(text: str) -> bool:
 
 
 def make_message_id() -> str:
-    """Makes the id of a message, which looks like that of a connection."""
+    """Make the id of a message, which looks like that of a connection."""
     return make_connection_id()
 
 
 def make_request_id() -> str:
-    """Makes the id of a request or of an invocation."""
+    """Make the id of a request or of an invocation."""
     return str(uuid4())
 
 
 def format_request_time(milliseconds: int) -> str:
-    """Writes a time as `requestContext` has it.
+    """Write a time as `requestContext` has it.
 
     Example:
         >>> format_request_time(1_658_344_046_170)
@@ -52,7 +52,7 @@ def format_request_time(milliseconds: int) -> str:
 
 
 def format_iso_time(milliseconds: int) -> str:
-    """Writes a time as the management API has it.
+    """Write a time as the management API has it.
 
     Example:
         >>> format_iso_time(1_658_344_046_170)

@@ -10,7 +10,7 @@ from nitro_presets.aws_lambda.gateway.outcome import Failure, Outcome, Stream
 
 
 class Invocation:
-    """Is one call of a function, from when it is asked for until its process is free again.
+    """One call of a function, from when it is asked for until its process is free again.
 
     Args:
         payload: The event, JSON.
@@ -25,7 +25,7 @@ class Invocation:
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def begin(self, seconds: float) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self.deadline = time.time() + seconds
 
     @property
@@ -34,12 +34,12 @@ class Invocation:
         return max(0.0, self.deadline - time.time())
 
     def resolve(self, outcome: Outcome) -> None:
-        """Tells the caller, unless it was told before."""
+        """Tell the caller, unless it was told before."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
     async def break_off(self, failure: Failure) -> None:
-        """Ends the call by an error of the platform, also in the middle of a streamed answer."""
+        """End the call by an error of the platform, also in the middle of a streamed answer."""
         self.resolve(failure)
         outcome = self.outcome.result()
         if isinstance(outcome, Stream):

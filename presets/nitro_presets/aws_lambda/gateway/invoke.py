@@ -38,7 +38,7 @@ class Invoker:
         self._tasks = Tasks()
 
     async def handle(self, http: HttpConnection, request: Request, segment: str) -> None:
-        """Answers a call.
+        """Answer a call.
 
         Args:
             http: Where it came in.
@@ -72,11 +72,11 @@ class Invoker:
             await answer_error(http, 400, denial)
 
     def start(self, name: str, payload: bytes, trace: str | None) -> None:
-        """Calls a function that nobody waits for; it is never tried again."""
+        """Call a function that nobody waits for; it is never tried again."""
         self._tasks.start(self.call(name, payload, trace))
 
     async def call(self, name: str, payload: bytes, trace: str | None) -> None:
-        """Calls a function that gives nobody an answer, and waits until it has ended."""
+        """Call a function that gives nobody an answer, and wait until it has ended."""
         outcome = await collect(await self._pools[name].invoke(payload, trace))
         if isinstance(outcome, Failure):
             logger.error("[%s] An asynchronous call was given up: %s", name, outcome.message)
@@ -84,15 +84,15 @@ class Invoker:
 
     @property
     def busy(self) -> bool:
-        """Says whether something is under way."""
+        """Return whether something is under way."""
         return self._tasks.busy
 
     async def idle(self) -> None:
-        """Waits until no asynchronous call runs or waits."""
+        """Wait until no asynchronous call runs or waits."""
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Gives up all asynchronous calls."""
+        """Return up all asynchronous calls."""
         await self._tasks.close()
 
     async def _answer(self, http: HttpConnection, pool: FunctionPool, payload: bytes, trace: str | None) -> None:

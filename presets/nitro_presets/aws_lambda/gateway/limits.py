@@ -10,7 +10,7 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Holds AWS's quotas; only tests have reason to change one.
+    """AWS's quotas; only tests have reason to change one.
 
     Args:
         frame: Largest frame that a client may send, in bytes.

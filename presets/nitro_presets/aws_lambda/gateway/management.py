@@ -34,7 +34,7 @@ class Management:
         self._limits = limits
 
     async def handle(self, http: HttpConnection, request: Request, segment: str) -> None:
-        """Answers a call.
+        """Answer a call.
 
         Args:
             http: Where it came in.

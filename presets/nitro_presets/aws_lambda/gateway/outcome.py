@@ -13,7 +13,7 @@ MAX_WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Is what a function returned.
+    """What a function returned.
 
     Args:
         body: JSON.
@@ -24,7 +24,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Is an error in place of an answer.
+    """An error in place of an answer.
 
     Args:
         kind: Its name, such as `Sandbox.Timedout`.
@@ -38,12 +38,12 @@ class Failure:
 
     @classmethod
     def make(cls, kind: str, message: str) -> Failure:
-        """Makes an error of the platform itself."""
+        """Make an error of the platform itself."""
         return cls(kind, message, json.dumps({"errorType": kind, "errorMessage": message}).encode())
 
 
 class Stream:
-    """Is an answer in pieces.
+    """An answer in pieces.
 
     Args:
         content_type: What the function says that it is.
@@ -57,12 +57,12 @@ class Stream:
         self._unwanted = False
 
     async def feed(self, chunk: bytes) -> None:
-        """Adds a chunk; waits while the reader is slow."""
+        """Add a chunk; waits while the reader is slow."""
         if not self._unwanted and not self._ended:
             await self._chunks.put(chunk)
 
     async def end(self, failure: Failure | None = None) -> None:
-        """Ends the stream, well or by an error; a second call does nothing."""
+        """End the stream, well or by an error; a second call does nothing."""
         if self._ended:
             return
         self._ended = True
@@ -71,12 +71,12 @@ class Stream:
             await self._chunks.put(None)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Gives the chunks as they come; afterwards `failure` says whether that was all."""
+        """Return the chunks as they come; afterwards `failure` says whether that was all."""
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
 
     def discard(self) -> None:
-        """Throws away what is still to come: its reader is gone, and the function is not told."""
+        """Throw away what is still to come: its reader is gone, and the function is not told."""
         self._unwanted = True
         while not self._chunks.empty():
             self._chunks.get_nowait()
@@ -86,7 +86,7 @@ Outcome = Answer | Failure | Stream
 
 
 async def collect(outcome: Outcome) -> Answer | Failure:
-    """Waits for the whole of an answer."""
+    """Wait for the whole of an answer."""
     if not isinstance(outcome, Stream):
         return outcome
     try:

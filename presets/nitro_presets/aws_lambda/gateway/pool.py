@@ -55,7 +55,7 @@ class FunctionPool:
         return tuple(worker.pid for worker in self._workers if worker.alive)
 
     async def invoke(self, payload: bytes, trace: str | None) -> Outcome:
-        """Calls the function and waits for its answer, or for the start of a streamed one.
+        """Call the function and wait for its answer, or for the start of a streamed one.
 
         Args:
             payload: The event, JSON.
@@ -78,7 +78,7 @@ class FunctionPool:
             raise
 
     async def kill(self) -> None:
-        """Kills all processes, in the middle of whatever they do."""
+        """Kill all processes, in the middle of whatever they do."""
         workers = tuple(self._workers)
         for worker in workers:
             worker.kill()
@@ -87,15 +87,15 @@ class FunctionPool:
 
     @property
     def busy(self) -> bool:
-        """Says whether something is under way."""
+        """Return whether something is under way."""
         return self._tasks.busy
 
     async def idle(self) -> None:
-        """Waits until no invocation runs or waits."""
+        """Wait until no invocation runs or waits."""
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Kills all processes and waits until they are gone."""
+        """Kill all processes and wait until they are gone."""
         while self._queue:
             self._queue.popleft().resolve(Failure.make("ServiceException", "The gateway stops."))
         await self._tasks.close()

@@ -28,7 +28,7 @@ class Publisher:
         self._token = token
 
     async def handle(self, http: HttpConnection, request: Request) -> None:
-        """Answers a request."""
+        """Answer a request."""
         if request.method != "POST":
             await http.respond_json(405, {"message": "Only POST publishes."}, [("allow", "POST")])
             return

@@ -71,7 +71,7 @@ class FifoQueue:
         self._tasks = Tasks()
 
     def send(self, body: str, group: str, dedup: str) -> dict[str, str]:
-        """Adds a message to the end of its group, unless it came before.
+        """Add a message to the end of its group, unless it came before.
 
         Returns:
             What SendMessage answers.
@@ -113,7 +113,7 @@ class FifoQueue:
         return sent
 
     async def handle(self, http: HttpConnection, request: Request) -> None:
-        """Answers SendMessage, the one call of SQS that functions make, in the JSON protocol."""
+        """Answer SendMessage, the one call of SQS that functions make, in the JSON protocol."""
         body = await read_signed(http, request, self._verifier, SERVICE)
         if body is None:
             return
@@ -138,15 +138,15 @@ class FifoQueue:
 
     @property
     def busy(self) -> bool:
-        """Says whether something is under way."""
+        """Return whether something is under way."""
         return self._tasks.busy
 
     async def idle(self) -> None:
-        """Waits until the queue is empty."""
+        """Wait until the queue is empty."""
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Throws away what waits."""
+        """Throw away what waits."""
         await self._tasks.close()
 
     async def _deliver(self, group: str) -> None:
@@ -170,7 +170,7 @@ class FifoQueue:
 
 
 def map_message(event: Event) -> str:
-    """Makes what API Gateway puts into the queue for a message, by the mapping of `infra/aws/ordered.yaml`."""
+    """Make what API Gateway puts into the queue for a message, by the mapping of `infra/aws/ordered.yaml`."""
     context = {name: event["requestContext"][name] for name in _KEPT}
     body = base64.b64encode(event["body"].encode()).decode()
     return json.dumps({"requestContext": context, "body": body, "isBase64Encoded": True}, separators=(",", ":"))

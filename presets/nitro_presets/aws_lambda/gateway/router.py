@@ -46,7 +46,7 @@ class GatewayRouter:
     publisher: Publisher | None
 
     async def handle(self, http: HttpConnection, request: Request) -> None:
-        """Answers a request, or serves a socket to its end."""
+        """Answer a request, or serve a socket to its end."""
         if request.path.startswith(f"{ROOT}/"):
             await self._call_service(http, request)
         elif self.publisher is not None and request.path == PUBLISH_PATH:

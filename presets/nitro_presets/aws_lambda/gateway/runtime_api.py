@@ -44,16 +44,16 @@ class RuntimeApi:
         return f"{host}:{port}"
 
     async def open(self) -> None:
-        """Listens on a port of its own."""
+        """Listen on a port of its own."""
         self._socket = bind_port("127.0.0.1", 0)
         await self._listener.open(self._socket)
 
     async def close(self) -> None:
-        """Ends all connections."""
+        """End all connections."""
         await self._listener.close()
 
     def hand_over(self, invocation: Invocation) -> None:
-        """Gives the process its next invocation, which it waits for."""
+        """Return the process its next invocation, which it waits for."""
         self.waiting.clear()
         self._inbox.put_nowait(invocation)
 

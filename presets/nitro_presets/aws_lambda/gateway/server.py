@@ -48,7 +48,7 @@ class FixedCredentials:
     """Gives the gateway's own credentials."""
 
     async def get(self) -> Credentials:
-        """Gives them."""
+        """Return them."""
         return CREDENTIALS
 
 
@@ -136,24 +136,24 @@ class Gateway:
         return (*(payload.decode() for payload in self._invoker.dead_letters), *queued)
 
     def pids(self, function: str) -> tuple[int, ...]:
-        """Lists a function's processes that have started."""
+        """List a function's processes that have started."""
         return self._pools[function].pids
 
     async def kill(self, function: str) -> None:
-        """Kills all processes of a function, in the middle of whatever they do."""
+        """Kill all processes of a function, in the middle of whatever they do."""
         await self._pools[function].kill()
 
     async def invoke(self, function: str, payload: bytes) -> None:
-        """Calls a function asynchronously, and waits for its answer; an error makes a dead letter."""
+        """Call a function asynchronously, and wait for its answer; an error makes a dead letter."""
         await self._invoker.call(function, payload, None)
 
     async def sweep(self) -> None:
-        """Does what the stack's schedule does every five minutes, and waits for the answer."""
+        """Do what the stack's schedule does every five minutes, and wait for the answer."""
         if "websocket" in self._pools:
             await self.invoke("websocket", SWEEP)
 
     async def idle(self) -> None:
-        """Waits until no event is under way: no invocation runs or waits, and no queue holds a message."""
+        """Wait until no event is under way: no invocation runs or waits, and no queue holds a message."""
         parts = [part for part in (self._sockets, self._queue, self._invoker) if part is not None]
         while True:
             for part in (*parts, *self._pools.values()):

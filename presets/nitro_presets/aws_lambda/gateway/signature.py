@@ -55,7 +55,7 @@ class Verifier:
         self._region = region
 
     def check(self, request: Request, body: bytes, service: str) -> Denial | None:
-        """Finds what is wrong with a call's signature; `None` when it is good.
+        """Find what is wrong with a call's signature; `None` when it is good.
 
         Args:
             request: The call.

@@ -60,7 +60,7 @@ class SocketApi:
     async def serve(
         self, http: HttpConnection, request: Request, headers: list[tuple[str, str]], query: str
     ) -> None:
-        """Serves a client from its handshake to its end.
+        """Serve a client from its handshake to its end.
 
         Args:
             http: Where it came in.
@@ -94,21 +94,21 @@ class SocketApi:
 
     @property
     def busy(self) -> bool:
-        """Says whether something is under way."""
+        """Return whether something is under way."""
         return self._tasks.busy
 
     async def idle(self) -> None:
-        """Waits until no event is on its way."""
+        """Wait until no event is on its way."""
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Gives up all events on their way."""
+        """Return up all events on their way."""
         await self._tasks.close()
 
     async def _connect(
         self, connection: Connection, request: Request, headers: list[tuple[str, str]], query: str
     ) -> Event | int:
-        """Asks the function, and gives its answer or the status of a refusal."""
+        """Ask the function, and return its answer or the status of a refusal."""
         trace = start_trace()
         event = self._api.connect(connection, add_client(request, headers, trace), query)
         answer = await self._invoke(event, trace)
@@ -151,7 +151,7 @@ class SocketApi:
         await socket.finish()
 
     async def _watch(self, connection: Connection, socket: ClientSocket) -> None:
-        """Ends a connection in which nothing is said for long."""
+        """End a connection in which nothing is said for long."""
         left = self._limits.idle
         while left > 0:
             await asyncio.sleep(left)
@@ -184,7 +184,7 @@ class SocketApi:
         await self._invoke(self._api.disconnect(connection, ending), start_trace())
 
     async def _invoke(self, event: Event, trace: str) -> Event | int:
-        """Calls the function, and gives its answer or the status for its lack: 502 or 504."""
+        """Call the function, and return its answer or the status for its lack: 502 or 504."""
         try:
             async with asyncio.timeout(self._limits.integration):
                 outcome = await collect(await self._pool.invoke(json.dumps(event).encode(), trace))
@@ -203,7 +203,7 @@ class SocketApi:
 
 
 def find_flaw(request: Request, query: str) -> int | None:
-    """Finds the status that something which is no proper handshake is answered by."""
+    """Find the status that something which is no proper handshake is answered by."""
     tokens = (request.get("connection") or "").lower().split(",")
     if (request.get("upgrade") or "").lower() != "websocket" or "upgrade" not in map(str.strip, tokens):
         return 426
@@ -215,7 +215,7 @@ def find_flaw(request: Request, query: str) -> int | None:
 
 
 def find_protocol(answer: dict[str, Any], request: Request) -> str | None:
-    """Finds the subprotocol that the function accepts, if the client offers it; only status 200 can accept one."""
+    """Find the subprotocol that the function accepts, if the client offers it; only status 200 can accept one."""
     headers = answer.get("headers") or {}
     named = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]
     fields = [value for name, value in request.headers if name.lower() == "sec-websocket-protocol"]

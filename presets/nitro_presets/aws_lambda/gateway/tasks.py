@@ -17,23 +17,23 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Starts a task."""
+        """Start a task."""
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._end)
 
     @property
     def busy(self) -> bool:
-        """Says whether one runs."""
+        """Return whether one runs."""
         return bool(self._running)
 
     async def wait(self) -> None:
-        """Waits until none runs, those included that others start meanwhile."""
+        """Wait until none runs, those included that others start meanwhile."""
         while self._running:
             await asyncio.wait(self._running)
 
     async def close(self) -> None:
-        """Cancels all and waits until they have ended."""
+        """Cancel all and wait until they have ended."""
         running = tuple(self._running)
         for task in running:
             task.cancel()

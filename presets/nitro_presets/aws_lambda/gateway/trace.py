@@ -10,12 +10,12 @@ TRACE_HEADER = "X-Amzn-Trace-Id"
 
 
 def start_trace() -> str:
-    """Makes the trace of a request that comes from outside."""
+    """Make the trace of a request that comes from outside."""
     return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
 
 
 def extend_trace(trace: str | None, function: str) -> tuple[str, int]:
-    """Makes the trace that an invocation is told, from that of the call.
+    """Make the trace that an invocation is told, from that of the call.
 
     Args:
         trace: The call's `X-Amzn-Trace-Id`, if it has one.

@@ -46,7 +46,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Says whether the process can take another invocation."""
+        """Return whether the process can take another invocation."""
         return self._exited is not None and not self._exited.done()
 
     @property
@@ -56,7 +56,7 @@ class Worker:
         return self._process.pid
 
     async def start(self, seconds: float) -> Failure | None:
-        """Starts the process and waits until it asks for its first invocation.
+        """Start the process and wait until it asks for its first invocation.
 
         Args:
             seconds: How long that may take.
@@ -107,16 +107,16 @@ class Worker:
         await invocation.break_off(failure)
 
     def kill(self) -> None:
-        """Kills the process, frozen or not."""
+        """Kill the process, frozen or not."""
         self._signal(signal.SIGKILL)
 
     async def wait(self) -> None:
-        """Waits until the process has ended."""
+        """Wait until the process has ended."""
         if self._exited is not None:
             await asyncio.wait({self._exited})
 
     async def stop(self) -> None:
-        """Kills the process and waits until nothing of it is left."""
+        """Kill the process and wait until nothing of it is left."""
         self.kill()
         await self.wait()
         await self._api.close()
@@ -131,7 +131,7 @@ class Worker:
         *others: asyncio.Future[Any],
         seconds: float,
     ) -> bool:
-        """Waits for something to happen first, and says whether it did, before all else and the process's end."""
+        """Wait for something to happen first, and say whether it did, before all else and the process's end."""
         assert self._exited is not None
         waiting: asyncio.Future[Any] = asyncio.ensure_future(expected)
         try:

@@ -34,7 +34,7 @@ class DirectRoutes:
         self._public = PublicFiles(app.root / PUBLIC_DIR, app.manifest.public)
 
     def find(self, scope: Scope) -> DirectRequest | None:
-        """Gives what answers a request; `None` where an application does.
+        """Return what answers a request; `None` where an application does.
 
         Args:
             scope: The ASGI scope that `make_scope` has made, with the header fields that handlers may see.
@@ -52,7 +52,7 @@ class DirectRoutes:
 
 
 class Body:
-    """Is the ASGI receive callable of a request that is there as a whole, and whose client never leaves.
+    """The ASGI receive callable of a request that is there as a whole, and whose client never leaves.
 
     Args:
         event: The event; a broken body of it is found now.
@@ -68,7 +68,7 @@ class Body:
         self._given = False
 
     async def __call__(self) -> ASGIMessage:
-        """Gives the body, and after it nothing any more."""
+        """Return the body, and after it nothing any more."""
         if self._given:
             import asyncio
 
@@ -78,7 +78,7 @@ class Body:
 
 
 class DirectRequest:
-    """Is a request on its way to one of the app's own handlers.
+    """A request on its way to one of the app's own handlers.
 
     Args:
         app: The app.
@@ -101,7 +101,7 @@ class DirectRequest:
         self._event: Event = make_event(app, match, scope, self.receive)
 
     async def answer(self) -> Any:
-        """Lets middleware and handler answer.
+        """Let middleware and handler answer.
 
         Returns:
             A `CompleteResponse`, or what `send` sends piece by piece.
@@ -112,12 +112,12 @@ class DirectRequest:
             return self.fail(error)
 
     def fail(self, error: Exception) -> CompleteResponse:
-        """Makes the answer to an error, which is logged if it is no `HTTPError`."""
+        """Make the answer to an error, which is logged if it is no `HTTPError`."""
         answer: CompleteResponse = make_whole(report_error(self._app, self._event, error), self._event)
         return answer
 
     def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:
-        """Gives the application that sends an answer piece by piece.
+        """Return the application that sends an answer piece by piece.
 
         Args:
             value: The answer.
@@ -157,6 +157,6 @@ class Collector:
             self._pieces.append(message.get("body", b""))
 
     def whole(self) -> CompleteResponse:
-        """Gives the answer."""
+        """Return the answer."""
         assert self._status is not None
         return CompleteResponse(self._status, self._headers, b"".join(self._pieces))

@@ -55,19 +55,19 @@ class HttpFunction:
         self._started = False
 
     async def start(self) -> None:
-        """Loads the routes and starts the plugins."""
+        """Load the routes and start the plugins."""
         # Lambda sets a function's variables once, for as long as its environment lives.
         self._secret = os.environ.get(SECRET_VARIABLE)
         await self.app.start()
         self._started = True
 
     async def stop(self) -> None:
-        """Stops the plugins."""
+        """Stop the plugins."""
         self._started = False
         await self.app.stop()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
-        """Answers one event.
+        """Answer one event.
 
         Args:
             event: The gateway's event.
@@ -96,7 +96,7 @@ class HttpFunction:
                 run(wait_for_tasks(_seconds_left(context)))
 
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
-        """Finds who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
+        """Find who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
         try:
             return self._routes.find(pass_scope(make_scope(event, context), self._secret))
         except HTTPError as error:
@@ -106,7 +106,7 @@ class HttpFunction:
             return CompleteResponse(400, [], b"")
 
     async def _complete(self, found: DirectRequest, context: LambdaContext) -> CompleteResponse:
-        """Gives the whole answer, once a stream that it may be has ended."""
+        """Return the whole answer, once a stream that it may be has ended."""
         answer = await found.answer()
         if isinstance(answer, CompleteResponse):
             return answer

@@ -43,7 +43,7 @@ class Applications:
         self._streamed = Application(app)
 
     def stream(self, event: dict[str, Any], context: LambdaContext) -> StreamedAnswer:
-        """Answers an event in payload format 2.0, piece by piece."""
+        """Answer an event in payload format 2.0, piece by piece."""
         return stream_answer(self._serve_streamed, event, context)
 
     @cached_property
@@ -51,7 +51,7 @@ class Applications:
         return Mangum(self._serve_whole, lifespan="off")
 
     def answer(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Answers an event as a whole, through Mangum."""
+        """Answer an event as a whole, through Mangum."""
         # Mangum runs the application on the thread's current loop, and would make another if there were none.
         enter_loop()
         try:

@@ -12,7 +12,7 @@ TEXTUAL = ("text/", "json", "xml", "javascript", "urlencoded")
 
 
 def write_refusal(error: HTTPError) -> CompleteResponse:
-    """Makes the answer to an event that is refused before it is a request."""
+    """Make the answer to an event that is refused before it is a request."""
     answer = describe_error(error, development=False)
     body, kind = encode_body(answer.body)
     headers = [(b"content-type", (kind or "").encode()), (b"content-length", str(len(body)).encode())]
@@ -20,7 +20,7 @@ def write_refusal(error: HTTPError) -> CompleteResponse:
 
 
 def write_answer(answer: CompleteResponse) -> dict[str, Any]:
-    """Writes a whole answer as gateways expect it in payload format 2.0.
+    """Write a whole answer as gateways expect it in payload format 2.0.
 
     Example:
         >>> write_answer(CompleteResponse(200, [(b"content-type", b"text/plain")], b"hi"))["body"]
@@ -47,7 +47,7 @@ def write_answer(answer: CompleteResponse) -> dict[str, Any]:
 
 
 def write_body(body: bytes, kind: str) -> tuple[str, bool]:
-    """Writes a body as text where its type says so and it is; gives whether it is base64 instead."""
+    """Write a body as text where its type says so and it is; return whether it is base64 instead."""
     if not body:
         return "", False
     if any(part in kind for part in TEXTUAL):

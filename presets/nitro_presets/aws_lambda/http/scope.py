@@ -19,7 +19,7 @@ ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class Fields:
-    """Holds header fields, as bytes for those who ask for them: most handlers don't.
+    """Header fields, as bytes for those who ask for them: most handlers don't.
 
     Args:
         fields: The fields, their names in lower case.
@@ -47,7 +47,7 @@ class Fields:
 
 
 def make_scope(event: dict[str, Any], context: object) -> Scope:
-    """Makes the ASGI scope of a request in payload format 2.0.
+    """Make the ASGI scope of a request in payload format 2.0.
 
     Args:
         event: The event of a Function URL or HTTP API.
@@ -77,7 +77,7 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
 
 
 def pass_scope(scope: Scope, secret: str | None) -> Scope:
-    """Gives a request's scope as handlers see it, without what the edge adds, there and in the gateway's event.
+    """Return a request's scope as handlers see it, without what the edge adds, there and in the gateway's event.
 
     Args:
         scope: The scope.
@@ -94,7 +94,7 @@ def pass_scope(scope: Scope, secret: str | None) -> Scope:
 
 
 def read_body(event: dict[str, Any]) -> bytes:
-    """Reads the body of a request."""
+    """Read the body of a request."""
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return body.encode()
@@ -104,7 +104,7 @@ def read_body(event: dict[str, Any]) -> bytes:
 
 
 def complete_scope(scope: Scope) -> Scope:
-    """Mends Mangum's scope: the path as the client wrote it, the client's own address behind a load balancer."""
+    """Mend Mangum's scope: the path as the client wrote it, the client's own address behind a load balancer."""
     event = scope["aws.event"]
     raw_path = encode_path(event.get("rawPath") or event.get("path") or "/")
     address, port = scope["client"]
@@ -115,7 +115,7 @@ def complete_scope(scope: Scope) -> Scope:
 
 
 def encode_path(path: str) -> str:
-    """Percent-encodes what may not stand in a URL's path; gateways differ on whether it is encoded already.
+    """Percent-encode what may not stand in a URL's path; gateways differ on whether it is encoded already.
 
     Example:
         >>> encode_path("/a b/c%2Fd/100%")

@@ -22,7 +22,7 @@ CLEANUP = 2.0
 async def run_limited(
     application: ASGIApplication, scope: Scope, receive: Receive, send: Send, seconds: Callable[[], float]
 ) -> None:
-    """Runs an ASGI application, and ends its answer if it still streams after a time.
+    """Run an ASGI application, and end its answer if it still streams after a time.
 
     The application is told what it would be told if the client left: cleanup runs, and the answer ends as if it
     were complete. An answer that announces its length is none of those, and takes as long as it takes.
@@ -130,7 +130,7 @@ class StreamSender:
 
 
 def stream_answer(application: ASGIApplication, event: dict[str, Any], context: object) -> StreamedAnswer:
-    """Lets an ASGI application answer a request in payload format 2.0, piece by piece.
+    """Let an ASGI application answer a request in payload format 2.0, piece by piece.
 
     Args:
         application: An ASGI 3 application.
@@ -157,14 +157,14 @@ def stream_answer(application: ASGIApplication, event: dict[str, Any], context: 
 
 
 async def stream_whole(answer: CompleteResponse, stream: ResponseStream) -> None:
-    """Sends a whole answer into a stream."""
+    """Send a whole answer into a stream."""
     await stream.start(make_prelude(answer.status, answer.headers))
     await stream.write(answer.body)
     await stream.end()
 
 
 def make_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Prelude:
-    """Makes a streamed answer's prelude from an ASGI start message."""
+    """Make a streamed answer's prelude from an ASGI start message."""
     fields: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in headers:

@@ -26,17 +26,17 @@ LambdaHandler = Callable[[Any, Context], Any]
 
 
 class LiveHandler(Protocol):
-    """Is a handler that wants to be started before the first invocation and stopped after the last."""
+    """A handler that wants to be started before the first invocation and stopped after the last."""
 
     async def start(self) -> None:
-        """Runs while the environment starts, when Lambda gives the most CPU; what it raises is an init error."""
+        """Run while the environment starts, when Lambda gives the most CPU; what it raises is an init error."""
 
     async def stop(self) -> None:
-        """Runs when the environment is told to end, which Lambda does only where an extension is installed."""
+        """Run when the environment is told to end, which Lambda does only where an extension is installed."""
 
 
 def main() -> NoReturn:
-    """Serves invocations of the function named by `_HANDLER` until the process is ended."""
+    """Serve invocations of the function named by `_HANDLER` until the process is ended."""
     request_id = set_up_logs()
     client = RuntimeClient(_expect("AWS_LAMBDA_RUNTIME_API"))
     stopping = asyncio.Event()
@@ -61,7 +61,7 @@ def main() -> NoReturn:
 
 
 def load_handler(name: str) -> LambdaHandler:
-    """Imports a handler by its `module.function`.
+    """Import a handler by its `module.function`.
 
     Raises:
         NitroError: The name has no dot, or the module no such function.
@@ -77,7 +77,7 @@ def load_handler(name: str) -> LambdaHandler:
 
 
 def answer(client: RuntimeClient, handler: LambdaHandler, invocation: Invocation) -> None:
-    """Calls the handler, outside of the running loop, and brings its answer or error to the client.
+    """Call the handler, outside of the running loop, and brings its answer or error to the client.
 
     Args:
         client: Where the answer goes.
@@ -99,7 +99,7 @@ def answer(client: RuntimeClient, handler: LambdaHandler, invocation: Invocation
 
 
 def set_trace(trace: str | None) -> None:
-    """Puts the trace header where tracing libraries and our own calls look for it."""
+    """Put the trace header where tracing libraries and our own calls look for it."""
     if trace is None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     else:

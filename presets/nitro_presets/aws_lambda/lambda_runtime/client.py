@@ -20,7 +20,7 @@ ROOT = "/2018-06-01/runtime"
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """Is one call of the function.
+    """One call of the function.
 
     Args:
         id: Its id.
@@ -54,7 +54,7 @@ class RuntimeClient:
         self._connection: Connection | None = None
 
     async def next(self) -> Invocation:
-        """Waits for the next invocation; in the meantime the environment may freeze.
+        """Wait for the next invocation; in the meantime the environment may freeze.
 
         Raises:
             NitroError: The API has none.
@@ -69,11 +69,11 @@ class RuntimeClient:
         return Invocation(context.aws_request_id, response.body, trace, context)
 
     async def respond(self, id: str, body: bytes) -> None:
-        """Answers an invocation, with at most 6 MB of JSON."""
+        """Answer an invocation, with at most 6 MB of JSON."""
         await self._post(f"{ROOT}/invocation/{id}/response", body)
 
     async def stream(self, id: str, answer: StreamedAnswer) -> None:
-        """Streams the answer to an invocation.
+        """Stream the answer to an invocation.
 
         Raises:
             Exception: What the answer raised before its start. Later errors are logged, and told by the trailers.
@@ -96,15 +96,15 @@ class RuntimeClient:
             stream.close()
 
     async def fail(self, id: str, fault: Fault) -> None:
-        """Answers an invocation by an error."""
+        """Answer an invocation by an error."""
         await self._post(f"{ROOT}/invocation/{id}/error", fault.to_json(), fault.kind)
 
     async def fail_start(self, fault: Fault) -> None:
-        """Says that the function cannot start."""
+        """Say that the function cannot start."""
         await self._post(f"{ROOT}/init/error", fault.to_json(), fault.kind)
 
     async def wait_for_restore(self) -> None:
-        """Says that a snapshot may be taken (SnapStart); returns in the environments made from it.
+        """Say that a snapshot may be taken (SnapStart); returns in the environments made from it.
 
         Raises:
             NitroError: The API takes no snapshots.
@@ -114,7 +114,7 @@ class RuntimeClient:
             raise NitroError(f"The Runtime API restores nothing: {response.status} {response.body[:200]!r}")
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

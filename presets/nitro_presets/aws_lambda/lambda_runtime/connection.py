@@ -24,17 +24,17 @@ class Connection:
 
     @classmethod
     async def open(cls, address: str) -> Connection:
-        """Connects to `AWS_LAMBDA_RUNTIME_API`, such as `127.0.0.1:9001`."""
+        """Connect to `AWS_LAMBDA_RUNTIME_API`, such as `127.0.0.1:9001`."""
         host, _, port = address.rpartition(":")
         return cls(*await asyncio.open_connection(host, int(port)))
 
     @property
     def reusable(self) -> bool:
-        """Says whether another request may follow."""
+        """Return whether another request may follow."""
         return self._responses.reusable and not self._reader.at_eof() and not self._writer.is_closing()
 
     async def write(self, data: bytes) -> None:
-        """Sends bytes, and waits while more than a few wait to be sent.
+        """Send bytes, and waits while more than a few wait to be sent.
 
         Raises:
             OSError: The connection is gone.
@@ -43,7 +43,7 @@ class Connection:
         await self._writer.drain()
 
     async def read(self) -> Response:
-        """Waits for the response to what was sent, as long as it takes.
+        """Wait for the response to what was sent, as long as it takes.
 
         Raises:
             OSError: The connection ended before it was whole.
@@ -59,5 +59,5 @@ class Connection:
         return response
 
     def close(self) -> None:
-        """Closes the connection, after what was sent."""
+        """Close the connection, after what was sent."""
         self._writer.close()

@@ -11,7 +11,7 @@ Deferred = Callable[[], Awaitable[None]]
 
 
 class LambdaContext(Protocol):
-    """Is what every runtime client passes to a handler, awslambdaric too."""
+    """What every runtime client passes to a handler, awslambdaric too."""
 
     @property
     def aws_request_id(self) -> str:
@@ -22,7 +22,7 @@ class LambdaContext(Protocol):
 
 
 class Context:
-    """Is what our own runtime client passes, with the names that awslambdaric gives them.
+    """What our own runtime client passes, with the names that awslambdaric gives them.
 
     Args:
         aws_request_id: The invocation's id.
@@ -44,7 +44,7 @@ class Context:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Context:
-        """Reads the header fields of the Runtime API's next invocation."""
+        """Read the header fields of the Runtime API's next invocation."""
         return cls(
             aws_request_id=headers["lambda-runtime-aws-request-id"],
             deadline=int(headers.get("lambda-runtime-deadline-ms", "0")),
@@ -56,5 +56,5 @@ class Context:
         return max(0, self.deadline - int(time.time() * 1000))
 
     def defer(self, work: Deferred) -> None:
-        """Runs work once the answer is out and before the environment freezes: the caller does not wait for it."""
+        """Run work once the answer is out and before the environment freezes: the caller does not wait for it."""
         self.deferred.append(work)

@@ -29,7 +29,7 @@ class Fault:
 
     @classmethod
     def of(cls, error: BaseException, category: str = "Function") -> Fault:
-        """Describes an exception that was raised.
+        """Describe an exception that was raised.
 
         Args:
             error: The exception.
@@ -39,12 +39,12 @@ class Fault:
         return cls(f"{category}.{name}", name, str(error), tuple(traceback.format_tb(error.__traceback__)))
 
     def to_json(self) -> bytes:
-        """Writes the body of the Runtime API's error requests."""
+        """Write the body of the Runtime API's error requests."""
         content = {"errorMessage": self.message, "errorType": self.name, "stackTrace": self.trace}
         return json.dumps(content).encode()
 
     def to_trailer(self) -> bytes:
-        """Writes the value of `Lambda-Runtime-Function-Error-Body`, with no more than fits into it."""
+        """Write the value of `Lambda-Runtime-Function-Error-Body`, with no more than fits into it."""
         for fault in (self, Fault(self.kind, self.name, self.message[:512])):
             encoded = base64.b64encode(fault.to_json())
             if len(encoded) <= MAX_TRAILER:

@@ -59,7 +59,7 @@ class FrameHandler(logging.Handler):
 
 
 def set_up_logs() -> RequestId:
-    """Sends all records to the platform, with the invocation's id, which the returned filter is told.
+    """Send all records to the platform, with the invocation's id, which the returned filter is told.
 
     `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, which a function's logging settings make, are heeded.
     """

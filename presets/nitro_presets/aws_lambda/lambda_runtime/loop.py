@@ -35,7 +35,7 @@ class FunctionLoop(asyncio.SelectorEventLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Calls a function at the next round; the first step of a task that `run` makes is left to `run`."""
+        """Call a function at the next round; the first step of a task that `run` makes is left to `run`."""
         if self._making:
             self._first = (callback, context)
             return self._handle
@@ -43,11 +43,11 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         return super().call_soon(callback, *args, context=context)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end; tasks that it leaves behind go on at the next call."""
+        """Run a coroutine to its end; tasks that it leaves behind go on at the next call."""
         return self._finish(self._make(work))
 
     def enter(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
-        """Makes code that runs already, outside of any loop, the first step of a task of this one.
+        """Make code that runs already, outside of any loop, the first step of a task of this one.
 
         `_enter_task` and `_leave_task` are what asyncio documents for third parties' tasks ("Extending asyncio").
 
@@ -64,13 +64,13 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         return task
 
     def leave(self, task: asyncio.Task[T]) -> T:
-        """Ends what `enter` began, and runs the task to its end."""
+        """End what `enter` began, and run the task to its end."""
         _leave_task(self, task)
         asyncio._set_running_loop(None)
         return self._finish(task)
 
     def run_forever(self) -> None:
-        """Runs until it is stopped."""
+        """Run until it is stopped."""
         try:
             super().run_forever()
         finally:
@@ -78,7 +78,7 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             self._last_round = time.monotonic()
 
     def finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Closes an asynchronous generator that was dropped outside of a round."""
+        """Close an asynchronous generator that was dropped outside of a round."""
         self.call_soon_threadsafe(self.create_task, generator.aclose())
 
     def _make(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:

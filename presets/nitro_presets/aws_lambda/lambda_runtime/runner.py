@@ -25,7 +25,7 @@ _loop: FunctionLoop | None = None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end; tasks that it leaves behind go on at the next call.
+    """Run a coroutine to its end; tasks that it leaves behind go on at the next call.
 
     Lambda's handlers are plain functions, called outside of any loop: this is how they get into theirs.
 
@@ -43,7 +43,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def enter_loop() -> FunctionLoop:
-    """Gives the loop, and makes it the thread's current one."""
+    """Return the loop, and make it the thread's current one."""
     global _loop
     import asyncio
     import atexit
@@ -59,7 +59,7 @@ def enter_loop() -> FunctionLoop:
 
 
 class FirstStep(Coroutine[Any, Any, T]):
-    """Is a coroutine whose first step is taken outside of any loop.
+    """A coroutine whose first step is taken outside of any loop.
 
     Most end with it. Once the step imports asyncio, it goes on as a task of the loop, so that `current_task`,
     `timeout` and `TaskGroup` work in it; if it then waits, the task takes the further steps. What the first one
@@ -78,7 +78,7 @@ class FirstStep(Coroutine[Any, Any, T]):
         self._end: BaseException | None = None
 
     def take(self) -> T:
-        """Takes the step, and those that follow; gives what the coroutine returns."""
+        """Take the step, and those that follow; return what the coroutine returns."""
         watch = LoopWatch(self._enter)
         watch.begin()
         try:
@@ -97,7 +97,7 @@ class FirstStep(Coroutine[Any, Any, T]):
         return enter_loop().leave(task)
 
     def send(self, value: Any) -> Any:
-        """Takes a step of the task."""
+        """Take a step of the task."""
         if self._told:
             return self._work.send(value)
         self._told = True
@@ -106,7 +106,7 @@ class FirstStep(Coroutine[Any, Any, T]):
         return self._left
 
     def throw(self, *error: Any) -> Any:
-        """Takes a step of the task, which was cancelled."""
+        """Take a step of the task, which was cancelled."""
         if self._told:
             return self._work.throw(*error)
         self._told = True
@@ -119,7 +119,7 @@ class FirstStep(Coroutine[Any, Any, T]):
         return self._left
 
     def close(self) -> None:
-        """Closes the coroutine."""
+        """Close the coroutine."""
         self._work.close()
 
     def __await__(self) -> Generator[Any, Any, T]:

@@ -18,7 +18,7 @@ ERROR_BODY = "Lambda-Runtime-Function-Error-Body"
 
 @dataclass(frozen=True, slots=True)
 class Prelude:
-    """Is what comes before a streamed body.
+    """What comes before a streamed body.
 
     Args:
         status: The HTTP status.
@@ -35,13 +35,13 @@ class Prelude:
     cookies: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
-        """Writes the prelude with the eight NULs that end it."""
+        """Write the prelude with the eight NULs that end it."""
         content = {"statusCode": self.status, "headers": dict(self.headers), "cookies": list(self.cookies)}
         return json.dumps(content, separators=(",", ":")).encode() + bytes(8)
 
 
 class ResponseStream:
-    """Is one streamed response, on a connection of its own, which ends with it.
+    """One streamed response, on a connection of its own, which ends with it.
 
     Args:
         address: The Runtime API's host and port.
@@ -56,11 +56,11 @@ class ResponseStream:
 
     @property
     def started(self) -> bool:
-        """Says whether the prelude was sent; from then on an error can only be told by the trailers."""
+        """Return whether the prelude was sent; from then on an error can only be told by the trailers."""
         return self._connection is not None
 
     async def start(self, prelude: Prelude) -> None:
-        """Sends the prelude.
+        """Send the prelude.
 
         Raises:
             OSError: The Runtime API is not there.
@@ -78,7 +78,7 @@ class ResponseStream:
         await self._connection.write(head.encode() + _frame(prelude.encode()))
 
     async def write(self, data: bytes) -> None:
-        """Sends a piece of the body; waits while the platform takes no more.
+        """Send a piece of the body; waits while the platform takes no more.
 
         Raises:
             OSError: The platform has ended the response.
@@ -89,16 +89,16 @@ class ResponseStream:
             await self._connection.write(_frame(data))
 
     async def end(self) -> None:
-        """Ends the response and waits until the platform has taken it; a second call does nothing."""
+        """End the response and wait until the platform has taken it; a second call does nothing."""
         await self._end(b"")
 
     async def fail(self, fault: Fault) -> None:
-        """Ends a response that has started by an error, which the trailers tell."""
+        """End a response that has started by an error, which the trailers tell."""
         trailers = f"{ERROR_TYPE}: {fault.kind}\r\n{ERROR_BODY}: ".encode() + fault.to_trailer() + b"\r\n"
         await self._end(trailers)
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -117,7 +117,7 @@ class ResponseStream:
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """Is what a handler returns to stream, where our own runtime client calls it.
+    """What a handler returns to stream, where our own runtime client calls it.
 
     Args:
         produce: Starts the response, writes it, and may end it; what it raises before the start is the

@@ -19,7 +19,7 @@ SNIFFIO = "sniffio"
 
 
 class LoopWatch:
-    """Is a finder on `sys.meta_path` that finds nothing, and calls a function once asyncio has been imported.
+    """A finder on `sys.meta_path` that finds nothing, and calls a function once asyncio has been imported.
 
     Args:
         on_import: Called in the middle of the import, once the module is complete.
@@ -35,15 +35,15 @@ class LoopWatch:
 
     @staticmethod
     def is_late() -> bool:
-        """Says whether there is nothing to watch any more."""
+        """Return whether there is nothing to watch any more."""
         return ASYNCIO in sys.modules or SNIFFIO in sys.modules
 
     def begin(self) -> None:
-        """Watches this thread's imports from now on."""
+        """Watch this thread's imports from now on."""
         sys.meta_path.insert(0, self)
 
     def end(self) -> None:
-        """Watches no longer; a second call does nothing."""
+        """Watch no longer; a second call does nothing."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 

@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class ConnectionRow(NamedTuple):
-    """Is what is kept about a connection.
+    """What is kept about a connection.
 
     Args:
         id: The connection's id, as API Gateway gives it.
@@ -79,7 +79,7 @@ class ConnectionRow(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Is the answer to somebody who wants to run a hook.
+    """The answer to somebody who wants to run a hook.
 
     Args:
         outcome: Whether to run it.
@@ -91,7 +91,7 @@ class Claim(NamedTuple):
 
 
 class Subscriber(NamedTuple):
-    """Is one connection's subscription to a topic.
+    """One connection's subscription to a topic.
 
     Args:
         id: The connection's id.
@@ -107,7 +107,7 @@ class Subscriber(NamedTuple):
 
 
 class Page(NamedTuple, Generic[Item]):
-    """Is a part of a long list.
+    """A part of a long list.
 
     Args:
         items: What is in this part; it may be empty though others follow.
@@ -126,7 +126,7 @@ class TableClient(Protocol):
         """The table's name."""
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call.
+        """Make a call.
 
         MUST fill in `TableName` where the operation is about one table, MUST raise `ConditionFailedError` where
         a condition is not met, and MUST try again what is throttled or in conflict with a transaction. MAY repeat
@@ -142,7 +142,7 @@ class Store(Protocol):
         """How many shards each topic is spread over, numbered from 0."""
 
     async def put_connection(self, row: ConnectionRow) -> bool:
-        """Keeps a new connection; MUST be one write where its end has not been told yet.
+        """Keep a new connection; MUST be one write where its end has not been told yet.
 
         Returns:
             False when the peer has left already: the caller then goes on as at the end of a connection, with
@@ -150,10 +150,10 @@ class Store(Protocol):
         """
 
     async def get_connection(self, id: str) -> ConnectionRow | None:
-        """Reads a connection, one that is `closing` too; MUST be one read and see every write before it."""
+        """Read a connection, one that is `closing` too; MUST be one read and see every write before it."""
 
     async def claim_open(self, id: str, lease: float) -> Claim:
-        """Claims the open hook; MUST give it to one caller only for as long as the lease lasts.
+        """Claim the open hook; MUST give it to one caller only for as long as the lease lasts.
 
         It is given again where the lease has passed and nobody said by `save` that the hook is done.
 
@@ -165,7 +165,7 @@ class Store(Protocol):
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
     ) -> bool:
-        """Writes changed keys of the context, the last write of each key wins; MUST NOT call where there is none.
+        """Write changed keys of the context, the last write of each key wins; MUST NOT call where there is none.
 
         Args:
             id: The connection's id.
@@ -182,17 +182,17 @@ class Store(Protocol):
         """
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
-        """Adds a connection to a topic; MUST leave nothing behind where it has ended, MUST be at most two writes.
+        """Add a connection to a topic; MUST leave nothing behind where it has ended, MUST be at most two writes.
 
         Returns:
             False when the connection has ended.
         """
 
     async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
-        """Takes a connection out of a topic; MUST be at most two writes."""
+        """Take a connection out of a topic; MUST be at most two writes."""
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
-        """Claims the end of a connection; MUST give it to one caller only for as long as the lease lasts.
+        """Claim the end of a connection; MUST give it to one caller only for as long as the lease lasts.
 
         From then on the connection is `closing`: its open hook cannot be claimed any more. The caller calls
         `delete_topics`, runs the close hook if the row is `opened`, and calls `delete_connection`. Where it does
@@ -206,15 +206,15 @@ class Store(Protocol):
         """
 
     async def delete_topics(self, row: ConnectionRow) -> None:
-        """Takes a connection out of all its topics, before its close hook runs."""
+        """Take a connection out of all its topics, before its close hook runs."""
 
     async def delete_connection(self, row: ConnectionRow) -> None:
-        """Forgets a connection, after its close hook has run; MUST be one write."""
+        """Forget a connection, after its close hook has run; MUST be one write."""
 
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
     ) -> Page[Subscriber]:
-        """Lists subscribers by namespace and id; MUST be one query, and MUST see every write before it.
+        """List subscribers by namespace and id; MUST be one query, and MUST see every write before it.
 
         Args:
             topic: The topic's name.
@@ -225,10 +225,10 @@ class Store(Protocol):
         """
 
     async def forget(self, subscribers: Collection[Subscriber]) -> None:
-        """Drops subscriptions whose peers were found dead."""
+        """Drop subscriptions whose peers were found dead."""
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
-        """Lists the connected peers; one that came or went a moment ago may be wrongly left out or in.
+        """List the connected peers; one that came or went a moment ago may be wrongly left out or in.
 
         Args:
             namespace: Only those there; `None` lists all.
@@ -236,7 +236,7 @@ class Store(Protocol):
         """
 
     async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the ids of connections that cannot be alive, or whose end was claimed and not reached in time.
+        """List the ids of connections that cannot be alive, or whose end was claimed and not reached in time.
 
         Args:
             start: What the page before gave as `next`.

@@ -87,7 +87,7 @@ class DynamoStore:
         self._retry = retry
 
     async def put_connection(self, row: ConnectionRow) -> bool:
-        """Keeps a new connection; false when the peer has left already."""
+        """Keep a new connection; false when the peer has left already."""
         row = row._replace(shard=pick_shard(row.id, self.shards))
         try:
             await put_row(self._client, write_connection(row, row.expires_at), ABSENT)
@@ -104,7 +104,7 @@ class DynamoStore:
         return False
 
     async def get_connection(self, id: str) -> ConnectionRow | None:
-        """Reads a connection."""
+        """Read a connection."""
         answer = await self._client.call("GetItem", {"Key": write_connection_key(id), "ConsistentRead": True})
         if "Item" not in answer:
             return None
@@ -112,7 +112,7 @@ class DynamoStore:
         return read_connection(values) if values["ttl"] > self._clock() else None
 
     async def claim_open(self, id: str, lease: float) -> Claim:
-        """Claims the open hook."""
+        """Claim the open hook."""
         now, token = self._clock(), make_token()
         values = write_claim(now, lease, token)
         won, found = await update_row(self._client, id, CLAIM_OPEN, MAY_OPEN, values, answer="ALL_NEW")
@@ -122,7 +122,7 @@ class DynamoStore:
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
     ) -> bool:
-        """Writes changed keys of the context; false when the connection is gone."""
+        """Write changed keys of the context; false when the connection is gone."""
         texts: dict[str, str | None] = {key: write_json(value) for key, value in changed.items()}
         texts.update(dict.fromkeys(removed))
         keys = list(texts)
@@ -134,19 +134,19 @@ class DynamoStore:
         return bool(keys) or not open_token or await self._save(id, {}, open_token)
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
-        """Adds a connection to a topic; false when the connection has ended."""
+        """Add a connection to a topic; false when the connection has ended."""
         pk, sk = self._topic_key(row, topic)
         item = {"pk": pk, "sk": sk, "connected_at": row.connected_at, "ttl": row.expires_at}
         put = {"Put": {"TableName": self._client.table, "Item": marshal_item(item)}}
         return await self._move(row, topic, "SET #topic = :topic", put, {":topic": True})
 
     async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
-        """Takes a connection out of a topic."""
+        """Take a connection out of a topic."""
         delete = {"Delete": {"TableName": self._client.table, "Key": write_key(self._topic_key(row, topic))}}
         await self._move(row, topic, "REMOVE #topic", delete, {})
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
-        """Claims the end of a connection."""
+        """Claim the end of a connection."""
         now, token = self._clock(), make_token()
         values = write_claim(now, lease, token) | {":due": due_time(now + lease)}
         while True:
@@ -162,12 +162,12 @@ class DynamoStore:
             return Claim("gone", None)
 
     async def delete_topics(self, row: ConnectionRow) -> None:
-        """Takes a connection out of all its topics."""
+        """Take a connection out of all its topics."""
         keys = [self._topic_key(row, topic) for topic in sorted(row.topics)]
         await delete_rows(self._client, keys, self._retry)
 
     async def delete_connection(self, row: ConnectionRow) -> None:
-        """Forgets a connection."""
+        """Forget a connection."""
         now = self._clock()
         if now < row.connected_at + CONNECT_TIME:
             # `put_connection` may still be about to be repeated, and would bring the row back.
@@ -178,7 +178,7 @@ class DynamoStore:
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
     ) -> Page[Subscriber]:
-        """Lists subscribers by namespace and id."""
+        """List subscribers by namespace and id."""
         pk = topic_partition(topic, shard)
         condition = "pk = :pk"
         values: dict[str, Any] = {":pk": pk, ":now": self._clock()}
@@ -205,11 +205,11 @@ class DynamoStore:
         return Page(items, last["sk"]["S"] if last else None)
 
     async def forget(self, subscribers: Collection[Subscriber]) -> None:
-        """Drops subscriptions whose peers were found dead."""
+        """Drop subscriptions whose peers were found dead."""
         await delete_rows(self._client, [(one.pk, one.sk) for one in subscribers], self._retry)
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
-        """Lists the connected peers."""
+        """List the connected peers."""
         page = await walk_index(
             self._client, "due > :now", self._clock(), start=start, limit=READ_BATCH, namespace=namespace
         )
@@ -218,7 +218,7 @@ class DynamoStore:
         return Page(tuple(row for row in rows if row is not None and not row.closing), page.next)
 
     async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
-        """Lists the ids of connections that the sweep is to close."""
+        """List the ids of connections that the sweep is to close."""
         return await walk_index(self._client, "due <= :now", self._clock(), start=start, limit=limit)
 
     async def _save(self, id: str, texts: Mapping[str, str | None], open_token: str) -> bool:
@@ -260,6 +260,6 @@ class DynamoStore:
 
 
 def write_claim(now: float, lease: float, token: str) -> dict[str, object]:
-    """Writes what the expressions of a claim are about."""
+    """Write what the expressions of a claim are about."""
     states = {":none": "none", ":pending": "pending", ":running": "running"}
     return {**states, ":now": now, ":until": now + lease, ":token": token}

@@ -28,7 +28,7 @@ async def put_row(
     condition: str | None = None,
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Writes a whole row.
+    """Write a whole row.
 
     Args:
         client: Calls the table.
@@ -58,7 +58,7 @@ async def update_row(
     names: Mapping[str, str] | None = None,
     answer: Literal["ALL_NEW", "NONE"] = "NONE",
 ) -> tuple[bool, Mapping[str, Any]]:
-    """Changes a connection's row.
+    """Change a connection's row.
 
     Args:
         client: Calls the table.
@@ -100,7 +100,7 @@ async def walk_index(
     limit: int,
     namespace: str | None = None,
 ) -> Page[str]:
-    """Lists a page of the ids of connections by when they are due.
+    """List a page of the ids of connections by when they are due.
 
     Args:
         client: Calls the table.
@@ -133,7 +133,7 @@ async def walk_index(
 
 
 def write_connection_key(id: str) -> dict[str, Any]:
-    """Writes the key of a connection's row as DynamoDB's JSON has it."""
+    """Write the key of a connection's row as DynamoDB's JSON has it."""
     return write_key((connection_partition(id), CONNECTION_SORT))
 
 
@@ -146,7 +146,7 @@ Key = tuple[str, str]
 
 
 async def delete_rows(client: TableClient, keys: Collection[Key], retry: Retry) -> None:
-    """Deletes rows, those that are not there too.
+    """Delete rows, those that are not there too.
 
     Args:
         client: Calls the table.
@@ -167,7 +167,7 @@ async def delete_rows(client: TableClient, keys: Collection[Key], retry: Retry) 
 
 
 async def read_rows(client: TableClient, keys: Collection[Key], retry: Retry) -> list[dict[str, Any]]:
-    """Reads up to 100 rows as they stand now, in any order; those that are not there are left out.
+    """Read up to 100 rows as they stand now, in any order; those that are not there are left out.
 
     Args:
         client: Calls the table.
@@ -190,7 +190,7 @@ async def read_rows(client: TableClient, keys: Collection[Key], retry: Retry) ->
 
 
 def write_key(key: Key) -> dict[str, Any]:
-    """Writes a key as DynamoDB's JSON has it."""
+    """Write a key as DynamoDB's JSON has it."""
     return marshal_item({"pk": key[0], "sk": key[1]})
 
 

@@ -19,7 +19,7 @@ LONGEST = 512
 
 
 def connection_partition(id: str) -> str:
-    """Gives the partition of a connection.
+    """Return the partition of a connection.
 
     Example:
         >>> connection_partition("BFHPhfCWIAMCKlQ=")
@@ -29,7 +29,7 @@ def connection_partition(id: str) -> str:
 
 
 def topic_partition(topic: str, shard: int) -> str:
-    """Gives the partition of one shard of a topic.
+    """Return the partition of one shard of a topic.
 
     Example:
         >>> topic_partition("chat", 0)
@@ -39,17 +39,17 @@ def topic_partition(topic: str, shard: int) -> str:
 
 
 def namespace_prefix(namespace: str) -> str:
-    """Gives what the sort keys of a namespace's subscribers begin with, and no others."""
+    """Return what the sort keys of a namespace's subscribers begin with, and no others."""
     return fold(namespace) + SEPARATOR
 
 
 def topic_sort(namespace: str, id: str) -> str:
-    """Gives the sort key of a subscriber."""
+    """Return the sort key of a subscriber."""
     return namespace_prefix(namespace) + id
 
 
 def read_subscriber(sort: str) -> str:
-    """Reads the connection's id out of a subscriber's sort key.
+    """Read the connection's id out of a subscriber's sort key.
 
     Example:
         >>> read_subscriber(topic_sort("/chat", "BFHPhfCWIAMCKlQ="))
@@ -59,7 +59,7 @@ def read_subscriber(sort: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Gives a text as a part of a key: as it is, or its hash where it is long or holds the separator.
+    """Return a text as a part of a key: as it is, or its hash where it is long or holds the separator.
 
     Example:
         >>> fold("/chat"), len(fold("x" * 5000))
@@ -72,27 +72,27 @@ def fold(text: str) -> str:
 
 
 def pick_shard(id: str, shards: int) -> int:
-    """Picks the same shard for a connection in every process."""
+    """Pick the same shard for a connection in every process."""
     return zlib.crc32(id.encode()) % shards
 
 
 def name_slot(number: int) -> str:
-    """Names a partition of the index."""
+    """Name a partition of the index."""
     return f"x#{number}"
 
 
 def pick_slot(id: str) -> str:
-    """Picks the partition of the index for a connection."""
+    """Pick the partition of the index for a connection."""
     return name_slot(pick_shard(id, SLOTS))
 
 
 def write_cursor(slot: int, due: int | None = None, partition: str | None = None) -> str:
-    """Writes down how far a walk along the index is."""
+    """Write down how far a walk along the index is."""
     return json.dumps([slot, due, partition])
 
 
 def read_cursor(text: str | None) -> tuple[int, int | None, str | None]:
-    """Reads how far a walk along the index is; `None` for its start.
+    """Read how far a walk along the index is; `None` for its start.
 
     Example:
         >>> read_cursor(write_cursor(1, 5, "c#1"))

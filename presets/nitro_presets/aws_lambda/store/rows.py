@@ -28,17 +28,17 @@ CLOSED = "closed"
 
 
 def write_json(value: object) -> str:
-    """Writes a value as text; DynamoDB's own numbers would not bring each float and long int back."""
+    """Write a value as text; DynamoDB's own numbers would not bring each float and long int back."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def due_time(moment: float) -> int:
-    """Gives when the sweep may look at a connection, not before the moment."""
+    """Return when the sweep may look at a connection, not before the moment."""
     return math.ceil(moment)
 
 
 def write_connection(row: ConnectionRow, due: int) -> dict[str, Any]:
-    """Writes a connection as the values of an item.
+    """Write a connection as the values of an item.
 
     Args:
         row: The connection.
@@ -72,7 +72,7 @@ def write_connection(row: ConnectionRow, due: int) -> dict[str, Any]:
 
 
 def read_connection(values: Mapping[str, Any]) -> ConnectionRow | None:
-    """Reads a connection from the values of an item; `None` where there is only a mark."""
+    """Read a connection from the values of an item; `None` where there is only a mark."""
     if "close_state" not in values:
         return None
     request = json.loads(values["handshake"])
@@ -104,7 +104,7 @@ def read_connection(values: Mapping[str, Any]) -> ConnectionRow | None:
 
 
 def write_mark(id: str, mark: str, now: float) -> dict[str, Any]:
-    """Writes a mark in the place of a connection as the values of an item."""
+    """Write a mark in the place of a connection as the values of an item."""
     return {
         "pk": connection_partition(id),
         "sk": CONNECTION_SORT,
@@ -114,12 +114,12 @@ def write_mark(id: str, mark: str, now: float) -> dict[str, Any]:
 
 
 def make_token() -> str:
-    """Makes a name for a claim that nobody else has."""
+    """Make a name for a claim that nobody else has."""
     return os.urandom(8).hex()
 
 
 def judge_open(row: ConnectionRow | None, token: str) -> Claim:
-    """Says why the open hook could not be claimed, or that a repeated call finds its own claim."""
+    """Return why the open hook could not be claimed, or that a repeated call finds its own claim."""
     if row is not None and row.open_token == token:
         # Also when the end was claimed since: whoever did so knows that the hook was claimed.
         return Claim("claimed", row)
@@ -129,7 +129,7 @@ def judge_open(row: ConnectionRow | None, token: str) -> Claim:
 
 
 def judge_close(row: ConnectionRow | None, token: str) -> Claim:
-    """Says why the end could not be claimed, or that a repeated call finds its own claim."""
+    """Return why the end could not be claimed, or that a repeated call finds its own claim."""
     if row is None:
         return Claim("gone", None)
     return Claim("claimed" if row.close_token == token else "running", row)

@@ -9,7 +9,7 @@ TTL = "ttl"
 
 
 def table_definition() -> dict[str, Any]:
-    """Gives what `CreateTable` takes, but for the table's name.
+    """Return what `CreateTable` takes, but for the table's name.
 
     Rows expire by the attribute `ttl`, which `UpdateTimeToLive` sets up.
 

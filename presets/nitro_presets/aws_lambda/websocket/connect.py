@@ -30,7 +30,7 @@ Answer = dict[str, Any]
 
 
 async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer:
-    """Accepts or refuses a handshake.
+    """Accept or refuses a handshake.
 
     Args:
         app: The app.
@@ -81,12 +81,12 @@ async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer
 
 
 def keeps(name: str, keep_headers: Collection[str]) -> bool:
-    """Says whether a header field is kept for later hooks."""
+    """Return whether a header field is kept for later hooks."""
     return name not in SECRET_HEADERS or name in keep_headers
 
 
 def accepted(decision: Upgrade) -> Answer:
-    """Makes the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
+    """Make the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
     if decision.headers:
         logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
     if decision.protocol is None:
@@ -95,7 +95,7 @@ def accepted(decision: Upgrade) -> Answer:
 
 
 def refusal_status(answer: Any) -> int:
-    """Gives the status of a refusal; the gateway tells the client nothing else."""
+    """Return the status of a refusal; the gateway tells the client nothing else."""
     if isinstance(answer, HTTPError):
         return answer.status
     if isinstance(answer, BaseException):

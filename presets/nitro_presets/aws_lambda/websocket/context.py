@@ -27,7 +27,7 @@ class StoredContext:
         self._writing = asyncio.Lock()
 
     async def save(self, *, open_token: str = "") -> None:
-        """Writes the keys that have changed since the last time, and nothing where none has.
+        """Write the keys that have changed since the last time, and nothing where none has.
 
         Args:
             open_token: Of the claim under which the open hook is now done.
@@ -59,7 +59,7 @@ def keep_stored(context: StoredContext) -> Iterator[None]:
 
 
 async def store_changes() -> None:
-    """Stores what the running hook has changed so far, if a hook runs.
+    """Store what the running hook has changed so far, if a hook runs.
 
     Whoever hears from a hook may answer at once, and another invocation must then see what the hook had changed.
     """
@@ -69,5 +69,5 @@ async def store_changes() -> None:
 
 
 def write_values(peer: Peer) -> dict[str, str]:
-    """Writes a context's values as JSON, so that a change deep inside of one can be seen."""
+    """Write a context's values as JSON, so that a change deep inside of one can be seen."""
     return {key: write_json(value) for key, value in peer.context.items()}

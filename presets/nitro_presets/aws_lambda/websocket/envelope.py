@@ -14,7 +14,7 @@ START = '{"base64":'
 
 
 def wrap_frame(frame: Frame, binary: str) -> str:
-    """Gives what is posted for a frame.
+    """Return what is posted for a frame.
 
     Args:
         frame: The frame.
@@ -38,7 +38,7 @@ def wrap_frame(frame: Frame, binary: str) -> str:
 
 
 def unwrap_text(text: str, binary: str) -> Frame:
-    """Gives the frame that a client's message means; text that is no envelope is what it is.
+    """Return the frame that a client's message means; text that is no envelope is what it is.
 
     Example:
         >>> unwrap_text('{"base64":"aGk="}', "base64"), unwrap_text("hi", "base64")

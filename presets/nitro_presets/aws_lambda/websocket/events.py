@@ -18,7 +18,7 @@ PATH_PARAMETER = "nitro_path"
 
 
 def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: str | None) -> Scope:
-    """Turns a `$connect` event into an ASGI scope, as the local preview would have it.
+    """Turn a `$connect` event into an ASGI scope, as the local preview would have it.
 
     Args:
         event: The event.
@@ -51,7 +51,7 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
 
 
 def read_headers(event: Mapping[str, Any]) -> Headers:
-    """Reads an event's header fields, those that stand more than once included."""
+    """Read an event's header fields, those that stand more than once included."""
     several = event.get("multiValueHeaders")
     if several:
         return Headers([(name, value) for name, values in several.items() for value in values])
@@ -59,7 +59,7 @@ def read_headers(event: Mapping[str, Any]) -> Headers:
 
 
 def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Reads an event's query parameters."""
+    """Read an event's query parameters."""
     several = event.get("multiValueQueryStringParameters")
     if several:
         return [(name, value) for name, values in several.items() for value in values]
@@ -67,13 +67,13 @@ def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_body(event: Mapping[str, Any]) -> str:
-    """Reads a message's text, which comes as base64 through a queue."""
+    """Read a message's text, which comes as base64 through a queue."""
     body: str = event.get("body") or ""
     return base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
 
 
 def only_path(routes: Sequence[Route]) -> str:
-    """Gives the path of the app's only WebSocket route, where there is just one and it needs no parameter."""
+    """Return the path of the app's only WebSocket route, where there is just one and it needs no parameter."""
     paths = [route.path for route in routes if route.kind == "websocket"]
     if len(paths) == 1 and not parameter_names(paths[0]):
         return paths[0]

@@ -48,7 +48,7 @@ class SocketFunction:
         self._store = platform.store
 
     async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
-        """Handles one event, whoever sent it.
+        """Handle one event, whoever sent it.
 
         Args:
             event: API Gateway's, a queue's batch, or one that this function sent itself.
@@ -107,7 +107,7 @@ class SocketFunction:
         await context.save()
 
     async def _wait_for_open(self, id: str, time_left: TimeLeft) -> ConnectionRow | None:
-        """Runs the open hook, or waits for it where it runs elsewhere."""
+        """Run the open hook, or wait for it where it runs elsewhere."""
         pause = OPEN_PAUSE
         while True:
             claim = await self._store.claim_open(id, time_left())
@@ -138,7 +138,7 @@ class SocketFunction:
     async def _end(
         self, id: str, details: CloseDetails, time_left: TimeLeft, *, disconnected: bool = False
     ) -> None:
-        """Ends a connection: claim, topic rows, close hook, connection row."""
+        """End a connection: claim, topic rows, close hook, connection row."""
         claim = await self._store.claim_close(id, time_left(), disconnected=disconnected)
         row = claim.row
         if claim.outcome != "claimed" or row is None:
@@ -160,7 +160,7 @@ class SocketFunction:
         await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
 
     async def _wait_for_last_open(self, row: ConnectionRow, time_left: TimeLeft) -> ConnectionRow:
-        """Waits for an open hook that still runs, because `close` comes last."""
+        """Wait for an open hook that still runs, because `close` comes last."""
         while row.open_state == "running" and time.time() < row.open_lease and time_left() > 1:
             await asyncio.sleep(OPEN_PAUSE_MAX)
             row = await self._store.get_connection(row.id) or row

@@ -46,7 +46,7 @@ class AwsChannel:
         return 0
 
     async def send(self, frame: Frame) -> None:
-        """Posts a frame.
+        """Post a frame.
 
         Raises:
             PeerClosedError: The peer is gone.
@@ -73,18 +73,18 @@ class AwsChannel:
         raise UnsupportedError("On AWS a topic's frames are posted, not handed over.")
 
     async def close(self, code: int, reason: str) -> None:
-        """Ends the connection; the platform tells the client neither code nor reason."""
+        """End the connection; the platform tells the client neither code nor reason."""
         if self.ready_state is ReadyState.OPEN:
             self.ready_state = ReadyState.CLOSING
             await store_changes()
             await self._platform.poster.delete(self._id)
 
     async def terminate(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         await self.close(1006, "")
 
     async def wait_for_drain(self) -> None:
-        """Returns at once: nothing waits in this process."""
+        """Return at once: nothing waits in this process."""
 
 
 class AwsHub:
@@ -98,7 +98,7 @@ class AwsHub:
         self.platform = platform
 
     def make_peer(self, row: ConnectionRow, *, settled: bool = False) -> Peer:
-        """Makes a peer of what is kept about it; the handler may change the copy of the context.
+        """Make a peer of what is kept about it; the handler may change the copy of the context.
 
         Args:
             row: What is kept.
@@ -123,7 +123,7 @@ class AwsHub:
         )
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Adds a peer to a topic.
+        """Add a peer to a topic.
 
         Raises:
             PeerClosedError: The peer is gone.
@@ -135,7 +135,7 @@ class AwsHub:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Takes a peer out of a topic."""
+        """Take a peer out of a topic."""
         row = await self._row(peer)
         if row is not None:
             await self.platform.store.unsubscribe(row, topic)
@@ -143,7 +143,7 @@ class AwsHub:
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Posts a frame to every subscriber, or has other invocations do so where they are many.
+        """Post a frame to every subscriber, or has other invocations do so where they are many.
 
         Raises:
             MessageTooLargeError: API Gateway takes no message of this size.
@@ -159,7 +159,7 @@ class AwsHub:
         await fan_out(self.platform, publication)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walks all connected peers."""
+        """Walk all connected peers."""
         start: str | None = None
         while True:
             page = await self.platform.store.connections(namespace, start=start)
@@ -170,7 +170,7 @@ class AwsHub:
             start = page.next
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reaches one peer, wherever it is connected."""
+        """Reach one peer, wherever it is connected."""
         row = await self.platform.store.get_connection(id)
         return None if row is None or row.closing else self.make_peer(row)
 
@@ -179,6 +179,6 @@ class AwsHub:
 
 
 def copy_json(value: Mapping[str, object]) -> dict[str, object]:
-    """Copies a context so deeply that a change in it can be seen."""
+    """Copy a context so deeply that a change in it can be seen."""
     copied: dict[str, object] = json.loads(json.dumps(dict(value)))
     return copied

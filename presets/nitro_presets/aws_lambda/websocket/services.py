@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AwsSettings(NamedTuple):
-    """Holds what the functions need of `aws.*`.
+    """What the functions need of `aws.*`.
 
     Args:
         binary: How binary messages travel.
@@ -38,7 +38,7 @@ class AwsSettings(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AwsSettings:
-        """Reads the settings of a manifest; what the build alone needs is left out."""
+        """Read the settings of a manifest; what the build alone needs is left out."""
         return cls(
             binary=data.get("binary", "none"),
             ordered=data.get("ordered", False),
@@ -71,29 +71,29 @@ class Poster(Protocol):
     """Sends to connections and ends them."""
 
     async def post(self, connection_id: str, frame: str | bytes) -> None:
-        """Sends a message; raises `PeerClosedError` for a 410."""
+        """Send a message; raises `PeerClosedError` for a 410."""
 
     async def delete(self, connection_id: str) -> None:
-        """Ends a connection."""
+        """End a connection."""
 
 
 class Invoker(Protocol):
     """Has functions run."""
 
     async def invoke_async(self, function: str, payload: bytes, *, trace: str | None) -> None:
-        """Hands an event to a function, and does not wait for it."""
+        """Hand an event to a function, and does not wait for it."""
 
 
 class Queue(Protocol):
     """Keeps a connection's events in order."""
 
     async def send(self, queue_url: str, body: str, *, group: str, dedup: str) -> None:
-        """Adds an event to a group."""
+        """Add an event to a group."""
 
 
 @dataclass(slots=True)
 class Platform:
-    """Holds the services that the functions use.
+    """The services that the functions use.
 
     Args:
         store: Connections and topics.
@@ -116,7 +116,7 @@ class Platform:
     queue_url: str = ""
 
     async def post(self, id: str, connected_at: float, text: str) -> None:
-        """Sends a message, and does not believe in the end of a connection that has only just begun.
+        """Send a message, and does not believe in the end of a connection that has only just begun.
 
         Raises:
             PeerClosedError: The peer is gone, or seems to be.
@@ -135,7 +135,7 @@ class Platform:
             pause *= 2
 
     async def forget(self, id: str, connected_at: float) -> bool:
-        """Queues the close of a peer that was found dead; its hook never runs inside the one who found it.
+        """Queue the close of a peer that was found dead; its hook never runs inside the one who found it.
 
         Returns:
             Whether it is queued: not where the connection has only just begun, nor where it cannot be queued now.
@@ -174,13 +174,13 @@ class Platform:
 
 
 def write_work(work: dict[str, Any]) -> bytes:
-    """Writes the event by which an invocation learns what to do, and how many came before it."""
+    """Write the event by which an invocation learns what to do, and how many came before it."""
     event = {"nitro": {**work, "hop": _hops.get() + 1}}
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def enter_hop(hop: int) -> None:
-    """Says how many invocations this one follows from.
+    """Return how many invocations this one follows from.
 
     Raises:
         BackplaneError: There are too many.
@@ -191,7 +191,7 @@ def enter_hop(hop: int) -> None:
 
 
 def check_hops() -> None:
-    """Makes sure that another invocation may follow from this one.
+    """Make sure that another invocation may follow from this one.
 
     Raises:
         BackplaneError: Too many would have followed from one another.

@@ -27,7 +27,7 @@ def write_archive(
     layers: Sequence[Layer],
     annotations: Mapping[str, str],
 ) -> str:
-    """Writes an image, all or nothing; the same input gives the same bytes.
+    """Write an image, all or nothing; the same input gives the same bytes.
 
     Follows the OCI image layout, with the one file beside it that `docker load` reads.
 
@@ -71,12 +71,12 @@ def write_archive(
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:
-    """Describes a document."""
+    """Describe a document."""
     return Descriptor(media_type=media_type, digest=_hash(data), size=len(data))
 
 
 def split_name(image: str) -> tuple[str, str]:
-    """Splits an image's name from its tag.
+    """Split an image's name from its tag.
 
     Example:
         >>> split_name("registry.example:5000/chat"), split_name("chat:1")

@@ -42,7 +42,7 @@ LAYER_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Is one layer of an image.
+    """One layer of an image.
 
     Args:
         descriptor: What it is, as the image names it.
@@ -57,7 +57,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """Is an image to put layers on, once every byte of it is checked.
+    """An image to put layers on, once every byte of it is checked.
 
     Args:
         source: Where it was read from.
@@ -76,7 +76,7 @@ class BaseImage:
 
 @contextmanager
 def open_base(path: Path, architecture: Architecture) -> Iterator[BaseImage]:
-    """Opens a base image, and checks all of it.
+    """Open a base image, and check all of it.
 
     Args:
         path: A folder or an archive.
@@ -130,7 +130,7 @@ def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
 
 
 def _read_docker(source: Source) -> BaseImage:
-    """Follows `docker save`: one file names the configuration and the layers, which are not compressed."""
+    """Follow `docker save`: one file names the configuration and the layers, which are not compressed."""
     images = read_file(source, "manifest.json", "manifest", DockerManifest).root
     if len(images) != 1:
         raise broken(source, f"The archive holds {len(images)} images: expected one")

@@ -28,7 +28,7 @@ PLACE = f"{HOME}/{SERVER}"
 
 
 def write_image(request: ImageRequest) -> Mapping[str, str]:
-    """Writes the image of a bundle, all or nothing; the same input gives the same bytes.
+    """Write the image of a bundle, all or nothing; the same input gives the same bytes.
 
     Args:
         request: The bundle, the base, and the file to write.

@@ -37,7 +37,7 @@ class ImageOptions:
 
 
 def make_config(base: BaseImage, layers: Mapping[str, Layer], options: ImageOptions) -> dict[str, object]:
-    """Makes the configuration of an image.
+    """Make the configuration of an image.
 
     Follows the OCI image specification 1.1, and Docker's `Healthcheck` beside it, which Kubernetes passes over.
 
@@ -92,7 +92,7 @@ def _merge_variables(lines: Sequence[str], own: Mapping[str, str]) -> list[str]:
 
 
 def _read_history(base: BaseImage) -> Sequence[object]:
-    """Gives the base's history where it tells of every layer: tools count on one line for each."""
+    """Return the base's history where it tells of every layer: tools count on one line for each."""
     history = base.document.history or ()
     if sum(not entry.get("empty_layer") for entry in history) == len(base.layers):
         return history

@@ -28,7 +28,7 @@ class Descriptor(_Document):
     size: Annotated[int, Field(ge=0)]
 
     def to_json(self) -> dict[str, object]:
-        """Gives what stands in a document."""
+        """Return what stands in a document."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 

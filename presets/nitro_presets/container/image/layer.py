@@ -17,7 +17,7 @@ LEVEL = 6
 
 
 def write_layer(folder: Path, place: str, file: Path) -> Layer:
-    """Writes a folder's files as a layer: everybody may read them, and only root could write them.
+    """Write a folder's files as a layer: everybody may read them, and only root could write them.
 
     Args:
         folder: The folder.

@@ -21,35 +21,35 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Source(Protocol):
-    """Is a folder or an archive that holds an image."""
+    """A folder or an archive that holds an image."""
 
     path: Path
 
     def has(self, name: str) -> bool:
-        """Tells whether there is such a file."""
+        """Return whether there is such a file."""
 
     def open(self, name: str) -> AbstractContextManager[IO[bytes]] | None:
-        """Opens a file of it; `None` if there is none."""
+        """Open a file of it; `None` if there is none."""
 
 
 class FolderSource:
-    """Is an image as a folder."""
+    """An image as a folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def has(self, name: str) -> bool:
-        """Tells whether the folder has a file."""
+        """Return whether the folder has a file."""
         return (self.path / name).is_file()
 
     def open(self, name: str) -> IO[bytes] | None:
-        """Opens a file of the folder."""
+        """Open a file of the folder."""
         file = self.path / name
         return file.open("rb") if file.is_file() else None
 
 
 class ArchiveSource:
-    """Is an image as a tar archive, compressed or not."""
+    """An image as a tar archive, compressed or not."""
 
     def __init__(self, path: Path, archive: tarfile.TarFile) -> None:
         self.path = path
@@ -57,11 +57,11 @@ class ArchiveSource:
         self._members = {member.name.removeprefix("./"): member for member in archive if not member.isdir()}
 
     def has(self, name: str) -> bool:
-        """Tells whether the archive has a file."""
+        """Return whether the archive has a file."""
         return name in self._members
 
     def open(self, name: str) -> IO[bytes] | None:
-        """Opens a file of the archive; archives of Docker name a layer that comes up twice by a link."""
+        """Open a file of the archive; archives of Docker name a layer that comes up twice by a link."""
         member = self._members.get(name)
         try:
             return None if member is None else self._archive.extractfile(member)
@@ -70,7 +70,7 @@ class ArchiveSource:
 
 
 def blob_name(digest: str) -> str:
-    """Gives the path of a blob in a layout.
+    """Return the path of a blob in a layout.
 
     Example:
         >>> blob_name("sha256:ab")
@@ -80,7 +80,7 @@ def blob_name(digest: str) -> str:
 
 
 def read_document(source: Source, descriptor: Descriptor, what: str, model: type[M]) -> M:
-    """Reads a document that a descriptor points at, once its size and its hash are checked.
+    """Read a document that a descriptor points at, once its size and its hash are checked.
 
     Args:
         source: Where it is.
@@ -96,7 +96,7 @@ def read_document(source: Source, descriptor: Descriptor, what: str, model: type
 
 
 def read_file(source: Source, name: str, what: str, model: type[M]) -> M:
-    """Reads a document from a file of the source.
+    """Read a document from a file of the source.
 
     Raises:
         UsageError: It is missing, too large, or something else.
@@ -118,7 +118,7 @@ def read_file(source: Source, name: str, what: str, model: type[M]) -> M:
 
 
 def verify_blob(source: Source, descriptor: Descriptor, what: str) -> None:
-    """Checks that a blob is there and is what its descriptor says.
+    """Check that a blob is there and is what its descriptor says.
 
     Raises:
         UsageError: It is missing, or has another size or hash.
@@ -137,7 +137,7 @@ def verify_blob(source: Source, descriptor: Descriptor, what: str) -> None:
 
 
 def hash_file(opened: AbstractContextManager[IO[bytes]]) -> tuple[str, int]:
-    """Gives the digest and the size of a file, and closes it."""
+    """Return the digest and the size of a file, and close it."""
     known, size = hashlib.sha256(), 0
     with opened as file:
         while chunk := file.read(CHUNK):
@@ -147,6 +147,6 @@ def hash_file(opened: AbstractContextManager[IO[bytes]]) -> tuple[str, int]:
 
 
 def broken(source: Source, message: str) -> UsageError:
-    """Makes the error about an image that cannot be a base."""
+    """Make the error about an image that cannot be a base."""
     hint = "Copy it again, for example: `skopeo copy docker://python:3.13-slim oci:base:latest`."
     return UsageError(f"{message}.", file=str(source.path), hint=hint)

@@ -23,7 +23,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def find_platform(base: BaseImage) -> Platform:
-    """Finds what an image is: its Python is what `python3` calls.
+    """Find what an image is: its Python is what `python3` calls.
 
     Args:
         base: The image.
@@ -64,7 +64,7 @@ def _find_minor(programs: Mapping[str, str], environ: Mapping[str, str]) -> int 
 
 
 def _list_programs(base: BaseImage) -> dict[str, str]:
-    """Lists what may be Python or tell the C library: path → what it links to, or nothing."""
+    """List what may be Python or tell the C library: path → what it links to, or nothing."""
     found: dict[str, str] = {}
     for number, layer in enumerate(base.layers):
         # What a layer deletes is below it, in whatever order its archive is.

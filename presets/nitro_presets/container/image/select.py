@@ -17,7 +17,7 @@ DEEPEST = 4
 
 
 def select_manifest(source: Source, architecture: Architecture) -> IndexEntry:
-    """Chooses the manifest of the one image that is there, or of the one that is for a processor.
+    """Choose the manifest of the one image that is there, or of the one that is for a processor.
 
     Raises:
         UsageError: There is no image, none for the processor, or more than one.

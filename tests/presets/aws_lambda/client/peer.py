@@ -26,7 +26,7 @@ class FixedSource:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Is what came, and on which of the connections, counted from 1."""
+    """What came, and on which of the connections, counted from 1."""
 
     connection: int
     method: str
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Is what the peer does about one request: writes the pieces with a pause before each, then may hang up."""
+    """What the peer does about one request: writes the pieces with a pause before each, then may hang up."""
 
     pieces: tuple[bytes, ...]
     pause: float = 0.0
@@ -45,7 +45,7 @@ class Answer:
 
 
 def answer(status: int, body: bytes = b"", *headers: str, pause: float = 0.0, hang_up: bool = False) -> Answer:
-    """Makes an answer with a length."""
+    """Make an answer with a length."""
     fields = "".join(f"{header}\r\n" for header in headers)
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{fields}\r\n"
     return Answer((head.encode() + body,), pause, hang_up)
@@ -91,7 +91,7 @@ class Peer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def hang_up(self) -> None:
-        """Ends all connections, as a service does with those that rested too long."""
+        """End all connections, as a service does with those that rested too long."""
         for writer in self._writers:
             writer.close()
 
@@ -131,5 +131,5 @@ class Peer:
 
 
 async def ask(transport: Transport, body: bytes = b"") -> Response:
-    """Sends a request that nobody cares about."""
+    """Send a request that nobody cares about."""
     return await transport.request("POST", "/", {}, body)

@@ -22,7 +22,7 @@ RELATIVE = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 
 
 def give(key: str, seconds: float, pause: float = 0.0) -> Answer:
-    """Answers with credentials that last so long."""
+    """Answer with credentials that last so long."""
     moment = datetime.fromtimestamp(int(time.time() + seconds), UTC)
     body = {
         "AccessKeyId": key,

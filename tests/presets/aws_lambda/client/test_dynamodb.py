@@ -26,7 +26,7 @@ ABSENT = "attribute_not_exists(pk)"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    """Runs moto's server."""
+    """Run moto's server."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -39,7 +39,7 @@ def moto() -> Iterator[str]:
 
 
 def wait_for_port(port: int) -> None:
-    """Waits until somebody listens."""
+    """Wait until somebody listens."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -53,7 +53,7 @@ def wait_for_port(port: int) -> None:
 
 @pytest.fixture
 async def client(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DynamoClient]:
-    """Makes a client, and the table anew."""
+    """Make a client, and the table anew."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
     client = DynamoClient(TABLE, region=REGION, credentials=FixedSource(), retry=QUICK)
     names = ("pk", "sk")

@@ -32,14 +32,14 @@ BUSY = answer(429, b'{"message": "Too Many Requests"}', "x-amzn-ErrorType: Limit
 
 
 def make_client(peer: Peer, retry: Retry = QUICK, timeout: float = 1.0) -> ManagementClient:
-    """Makes a client of a stage at the peer."""
+    """Make a client of a stage at the peer."""
     return ManagementClient(
         f"{peer.url}/prod/", region=REGION, credentials=FixedSource(), retry=retry, timeout=timeout
     )
 
 
 def post_with_boto3(endpoint: str, connection_id: str) -> None:
-    """Posts with the reference."""
+    """Post with the reference."""
     client = boto3.client(
         "apigatewaymanagementapi",
         endpoint_url=endpoint,

@@ -45,7 +45,7 @@ def sign_with_botocore(
     request: tuple[str, str, str, Mapping[str, str], bytes],
     now: int,
 ) -> dict[str, str]:
-    """Signs with the reference at a given second; gives the headers that it added."""
+    """Sign with the reference at a given second; return the headers that it added."""
     method, path, query, headers, body = request
     moment = datetime.fromtimestamp(now, UTC)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
@@ -57,18 +57,18 @@ def sign_with_botocore(
 
 
 def draw_text(source: random.Random, alphabet: str, length: int) -> str:
-    """Draws a text of up to so many characters."""
+    """Draw a text of up to so many characters."""
     return "".join(source.choices(alphabet, k=source.randint(1, length)))
 
 
 def draw_path(source: random.Random) -> str:
-    """Draws one of the known paths, or one of random characters that may stand in a path."""
+    """Draw one of the known paths, or one of random characters that may stand in a path."""
     characters = string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@%/"
     return source.choice(PATHS) if source.random() < 0.4 else "/" + draw_text(source, characters, 60)
 
 
 def draw_query(source: random.Random) -> str:
-    """Draws a query, often none, with doubled names and missing values."""
+    """Draw a query, often none, with doubled names and missing values."""
     pairs = [f"{draw_text(source, 'abAB-%20', 3)}={draw_text(source, 'xyz%3D~', 4)}" for _ in range(4)]
     return source.choice(["", "", "&".join(pairs), "a=2&a=1&a", "b&a=", "a=1=2"])
 

@@ -30,7 +30,7 @@ class Greeter(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Stays quiet."""
+        """Stay quiet."""
 
 
 async def test_connection_is_kept_for_the_next_request() -> None:

@@ -18,12 +18,12 @@ BINARY_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\
 
 
 def read_pieces(reader: ResponseReader, pieces: list[bytes]) -> list[Response]:
-    """Feeds piece by piece, and gives the responses."""
+    """Feed piece by piece, and return the responses."""
     return [response for piece in pieces if (response := reader.feed(piece)) is not None]
 
 
 def split(data: bytes, source: random.Random) -> list[bytes]:
-    """Splits data at random places."""
+    """Split data at random places."""
     places = sorted(source.sample(range(1, len(data)), source.randint(0, min(8, len(data) - 1))))
     return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
 

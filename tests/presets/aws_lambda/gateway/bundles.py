@@ -23,7 +23,7 @@ PATIENCE = 20.0
 
 
 class Site:
-    """Is a running gateway with all that its functions noted.
+    """A running gateway with all that its functions noted.
 
     Args:
         gateway: The gateway.
@@ -35,19 +35,19 @@ class Site:
         self._log = log
 
     def notes(self, kind: str = "start") -> list[dict[str, Any]]:
-        """Gives what was noted, of one kind."""
+        """Return what was noted, of one kind."""
         # A function may be in the middle of the last line.
         whole, _, _ = (self._log.read_bytes() if self._log.exists() else b"").rpartition(b"\n")
         lines = whole.decode().split("\n") if whole else []
         return [note for note in map(json.loads, lines) if note["kind"] == kind]
 
     def events(self, kind: str | None = None, noted: str = "start") -> list[dict[str, Any]]:
-        """Gives the events that came, those of one `eventType` if it is named."""
+        """Return the events that came, those of one `eventType` if it is named."""
         events: list[dict[str, Any]] = [note["event"] for note in self.notes(noted)]
         return [event for event in events if kind in (None, event.get("requestContext", {}).get("eventType"))]
 
     async def wait_for(self, condition: Callable[[], Any]) -> Any:
-        """Waits until something is there, and gives it."""
+        """Wait until something is there, and return it."""
         until = time.monotonic() + PATIENCE
         while not (found := condition()):
             assert time.monotonic() < until, "it never came"
@@ -55,24 +55,24 @@ class Site:
         return found
 
     async def wait_for_event(self, kind: str) -> dict[str, Any]:
-        """Waits for the first event of a kind."""
+        """Wait for the first event of a kind."""
         found: dict[str, Any] = (await self.wait_for(lambda: self.events(kind)))[0]
         return found
 
     async def id(self) -> str:
-        """Waits for the id of the first connection."""
+        """Wait for the id of the first connection."""
         found: str = (await self.wait_for_event("CONNECT"))["requestContext"]["connectionId"]
         return found
 
     def connect(self, path: str = "/chat", **options: Any) -> connect:
-        """Connects a client; an option `order` is what `$connect` is asked to do."""
+        """Connect a client; an option `order` is what `$connect` is asked to do."""
         order = options.pop("order", None)
         if order is not None:
             path += f"{'&' if '?' in path else '?'}order={quote(json.dumps(order))}"
         return connect(self.gateway.url.replace("http", "ws") + path, compression=None, **options)
 
     def client(self, service: str, **options: Any) -> Any:
-        """Makes a boto3 client of one of the gateway's services, that tries nothing twice."""
+        """Make a boto3 client of one of the gateway's services, that tries nothing twice."""
         endpoint = {
             "apigatewaymanagementapi": self.gateway.callback_url,
             "lambda": f"{self.gateway.url}/_aws",
@@ -91,12 +91,12 @@ class Site:
 
 
 async def order(socket: ClientConnection, **values: Any) -> None:
-    """Sends a message that says what to do with it."""
+    """Send a message that says what to do with it."""
     await socket.send(json.dumps(values))
 
 
 def write_bundle(output: Path, **functions: dict[str, Any]) -> None:
-    """Writes a bundle whose functions are all the throw-away one."""
+    """Write a bundle whose functions are all the throw-away one."""
     described = {name: {"handler": f"nitro_{name}.handler", **values} for name, values in functions.items()}
     (output / "server").mkdir(parents=True)
     (output / "nitro.json").write_text(json.dumps({"preset": "aws-lambda", "functions": described}))
@@ -107,7 +107,7 @@ def write_bundle(output: Path, **functions: dict[str, Any]) -> None:
 async def open_site(
     folder: Path, database: str, functions: dict[str, dict[str, Any]], **options: Any
 ) -> AsyncIterator[Site]:
-    """Runs a gateway around a new bundle."""
+    """Run a gateway around a new bundle."""
     write_bundle(folder / "output", **functions)
     log = folder / "log"
     environment = {"LOG": str(log), **options.pop("environment", {})}

@@ -16,12 +16,12 @@ SOCKETS: dict[str, dict[str, Any]] = {"websocket": {"timeout": 10}}
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    """Runs one DynamoDB for all gateways; each has its own table."""
+    """Run one DynamoDB for all gateways; each has its own table."""
     with run_database() as url:
         yield url
 
 
 @pytest.fixture
 def open_gateway(tmp_path: Path, database: str) -> OpenSite:
-    """Gives what runs a gateway; by default around a WebSocket function alone."""
+    """Return what runs a gateway; by default around a WebSocket function alone."""
     return lambda functions=SOCKETS, **options: open_site(tmp_path, database, functions, **options)

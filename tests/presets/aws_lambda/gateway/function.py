@@ -21,7 +21,7 @@ ticks = 0
 
 
 def note(kind: str, **values: Any) -> None:
-    """Adds a line to the log that the test reads."""
+    """Add a line to the log that the test reads."""
     line = json.dumps({"kind": kind, "pid": os.getpid(), "at": time.time(), "handler": HANDLER, **values})
     # At once, however long it is: other functions write there too.
     with open(os.environ["LOG"], "ab", buffering=0) as log:
@@ -29,7 +29,7 @@ def note(kind: str, **values: Any) -> None:
 
 
 def post(path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
-    """Posts to the Runtime API and gives the status."""
+    """Post to the Runtime API and return the status."""
     connection = http.client.HTTPConnection(ADDRESS)
     connection.request("POST", ROOT + path, body, headers or {})
     status = connection.getresponse().status
@@ -38,7 +38,7 @@ def post(path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
 
 
 def stream(id: str, order: dict[str, Any]) -> None:
-    """Streams an answer in chunks, with a pause before each."""
+    """Stream an answer in chunks, with a pause before each."""
     host, _, port = ADDRESS.rpartition(":")
     connection = socket.create_connection((host, int(port)))
     kind = order.get("type", "application/vnd.awslambda.http-integration-response")
@@ -64,7 +64,7 @@ def stream(id: str, order: dict[str, Any]) -> None:
 
 
 def tick() -> None:
-    """Counts for as long as the process is not frozen."""
+    """Count for as long as the process is not frozen."""
     global ticks
     while True:
         ticks += 1
@@ -72,7 +72,7 @@ def tick() -> None:
 
 
 def find_order(event: dict[str, Any]) -> dict[str, Any]:
-    """Finds what an event asks for."""
+    """Find what an event asks for."""
     if "Records" in event:
         return find_order(json.loads(event["Records"][0]["body"]))
     text = event.get("body", "") if event.get("requestContext", {}).get("messageId") else ""
@@ -84,7 +84,7 @@ def find_order(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
-    """Does what is asked for, and answers."""
+    """Do what is asked for, and answers."""
     time.sleep(order.get("sleep", 0))
     match order.get("do"):
         case "error":
@@ -111,7 +111,7 @@ def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serves invocations for ever."""
+    """Serve invocations for ever."""
     if "FAIL_START" in os.environ:
         post("/init/error", b'{"errorMessage": "no start"}', {"Lambda-Runtime-Function-Error-Type": "Start"})
         sys.exit(1)

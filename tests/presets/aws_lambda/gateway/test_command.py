@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "nitro_presets.aws_lambda.gateway"]
 
 @asynccontextmanager
 async def run(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Runs the command until it listens."""
+    """Run the command until it listens."""
     running = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=subprocess.PIPE)
     assert running.stdout is not None
     try:
@@ -55,7 +55,7 @@ async def test_command_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypat
 
 
 def fail(*arguments: str) -> str:
-    """Runs the command in vain, and gives what it says."""
+    """Run the command in vain, and return what it says."""
     failed = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert failed.returncode == 2
     assert "Traceback" not in failed.stderr

@@ -36,7 +36,7 @@ HANDSHAKE = {
 
 
 def returning(**value: Any) -> dict[str, Any]:
-    """Asks the function to return something."""
+    """Ask the function to return something."""
     return {"do": "return", "value": value}
 
 

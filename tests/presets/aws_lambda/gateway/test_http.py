@@ -20,7 +20,7 @@ API = {"http": {"event": "http-api"}}
 
 
 def ask(site: Site, path: str = "/", **order: Any) -> str:
-    """Makes a URL that says what to do with the request."""
+    """Make a URL that says what to do with the request."""
     return f"{site.gateway.url}{path}?order={quote(json.dumps(order))}"
 
 

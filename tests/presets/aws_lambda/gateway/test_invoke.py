@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def invoke(site: Site, payload: object, kind: str = "RequestResponse", **options: Any) -> dict[str, Any]:
-    """Invokes with boto3, and reads the answer."""
+    """Invoke with boto3, and read the answer."""
     client = site.client("lambda")
     arguments = {"FunctionName": "websocket", "InvocationType": kind, "Payload": json.dumps(payload)} | options
     answer: dict[str, Any] = await asyncio.to_thread(lambda: client.invoke(**arguments))

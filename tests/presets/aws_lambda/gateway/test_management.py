@@ -24,12 +24,12 @@ LARGEST = 131_072
 
 
 async def post(client: Any, id: str, data: bytes) -> None:
-    """Posts with boto3."""
+    """Post with boto3."""
     await asyncio.to_thread(client.post_to_connection, ConnectionId=id, Data=data)
 
 
 async def fail(client: Any, id: str, data: bytes = b"x") -> tuple[int, str]:
-    """Posts in vain, and gives the status and the code."""
+    """Post in vain, and return the status and the code."""
     with pytest.raises(ClientError) as refused:
         await post(client, id, data)
     response = refused.value.response
@@ -148,7 +148,7 @@ async def test_unsigned_call_is_forbidden(open_gateway: OpenSite) -> None:
 
 
 async def try_post(client: Any, id: str) -> int:
-    """Posts as much as one can, and gives the status."""
+    """Post as much as one can, and return the status."""
     try:
         await post(client, id, b"a" * LARGEST)
     except ClientError as error:
@@ -157,7 +157,7 @@ async def try_post(client: Any, id: str) -> int:
 
 
 async def connect_deaf_client(site: Site) -> sockets.socket:
-    """Connects a client that never reads what it is sent."""
+    """Connect a client that never reads what it is sent."""
     client = sockets.create_connection(("127.0.0.1", int(site.gateway.url.rpartition(":")[2])))
     client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     client.sendall("".join(f"{line}\r\n" for line in HANDSHAKE_LINES).encode())

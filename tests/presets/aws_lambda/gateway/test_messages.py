@@ -19,7 +19,7 @@ HANDSHAKE_LINES = ["GET / HTTP/1.1", "host: a", *(f"{name}: {value}" for name, v
 
 
 async def wait_for_close(socket: Any) -> int:
-    """Waits for the gateway's close, and gives its code."""
+    """Wait for the gateway's close, and return its code."""
     with pytest.raises(ConnectionClosed) as closed:
         await asyncio.wait_for(socket.recv(), 5)
     assert closed.value.rcvd is not None
@@ -27,7 +27,7 @@ async def wait_for_close(socket: Any) -> int:
 
 
 async def read_end(site: Site) -> tuple[int, str]:
-    """Waits for `$disconnect`, and gives its status and reason."""
+    """Wait for `$disconnect`, and return its status and reason."""
     context = (await site.wait_for_event("DISCONNECT"))["requestContext"]
     return context["disconnectStatusCode"], context["disconnectReason"]
 

@@ -19,12 +19,12 @@ ORDERED = {"websocket": {"ordered": True, "timeout": 10}}
 
 
 def records(site: Site, noted: str = "start") -> list[dict[str, Any]]:
-    """Gives the messages that were received."""
+    """Return the messages that were received."""
     return [event["Records"][0] for event in site.events(noted=noted) if "Records" in event]
 
 
 async def send(site: Site, body: str, group: str, dedup: str, **options: Any) -> dict[str, Any]:
-    """Sends with boto3."""
+    """Send with boto3."""
     arguments = {
         "QueueUrl": site.gateway.queue_url,
         "MessageBody": body,

@@ -18,7 +18,7 @@ REGION = "eu-central-1"
 
 
 def make_signed(random: random.Random, service: str = "execute-api") -> tuple[Request, bytes]:
-    """Makes a request at random, signed by botocore."""
+    """Make a request at random, signed by botocore."""
     letters = string.ascii_letters + "=@-_.~ é+%"
     segments = ["".join(random.choices(letters, k=random.randint(1, 8))) for _ in range(random.randint(1, 4))]
     path = "/" + "/".join(quote(segment.strip(".") or "a", safe="@") for segment in segments)

@@ -135,7 +135,7 @@ async def test_output_is_logged_with_the_functions_name(
 
 
 def is_alive(pid: int) -> bool:
-    """Says whether a process is there and no zombie."""
+    """Return whether a process is there and no zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -191,7 +191,7 @@ ROUTES = (
 
 
 def write_project(folder: Path, **aws: Any) -> Path:
-    """Writes the app's function package, with settings below `aws`."""
+    """Write the app's function package, with settings below `aws`."""
     write_stubs(folder)
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,7 @@ def write_project(folder: Path, **aws: Any) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """Is the context as awslambdaric passes it: it cannot defer, nor stream."""
+    """The context as awslambdaric passes it: it cannot defer, nor stream."""
 
     aws_request_id: str = "1"
     seconds: float = 30.0
@@ -224,7 +224,7 @@ def make_event(
     cookies: tuple[str, ...] = (),
     body: bytes | None = None,
 ) -> dict[str, Any]:
-    """Makes the event that a gateway sends for a request.
+    """Make the event that a gateway sends for a request.
 
     Args:
         shape: The gateway.

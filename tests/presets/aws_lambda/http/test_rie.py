@@ -32,7 +32,7 @@ CLIENTS = {
 
 
 def find_emulator() -> Path:
-    """Finds the emulator: by itself, or inside the SAM CLI, which carries it."""
+    """Find the emulator: by itself, or inside the SAM CLI, which carries it."""
     found = shutil.which("aws-lambda-rie")
     if found is not None:
         return Path(found)
@@ -42,14 +42,14 @@ def find_emulator() -> Path:
 
 
 def find_ports() -> tuple[int, int]:
-    """Finds two ports that are free, for a program that cannot choose its own."""
+    """Find two ports that are free, for a program that cannot choose its own."""
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         return first.getsockname()[1], second.getsockname()[1]
 
 
 @contextmanager
 def emulate(package: Path, client: str) -> Iterator[str]:
-    """Runs the package's HTTP function and gives the emulator's address."""
+    """Run the package's HTTP function and return the emulator's address."""
     port, api_port = find_ports()
     command = [
         *(str(find_emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
@@ -70,7 +70,7 @@ def emulate(package: Path, client: str) -> Iterator[str]:
 
 
 def invoke(address: str, event: dict[str, Any]) -> bytes:
-    """Invokes the function, as soon as the emulator listens."""
+    """Invoke the function, as soon as the emulator listens."""
     deadline = time.monotonic() + 20
     while True:
         try:

@@ -22,7 +22,7 @@ from tests.presets.aws_lambda.http.project import SHAPES, Invoked, Shape, make_e
 
 @pytest.fixture
 def function(tmp_path: Path) -> Iterator[HttpFunction]:
-    """Makes the app's HTTP function, with streams of at most 0.3 s."""
+    """Make the app's HTTP function, with streams of at most 0.3 s."""
     function: HttpFunction = make_http_function(
         write_project(tmp_path, streaming="function-url", stream_seconds=0.3)
     )
@@ -31,13 +31,13 @@ def function(tmp_path: Path) -> Iterator[HttpFunction]:
 
 
 def get(function: HttpFunction, path: str, shape: Shape = "httpapi", **request: Any) -> dict[str, Any]:
-    """Answers one request, as awslambdaric would have it answered."""
+    """Answer one request, as awslambdaric would have it answered."""
     answer: dict[str, Any] = function(make_event(shape, path, **request), Invoked())
     return answer
 
 
 def fields_of(answer: dict[str, Any], name: str) -> list[str]:
-    """Gives a header field's values, wherever the gateway wants them."""
+    """Return a header field's values, wherever the gateway wants them."""
     if name == "set-cookie" and "cookies" in answer:
         cookies: list[str] = answer["cookies"]
         return cookies

@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.deploy.template import HttpEvents, TemplateOptions
 
 
 def list_options() -> dict[str, TemplateOptions]:
-    """Lists the options that make sense, by a name."""
+    """List the options that make sense, by a name."""
     found: dict[str, TemplateOptions] = {}
     switches = itertools.product((False, True), repeat=4)
     for (websocket, streaming, cloudfront, ordered), http in itertools.product(switches, get_args(HttpEvents)):
@@ -43,11 +43,11 @@ FULL = OPTIONS["websocket+function-url+streaming+cloudfront+ordered"]
 
 
 def read_template(text: str) -> dict[str, Any]:
-    """Reads a template, with `!Ref` and its like written out."""
+    """Read a template, with `!Ref` and its like written out."""
     template: dict[str, Any] = loads(text)
     return template
 
 
 def render_stack(options: TemplateOptions) -> dict[str, Any]:
-    """Renders a stack and reads it."""
+    """Render a stack and read it."""
     return read_template(render_template(options))

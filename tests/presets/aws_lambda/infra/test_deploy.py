@@ -37,14 +37,14 @@ IMPLIED = {"s3:GetObject"}
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[str]:
-    """Runs moto's server."""
+    """Run moto's server."""
     with run_database() as url:
         yield url
 
 
 @pytest.fixture(autouse=True)
 def environment(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points boto3 at the server, and away from whatever this machine knows of AWS."""
+    """Point boto3 at the server, and away from whatever this machine knows of AWS."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -57,7 +57,7 @@ def environment(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    """Writes a bundle."""
+    """Write a bundle."""
     with zipfile.ZipFile(tmp_path / "function.zip", "w") as package:
         package.writestr("nitro_http.py", "def handler(event, context): ...")
     (tmp_path / "template.yaml").write_text(render_template(STACK), encoding="utf-8")
@@ -65,17 +65,17 @@ def output(tmp_path: Path) -> Path:
 
 
 def connect(service: str) -> Any:
-    """Makes boto3's client of a service."""
+    """Make boto3's client of a service."""
     return boto3.client(service, region_name=REGION)
 
 
 def list_buckets() -> list[str]:
-    """Lists the buckets of the account."""
+    """List the buckets of the account."""
     return [bucket["Name"] for bucket in connect("s3").list_buckets()["Buckets"]]
 
 
 def list_stacks() -> list[str]:
-    """Lists the stacks that are not deleted."""
+    """List the stacks that are not deleted."""
     return [stack["StackName"] for stack in connect("cloudformation").describe_stacks()["Stacks"]]
 
 
@@ -95,7 +95,7 @@ class Console:
         return self.answer
 
     def show(self, changes: Sequence[Change]) -> None:
-        """Takes what would change."""
+        """Take what would change."""
         self.changes += changes
 
     def deploy(self, output: Path, name: str, **options: Any) -> DeployResult:

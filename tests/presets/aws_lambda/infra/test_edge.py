@@ -49,7 +49,7 @@ class Edge:
         (folder / "run.mjs").write_text(RUN)
 
     def call(self, uri: str, query: dict[str, str], headers: dict[str, str]) -> tuple[Any, str | None]:
-        """Calls the function; gives its answer and the origin that it picked."""
+        """Call the function; return its answer and the origin that it picked."""
         request = {
             "method": "GET",
             "uri": uri,
@@ -73,7 +73,7 @@ class Edge:
 
 @pytest.fixture
 def edge(tmp_path: Path) -> Edge:
-    """Makes the function in front of sockets and HTTP."""
+    """Make the function in front of sockets and HTTP."""
     return Edge(tmp_path, "websocket+http-api+cloudfront")
 
 

@@ -20,13 +20,13 @@ CHANGED = {"StackName": "chat", "ChangeSetName": ANY}
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks again at once."""
+    """Look again at once."""
     monkeypatch.setattr(module, "POLL", 0.0)
 
 
 @pytest.fixture
 def stub() -> Iterator[Stubber]:
-    """Makes a client that gives the answers it is told, in that order."""
+    """Make a client that gives the answers it is told, in that order."""
     client = boto3.client(
         "cloudformation", region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -37,12 +37,12 @@ def stub() -> Iterator[Stubber]:
 
 
 def describe(status: str, **more: Any) -> dict[str, Any]:
-    """Writes what `DescribeStacks` answers."""
+    """Write what `DescribeStacks` answers."""
     return {"Stacks": [{"StackName": "chat", "CreationTime": START, "StackStatus": status, **more}]}
 
 
 def event(number: int, name: str, status: str, reason: str = "") -> dict[str, Any]:
-    """Writes an event of a stack."""
+    """Write an event of a stack."""
     return {
         "StackId": "id",
         "StackName": "chat",

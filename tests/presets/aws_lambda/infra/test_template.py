@@ -20,7 +20,7 @@ SUB = re.compile(r"\$\{(\w+)[.\w]*\}")
 
 
 def list_values(node: Any, key: str) -> Iterator[Any]:
-    """Lists what stands under a key, anywhere."""
+    """List what stands under a key, anywhere."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name == key:
@@ -32,7 +32,7 @@ def list_values(node: Any, key: str) -> Iterator[Any]:
 
 
 def list_references(node: Any) -> Iterator[str]:
-    """Lists the names that a part of a template refers to."""
+    """List the names that a part of a template refers to."""
     yield from list_values(node, "Ref")
     for found in list_values(node, "Fn::GetAtt"):
         yield found[0] if isinstance(found, list) else found.partition(".")[0]
@@ -43,7 +43,7 @@ def list_references(node: Any) -> Iterator[str]:
 
 
 def sort_resources(template: dict[str, Any]) -> list[str]:
-    """Puts the resources in the order in which they can be made."""
+    """Put the resources in the order in which they can be made."""
     resources = template["Resources"]
     graph = {
         name: {used for used in list_references(body) if used in resources} for name, body in resources.items()

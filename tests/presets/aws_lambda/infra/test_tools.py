@@ -23,7 +23,7 @@ LARGEST = ("websocket+function-url+streaming+cloudfront+ordered", "websocket+htt
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes every stack, each beside a package."""
+    """Write every stack, each beside a package."""
     folder = tmp_path_factory.mktemp("stacks")
     for name, options in OPTIONS.items():
         place = folder / name
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def list_suppressions(text: str) -> Iterator[tuple[str, str, str]]:
-    """Lists which rules are suppressed at which resource, and why."""
+    """List which rules are suppressed at which resource, and why."""
     resource = ""
     for block in re.finditer(r"^  (\w+):$|- id: (CKV\w+)\n +comment: (.+)$", text, re.MULTILINE):
         resource = block[1] or resource

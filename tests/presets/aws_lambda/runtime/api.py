@@ -23,7 +23,7 @@ PATIENCE = 20.0
 
 @dataclass(slots=True)
 class Post:
-    """Is a request that a function made, while it comes and afterwards."""
+    """A request that a function made, while it comes and afterwards."""
 
     path: str
     headers: dict[str, str]
@@ -55,15 +55,15 @@ class Post:
         return b"".join(self.chunks).partition(bytes(8))[2]
 
     def json(self) -> Any:
-        """Reads a body that was not streamed."""
+        """Read a body that was not streamed."""
         return json.loads(self.raw)
 
     def late_error(self) -> Any:
-        """Reads the error in the trailers."""
+        """Read the error in the trailers."""
         return json.loads(base64.b64decode(self.trailers["lambda-runtime-function-error-body"]))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits until something is true of the request."""
+        """Wait until something is true of the request."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()
@@ -71,7 +71,7 @@ class Post:
 
 
 def split_chunks(raw: bytes) -> tuple[list[bytes], dict[str, str] | None]:
-    """Splits a chunked body into its chunks, and the trailers once it has ended."""
+    """Split a chunked body into its chunks, and the trailers once it has ended."""
     chunks: list[bytes] = []
     while b"\r\n" in raw:
         size, _, rest = raw.partition(b"\r\n")
@@ -112,7 +112,7 @@ class RuntimeAPI:
     async def invoke(
         self, event: object, *, seconds: float = 30.0, trace: str | None = None, id: str = "1"
     ) -> Post:
-        """Hands out an event and gives the request that answers it, once its head has come."""
+        """Hand out an event and return the request that answers it, once its head has come."""
         headers = {
             "Lambda-Runtime-Aws-Request-Id": id,
             "Lambda-Runtime-Deadline-Ms": str(int((time.time() + seconds) * 1000)),
@@ -124,24 +124,24 @@ class RuntimeAPI:
         return await self.next_post()
 
     async def next_post(self) -> Post:
-        """Gives the next request that is no poll, once its head has come."""
+        """Return the next request that is no poll, once its head has come."""
         return await asyncio.wait_for(self._posts.get(), PATIENCE)
 
     async def whole(self, event: object, **options: Any) -> Post:
-        """Hands out an event and gives the request that answers it, once it is complete."""
+        """Hand out an event and return the request that answers it, once it is complete."""
         post = await self.invoke(event, **options)
         await post.until(lambda: post.complete)
         return post
 
     async def until_polled(self, count: int) -> None:
-        """Waits until the function has asked for its next event this often: all before is over then."""
+        """Wait until the function has asked for its next event this often: all before is over then."""
         async with asyncio.timeout(PATIENCE):
             while self.polls < count:
                 self._polled.clear()
                 await self._polled.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection."""
+        """Serve one connection."""
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._serving.add(task)
         try:
@@ -150,7 +150,7 @@ class RuntimeAPI:
             writer.close()
 
     async def close(self) -> None:
-        """Ends all connections."""
+        """End all connections."""
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -206,7 +206,7 @@ class RuntimeAPI:
 
 @contextlib.asynccontextmanager
 async def serve_api(status: int = 202) -> AsyncIterator[RuntimeAPI]:
-    """Runs a Runtime API on a free port."""
+    """Run a Runtime API on a free port."""
     api = RuntimeAPI(status)
     server = await asyncio.start_server(api.serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
@@ -219,7 +219,7 @@ async def serve_api(status: int = 202) -> AsyncIterator[RuntimeAPI]:
 
 
 def write_stubs(folder: Path) -> None:
-    """Writes into a folder what the build puts beside the handlers."""
+    """Write into a folder what the build puts beside the handlers."""
     templates = files("nitro_presets.aws_lambda") / "templates"
     for name in ("nitro_bootstrap.py", "nitro_http.py", "nitro_wrapper.sh"):
         (folder / name).write_bytes((templates / f"{name}.txt").read_bytes())
@@ -234,7 +234,7 @@ async def run_function(
     environ: Mapping[str, str] | None = None,
     descriptors: tuple[int, ...] = (),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs the function of a folder as Lambda does, through the wrapper; its output goes to `log` there."""
+    """Run the function of a folder as Lambda does, through the wrapper; its output goes to `log` there."""
     command = [str(folder / "nitro_wrapper.sh"), sys.executable, "/var/runtime/bootstrap.py"]
     environment = os.environ | {
         "AWS_LAMBDA_RUNTIME_API": api.address,

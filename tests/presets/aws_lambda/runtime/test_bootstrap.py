@@ -82,7 +82,7 @@ live = Live()
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Makes a package with handlers of every sort."""
+    """Make a package with handlers of every sort."""
     write_stubs(tmp_path)
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('no database')\n")

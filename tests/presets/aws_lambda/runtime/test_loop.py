@@ -17,7 +17,7 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 @pytest.fixture
 def loop() -> Iterator[FunctionLoop]:
-    """Makes a loop."""
+    """Make a loop."""
     loop = FunctionLoop()
     yield loop
     loop.close()
@@ -34,7 +34,7 @@ class CountingLoop(FunctionLoop):
 
 
 async def describe() -> tuple[str, bool, str]:
-    """Tells where it runs."""
+    """Return where it runs."""
     task = asyncio.current_task()
     assert task is not None
     before = variable.get()

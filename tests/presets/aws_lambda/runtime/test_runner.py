@@ -21,7 +21,7 @@ assert "asyncio" not in sys.modules
 
 
 def execute(code: str, folder: Path | None = None) -> str:
-    """Runs a program, where asyncio is not loaded yet, and gives what it printed."""
+    """Run a program, where asyncio is not loaded yet, and return what it printed."""
     folders = [str(ROOT), str(ROOT / "presets"), *([str(folder)] if folder else [])]
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {folders!r}\n{PRELUDE}\n{dedent(code)}"],

@@ -45,7 +45,7 @@ def handler(event, context):
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Makes a package with a handler that streams."""
+    """Make a package with a handler that streams."""
     write_stubs(tmp_path)
     (tmp_path / "streams.py").write_text(HANDLERS)
     return tmp_path

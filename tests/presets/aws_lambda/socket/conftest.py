@@ -11,6 +11,6 @@ from tests.presets.aws_lambda.store.database import run_database
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    """Runs DynamoDB."""
+    """Run DynamoDB."""
     with run_database() as url:
         yield url

@@ -29,7 +29,7 @@ LONGEST_WALK = 30
 
 @dataclass(slots=True)
 class Death:
-    """Is how an invocation died.
+    """How an invocation died.
 
     Args:
         kind: What it was doing.
@@ -54,14 +54,14 @@ class Audience:
             keys.sort()
 
     def between(self, shard: int, start: str | None, end: str | None) -> int:
-        """Counts those of a shard that come behind one key, up to another."""
+        """Count those of a shard that come behind one key, up to another."""
         keys = self._keys[shard]
         first = 0 if start is None else bisect_right(keys, start)
         return (len(keys) if end is None else bisect_right(keys, end)) - first
 
 
 class Life:
-    """Is one invocation's, and ends at a step; after it, nothing more that it does has any effect.
+    """One invocation's, and ends at a step; after it, nothing more that it does has any effect.
 
     Args:
         cloud: Where it lives.
@@ -78,7 +78,7 @@ class Life:
         self._dead = False
 
     async def step(self) -> None:
-        """Takes a step, or dies."""
+        """Take a step, or dies."""
         if self._left is None:
             return
         if not self._dead:
@@ -127,7 +127,7 @@ class MortalTransport:
         self._life = life
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Sends one request."""
+        """Send one request."""
         await self._life.step()
         response = await self._edge.request(method, target, headers, body)
         await self._life.step()
@@ -143,7 +143,7 @@ class MortalPoster:
         self.delete = client.delete
 
     async def post(self, id: str, frame: str | bytes) -> None:
-        """Posts a message."""
+        """Post a message."""
         counts = id in self._life.cloud.audience.ids
         self._life.begun += counts
         try:
@@ -189,7 +189,7 @@ class MortalCloud(Cloud):
         return self.random.randint(1, LONGEST_WALK if kind in ("walk", "sweep") else LONGEST)
 
     def live(self, life: Life) -> Platform:
-        """Makes an invocation's services."""
+        """Make an invocation's services."""
         client = self.edge.connect()
         client._service._transport = MortalTransport(self.edge, life)  # type: ignore[assignment]
         platform = self.platform()

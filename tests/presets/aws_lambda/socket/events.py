@@ -12,7 +12,7 @@ ID = "BFHPhfCWIAMCKlQ="
 
 
 def make_event(kind: str, id: str, **values: Any) -> dict[str, Any]:
-    """Makes an event of API Gateway's."""
+    """Make an event of API Gateway's."""
     context = {
         "eventType": kind,
         "connectionId": id,
@@ -25,7 +25,7 @@ def make_event(kind: str, id: str, **values: Any) -> dict[str, Any]:
 
 
 def connecting(id: str, path: str = PATH, **headers: str) -> dict[str, Any]:
-    """Makes a `$connect` event."""
+    """Make a `$connect` event."""
     return make_event(
         "CONNECT",
         id,
@@ -35,17 +35,17 @@ def connecting(id: str, path: str = PATH, **headers: str) -> dict[str, Any]:
 
 
 def saying(id: str, text: str) -> dict[str, Any]:
-    """Makes a `$default` event."""
+    """Make a `$default` event."""
     return make_event("MESSAGE", id, body=text, context={"messageId": "m="})
 
 
 def leaving(id: str, code: int = 1001) -> dict[str, Any]:
-    """Makes a `$disconnect` event."""
+    """Make a `$disconnect` event."""
     return make_event("DISCONNECT", id, context={"disconnectStatusCode": code, "disconnectReason": "away"})
 
 
 def record(event: dict[str, Any]) -> dict[str, Any]:
-    """Makes a queue's batch of one, as the template of the API has it."""
+    """Make a queue's batch of one, as the template of the API has it."""
     if "body" in event:
         event = {**event, "body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
     return {"Records": [{"body": json.dumps(event)}]}

@@ -52,7 +52,7 @@ class FixedSource:
         self._credentials = Credentials("AKID", "secret")
 
     async def get(self) -> Credentials:
-        """Gives the same ones always."""
+        """Return the same ones always."""
         return self._credentials
 
 
@@ -74,7 +74,7 @@ class Edge:
         self.most_under_way = 0
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answers one request."""
+        """Answer one request."""
         self.requests += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -84,7 +84,7 @@ class Edge:
             self.under_way -= 1
 
     async def answer(self, method: str, id: str, body: bytes) -> Response:
-        """Does what a request asks for, if the connection is there and has room."""
+        """Do what a request asks for, if the connection is there and has room."""
         await asyncio.sleep(0)
         if id in self.slow:
             await self.slow[id].wait()
@@ -102,7 +102,7 @@ class Edge:
         return respond(200)
 
     def connect(self) -> ManagementClient:
-        """Makes a client whose calls end here."""
+        """Make a client whose calls end here."""
         client = ManagementClient(
             "http://edge/prod", region="eu-central-1", credentials=FixedSource(), retry=QUICK
         )
@@ -111,7 +111,7 @@ class Edge:
 
 
 def respond(status: int) -> Response:
-    """Makes an answer."""
+    """Make an answer."""
     return Response(status, f"HTTP/1.1 {status} X".encode(), b"")
 
 
@@ -142,7 +142,7 @@ class StageApp(App):
         self.handler = handler
 
     def handler_of(self, route: Route) -> WebSocketHandler:
-        """Gives the hooks."""
+        """Return the hooks."""
         return self.handler
 
 
@@ -186,7 +186,7 @@ class Cloud:
         self.failures: list[BaseException] = []
 
     async def invoke_async(self, function: str, payload: bytes, *, trace: str | None) -> None:
-        """Takes an asynchronous invocation."""
+        """Take an asynchronous invocation."""
         assert function == "sockets"
         assert len(payload) <= 256 * 1024, "Lambda refuses the payload"
         if self.refusing:
@@ -198,12 +198,12 @@ class Cloud:
             self.start(json.loads(payload))
 
     async def send(self, queue_url: str, body: str, *, group: str, dedup: str) -> None:
-        """Takes what is queued."""
+        """Take what is queued."""
         assert queue_url == "queue"
         self.queued.append((group, dedup, json.loads(body)))
 
     def platform(self) -> Platform:
-        """Makes one invocation's services."""
+        """Make one invocation's services."""
         return Platform(
             store=cast(Store, Counted(self.store, self.calls)),
             jobs=cast(Jobs, Counted(self.jobs, self.calls)),
@@ -216,15 +216,15 @@ class Cloud:
         )
 
     def hub(self) -> AwsHub:
-        """Makes the hub of a publisher."""
+        """Make the hub of a publisher."""
         return AwsHub(self.platform())
 
     async def run(self, event: dict[str, Any], seconds: float | None = None) -> Any:
-        """Runs one invocation to its end, outside of this one's context."""
+        """Run one invocation to its end, outside of this one's context."""
         return await self.start(event, seconds)
 
     def start(self, event: dict[str, Any], seconds: float | None = None) -> asyncio.Task[Any]:
-        """Starts an invocation."""
+        """Start an invocation."""
         task = asyncio.create_task(self.handle(event, self.seconds if seconds is None else seconds))
         self.tasks.add(task)
         task.add_done_callback(self._end)
@@ -238,19 +238,19 @@ class Cloud:
         return await function.handle(event, lambda: max(0.0, until - time.monotonic()))
 
     async def settle(self) -> None:
-        """Waits for all invocations, and those that follow from them."""
+        """Wait for all invocations, and those that follow from them."""
         while self.tasks:
             await asyncio.wait(self.tasks)
             # Their last callbacks.
             await asyncio.sleep(0)
 
     async def sweep(self) -> None:
-        """Runs the scheduled sweep, and what follows from it."""
+        """Run the scheduled sweep, and what follows from it."""
         self.start({"nitro": {"kind": "sweep"}})
         await self.settle()
 
     async def populate(self, ids: Iterable[str], topic: str = "news", namespace: str = PATH) -> None:
-        """Connects peers and subscribes them, some time ago."""
+        """Connect peers and subscribe them, some time ago."""
         now = self.clock()
         for id in ids:
             row = ConnectionRow(
@@ -273,7 +273,7 @@ class Cloud:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something to become so."""
+    """Wait for something to become so."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.002)

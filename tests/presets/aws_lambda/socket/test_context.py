@@ -23,19 +23,19 @@ OTHER = "other="
 
 
 def begin_with(context: dict[str, Any]) -> Any:
-    """Makes an upgrade hook that gives every peer a context."""
+    """Make an upgrade hook that gives every peer a context."""
     return lambda request: Upgrade(context=context)
 
 
 async def read_row(cloud: Cloud) -> ConnectionRow:
-    """Reads what is stored about the peer."""
+    """Read what is stored about the peer."""
     row = await cloud.store.get_connection(ID)
     assert row is not None
     return row
 
 
 def watch(cloud: Cloud) -> list[tuple[str, Mapping[str, Any]]]:
-    """Notes, whenever the API is called, what for and what is stored of the peer's context at that moment."""
+    """Note, whenever the API is called, what for and what is stored of the peer's context at that moment."""
     seen: list[tuple[str, Mapping[str, Any]]] = []
     answer = cloud.edge.answer
 

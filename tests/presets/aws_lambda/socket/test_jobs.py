@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def publish(cloud: Cloud, text: str = "x") -> None:
-    """Publishes, and waits until all is delivered."""
+    """Publish, and wait until all is delivered."""
     await cloud.hub().publish("news", text)
     await cloud.settle()
     assert cloud.failures == []
@@ -267,5 +267,5 @@ async def test_publisher_at_the_last_hop_is_told_before_anything_is_kept() -> No
 
 
 def replace_hop(work: dict[str, object], hop: int) -> dict[str, object]:
-    """Gives the same work from further down."""
+    """Return the same work from further down."""
     return {**work, "hop": hop}

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.anyio
 
 
 def crowd(count: int) -> list[str]:
-    """Makes up ids."""
+    """Make up ids."""
     return [f"{n:05}=" for n in range(count)]
 
 
 def receipts(cloud: Cloud) -> Counter[str]:
-    """Counts what each peer has received."""
+    """Count what each peer has received."""
     return Counter({id: len(texts) for id, texts in cloud.edge.received.items()})
 
 

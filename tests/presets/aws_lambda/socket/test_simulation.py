@@ -23,7 +23,7 @@ BUSY, GONE = 0.05, 0.01
 
 
 async def simulate(subscribers: int, page: int, risk: float) -> tuple[MortalCloud, Counter[str]]:
-    """Publishes to everybody, sweeps until nothing is left to do, and counts what each peer has received."""
+    """Publish to everybody, sweeps until nothing is left to do, and count what each peer has received."""
     closed: Counter[str] = Counter()
 
     def close(peer: Peer) -> None:

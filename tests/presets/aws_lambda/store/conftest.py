@@ -16,27 +16,27 @@ from tests.presets.aws_lambda.store.stores import Clock, RepeatingClient, make_t
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
-    """Runs DynamoDB."""
+    """Run DynamoDB."""
     with run_database() as url:
         yield url
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Makes the clock that the store goes by."""
+    """Make the clock that the store goes by."""
     return Clock()
 
 
 @pytest.fixture
 async def client(database: str) -> AsyncIterator[DynamoClient]:
-    """Makes a table."""
+    """Make a table."""
     async with make_table(database) as client:
         yield client
 
 
 @pytest.fixture(params=["memory", "dynamodb", "dynamodb-repeating"])
 async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
-    """Makes an empty store."""
+    """Make an empty store."""
     if request.param == "memory":
         yield MemoryStore(clock=clock)
         return

@@ -18,7 +18,7 @@ from tests.checkout import ROOT
 
 @contextmanager
 def run_database() -> Iterator[str]:
-    """Runs the server and gives its URL."""
+    """Run the server and return its URL."""
     command = [sys.executable, "-m", "tests.presets.aws_lambda.store.database"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -33,7 +33,7 @@ def run_database() -> Iterator[str]:
 
 
 def serve() -> None:
-    """Serves until killed."""
+    """Serve until killed."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 

@@ -35,7 +35,7 @@ class RepeatingClient:
         self.table = client.table
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call."""
+        """Make a call."""
         try:
             await self._client.call(operation, payload)
         finally:
@@ -45,7 +45,7 @@ class RepeatingClient:
 
 @asynccontextmanager
 async def make_table(endpoint: str) -> AsyncIterator[DynamoClient]:
-    """Makes a table, and a client to call it."""
+    """Make a table, and a client to call it."""
     client = DynamoClient(f"t{uuid4().hex}", region=REGION, endpoint=endpoint, credentials=FixedSource())
     await client.call("CreateTable", table_definition())
     client.calls.clear()
@@ -57,7 +57,7 @@ async def make_table(endpoint: str) -> AsyncIterator[DynamoClient]:
 
 
 def make_row(id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
-    """Makes a connection that has just been accepted."""
+    """Make a connection that has just been accepted."""
     given: dict[str, Any] = {
         "route": "/api/ws/[room]",
         "url": "wss://host/api/ws/chat?name=ada",
@@ -69,7 +69,7 @@ def make_row(id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
 
 
 async def connect(store: Store, id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
-    """Puts a connection into a store, and reads it."""
+    """Put a connection into a store, and read it."""
     assert await store.put_connection(make_row(id, **values))
     row = await store.get_connection(id)
     assert row is not None
@@ -77,7 +77,7 @@ async def connect(store: Store, id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> 
 
 
 async def list_pages(read: Callable[[str | None], Awaitable[Page[Any]]]) -> list[tuple[Any, ...]]:
-    """Reads every page of a list."""
+    """Read every page of a list."""
     pages = []
     start: str | None = None
     while True:
@@ -89,7 +89,7 @@ async def list_pages(read: Callable[[str | None], Awaitable[Page[Any]]]) -> list
 
 
 async def list_subscribers(store: Store, topic: str, namespace: str | None = None) -> list[Subscriber]:
-    """Lists a topic's subscribers, shard by shard."""
+    """List a topic's subscribers, shard by shard."""
     found: list[Subscriber] = []
     for shard in range(store.shards):
         for page in await list_pages(
@@ -100,10 +100,10 @@ async def list_subscribers(store: Store, topic: str, namespace: str | None = Non
 
 
 async def list_ids(store: Store, topic: str, namespace: str | None = None) -> list[str]:
-    """Lists the ids of a topic's subscribers."""
+    """List the ids of a topic's subscribers."""
     return [subscriber.id for subscriber in await list_subscribers(store, topic, namespace)]
 
 
 async def list_expired(store: Store) -> set[str]:
-    """Lists what the sweep finds."""
+    """List what the sweep finds."""
     return {id for page in await list_pages(lambda start: store.expired(start=start)) for id in page}

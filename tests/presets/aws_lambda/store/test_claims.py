@@ -25,7 +25,7 @@ ID = "BFHPhfCWIAMCKlQ="
 
 
 async def claim_open(store: Store) -> str:
-    """Claims the open hook, which must succeed, and gives the claim's token."""
+    """Claim the open hook, which must succeed, and return the claim's token."""
     claim = await store.claim_open(ID, LEASE)
     assert claim.outcome == "claimed"
     assert claim.row is not None
@@ -34,7 +34,7 @@ async def claim_open(store: Store) -> str:
 
 
 async def end(store: Store) -> None:
-    """Goes through the end of a connection, which must be there to claim."""
+    """Go through the end of a connection, which must be there to claim."""
     claim = await store.claim_close(ID, LEASE)
     assert claim.outcome == "claimed"
     assert claim.row is not None

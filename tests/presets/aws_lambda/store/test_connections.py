@@ -25,7 +25,7 @@ CONTEXT = {
 
 
 async def read_context(store: Store) -> dict[str, object]:
-    """Reads what is kept about the one peer."""
+    """Read what is kept about the one peer."""
     row = await store.get_connection("BFHPhfCWIAMCKlQ=")
     assert row is not None
     assert isinstance(row.context, dict)

@@ -36,7 +36,7 @@ class StingyClient:
         self.largest = 0
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call."""
+        """Make a call."""
         if operation == "BatchWriteItem":
             requests = payload["RequestItems"][self.table]
             self.largest = max(self.largest, len(requests))
@@ -63,7 +63,7 @@ class WatchingClient:
         self.expressions: list[str] = []
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call."""
+        """Make a call."""
         self._watch(payload)
         return await self._client.call(operation, payload)
 
@@ -88,7 +88,7 @@ class InterruptedClient:
         self.table = client.table
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Makes a call."""
+        """Make a call."""
         if operation == self._operation:
             self._operation = None
             await self._act()
@@ -97,19 +97,19 @@ class InterruptedClient:
 
 @pytest.fixture
 def store(client: DynamoClient, clock: Clock) -> DynamoStore:
-    """Makes an empty store in DynamoDB."""
+    """Make an empty store in DynamoDB."""
     return DynamoStore(client, clock=clock, retry=QUICK)
 
 
 def take_calls(client: DynamoClient) -> Counter[str]:
-    """Gives the calls since the last time."""
+    """Return the calls since the last time."""
     calls = Counter(client.calls)
     client.calls.clear()
     return calls
 
 
 async def scan(client: DynamoClient) -> list[dict[str, Any]]:
-    """Reads the whole table."""
+    """Read the whole table."""
     return [unmarshal(item) for item in (await client.call("Scan", {}))["Items"]]
 
 

@@ -39,7 +39,7 @@ TEXT = "\1" * 131_072
 
 @pytest.fixture(params=["memory", "dynamodb", "dynamodb-repeating"])
 async def jobs(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Jobs]:
-    """Makes an empty store of jobs."""
+    """Make an empty store of jobs."""
     if request.param == "memory":
         yield MemoryJobs(clock=clock)
         return
@@ -49,7 +49,7 @@ async def jobs(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Jo
 
 
 async def list_due(jobs: Jobs, limit: int = 100) -> list[str]:
-    """Lists what the sweep finds."""
+    """List what the sweep finds."""
     pages = await list_pages(lambda start: jobs.due(start=start, limit=limit))
     assert all(len(page) <= limit for page in pages)
     return sorted(key for page in pages for key in page)

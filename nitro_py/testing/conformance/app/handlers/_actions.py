@@ -122,7 +122,7 @@ async def count(peer: Peer, padding: str) -> None:
 
 
 async def send_late(peer: Peer, caught: bool) -> None:
-    """Sends once the peer is gone."""
+    """Send once the peer is gone."""
     key = peer.params["key"]
     note(key, "waiting")
     await reach(key, "gone")
@@ -140,7 +140,7 @@ async def send_late(peer: Peer, caught: bool) -> None:
 
 
 async def flood(peer: Peer, messages: int, size: int) -> None:
-    """Sends more than a client that does not read takes."""
+    """Send more than a client that does not read takes."""
     for number in range(messages):
         await peer.send(f"{number} ".ljust(size, "x"))
     note(peer.params["key"], f"buffered {peer.buffered_amount > 0}")

@@ -11,19 +11,19 @@ PATIENCE = 10.0
 
 
 def note(key: str, line: str) -> None:
-    """Adds a line to a journal."""
+    """Add a line to a journal."""
     with _file(key).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
 def read(key: str) -> list[str]:
-    """Gives a journal's lines."""
+    """Return a journal's lines."""
     file = _file(key)
     return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
 
 async def reach(key: str, line: str, count: int = 1) -> None:
-    """Waits until a line stands in a journal so many times."""
+    """Wait until a line stands in a journal so many times."""
     async with asyncio.timeout(PATIENCE):
         while read(key).count(line) < count:  # noqa: ASYNC110 - another process may write it
             await asyncio.sleep(0.01)
