@@ -13,7 +13,7 @@ from typing import Any
 from nitro_py.testing.answers import TestResponse
 from nitro_py.testing.conformance import JOURNAL, ServerTarget
 from nitro_py.testing.conformance.server import ServerSocket, ServerStream
-from tests.brokers import RealBroker
+from tests.brokers.processes import RealBroker
 from tests.bundles import PATIENCE, run_bundle
 
 COUNT = 4

@@ -10,7 +10,7 @@ import pytest
 
 from nitro_py.testing.conformance.suite.steps import open_script
 from nitro_py.testing.conformance.suite.topics import Topics
-from tests.brokers import BROKERS, RealBroker, run_broker
+from tests.brokers.processes import BROKERS, RealBroker, run_broker
 from tests.conformance.conftest import build_suite
 from tests.conformance.processes import COUNT, PROCESS, Spread, add_process_header, run_replicas, run_workers
 

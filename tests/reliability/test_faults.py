@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from nitro_py.testing.conformance.suite.steps import do, poll
-from tests.brokers import BROKERS, RealBroker, run_broker
+from tests.brokers.processes import BROKERS, RealBroker, run_broker
 from tests.conformance.conftest import build_suite
 from tests.conformance.processes import (
     COUNT,

@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.brokers import run_broker
+from tests.brokers.processes import run_broker
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
 pytestmark = pytest.mark.anyio

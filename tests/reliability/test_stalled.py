@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.runtime.websocket.raw import HANDSHAKE, RawClient, write_head, write_masked
+from tests.server.websocket.raw import HANDSHAKE, RawClient, write_head, write_masked
 
 pytestmark = pytest.mark.anyio
 

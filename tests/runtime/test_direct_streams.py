@@ -20,7 +20,7 @@ from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.http import streaming as streams
 from nitro_py.sse import BUFFER_LIMIT
 from tests.bundles import write_files
-from tests.runtime.wire import PATIENCE, Site, Wire, serve
+from tests.server.http.wire import PATIENCE, Site, Wire, serve
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from nitro_py.event import Event
 from nitro_py.headers import Headers
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.http.streaming import send_chunks
-from tests.runtime.wire import HELLO, PATIENCE, serve
+from tests.server.http.wire import HELLO, PATIENCE, serve
 
 pytestmark = pytest.mark.anyio
 

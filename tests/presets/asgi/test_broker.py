@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nitro_py.build.pipeline import write_plan
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
-from tests.brokers import BROKERS, BrokerName, RealBroker, run_broker
+from tests.brokers.processes import BROKERS, BrokerName, RealBroker, run_broker
 from tests.bundles import PATIENCE, copy_demo, plan_project, run_bundle
 
 

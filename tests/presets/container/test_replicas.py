@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 
 from nitro_py.testing.answers import UpgradeRefused
 from nitro_py.testing.conformance import ServerTarget
-from tests.brokers import run_broker
+from tests.brokers.processes import run_broker
 from tests.capabilities import require_program
 from tests.presets.container.chat import CHAT, check_chat, check_clock, join
 from tests.presets.container.engine import PATIENCE, Container, Engine, find_port

@@ -12,7 +12,7 @@ from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import BackplaneError, PeerClosedError
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import MemoryBroker, until
-from tests.brokers import run_broker
+from tests.brokers.processes import run_broker
 from tests.runtime.backplane.process import Process, hears, processes
 from tests.runtime.peers import make_peer
 

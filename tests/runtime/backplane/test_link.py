@@ -13,7 +13,7 @@ from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.runtime.topics import broker_link
 from nitro_py.runtime.topics.broker_link import ANSWER_TIMEOUT
 from nitro_py.testing.backplanes import MemoryBroker, until
-from tests.brokers import BROKERS, BrokerName, run_broker
+from tests.brokers.processes import BROKERS, BrokerName, run_broker
 from tests.runtime.backplane.process import Process, processes
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,8 @@ from nitro_py.server.websocket.frames import (
     FrameError,
 )
 from nitro_py.server.websocket.parser import FrameParser, read_short_message
-from tests.runtime.websocket.events import MAX, read_all
-from tests.runtime.websocket.raw import write_masked
+from tests.server.websocket.events import MAX, read_all
+from tests.server.websocket.raw import write_masked
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, MAX])

@@ -15,7 +15,7 @@ import pytest
 from nitro_py.server.handover import SendDescriptor
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.workers.fair_listener import open_connection
-from tests.runtime.wire import PATIENCE, Site, Wire, answer, serve
+from tests.server.http.wire import PATIENCE, Site, Wire, answer, serve
 
 pytestmark = pytest.mark.anyio
 

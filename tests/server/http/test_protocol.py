@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.wire import HELLO, answer, echo, serve
+from tests.server.http.wire import HELLO, answer, echo, serve
 
 pytestmark = pytest.mark.anyio
 

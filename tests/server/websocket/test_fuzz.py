@@ -19,8 +19,8 @@ from nitro_py.server.websocket.frames import (
     FrameError,
 )
 from nitro_py.server.websocket.parser import read_short_message
-from tests.runtime.websocket.events import read_all
-from tests.runtime.websocket.raw import write_masked
+from tests.server.websocket.events import read_all
+from tests.server.websocket.raw import write_masked
 
 
 def read_by_reference(data: bytes) -> list[Any]:

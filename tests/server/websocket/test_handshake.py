@@ -11,7 +11,7 @@ import pytest
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.asgi.extensions import EXTENSION
 from nitro_py.server.websocket.frames import CLOSE, FIN, TEXT
-from tests.runtime.websocket.raw import (
+from tests.server.websocket.raw import (
     HANDSHAKE,
     echo,
     open_connection,
@@ -20,7 +20,7 @@ from tests.runtime.websocket.raw import (
     write_head,
     write_masked,
 )
-from tests.runtime.websocket.recorder import Recorder, poll
+from tests.server.websocket.recorder import Recorder, poll
 
 pytestmark = pytest.mark.anyio
 

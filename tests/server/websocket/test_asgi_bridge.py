@@ -8,13 +8,13 @@ import pytest
 
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.server.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, write_close
-from tests.runtime.websocket.raw import (
+from tests.server.websocket.raw import (
     PATIENCE,
     echo,
     open_socket,
     serve,
 )
-from tests.runtime.websocket.recorder import poll
+from tests.server.websocket.recorder import poll
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from nitro_py.server.websocket import channel as channel_module
 from nitro_py.server.websocket.frames import BINARY, CLOSE, FIN, PING, TEXT, write_close
 from nitro_py.websocket import CloseDetails
 from tests.certificates import make_certificate
-from tests.runtime.websocket.raw import open_connection, open_socket, serve, write_head, write_masked
-from tests.runtime.websocket.recorder import Recorder
+from tests.server.websocket.raw import open_connection, open_socket, serve, write_head, write_masked
+from tests.server.websocket.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
 

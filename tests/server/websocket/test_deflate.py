@@ -15,8 +15,8 @@ from nitro_py.server.websocket.frames import (
     RSV1,
     TEXT,
 )
-from tests.runtime.websocket.events import MAX, read_all
-from tests.runtime.websocket.raw import write_masked
+from tests.server.websocket.events import MAX, read_all
+from tests.server.websocket.raw import write_masked
 
 
 def deflate(payload: bytes, window: int = 15) -> bytes:

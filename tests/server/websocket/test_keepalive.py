@@ -8,11 +8,11 @@ import pytest
 
 from nitro_py.server.websocket.frames import CLOSE, FIN, PING, PONG, TEXT
 from nitro_py.websocket import CloseDetails
-from tests.runtime.websocket.raw import (
+from tests.server.websocket.raw import (
     open_socket,
     serve,
 )
-from tests.runtime.websocket.recorder import Recorder
+from tests.server.websocket.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nitro_py.runtime.asgi.extensions import find_direct, frame_chunk
-from tests.runtime.wire import HELLO, PATIENCE, echo, serve
+from tests.server.http.wire import HELLO, PATIENCE, echo, serve
 
 pytestmark = pytest.mark.anyio
 

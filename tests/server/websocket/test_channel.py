@@ -15,8 +15,8 @@ from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.websocket.frames import CLOSE, FIN, PING, RSV1, TEXT
 from nitro_py.websocket import CloseDetails
-from tests.runtime.websocket.raw import PATIENCE, RawClient, open_socket, serve, write_head, write_masked
-from tests.runtime.websocket.recorder import Recorder, poll
+from tests.server.websocket.raw import PATIENCE, RawClient, open_socket, serve, write_head, write_masked
+from tests.server.websocket.recorder import Recorder, poll
 
 pytestmark = pytest.mark.anyio
 

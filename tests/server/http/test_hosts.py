@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.wire import echo, serve
+from tests.server.http.wire import echo, serve
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.asgi.extensions import EXTENSION
 from nitro_py.runtime.counters import Counters
 from nitro_py.websocket import CloseDetails
-from tests.runtime.websocket.raw import PATIENCE
+from tests.server.websocket.raw import PATIENCE
 
 
 class Recorder:

@@ -13,7 +13,7 @@ from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import BackplaneError
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import BackplaneConformance, BrokerFaults, MakeBackplane
-from tests.brokers import BROKERS, RealBroker, run_broker
+from tests.brokers.processes import BROKERS, RealBroker, run_broker
 
 
 @pytest.fixture(params=BROKERS)
