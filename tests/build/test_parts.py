@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
-from tests.presets.aws_lambda.infra.stacks import read_template
+from tests.presets.aws_lambda.deploy.stacks import read_template
 
 PART = """
 a: 1  # when big

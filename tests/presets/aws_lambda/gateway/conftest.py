@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, open_site
-from tests.presets.aws_lambda.store.database import run_database
 
 SOCKETS: dict[str, dict[str, Any]] = {"websocket": {"timeout": 10}}
-
-
-@pytest.fixture(scope="session")
-def database() -> Iterator[str]:
-    """Run one DynamoDB for all gateways; each has its own table."""
-    with run_database() as url:
-        yield url
 
 
 @pytest.fixture

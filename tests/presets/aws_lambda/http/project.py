@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from nitro_py.capabilities import Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest, Route
-from tests.presets.aws_lambda.runtime.api import write_stubs
+from tests.presets.aws_lambda.lambda_runtime.api import write_stubs
 
 Shape = Literal["httpapi", "function-url", "rest", "alb", "alb-multi"]
 SHAPES: tuple[Shape, ...] = ("httpapi", "function-url", "rest", "alb", "alb-multi")

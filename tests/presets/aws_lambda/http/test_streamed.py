@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.presets.aws_lambda.http.project import make_event, write_project
-from tests.presets.aws_lambda.runtime.api import run_function, serve_api
+from tests.presets.aws_lambda.lambda_runtime.api import run_function, serve_api
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.store.contract import ConnectionRow, Page, Store, Subscriber
 from nitro_presets.aws_lambda.store.table import table_definition
-from tests.presets.aws_lambda.client.peer import REGION, FixedSource
+from tests.presets.aws_lambda.aws_client.service_double import REGION, FixedSource
 
 START = 1_700_000_000.25
 LIFE = 7200

@@ -12,7 +12,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client import http
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import Transport
-from tests.presets.aws_lambda.client.peer import HANG_UP, OK, Answer, Peer, answer, ask
+from tests.presets.aws_lambda.aws_client.service_double import HANG_UP, OK, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
 

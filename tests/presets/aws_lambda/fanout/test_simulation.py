@@ -13,7 +13,7 @@ import pytest
 
 from nitro_presets.aws_lambda.websocket.services import MAX_PAYLOAD
 from nitro_py.peer import Peer
-from tests.presets.aws_lambda.socket.deaths import Audience, MortalCloud
+from tests.presets.aws_lambda.fanout.deaths import Audience, MortalCloud
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from tests.presets.aws_lambda.socket.stage import PATH
+from tests.presets.aws_lambda.websocket.stage import PATH
 
 ID = "BFHPhfCWIAMCKlQ="
 

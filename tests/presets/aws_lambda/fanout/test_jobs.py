@@ -13,10 +13,10 @@ from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
 from nitro_presets.aws_lambda.websocket.services import MAX_HOPS, MAX_PAYLOAD, TRACE_VARIABLE, enter_hop
 from nitro_py.errors import BackplaneError
 from nitro_py.peer import Peer
-from tests.presets.aws_lambda.socket.events import connecting
-from tests.presets.aws_lambda.socket.stage import Cloud, until
-from tests.presets.aws_lambda.socket.test_publish import crowd, receipts
+from tests.presets.aws_lambda.fanout.test_publish import crowd, receipts
 from tests.presets.aws_lambda.store.stores import make_table
+from tests.presets.aws_lambda.websocket.events import connecting
+from tests.presets.aws_lambda.websocket.stage import Cloud, until
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from nitro_presets.aws_lambda.websocket.connect import refusal_status
 from nitro_py.errors import HTTPError
 from nitro_py.response import Response
-from tests.presets.aws_lambda.socket.events import ID, connecting, saying
-from tests.presets.aws_lambda.socket.log import Log
-from tests.presets.aws_lambda.socket.stage import Cloud
+from tests.presets.aws_lambda.websocket.events import ID, connecting, saying
+from tests.presets.aws_lambda.websocket.log import Log
+from tests.presets.aws_lambda.websocket.stage import Cloud
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from nitro_presets.aws_lambda.deploy.template import render_template
 from tests.capabilities import require_program
-from tests.presets.aws_lambda.infra.stacks import OPTIONS
+from tests.presets.aws_lambda.deploy.stacks import OPTIONS
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 # Between them, every resource in every form.

@@ -13,9 +13,9 @@ from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.websocket import Upgrade
-from tests.presets.aws_lambda.socket.events import ID, connecting, leaving, saying
-from tests.presets.aws_lambda.socket.log import Log
-from tests.presets.aws_lambda.socket.stage import Cloud
+from tests.presets.aws_lambda.websocket.events import ID, connecting, leaving, saying
+from tests.presets.aws_lambda.websocket.log import Log
+from tests.presets.aws_lambda.websocket.stage import Cloud
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.capabilities import require_program
-from tests.presets.aws_lambda.infra.stacks import OPTIONS, render_stack
+from tests.presets.aws_lambda.deploy.stacks import OPTIONS, render_stack
 
 # CloudFront's own module, as far as the function uses it.
 CLOUDFRONT = """

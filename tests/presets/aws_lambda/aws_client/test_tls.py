@@ -8,7 +8,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import Transport
 from tests.certificates import make_certificate
-from tests.presets.aws_lambda.client.peer import Answer, Peer, answer
+from tests.presets.aws_lambda.aws_client.service_double import Answer, Peer, answer
 
 pytestmark = pytest.mark.anyio
 

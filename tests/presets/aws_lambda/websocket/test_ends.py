@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nitro_py.peer import Peer
-from tests.presets.aws_lambda.socket.events import ID, connecting, leaving, record, saying
-from tests.presets.aws_lambda.socket.log import Log
-from tests.presets.aws_lambda.socket.stage import Cloud
+from tests.presets.aws_lambda.websocket.events import ID, connecting, leaving, record, saying
+from tests.presets.aws_lambda.websocket.log import Log
+from tests.presets.aws_lambda.websocket.stage import Cloud
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from nitro_presets.aws_lambda.gateway.environment import CREDENTIALS, REGION
 from nitro_py.errors import NitroError, UsageError
 from tests.bundles import Server
 from tests.cli.commands import fail, make_project, run_nitropy, serve_project, succeed
-from tests.presets.aws_lambda.infra.stacks import OPTIONS, render_stack
+from tests.presets.aws_lambda.deploy.stacks import OPTIONS, render_stack
 from tests.presets.aws_lambda.store.database import run_database
 
 pytestmark = pytest.mark.timeout(180)

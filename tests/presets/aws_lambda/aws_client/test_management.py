@@ -12,7 +12,7 @@ from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportEr
 from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE, ManagementClient
 from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_py.errors import MessageTooLargeError, PeerClosedError
-from tests.presets.aws_lambda.client.peer import (
+from tests.presets.aws_lambda.aws_client.service_double import (
     CREDENTIALS,
     HANG_UP,
     OK,

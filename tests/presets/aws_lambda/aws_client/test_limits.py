@@ -9,7 +9,7 @@ import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import Transport
-from tests.presets.aws_lambda.client.peer import SILENCE, Peer, answer, ask
+from tests.presets.aws_lambda.aws_client.service_double import SILENCE, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
 

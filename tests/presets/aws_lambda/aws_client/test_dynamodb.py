@@ -14,7 +14,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client.attributes import marshal, marshal_item, unmarshal
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError, ServiceError
-from tests.presets.aws_lambda.client.peer import HANG_UP, QUICK, REGION, FixedSource, Peer, answer
+from tests.presets.aws_lambda.aws_client.service_double import HANG_UP, QUICK, REGION, FixedSource, Peer, answer
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.presets.aws_lambda.runtime.api import run_function, serve_api, write_stubs
+from tests.presets.aws_lambda.lambda_runtime.api import run_function, serve_api, write_stubs
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from nitro_presets.aws_lambda.websocket.services import CONCURRENCY
 from nitro_py.errors import BackplaneError, MessageTooLargeError, UnsupportedError
 from nitro_py.peer import Peer
 from nitro_py.websocket import CloseDetails
-from tests.presets.aws_lambda.socket.stage import PATH, Cloud, until
 from tests.presets.aws_lambda.store.stores import make_table
+from tests.presets.aws_lambda.websocket.stage import PATH, Cloud, until
 
 pytestmark = pytest.mark.anyio
 

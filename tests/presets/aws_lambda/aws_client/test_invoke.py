@@ -8,7 +8,15 @@ from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportEr
 from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 from nitro_presets.aws_lambda.aws_client.queue import SqsClient
 from nitro_presets.aws_lambda.aws_client.service import find_endpoint, find_region
-from tests.presets.aws_lambda.client.peer import HANG_UP, OK, QUICK, REGION, FixedSource, Peer, answer
+from tests.presets.aws_lambda.aws_client.service_double import (
+    HANG_UP,
+    OK,
+    QUICK,
+    REGION,
+    FixedSource,
+    Peer,
+    answer,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client import credentials as module
 from nitro_presets.aws_lambda.aws_client.credentials import EnvironmentSource, find_endpoint
 from nitro_presets.aws_lambda.aws_client.errors import CredentialError
-from tests.presets.aws_lambda.client.peer import Answer, Peer, answer
+from tests.presets.aws_lambda.aws_client.service_double import Answer, Peer, answer
 
 pytestmark = pytest.mark.anyio
 

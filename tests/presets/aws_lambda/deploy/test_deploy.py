@@ -20,7 +20,7 @@ from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
 from tests.checkout import ROOT
-from tests.presets.aws_lambda.infra.stacks import OPTIONS, read_template, render_stack
+from tests.presets.aws_lambda.deploy.stacks import OPTIONS, read_template, render_stack
 from tests.presets.aws_lambda.store.database import run_database
 from tests.readme import find_table
 

@@ -13,7 +13,7 @@ import nitro_presets.aws_lambda
 from nitro_presets.aws_lambda.deploy.template import STACK_VARIABLES, TemplateOptions, render_template
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
 from nitro_py.errors import BuildError
-from tests.presets.aws_lambda.infra.stacks import FULL, OPTIONS, render_stack
+from tests.presets.aws_lambda.deploy.stacks import FULL, OPTIONS, render_stack
 
 PLAIN = OPTIONS["websocket+http-api"]
 SUB = re.compile(r"\$\{(\w+)[.\w]*\}")

@@ -18,7 +18,7 @@ from nitro_presets.aws_lambda.websocket.function import SocketFunction
 from nitro_presets.aws_lambda.websocket.peer import AwsHub
 from nitro_presets.aws_lambda.websocket.services import Platform
 from nitro_py.errors import NitroError
-from tests.presets.aws_lambda.socket.stage import PATH, Cloud, Edge
+from tests.presets.aws_lambda.websocket.stage import PATH, Cloud, Edge
 
 # How many invocations run at a time; the others wait, as they do for an account's concurrency.
 ENVIRONMENTS = 24
