@@ -1,7 +1,7 @@
 """What carries topics between the processes of an app: the contract for those who write one.
 
-A backplane is found by the name in the setting `backplane`: `redis` and `nats` come with nitro-py, others through
-the entry-point group `nitro_py.backplanes`, whose entries name a `BackplaneFactory`. The hub does the rest: it
+A backplane is found by the name in the setting `backplane`: `redis` and `nats` are built in, others come by the
+entry-point group `nitro_py.backplanes`, whose entries name a `BackplaneFactory`. The hub does the rest: it
 delivers in its own process, counts who listens, connects again with back-off, and drops what comes back or twice.
 `nitro_py.testing.backplanes` has the contract as tests.
 """

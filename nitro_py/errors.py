@@ -1,10 +1,10 @@
-"""Every error that nitro-py raises on purpose."""
+"""Every error that nitropy-kit raises on purpose."""
 
 from __future__ import annotations
 
 
 class NitroError(Exception):
-    """The root of every error that nitro-py raises on purpose.
+    """The root of every error that nitropy-kit raises on purpose.
 
     Args:
         message: What is wrong, with names in backticks.

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Make a server's TLS context, and the file that a client needs to trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nitro-py test")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nitropy-kit test")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()

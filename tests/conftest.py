@@ -12,7 +12,7 @@ from tests.bundles import build_project, copy_demo, run_bundle
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Run every `anyio` test on asyncio, the one loop that nitro-py serves on."""
+    """Run every `anyio` test on asyncio, the one loop that nitropy-kit serves on."""
     return "asyncio"
 
 

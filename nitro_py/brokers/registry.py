@@ -16,7 +16,7 @@ MEMORY = "memory"
 
 def list_backplanes() -> dict[str, EntryPoint]:
     """List what `backplane` may be beside `memory`: name → entry point, sorted."""
-    # Written here as an entry point would be: a bundle carries nitro-py without its metadata.
+    # Written here as an entry point would be: a bundle carries nitropy-kit without its metadata.
     own = {
         "nats": EntryPoint("nats", "nitro_py.brokers.nats:NatsBackplane", GROUP),
         "redis": EntryPoint("redis", "nitro_py.brokers.redis:RedisBackplane", GROUP),

@@ -80,7 +80,7 @@ class Manifest(NamedTuple):
             raise NitroError(
                 f"The manifest has another version: expected {MANIFEST_VERSION}, got {data['version']}.",
                 file=MANIFEST_NAME,
-                hint="Build the bundle again with this version of nitro-py.",
+                hint="Build the bundle again with this version of nitropy-kit.",
             )
         return cls(
             mode=cast("Mode", data["mode"]),

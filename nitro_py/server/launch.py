@@ -75,7 +75,7 @@ def check_packages(folder: Path) -> None:
 
 def read_arguments(*, host: str, port: int) -> argparse.Namespace:
     """Read the command line, over the environment, over the defaults."""
-    parser = argparse.ArgumentParser(prog="python .output/server", description="Serve this nitro-py bundle.")
+    parser = argparse.ArgumentParser(prog="python .output/server", description="Serve this nitropy-kit bundle.")
     parser.add_argument("--host", default=os.environ.get("HOST") or host, help="address to listen on")
     parser.add_argument(
         "--port",

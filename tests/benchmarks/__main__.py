@@ -1,4 +1,4 @@
-"""Compares nitro-py with its peers: `python -m tests.benchmarks`.
+"""Compares nitropy-kit with its peers: `python -m tests.benchmarks`.
 
 The peers are installed into a folder of their own at the first run.
 """
@@ -27,7 +27,7 @@ from tests.checkout import ROOT
 
 OUTPUT = ROOT / "reports/benchmarks"
 # Shared by all checkouts.
-INSTALLS = Path.home() / ".cache/nitro-py-benchmarks"
+INSTALLS = Path.home() / ".cache/nitropy-kit-benchmarks"
 ROUNDS = 7
 QUICK_ROUNDS = 3
 # What the table stands between in the README.
@@ -59,7 +59,9 @@ def compare(rows: Sequence[Row], options: argparse.Namespace) -> int:
 
 def read_arguments(names: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Compare nitro-py with its peers.")
+    parser = argparse.ArgumentParser(
+        "python -m tests.benchmarks", description="Compare nitropy-kit with its peers."
+    )
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, for a first look")
     parser.add_argument("--json", action="store_true", help="one object on standard output, in place of the table")

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 COLUMNS = 3
-OURS = "nitro-py"
+OURS = "nitropy-kit"
 OUR_COLOR = "#1f6feb"
 THEIR_COLOR = "#b8c0cc"
 CURVE_COLORS = (OUR_COLOR, "#d9822b", "#6e7781")
@@ -44,7 +44,7 @@ def draw_chart(results: dict[str, Any], file: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(rows) :]:
         panel.set_axis_off()
-    figure.suptitle(f"nitro-py beside its peers, less is better ({results['date']}, {results['processor']})")
+    figure.suptitle(f"nitropy-kit beside its peers, less is better ({results['date']}, {results['processor']})")
     figure.savefig(file, dpi=110)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks.installs import NODE_SETS, PYTHON_SETS
 
 # What decides how fast our own server is.
-OUR_PACKAGES = ("nitro-py", "uvicorn", "uvloop", "httptools")
+OUR_PACKAGES = ("nitropy-kit", "uvicorn", "uvloop", "httptools")
 
 
 def describe_machine() -> dict[str, str]:

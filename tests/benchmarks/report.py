@@ -84,7 +84,7 @@ def format_markdown(results: Sequence[Result], machine: Mapping[str, str], versi
     lines = [
         f"Measured on {format_machine(machine)}: {named}.",
         "",
-        "| work | unit | nitro-py | ratio | target | others |",
+        "| work | unit | nitropy-kit | ratio | target | others |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_format_markdown_row(result) for result in results]

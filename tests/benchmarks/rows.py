@@ -31,7 +31,7 @@ from pathlib import Path
 
 from tests.benchmarks.installs import Install, install_peers
 
-OURS = "nitro-py"
+OURS = "nitropy-kit"
 
 
 @dataclass(frozen=True, slots=True)

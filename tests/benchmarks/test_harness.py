@@ -128,7 +128,7 @@ def test_report_is_one_object(options: argparse.Namespace, capsys: pytest.Captur
     row = found["rows"]["tiny"]
     assert (row["ratio"], row["peer"], row["target"], row["met"]) == (0.75, "b", 0.5, False)
     assert row["contenders"]["b"]["samples"] == [4, 4, 4]
-    assert found["versions"]["nitro-py"]
+    assert found["versions"]["nitropy-kit"]
     assert "MISSED: 0.75" in printed.err
 
 
@@ -154,7 +154,7 @@ def test_busy_load_client_is_warned_of(bench: Bench) -> None:
         yield lambda: Sample(1, {"load": 0.95})
 
     result = run_row(make_row((OURS, open_busy), ("b", open_clerk(1))), bench, 1)
-    assert "warning: the load client of nitro-py was busy for 0.95" in format_table(result)
+    assert "warning: the load client of nitropy-kit was busy for 0.95" in format_table(result)
 
 
 def test_limit_is_part_of_the_target(bench: Bench) -> None:

@@ -32,7 +32,7 @@ def test_modules_are_found_by_import_name(site: Path) -> None:
 
 
 def test_requirements_are_followed_and_sorted(site: Path) -> None:
-    requires = ("zebra>=1", "lion; extra == 'cats'", "wolf; python_version < '3'", "nitro-py")
+    requires = ("zebra>=1", "lion; extra == 'cats'", "wolf; python_version < '3'", "nitropy-kit")
     install(site, "Animals", "2.0", modules=("animals.py",), requires=requires)
     install(site, "zebra", "1.5", requires=("animals[cats]",))
     install(site, "lion", "3.0+local")
@@ -84,7 +84,7 @@ def test_what_a_project_declares(tmp_path: Path) -> None:
     # With the mark that editors on Windows begin a file with.
     (tmp_path / "pyproject.toml").write_text(text % "shop", encoding="utf-8-sig")
     assert find_declared(tmp_path) == ("pydantic[email,timezone]>=2", "starlette")
-    (tmp_path / "pyproject.toml").write_text(text % "nitro-py")
+    (tmp_path / "pyproject.toml").write_text(text % "nitropy-kit")
     assert find_declared(tmp_path) == ()
 
 
@@ -104,8 +104,8 @@ def test_dependency_that_cannot_be_read(tmp_path: Path, requirement: str) -> Non
 
 
 def test_nitro_py_is_never_pinned(site: Path) -> None:
-    install(site, "nitro-py", "9.0", modules=("own_module.py",), requires=("not-there",))
-    assert pin_requirements(["own_module"], ["nitro_py"]) == ()
+    install(site, "nitropy-kit", "9.0", modules=("own_module.py",), requires=("not-there",))
+    assert pin_requirements(["own_module"], ["Nitropy_Kit"]) == ()
 
 
 def test_missing_requirement_is_named(site: Path) -> None:

@@ -84,7 +84,7 @@ def test_unknown_variable_in_a_known_table(tmp_path: Path) -> None:
         ("NITRO_WEBSOKET__MAX_QUEUE", "Did you mean `NITRO_WEBSOCKET__MAX_QUEUE`?"),
         ("NITRO_BACKPLAN", "Did you mean `NITRO_BACKPLANE`?"),
         ("NITRO_RUNTIME_CONFIG", "Did you mean `NITRO_RUNTIME_CONFIG__NAME`?"),
-        ("NITRO_FOO", "Unset it: names that start with `NITRO_` belong to nitro-py."),
+        ("NITRO_FOO", "Unset it: names that start with `NITRO_` belong to nitropy-kit."),
     ],
 )
 def test_unknown_variable(tmp_path: Path, name: str, hint: str) -> None:

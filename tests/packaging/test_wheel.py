@@ -32,7 +32,7 @@ def version() -> str:
 
 
 def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str) -> None:
-    info = f"nitro_py-{version}.dist-info"
+    info = f"nitropy_kit-{version}.dist-info"
     sources = {file.as_posix() for file in list_files("nitro_py")}
     sources |= {file.relative_to("presets").as_posix() for file in list_files("presets/nitro_presets")}
     templates = {
@@ -43,7 +43,7 @@ def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str
     metadata = {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     }
-    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
+    with zipfile.ZipFile(artifacts / f"nitropy_kit-{version}-py3-none-any.whl") as wheel:
         names = wheel.namelist()
     assert len(names) == len(set(names))
     assert set(names) == sources | templates | metadata
@@ -52,8 +52,8 @@ def test_wheel_holds_the_packages_and_nothing_else(artifacts: Path, version: str
 
 
 def test_wheel_declares_the_command_and_the_presets(artifacts: Path, version: str) -> None:
-    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
-        text = wheel.read(f"nitro_py-{version}.dist-info/entry_points.txt").decode()
+    with zipfile.ZipFile(artifacts / f"nitropy_kit-{version}-py3-none-any.whl") as wheel:
+        text = wheel.read(f"nitropy_kit-{version}.dist-info/entry_points.txt").decode()
         names = set(wheel.namelist())
     points = ConfigParser()
     points.read_string(text)
@@ -67,7 +67,7 @@ def test_wheel_declares_the_command_and_the_presets(artifacts: Path, version: st
 
 
 def test_sdist_holds_what_the_tests_need_and_nothing_else(artifacts: Path, version: str) -> None:
-    root = f"nitro_py-{version}"
+    root = f"nitropy_kit-{version}"
     with tarfile.open(artifacts / f"{root}.tar.gz") as sdist:
         names = {str(PurePosixPath(member.name).relative_to(root)) for member in sdist if member.isfile()}
     assert names == {file.as_posix() for file in list_files()} | {"PKG-INFO"}
@@ -85,7 +85,7 @@ for name, data in sorted(render_files(NitroConfig(), vendored=False).items()):
 
 
 def test_wheel_and_checkout_render_the_same_templates(artifacts: Path, version: str, tmp_path: Path) -> None:
-    with zipfile.ZipFile(artifacts / f"nitro_py-{version}-py3-none-any.whl") as wheel:
+    with zipfile.ZipFile(artifacts / f"nitropy_kit-{version}-py3-none-any.whl") as wheel:
         wheel.extractall(tmp_path)
     rendered: list[str] = []
     for path in (f"{tmp_path}", f"{ROOT}{os.pathsep}{ROOT / 'presets'}"):

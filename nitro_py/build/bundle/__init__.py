@@ -1,1 +1,1 @@
-"""What goes into a bundle: the files of the project, its dependencies, and those of nitro-py."""
+"""What goes into a bundle: the files of the project, its dependencies, and those of nitropy-kit."""

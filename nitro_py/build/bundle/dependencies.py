@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from nitro_py.build.bundle.pyproject import NAME, read_pyproject
 from nitro_py.errors import BuildError
 
-_OWN = "nitro-py"
+_OWN = "nitropy-kit"
 # What uv writes about the machine and not about the package.
 _NOISE = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
 _SCRIPTS = ("bin", "Scripts")
@@ -57,7 +57,7 @@ def pin_requirements(
             `python_version`: it may need what is not needed here, and not need what is.
 
     Returns:
-        Sorted lines `name==version`, what the packages require themselves included, nitro-py left out.
+        Sorted lines `name==version`, what the packages require themselves included, nitropy-kit left out.
 
     Raises:
         BuildError: Something is not installed, or installed from a place that other machines don't have.
@@ -97,8 +97,8 @@ def find_declared(root: Path) -> tuple[str, ...]:
         root: The project's folder; its `pyproject.toml` is read, if there is one.
 
     Returns:
-        The requirements of `project.dependencies`, sorted; none for nitro-py's own checkout, as presets add what
-        they use of its.
+        The requirements of `project.dependencies`, sorted; none for nitropy-kit's own checkout, as presets add
+        what they use of its.
 
     Raises:
         BuildError: The dependencies in `pyproject.toml` are no list, or one is not written as PEP 508 says.
@@ -154,7 +154,7 @@ def _run_uv(requirements: Sequence[str], target: Path, python_version: str | Non
     try:
         program = uv.find_uv_bin()
     except FileNotFoundError as error:
-        hint = "Install nitro-py again: `uv` comes with it."
+        hint = "Install nitropy-kit again: `uv` comes with it."
         raise BuildError("`uv` is not there, which installs dependencies.", hint=hint) from error
     command = [program, "pip", "install", "--no-deps", "--no-progress", "--link-mode", "copy"]
     command += ["--python", sys.executable, "--target", str(target)]

@@ -33,8 +33,8 @@ def open_installed(
 ) -> Iterator[Path]:
     """Return a folder in which pinned requirements are installed; what an earlier build has installed is taken.
 
-    Kept are folders below `nitro-py/` in the user's cache, by the pins and the target. A requirement that stands
-    at an address whose content may change is installed each time.
+    Kept are folders below `nitropy-kit/` in the user's cache, by the pins and the target. A requirement that
+    stands at an address whose content may change is installed each time.
 
     Args:
         requirements: Every package that is wanted, as `pin_requirements` gives them.
@@ -69,7 +69,7 @@ def open_installed(
 def find_cache() -> Path:
     """Return the folder of what is kept (XDG base directory specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "nitro-py" / "installed"
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "nitropy-kit" / "installed"
 
 
 def name_key(requirements: Sequence[str], python_version: str | None, platform: str | None) -> str:

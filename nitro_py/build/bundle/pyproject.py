@@ -72,5 +72,5 @@ def check_python(root: Path) -> None:
             f"This Python does not suit the project: expected `{wanted}`, got {running}.",
             file=NAME,
             line=line,
-            hint="Install nitro-py into a virtual environment of such a Python, and run `nitropy` there.",
+            hint="Install nitropy-kit into a virtual environment of such a Python, and run `nitropy` there.",
         )

@@ -1,4 +1,4 @@
-"""The files of nitro-py itself that ship in a bundle."""
+"""The files of nitropy-kit itself that ship in a bundle."""
 
 from __future__ import annotations
 

@@ -108,6 +108,6 @@ def _unknown_variable(name: str, settings: list[str]) -> ConfigError:
         nearest = PREFIX + close[0].replace("*", "NAME")
         hint = f"Did you mean `{nearest}`?"
     else:
-        hint = f"Unset it: names that start with `{PREFIX}` belong to nitro-py."
+        hint = f"Unset it: names that start with `{PREFIX}` belong to nitropy-kit."
     message = f"Unknown key `{name}` in the environment: expected one of {listed}, got `{name}`."
     return ConfigError(message, hint=hint)

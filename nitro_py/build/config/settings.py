@@ -74,7 +74,7 @@ _SHIPPED = (
 
 
 class FeatureSettings(SettingsTable):
-    """Turns parts of nitro-py on."""
+    """Turns parts of nitropy-kit on."""
 
     websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
 

@@ -174,7 +174,7 @@ def test_wrong_address_is_explained(demo_bundle: Path, arguments: list[str], mes
 
 def test_declared_dependencies_are_required_and_vendored(tmp_path: Path) -> None:
     # Nobody imports it, as nobody imports a database's driver.
-    text = '[project]\nname = "shop"\ndependencies = ["nitro-py", "markdown-it-py>=3"]\n'
+    text = '[project]\nname = "shop"\ndependencies = ["nitropy-kit", "markdown-it-py>=3"]\n'
     handler = "from nitro_py import define_handler\n\n\n@define_handler\nasync def handler(event): ...\n"
     files = {"pyproject.toml": text, "handlers/index.get.py": handler}
     server = build_project(write_files(tmp_path, files), vendored=True) / "server"
@@ -232,7 +232,7 @@ def test_requirements_are_pinned_and_no_more_than_needed(demo_bundle: Path) -> N
     assert [str(item.specifier)[:2] for item in requirements] == ["=="] * len(lines)
     names = {item.name for item in requirements}
     assert {"uvicorn", "uvloop", "httptools", "websockets", "starlette", "pydantic"} <= names
-    assert not names & {"nitro-py", "boto3", "mangum", "typer", "watchfiles", "uv"}
+    assert not names & {"nitropy-kit", "boto3", "mangum", "typer", "watchfiles", "uv"}
 
 
 def test_uvicorn_serves_the_bundle(demo_bundle: Path) -> None:

@@ -102,7 +102,7 @@ def render_template(options: TemplateOptions) -> str:
     values = {
         "architecture": options.architecture,
         "default_origin": "websocket" if options.http == "none" else "http",
-        "description": quote(f"{options.name}, built by nitro-py"),
+        "description": quote(f"{options.name}, built by nitropy-kit"),
         "http_memory": str(options.http_memory),
         "http_timeout": str(options.http_timeout),
         "log_retention_days": str(options.log_retention_days),

@@ -40,7 +40,7 @@ class Database:
         if missing is not None:
             raise UsageError(
                 f"The local gateway needs `{missing}` to stand in for DynamoDB.",
-                hint='Install the extra `aws`: `pip install "nitro-py[aws]"`.',
+                hint='Install the extra `aws`: `pip install "nitropy-kit[aws]"`.',
             )
         # It ends with its standard input, so it ends with us, whatever ends us.
         self._process = await asyncio.create_subprocess_exec(

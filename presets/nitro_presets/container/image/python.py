@@ -12,7 +12,7 @@ from nitro_presets.container.image.layout import broken
 from nitro_presets.container.platforms import Platform
 from nitro_py.errors import UsageError
 
-# The oldest that nitro-py runs on.
+# The oldest that nitropy-kit runs on.
 OLDEST = (3, 11)
 _PYTHON = re.compile(r"python3(?:\.(\d+))?")
 _MUSL = re.compile(r"ld-musl-\w+\.so\.1")

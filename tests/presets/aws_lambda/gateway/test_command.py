@@ -96,4 +96,4 @@ async def test_missing_moto_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(NitroError) as error:
         await Gateway(tmp_path).__aenter__()
     assert "needs `moto`" in str(error.value)
-    assert 'pip install "nitro-py[aws]"' in str(error.value)
+    assert 'pip install "nitropy-kit[aws]"' in str(error.value)
