@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The name on PyPI; `nitropy` is taken there by an unrelated package.
+DISTRIBUTION = "nitropy-kit"
+
 
 class NitroError(Exception):
     """The root of every error that nitropy-kit raises on purpose.
@@ -114,3 +117,13 @@ class UnsupportedError(NitroError):
 
 class BackplaneError(NitroError):
     """Says that a message could not be handed to the other processes."""
+
+
+def suggest_extra(extra: str) -> str:
+    """Return the command that installs an optional part of this distribution.
+
+    Example:
+        >>> suggest_extra("redis")
+        '`pip install "nitropy-kit[redis]"`'
+    """
+    return f'`pip install "{DISTRIBUTION}[{extra}]"`'

@@ -6,7 +6,7 @@ import asyncio
 from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlsplit
 
-from nitro_py.errors import BackplaneError, UsageError
+from nitro_py.errors import BackplaneError, UsageError, suggest_extra
 
 
 def check_url(url: str, *schemes: str) -> None:
@@ -45,7 +45,8 @@ def require_module(module: str, package: str | None = None) -> None:
     if find_spec(module) is None:
         raise UsageError(
             f"The backplane `{module}` needs the package `{package or module}`, which is not installed.",
-            hint=f'Run `pip install {package or module}`; a build with `backplane = "{module}"` lists it.',
+            hint=f'Run {suggest_extra(module)}, and build with `backplane = "{module}"`, '
+            "which adds it to the requirements.",
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from nitro_py.errors import ConfigError
+from nitro_py.errors import BuildError, ConfigError
 from nitro_py.runtime.manifest import Manifest
 from nitro_py.runtime.settings import BackplaneSettings, Settings
 from tests.bundles import plan_project, write_files
@@ -60,6 +62,40 @@ def test_client_and_settings_travel(tmp_path: Path, name: str, package: str) -> 
     assert package in bundle.files["server/requirements.txt"].decode()
     settings = Manifest.from_json(bundle.files["server/manifest.json"].decode()).settings
     assert Settings.from_json(settings, {}).backplane == BackplaneSettings(name, url, "shop")
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "module", "extra"),
+    [
+        ("asgi", 'backplane = "redis"', "redis", "redis"),
+        ("asgi", 'backplane = "nats"', "nats", "nats"),
+        ("asgi", "metrics = true", "prometheus_client", "metrics"),
+        # Its replicas are joined by Redis if nothing else is set.
+        ("container", "", "redis", "redis"),
+    ],
+)
+def test_extra_that_is_missing_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    preset: str,
+    setting: str,
+    module: str,
+    extra: str,
+) -> None:
+    write_files(tmp_path, {"handlers/a.py": HELLO, "nitro.toml": setting})
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    site = sysconfig.get_path("purelib")
+    for entry in Path(site).iterdir():
+        if not entry.name.startswith(module):
+            (packages / entry.name).symlink_to(entry)
+    monkeypatch.setattr(sys, "path", [str(packages) if path == site else path for path in sys.path])
+    with pytest.raises(BuildError) as caught:
+        plan_project(tmp_path, preset=preset)
+    assert str(caught.value) == (
+        f"`{module}` is not installed.\n"
+        f'  hint: Run `pip install "nitropy-kit[{extra}]"` in the environment that builds.'
+    )
 
 
 def test_backplane_on_aws_is_said_to_have_no_use(tmp_path: Path) -> None:

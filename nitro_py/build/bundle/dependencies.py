@@ -19,9 +19,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from nitro_py.build.bundle.pyproject import NAME, read_pyproject
-from nitro_py.errors import BuildError
+from nitro_py.errors import DISTRIBUTION, BuildError, suggest_extra
 
-_OWN = "nitropy-kit"
+# The extras of this distribution, by what they let a bundle import.
+_EXTRAS = {"nats": "nats", "prometheus_client": "metrics", "redis": "redis"}
 # What uv writes about the machine and not about the package.
 _NOISE = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
 _SCRIPTS = ("bin", "Scripts")
@@ -71,7 +72,10 @@ def pin_requirements(
     for name in imports:
         found = find_distributions(name)
         if not found:
-            raise BuildError(f"`{name}` is not installed.", hint="Install the package that provides it.")
+            hint = "Install the package that provides it."
+            if name in _EXTRAS:
+                hint = f"Run {suggest_extra(_EXTRAS[name])} in the environment that builds."
+            raise BuildError(f"`{name}` is not installed.", hint=hint)
         queue += [(Requirement(provider), "") for provider in found]
     pins: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
@@ -79,7 +83,7 @@ def pin_requirements(
         requirement, parent = queue.pop()
         name = canonicalize_name(requirement.name)
         applies = requirement.marker is None or requirement.marker.evaluate({**target, "extra": ""})
-        if name == _OWN or (not parent and not applies):
+        if name == DISTRIBUTION or (not parent and not applies):
             continue
         installed = _find_installed(requirement, parent)
         pins[name] = _pin(installed, name)
@@ -112,7 +116,7 @@ def find_declared(root: Path) -> tuple[str, ...]:
     if not isinstance(declared, list) or not all(isinstance(text, str) for text in declared):
         message = "`project.dependencies` cannot be read: expected a list of strings."
         raise BuildError(message, file=NAME, hint=hint)
-    if project.get("name") == _OWN:
+    if project.get("name") == DISTRIBUTION:
         return ()
     try:
         return tuple(sorted(str(Requirement(text)) for text in declared))
@@ -240,9 +244,9 @@ def _find_installed(requirement: Requirement, parent: str) -> Distribution:
     try:
         return distribution(requirement.name)
     except PackageNotFoundError as error:
-        reason = f", which `{parent}` requires" if parent else ""
+        reason = f", which `{parent}` requires," if parent else ""
         hint = f'Run `pip install "{requirement.name}"` in the environment that builds.'
-        raise BuildError(f"`{requirement.name}`{reason}, is not installed.", hint=hint) from error
+        raise BuildError(f"`{requirement.name}`{reason} is not installed.", hint=hint) from error
 
 
 def _pin(installed: Distribution, name: str) -> str:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from nitro_py.encoding import encode_frame
-from nitro_py.errors import BackplaneError, ConfigError, HTTPError
+from nitro_py.errors import BackplaneError, ConfigError, HTTPError, suggest_extra
 from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
@@ -97,7 +97,8 @@ def turn_on_metrics(app: App) -> None:
     if find_spec("prometheus_client") is None:
         raise ConfigError(
             "`metrics` is on, and the package `prometheus-client` is not installed.",
-            hint="Build with `metrics = true`, which adds it to the requirements, or unset `NITRO_METRICS`.",
+            hint=f"Run {suggest_extra('metrics')}, and build with `metrics = true`, which adds it to the "
+            "requirements; or unset `NITRO_METRICS`.",
         )
     app.measure()
 

@@ -277,5 +277,6 @@ def test_metrics_without_their_package(bundle: Path, tmp_path: Path) -> None:
     without = {"PYTHONPATH": str(packages)}
     assert run_refused(bundle, python=(sys.executable, "-S"), environ=without) == (
         "error: `metrics` is on, and the package `prometheus-client` is not installed.\n"
-        "  hint: Build with `metrics = true`, which adds it to the requirements, or unset `NITRO_METRICS`.\n"
+        '  hint: Run `pip install "nitropy-kit[metrics]"`, and build with `metrics = true`, which adds it to the '
+        "requirements; or unset `NITRO_METRICS`.\n"
     )

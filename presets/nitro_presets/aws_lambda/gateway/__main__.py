@@ -11,8 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
+from nitro_presets.aws_lambda.gateway.database import require_packages
 from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
-from nitro_presets.aws_lambda.gateway.server import CONCURRENCY, Gateway
+from nitro_presets.aws_lambda.gateway.limits import CONCURRENCY
 from nitro_py.errors import NitroError
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 from nitro_py.server.launch import read_count
@@ -60,6 +61,10 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 
 async def run(options: argparse.Namespace) -> None:
     """Run the gateway until a signal comes."""
+    require_packages()
+    # It imports what was just asked for.
+    from nitro_presets.aws_lambda.gateway.server import Gateway
+
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)
     environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}

@@ -15,19 +15,21 @@ from typing import Any, Self
 from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
-from nitro_py.errors import NitroError, UsageError
+from nitro_py.errors import NitroError, UsageError, suggest_extra
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
 # How long the server may take to start, in seconds.
 PATIENCE = 60.0
+# DynamoDB is moto's server, on flask; HTTP is parsed by h11, and frames by wsproto.
+_PACKAGES = ("flask", "h11", "moto", "wsproto")
 
 
 class Database:
     """Runs the server while it is entered.
 
     Raises:
-        UsageError: moto is not installed.
+        UsageError: A package of the extra `aws` is not installed.
         NitroError: The server does not start.
     """
 
@@ -36,12 +38,7 @@ class Database:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        missing = next((name for name in ("moto", "flask") if find_spec(name) is None), None)
-        if missing is not None:
-            raise UsageError(
-                f"The local gateway needs `{missing}` to stand in for DynamoDB.",
-                hint='Install the extra `aws`: `pip install "nitropy-kit[aws]"`.',
-            )
+        require_packages()
         # It ends with its standard input, so it ends with us, whatever ends us.
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "nitro_presets.aws_lambda.gateway.database"),
@@ -72,6 +69,20 @@ class Database:
             self._process.kill()
         # Closes the pipes too.
         await self._process.communicate()
+
+
+def require_packages() -> None:
+    """Refuse to start without what the gateway is made of.
+
+    Raises:
+        UsageError: A package is not installed.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"The local gateway needs `{missing[0]}`, which is not installed.",
+            hint=f"Install the extra `aws`: {suggest_extra('aws')}.",
+        )
 
 
 async def make_table(url: str, name: str, region: str, credentials: CredentialSource) -> None:

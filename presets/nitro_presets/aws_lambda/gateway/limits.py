@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 KIB = 1024
 MIB = 1024 * KIB
+# Processes of each function, where `--concurrency` sets no other number.
+CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)

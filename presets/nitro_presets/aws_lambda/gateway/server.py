@@ -28,7 +28,7 @@ from nitro_presets.aws_lambda.gateway.faults import Faults
 from nitro_presets.aws_lambda.gateway.http1 import Listener
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.invoke import Invoker
-from nitro_presets.aws_lambda.gateway.limits import AWS_LIMITS, Limits
+from nitro_presets.aws_lambda.gateway.limits import AWS_LIMITS, CONCURRENCY, Limits
 from nitro_presets.aws_lambda.gateway.management import Management
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.publishing import Publisher
@@ -41,7 +41,6 @@ from nitro_py.server.ports import bind_port, format_url
 
 # What the stack's schedule sends.
 SWEEP = b'{"nitro": {"kind": "sweep"}}'
-CONCURRENCY = 8
 
 
 class FixedCredentials:

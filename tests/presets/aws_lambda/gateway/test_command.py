@@ -97,3 +97,17 @@ async def test_missing_moto_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         await Gateway(tmp_path).__aenter__()
     assert "needs `moto`" in str(error.value)
     assert 'pip install "nitropy-kit[aws]"' in str(error.value)
+
+
+@pytest.mark.parametrize("package", ["flask", "h11", "moto", "wsproto"])
+def test_command_names_the_extra_that_is_missing(tmp_path: Path, package: str) -> None:
+    write_bundle(tmp_path, websocket={})
+    missing = f"import runpy, sys; sys.modules[{package!r}] = None"
+    program = f"{missing}; runpy.run_module({COMMAND[-1]!r}, run_name='__main__')"
+    command = [sys.executable, "-c", program, str(tmp_path), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: The local gateway needs `{package}`, which is not installed.\n"
+        '  hint: Install the extra `aws`: `pip install "nitropy-kit[aws]"`.\n',
+    )
