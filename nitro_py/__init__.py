@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nitro_py.config import runtime_config
     from nitro_py.errors import (
         BackplaneError,
         BuildError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from nitro_py.request import Request
     from nitro_py.response import Response
     from nitro_py.sse import EventStream, EventStreamMessage, create_event_stream, event_stream_last_id
-    from nitro_py.topics import get_peer, peers, publish, runtime_config
+    from nitro_py.topics import get_peer, peers, publish
     from nitro_py.validation import get_validated_query, read_validated_body
     from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler, define_websocket_handler
 
@@ -103,8 +104,9 @@ _MODULES = {
     "plugins": ("define_plugin",),
     "request": ("Request",),
     "response": ("Response",),
+    "config": ("runtime_config",),
     "sse": ("EventStream", "EventStreamMessage", "create_event_stream", "event_stream_last_id"),
-    "topics": ("get_peer", "peers", "publish", "runtime_config"),
+    "topics": ("get_peer", "peers", "publish"),
     "validation": ("get_validated_query", "read_validated_body"),
     "websocket": ("CloseDetails", "Upgrade", "WebSocketHandler", "define_websocket_handler"),
 }

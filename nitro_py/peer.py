@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.encoding import encode_frame
 from nitro_py.request import Request
+from nitro_py.runtime.contracts import ReadyState as ReadyState
 
 if TYPE_CHECKING:
-    from nitro_py.runtime.contracts import Channel, Hub, Outlet
-    from nitro_py.runtime.topics.broadcast import Broadcast
-
-
-class ReadyState(IntEnum):
-    """Says where a connection stands, with the numbers of the browser's `WebSocket.readyState`."""
-
-    CONNECTING = 0
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
+    from nitro_py.runtime.contracts import Channel, Hub, Publish
 
 
 class Peer:
@@ -45,7 +35,7 @@ class Peer:
             await peer.publish("chat", f"{peer}: {message}")
     """
 
-    __slots__ = ("_channel", "_hub", "_topics", "context", "id", "namespace", "protocol", "request")
+    __slots__ = ("_channel", "_hub", "_publish", "_topics", "context", "id", "namespace", "protocol", "request")
 
     def __init__(
         self,
@@ -57,7 +47,8 @@ class Peer:
         context: dict[str, Any],
         topics: set[str],
         channel: Channel,
-        hub: Hub,
+        hub: Hub[Peer],
+        publish: Publish,
     ) -> None:
         self.id = id
         self.request = request
@@ -67,6 +58,7 @@ class Peer:
         self._topics = topics
         self._channel = channel
         self._hub = hub
+        self._publish = publish
 
     @property
     def params(self) -> Mapping[str, str]:
@@ -93,15 +85,6 @@ class Peer:
         """Bytes that were sent and have not left this process; 0 where the target cannot know."""
         return self._channel.buffered_amount
 
-    @property
-    def outlet(self) -> Outlet | None:
-        """What a hub may write a topic's frames to at the moment; handlers use `send`."""
-        return self._channel.outlet
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Hand over a topic's frame without waiting; for hubs, handlers use `send`."""
-        self._channel.deliver(broadcast)
-
     async def send(self, data: object) -> None:
         """Send to this peer: text and bytes as they are, `None` as empty text, the rest as JSON.
 
@@ -124,7 +107,7 @@ class Peer:
             data: What `send` takes.
             include_self: Whether this peer, if subscribed, receives it too.
         """
-        await self._hub.publish(
+        await self._publish(
             topic,
             encode_frame(data),
             namespace=self.namespace,
@@ -171,6 +154,11 @@ class Peer:
 
     def __repr__(self) -> str:
         return f"Peer({self.id})"
+
+
+def channel_of(peer: Peer) -> Channel:
+    """Return a peer's channel, which hubs deliver to."""
+    return peer._channel
 
 
 def check_close(code: int, reason: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from nitro_py.encoding import encode_frame
 from nitro_py.runtime.current_app import current_app
@@ -28,7 +28,7 @@ async def publish(topic: str, data: object, namespace: str | None = None) -> Non
         async def handler(event: Event) -> None:
             await publish("prices", {"eur": 1.08})
     """
-    await current_app().hub.publish(topic, encode_frame(data), namespace=namespace)
+    await current_app().publish(topic, encode_frame(data), namespace=namespace)
 
 
 def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
@@ -58,15 +58,3 @@ async def get_peer(id: str) -> Peer | None:
             await peer.close(1000, "moderated")
     """
     return await current_app().hub.get_peer(id)
-
-
-def runtime_config() -> Mapping[str, Any]:
-    """Return the config's `runtime_config`, with what `NITRO_RUNTIME_CONFIG__…` sets in the environment.
-
-    Raises:
-        NitroError: No app runs in this process.
-
-    Example:
-        url = runtime_config()["database_url"]
-    """
-    return current_app().settings.runtime_config

@@ -77,3 +77,45 @@ except ImportError as error:
 def test_values_can_be_pickled() -> None:
     upgrade = nitro_py.Upgrade(protocol="chat.v2", context={"user": "ada"})
     assert pickle.loads(pickle.dumps(upgrade)) == upgrade
+
+
+# The members that the portable contract names, sections "WebSocket" and "Server-sent events".
+MEMBERS = {
+    nitro_py.Peer: {
+        "buffered_amount",
+        "close",
+        "context",
+        "id",
+        "namespace",
+        "params",
+        "protocol",
+        "publish",
+        "ready_state",
+        "remote_address",
+        "request",
+        "send",
+        "subscribe",
+        "terminate",
+        "topics",
+        "unsubscribe",
+        "wait_for_drain",
+    },
+    nitro_py.EventStream: {"close", "flush", "on_closed", "pause", "push", "push_comment", "resume", "send"},
+}
+
+
+@pytest.mark.parametrize("type", MEMBERS, ids=lambda type: type.__name__)
+def test_public_classes_show_what_users_call(type: type) -> None:
+    assert {name for name in dir(type) if not name.startswith("_")} == MEMBERS[type]
+
+
+@pytest.mark.anyio
+async def test_event_stream_has_no_other_attributes() -> None:
+    names = {name for name in vars(nitro_py.EventStream()) if not name.startswith("_")}
+    assert names == set()
+
+
+def test_no_module_hides_a_name() -> None:
+    # Importing `nitro_py.x` sets the attribute `x` of the package, whatever the package gives by that name.
+    modules = {entry.name.partition(".")[0] for entry in Path(nitro_py.__file__).parent.iterdir()}
+    assert not modules & set(nitro_py.__all__)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.topics.broadcast import Broadcast
-from nitro_py.sse import BUFFER_LIMIT, EventStream, EventStreamMessage, format_comment, format_message
+from nitro_py.runtime.contracts import Broadcast
+from nitro_py.sse import BUFFER_LIMIT, EventStream, EventStreamMessage, format_comment, format_message, writer_of
 
 pytestmark = pytest.mark.anyio
 
@@ -53,16 +53,16 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
     await stream.push_comment("x")
     await stream.close()
     await stream.push("late")
-    assert await stream.read() == b"data: 1\n\ndata: 2\n\nid: c\ndata: 3\n\n: x\n\n"
-    assert await stream.read() is None
-    assert stream.closed
+    assert await writer_of(stream).read() == b"data: 1\n\ndata: 2\n\nid: c\ndata: 3\n\n: x\n\n"
+    assert await writer_of(stream).read() is None
+    assert writer_of(stream).closed
 
 
 async def test_paused_stream_holds_messages_back() -> None:
     stream = EventStream()
     stream.pause()
     await stream.push("1")
-    reading = asyncio.create_task(stream.read())
+    reading = asyncio.create_task(writer_of(stream).read())
     await asyncio.sleep(0)
     assert not reading.done()
     await stream.flush()
@@ -70,7 +70,7 @@ async def test_paused_stream_holds_messages_back() -> None:
     await stream.push("2")
     await stream.resume()
     await stream.push("3")
-    assert await stream.read() == b"data: 2\n\ndata: 3\n\n"
+    assert await writer_of(stream).read() == b"data: 2\n\ndata: 3\n\n"
 
 
 async def test_close_sends_what_was_held_back() -> None:
@@ -78,15 +78,15 @@ async def test_close_sends_what_was_held_back() -> None:
     stream.pause()
     await stream.push("1")
     await stream.close()
-    assert await stream.read() == b"data: 1\n\n"
-    assert await stream.read() is None
+    assert await writer_of(stream).read() == b"data: 1\n\n"
+    assert await writer_of(stream).read() is None
 
 
 async def test_abort_drops_what_waits() -> None:
     stream = EventStream()
     await stream.push("1")
-    stream.abort()
-    assert await stream.read() is None
+    writer_of(stream).abort()
+    assert await writer_of(stream).read() is None
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
@@ -102,7 +102,7 @@ async def test_callbacks_run_once_and_late_ones_at_once(end: str) -> None:
     stream.on_closed(lambda: 1 // 0)  # type: ignore[arg-type, return-value]
     stream.on_closed(lambda: calls.append("last"))
     for _ in range(2):
-        await stream.close() if end == "close" else stream.abort()
+        await stream.close() if end == "close" else writer_of(stream).abort()
     await asyncio.sleep(0)
     assert calls == ["first", "last", "async"]
     stream.on_closed(lambda: calls.append("late"))
@@ -114,7 +114,7 @@ async def test_push_waits_for_a_slow_client() -> None:
     pushing = asyncio.create_task(stream.push("x" * (BUFFER_LIMIT + 1)))
     await asyncio.sleep(0)
     assert not pushing.done()
-    await stream.read()
+    await writer_of(stream).read()
     await asyncio.wait_for(pushing, 1)
 
 
@@ -123,34 +123,34 @@ async def test_end_frees_who_waits(end: str) -> None:
     stream = EventStream()
     pushing = asyncio.create_task(stream.push("x" * (BUFFER_LIMIT + 1)))
     await asyncio.sleep(0)
-    await stream.close() if end == "close" else stream.abort()
+    await stream.close() if end == "close" else writer_of(stream).abort()
     await asyncio.wait_for(pushing, 1)
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_end_wakes_who_reads(end: str) -> None:
     stream = EventStream()
-    reading = asyncio.create_task(stream.read())
+    reading = asyncio.create_task(writer_of(stream).read())
     await asyncio.sleep(0)
-    await stream.close() if end == "close" else stream.abort()
+    await stream.close() if end == "close" else writer_of(stream).abort()
     assert await asyncio.wait_for(reading, 1) is None
 
 
 async def test_topic_does_not_wait_for_a_slow_client() -> None:
     stream = EventStream()
-    stream.deliver(Broadcast("x" * BUFFER_LIMIT))
-    await stream.read()
-    stream.deliver(Broadcast("x" * BUFFER_LIMIT))
-    assert not stream.closed
-    stream.deliver(Broadcast("y"))
-    assert stream.closed
-    stream.deliver(Broadcast("late"))
-    assert await stream.read() is None
+    writer_of(stream).deliver(Broadcast("x" * BUFFER_LIMIT))
+    await writer_of(stream).read()
+    writer_of(stream).deliver(Broadcast("x" * BUFFER_LIMIT))
+    assert not writer_of(stream).closed
+    writer_of(stream).deliver(Broadcast("y"))
+    assert writer_of(stream).closed
+    writer_of(stream).deliver(Broadcast("late"))
+    assert await writer_of(stream).read() is None
 
 
 async def test_heartbeat_fills_the_silence() -> None:
     stream = EventStream(heartbeat=0.01)
-    assert await stream.read() == b": \n\n"
+    assert await writer_of(stream).read() == b": \n\n"
     await stream.push("1")
-    assert await stream.read() == b"data: 1\n\n"
-    assert await stream.read() == b": \n\n"
+    assert await writer_of(stream).read() == b"data: 1\n\n"
+    assert await writer_of(stream).read() == b": \n\n"

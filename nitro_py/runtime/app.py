@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from contextlib import AsyncExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,20 +19,21 @@ from nitro_py.runtime.routing.loader import add_project, load_export, load_handl
 from nitro_py.runtime.routing.router import Router
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import wait_for_tasks
-from nitro_py.runtime.topics.local_hub import LocalHub
 
 if TYPE_CHECKING:
     from nitro_py.backplane import Backplane
     from nitro_py.capabilities import Kind
     from nitro_py.mount import ASGIApplication, MountedApp
-    from nitro_py.runtime.contracts import Hub
+    from nitro_py.peer import Peer
+    from nitro_py.runtime.contracts import Hub, OpenStream, Publish
     from nitro_py.runtime.hooks.session import PeerSession
     from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
+    from nitro_py.runtime.metrics.snapshot import Snapshot
     from nitro_py.runtime.routing.loader import AnyHandler
     from nitro_py.runtime.shutdown import GracePeriod
     from nitro_py.runtime.topics.backplane_hub import BackplaneHub
-    from nitro_py.sse import EventStream
+    from nitro_py.runtime.topics.local_hub import LocalHub
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -63,7 +65,7 @@ class App:
         manifest: Manifest,
         *,
         kinds: Collection[Kind] = EVERY_KIND,
-        hub: Hub | None = None,
+        hub: Hub[Peer] | None = None,
         backplane: Backplane | None = None,
     ) -> None:
         self.root = root
@@ -73,7 +75,6 @@ class App:
         self.settings = Settings.from_json(manifest.settings)
         self.router = Router(manifest.routes)
         self.counters = Counters()
-        self.local_hub = LocalHub(self.counters)
         self.backplane = BackplaneState()
         self._backplane_hub: BackplaneHub | None = None
         if backplane is not None:
@@ -81,16 +82,16 @@ class App:
 
             self.backplane.name = self.settings.backplane.name
             self._backplane_hub = BackplaneHub(self.local_hub, backplane, self.backplane)
-        self.hub: Hub = hub or self._backplane_hub or self.local_hub
+        self.hub: Hub[Peer] = hub or self._backplane_hub or self.local_hub
         self.meter: Meter | None = None
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
-        self._notified: set[PeerSession | EventStream] = set()
+        self._notified: set[PeerSession | OpenStream] = set()
         self._grace: GracePeriod | None = None
         self._handlers: dict[str, AnyHandler] = {}
         self._calls: dict[str, Call] = {}
         self._connections: set[PeerSession] = set()
-        self._streams: set[EventStream] = set()
+        self._streams: set[OpenStream] = set()
         self._stack: AsyncExitStack | None = None
 
     async def start(self) -> None:
@@ -109,15 +110,26 @@ class App:
 
     def measure(self) -> None:
         """Measure from now on what metrics show; to be called before the start."""
-        from nitro_py.runtime.metrics.meter import Meter, MeteredHub
+        from nitro_py.runtime.metrics.meter import Meter
 
         self.meter = Meter()
-        self.hub = MeteredHub(self.hub, self.meter.publishes)
 
-    @property
-    def open_streams(self) -> int:
-        """How many event streams are open."""
-        return len(self._streams)
+    @cached_property
+    def local_hub(self) -> LocalHub:
+        """The peers and topics of this process; loaded on first use, as some targets keep them elsewhere."""
+        from nitro_py.runtime.topics.local_hub import LocalHub
+
+        return LocalHub(self.counters)
+
+    @cached_property
+    def publish(self) -> Publish:
+        """The hub's `publish`, measured if the app is."""
+        # Not looked up before the first publish: a hub may connect to its services then.
+        return self.hub.publish if self.meter is None else self.meter.time_publish(self.hub.publish)
+
+    def take_snapshot(self, meter: Meter) -> Snapshot:
+        """Take the values of all metrics as they are now."""
+        return meter.take_snapshot(self.counters, self.backplane, streams=len(self._streams))
 
     @property
     def started(self) -> bool:
@@ -177,8 +189,8 @@ class App:
             finally:
                 leave_app(self)
 
-    def _find_unnotified(self) -> list[PeerSession | EventStream]:
-        everybody: set[PeerSession | EventStream] = {*self._connections, *self._streams}
+    def _find_unnotified(self) -> list[PeerSession | OpenStream]:
+        everybody: set[PeerSession | OpenStream] = {*self._connections, *self._streams}
         return [*(everybody - self._notified)]
 
     async def _wait_for_answers(self, grace: GracePeriod) -> None:
@@ -216,18 +228,21 @@ class App:
         self._connections.add(connection)
         connection.on_end = self._connections.discard
 
-    def track_stream(self, stream: EventStream) -> None:
-        """Remember an event stream until it is closed."""
+    def add_stream(self, stream: OpenStream, topic: str | None = None, namespace: str | None = None) -> None:
+        """Remember an event stream until it is closed, and send it a topic's messages if one is named.
+
+        Args:
+            stream: The stream.
+            topic: The topic.
+            namespace: The topic's namespace; `None` means all.
+        """
         self._streams.add(stream)
         stream.on_closed(lambda: self._streams.discard(stream))
-
-    def subscribe_stream(self, stream: EventStream, topic: str, namespace: str | None) -> None:
-        """Feed an event stream with a topic's messages until it is closed."""
-        from nitro_py.runtime.http.streaming import StreamSubscriber
-
-        subscriber = StreamSubscriber(make_id(), namespace, stream)
-        self.local_hub.join(topic, subscriber)
-        stream.on_closed(lambda: self.local_hub.leave(topic, subscriber))
+        if topic is None:
+            return
+        id = make_id()
+        self.local_hub.join(topic, namespace, id, stream)
+        stream.on_closed(lambda: self.local_hub.leave(topic, namespace, id))
         if self._backplane_hub is not None:
             stream.hold_until(self._backplane_hub.cover(topic))
 

@@ -1,21 +1,68 @@
-"""What a target implements: a channel for each peer, and a hub that knows them all."""
+"""What a target implements: a channel for each peer, and a hub that knows the peers and their topics."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from enum import IntEnum
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from nitro_py.encoding import Frame
 
-if TYPE_CHECKING:
-    from nitro_py.peer import Peer, ReadyState
-    from nitro_py.runtime.topics.broadcast import Broadcast
+T = TypeVar("T")
+P = TypeVar("P")
 
 
-class Outlet(NamedTuple):
-    """Leads past a channel, straight to a connection that keeps up: what is written so is delivered.
+class ReadyState(IntEnum):
+    """The state of a connection, with the numbers of `WebSocket.readyState` in browsers.
 
-    It holds until `Counters.outlets_closed` says that one of the app's has closed.
+    Follows the WHATWG WebSockets standard, section 3.1.
+
+    Example:
+        >>> ReadyState.OPEN == 1
+        True
+    """
+
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3
+
+
+class Broadcast:
+    """A published frame, and each form in which transports send it, made once for all subscribers.
+
+    Args:
+        frame: What was published.
+
+    Example:
+        >>> broadcast = Broadcast("hello")
+        >>> broadcast.encode(len), broadcast.encode(len)
+        (5, 5)
+    """
+
+    __slots__ = ("_encoded", "frame")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self._encoded: dict[Callable[[Frame], Any], Any] = {}
+
+    def encode(self, encoder: Callable[[Frame], T]) -> T:
+        """Return the frame as an encoder writes it; the encoder is called once for all subscribers.
+
+        Args:
+            encoder: A function that lives as long as the process; it is the key of its form.
+        """
+        try:
+            encoded: T = self._encoded[encoder]
+        except KeyError:
+            encoded = self._encoded[encoder] = encoder(self.frame)
+        return encoded
+
+
+class DirectWriter(NamedTuple):
+    """A way past a channel, straight to a connection that keeps up: what is written is delivered.
+
+    It is valid until `Counters.direct_writers_closed` grows.
 
     Args:
         encode: Writes frames in the form that the connection carries, a function as `Broadcast.encode` takes it.
@@ -26,30 +73,34 @@ class Outlet(NamedTuple):
     write: Callable[[bytes], object]
 
 
-class Channel(Protocol):
-    """Carries frames to one peer."""
+class Subscriber(Protocol):
+    """A receiver of a topic's frames: a peer's channel, or the writer of an event stream."""
+
+    @property
+    def direct_writer(self) -> DirectWriter | None:
+        """What topics may write to in place of `deliver`; `None` if there is none, or the client is slow."""
+
+    def deliver(self, broadcast: Broadcast) -> None:
+        """Take a topic's frame; MUST NOT wait, MUST close the connection past the buffer limit."""
+
+
+class Channel(Subscriber, Protocol):
+    """The connection to one peer; `deliver` MUST close it with 1013 past the buffer limit."""
 
     @property
     def ready_state(self) -> ReadyState:
-        """Where the connection stands."""
+        """The state of the connection."""
 
     @property
     def buffered_amount(self) -> int:
-        """Bytes that were sent and have not left this process."""
-
-    @property
-    def outlet(self) -> Outlet | None:
-        """What topics may write to in place of `deliver`, if there is such a thing and the peer keeps up."""
+        """The bytes that were sent and have not left this process."""
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
         """Send a frame; MUST raise `PeerClosedError` when the peer is gone, and MAY wait for a slow one.
 
         Returns:
-            What is to be awaited; `None` if the frame is sent.
+            An awaitable that ends once the frame is sent; `None` if it is sent already.
         """
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Hand over a topic's frame; MUST NOT wait, MUST close with 1013 past the buffer limit."""
 
     async def close(self, code: int, reason: str) -> None:
         """Start the closing handshake, after the frames already sent; a second call does nothing."""
@@ -61,33 +112,36 @@ class Channel(Protocol):
         """Wait until `buffered_amount` is 0 or the peer is gone."""
 
 
-class Subscriber(Protocol):
-    """Receives the frames of topics: a peer, or an event stream."""
+class OpenStream(Subscriber, Protocol):
+    """An open event stream, as an app knows it."""
 
-    @property
-    def id(self) -> str:
-        """Unique among all subscribers."""
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        """Call a function once when the stream ends; at once if it has ended."""
 
-    @property
-    def namespace(self) -> str | None:
-        """The namespace it listens in; `None` for all."""
+    def hold_until(self, work: Coroutine[Any, Any, None]) -> None:
+        """Keep the first bytes from the client until some work is done."""
 
-    @property
-    def outlet(self) -> Outlet | None:
-        """What may be written to now in place of `deliver`, if there is such a thing."""
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Take a frame without waiting."""
+    async def close(self) -> None:
+        """End the stream after what was pushed so far."""
 
 
-class Hub(Protocol):
-    """Knows the peers of an app and the topics they subscribe to."""
+class Publish(Protocol):
+    """The function that publishes: `Hub.publish`, measured or not."""
 
-    async def subscribe(self, peer: Peer, topic: str) -> None:
+    async def __call__(
+        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Deliver a frame to a topic's subscribers, everywhere; see `Hub.publish`."""
+
+
+class Hub(Protocol[P]):
+    """The peers of an app, and the topics that they subscribe to."""
+
+    async def subscribe(self, peer: P, topic: str) -> None:
         """Add a peer to a topic; a second time changes nothing."""
 
-    async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Take a peer out of a topic."""
+    async def unsubscribe(self, peer: P, topic: str) -> None:
+        """Remove a peer from a topic."""
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
@@ -97,12 +151,12 @@ class Hub(Protocol):
         Args:
             topic: The topic's name.
             frame: The encoded message.
-            namespace: Only subscribers there; `None` reaches all.
+            namespace: The only namespace to reach; `None` reaches all.
             exclude: The id of the one subscriber to leave out.
         """
 
-    def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
+    def peers(self, namespace: str | None = None) -> AsyncIterator[P]:
         """Walk the connected peers that this target can see."""
 
-    async def get_peer(self, id: str) -> Peer | None:
-        """Reach one peer by its id, if this target can."""
+    async def get_peer(self, id: str) -> P | None:
+        """Return one peer by its id, if this target can reach it."""

@@ -1,19 +1,19 @@
-"""What an app counts about itself while it runs."""
+"""Totals of a running app, and the state of its backplane."""
 
 from __future__ import annotations
 
 
 class Counters:
-    """Totals since the start; whoever does a thing adds to them, whoever shows them reads.
+    """Totals since the start.
 
     Attributes:
         sockets_opened: Connections that were accepted.
         sockets_closed: Connections that have ended.
-        messages_received: Messages that peers sent.
+        messages_received: Messages that were received from peers.
         messages_sent: Messages that were sent to peers, a topic's once for each subscriber.
         peers_too_slow: Peers that were closed with 1013.
         requests_refused: HTTP requests that the server answered in the app's place.
-        outlets_closed: How often a peer that topics were written to directly stopped to keep up, or was closed.
+        direct_writers_closed: How often a `DirectWriter` ended, because its peer was too slow or was closed.
     """
 
     def __init__(self) -> None:
@@ -23,11 +23,11 @@ class Counters:
         self.messages_sent = 0
         self.peers_too_slow = 0
         self.requests_refused = 0
-        self.outlets_closed = 0
+        self.direct_writers_closed = 0
 
 
 class BackplaneState:
-    """What health and metrics show; the hub writes it.
+    """The state of the backplane, as health and metrics show it.
 
     Args:
         name: The setting `backplane`.

@@ -1,33 +1,55 @@
-"""The app that runs in this process, for code that has neither event nor peer at hand."""
+"""The app that runs in this process, for code that has neither an event nor a peer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nitro_py.errors import NitroError
 
 if TYPE_CHECKING:
-    from nitro_py.runtime.app import App
+    from nitro_py.peer import Peer
+    from nitro_py.runtime.contracts import Hub, OpenStream, Publish
+    from nitro_py.runtime.settings import Settings
 
-_apps: list[App] = []
+
+class CurrentApp(Protocol):
+    """A running app, as far as public functions use it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that ship."""
+
+    @property
+    def hub(self) -> Hub[Peer]:
+        """The peers and their topics."""
+
+    @property
+    def publish(self) -> Publish:
+        """The function that publishes, measured if the app is."""
+
+    def add_stream(self, stream: OpenStream, topic: str | None = None, namespace: str | None = None) -> None:
+        """Remember an event stream until it is closed, and send it a topic's messages if one is named."""
 
 
-def enter_app(app: App) -> None:
+_apps: list[CurrentApp] = []
+
+
+def enter_app(app: CurrentApp) -> None:
     """Make an app the current one, until `leave_app`."""
     _apps.append(app)
 
 
-def leave_app(app: App) -> None:
-    """Take an app away; the one started before it, if any, is current again."""
+def leave_app(app: CurrentApp) -> None:
+    """Remove an app; the one started before it, if any, is current again."""
     if app in _apps:
         _apps.remove(app)
 
 
-def current_app() -> App:
+def current_app() -> CurrentApp:
     """Return the app that runs in this process.
 
     Raises:
-        NitroError: None does.
+        NitroError: No app runs in this process.
     """
     if not _apps:
         raise NitroError(

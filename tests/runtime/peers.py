@@ -5,10 +5,9 @@ from __future__ import annotations
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.headers import Headers
-from nitro_py.peer import Peer, ReadyState
+from nitro_py.peer import Peer
 from nitro_py.request import Request
-from nitro_py.runtime.contracts import Hub, Outlet
-from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.runtime.contracts import Broadcast, DirectWriter, Hub, ReadyState
 
 
 class RecordingChannel:
@@ -19,7 +18,7 @@ class RecordingChannel:
         self.buffered_amount = 0
         self.frames: list[Frame] = []
         self.closes: list[tuple[int, str]] = []
-        self.outlet: Outlet | None = None
+        self.direct_writer: DirectWriter | None = None
 
     async def send(self, frame: Frame) -> None:
         """Record a frame."""
@@ -44,7 +43,7 @@ class RecordingChannel:
         """Has nothing to wait for."""
 
 
-def make_peer(id: str, hub: Hub, *, namespace: str = "/chat") -> tuple[Peer, RecordingChannel]:
+def make_peer(id: str, hub: Hub[Peer], *, namespace: str = "/chat") -> tuple[Peer, RecordingChannel]:
     """Make a peer and the channel that records what it is sent."""
     channel = RecordingChannel()
     peer = Peer(
@@ -56,5 +55,6 @@ def make_peer(id: str, hub: Hub, *, namespace: str = "/chat") -> tuple[Peer, Rec
         topics=set(),
         channel=channel,
         hub=hub,
+        publish=hub.publish,
     )
     return peer, channel

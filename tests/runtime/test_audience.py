@@ -8,9 +8,8 @@ import pytest
 
 from nitro_py.encoding import Frame
 from nitro_py.peer import Peer
-from nitro_py.runtime.contracts import Outlet
+from nitro_py.runtime.contracts import Broadcast, DirectWriter
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.runtime.topics.local_hub import LocalHub
 from nitro_py.runtime.topics.subscribers import TopicSubscribers
 from tests.runtime.peers import RecordingChannel, make_peer
@@ -32,12 +31,12 @@ class Stage:
         self.audience = TopicSubscribers(self.counters)
 
     def add(self, id: str, encode: Encode | None = None) -> tuple[Peer, RecordingChannel, list[bytes]]:
-        """Add a peer, with an outlet if there is something to encode for it; return what reaches it, too."""
+        """Add a peer, with a direct writer if it can encode; return what reaches it, too."""
         peer, channel = make_peer(id, self.hub)
         written: list[bytes] = []
         if encode is not None:
-            channel.outlet = Outlet(encode, written.append)
-        self.audience.add(peer)
+            channel.direct_writer = DirectWriter(encode, written.append)
+        self.audience.add(peer.id, channel)
         return peer, channel, written
 
 
@@ -77,11 +76,11 @@ def test_who_stops_to_keep_up_is_delivered_to_and_written_to_later() -> None:
     stage = Stage()
     _, channel, written = stage.add("1", write_plain)
     stage.audience.deliver(Broadcast("a"), None)
-    outlet, channel.outlet = channel.outlet, None
-    stage.counters.outlets_closed += 1
+    direct_writer, channel.direct_writer = channel.direct_writer, None
+    stage.counters.direct_writers_closed += 1
     stage.audience.deliver(Broadcast("b"), None)
     assert (written, channel.frames) == ([b"plain 'a'"], ["b"])
-    channel.outlet = outlet
+    channel.direct_writer = direct_writer
     stage.add("2")
     stage.audience.deliver(Broadcast("c"), None)
     assert (written[1:], channel.frames) == ([b"plain 'c'"], ["b"])

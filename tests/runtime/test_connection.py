@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
-from nitro_py.peer import ReadyState
+from nitro_py.runtime.contracts import ReadyState
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.topics.local_hub import LocalHub

@@ -232,7 +232,7 @@ async def test_slow_reader_of_a_topic_is_cut_off_and_the_others_are_not(
             most = max(most, *held)
         # The transport's limit and one event; what was written beyond waits in the stream, up to its own limit.
         assert size < most < BUFFER_LIMIT + 2 * size
-        assert "Cut off a slow event stream" in caplog.text
+        assert "Closed a slow event stream" in caplog.text
         await until(lambda: len(site.state.connections) == 1)
         await publish(app, "goes on")
         assert await read_events(quick, 1) == ["goes on"]

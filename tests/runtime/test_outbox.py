@@ -9,11 +9,10 @@ import pytest
 
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage
-from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi import send_channel as outbox_module
 from nitro_py.runtime.asgi.send_channel import SendChannel
+from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.topics.broadcast import Broadcast
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.metrics.meter import Meter
-from nitro_py.runtime.metrics.snapshot import Figures, take_figures
+from nitro_py.runtime.metrics.snapshot import Snapshot
 
 LIVE_PATH = "/_nitro/live"
 READY_PATH = "/_nitro/ready"
@@ -68,7 +68,7 @@ async def _publish(app: App, event: Event, token: str) -> Response:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
     try:
-        await app.hub.publish(topic, encode_frame(data), namespace=namespace)
+        await app.publish(topic, encode_frame(data), namespace=namespace)
     except BackplaneError as error:
         raise HTTPError(
             503, f"Nobody here subscribes to the topic, and the others are not reached. {error}"
@@ -122,15 +122,15 @@ def answer_scrape(app: App, event: Event) -> Response | None:
             raise HTTPError(401, "The figures need a token.", headers={"www-authenticate": "Bearer"})
     from nitro_py.runtime.metrics.exposition import write_metrics
 
-    text, kind = write_metrics(take_all(app, app.meter), event.headers.get("accept", ""))
+    text, kind = write_metrics(take_snapshots(app, app.meter), event.headers.get("accept", ""))
     return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
 
 
-def take_all(app: App, meter: Meter) -> dict[int, Figures]:
-    """Take the figures of this process as they are now, and those of the other workers as they were last left."""
-    figures = take_figures(app, meter)
-    if meter.board is None:
-        return {0: figures}
+def take_snapshots(app: App, meter: Meter) -> dict[int, Snapshot]:
+    """Take a snapshot of this process, and read the last ones of the other workers, by the workers' numbers."""
+    snapshot = app.take_snapshot(meter)
+    if meter.workers is None:
+        return {0: snapshot}
     # Another worker answers the next scrape, and no total may be smaller there.
-    meter.board.write(figures)
-    return {meter.board.place: figures, **meter.board.read_others()}
+    meter.workers.write(snapshot)
+    return {meter.workers.place: snapshot, **meter.workers.read_others()}

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Send
-from nitro_py.peer import ReadyState
+from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.topics.broadcast import Broadcast
 
 logger = logging.getLogger("nitro_py.websocket")
 
@@ -82,7 +81,7 @@ class SendChannel:
             raise PeerClosedError("The peer left while it was sent to.")
 
     @property
-    def outlet(self) -> None:
+    def direct_writer(self) -> None:
         """Is `None`: what this server takes it takes by `send`, which is awaited."""
 
     def deliver(self, broadcast: Broadcast) -> None:

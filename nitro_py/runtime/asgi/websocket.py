@@ -178,6 +178,7 @@ def make_connection(
         topics=set(),
         channel=channel,
         hub=app.hub,
+        publish=app.publish,
     )
     connection = PeerSession(
         peer,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server, find_stream
 from nitro_py.runtime.tasks import logger
-from nitro_py.runtime.topics.broadcast import Broadcast
-from nitro_py.sse import EventStream
+from nitro_py.sse import EventStream, EventStreamWriter, source_of, writer_of
 
 EVENT_STREAM_HEADERS = {
     "content-type": "text/event-stream",
@@ -23,22 +22,6 @@ END = object()
 
 # How long a client that was cut off may take for what was written before, in seconds.
 END_TIMEOUT = 10.0
-
-
-class StreamSubscriber(NamedTuple):
-    """Lets an event stream hear a topic."""
-
-    id: str
-    namespace: str | None
-    stream: EventStream
-
-    @property
-    def outlet(self) -> None:
-        """Is `None`: a stream notes when it was written to, and sends heartbeats in between."""
-
-    def deliver(self, broadcast: Broadcast) -> None:
-        """Hand a topic's message to the stream."""
-        self.stream.deliver(broadcast)
 
 
 class ClientWatch:
@@ -131,12 +114,13 @@ async def send_event_stream(
     for cookie in headers.getlist("set-cookie")[1:]:
         fields.append("set-cookie", cookie)
     await _start(send, status, fields)
-    pump = asyncio.create_task(_pump(stream)) if stream.source is not None else None
+    writer, source = writer_of(stream), source_of(stream)
+    pump = None if source is None else asyncio.create_task(_pump(source, stream, writer))
     try:
         if event.method != "HEAD":
-            await _send_events(stream, event, receive, send)
+            await _send_events(writer, event, receive, send)
     finally:
-        stream.abort()
+        writer.abort()
         if pump is not None:
             await _cancel(pump)
     await _end(send)
@@ -167,23 +151,23 @@ async def send_chunks(
         await source.close()
 
 
-async def _send_events(stream: EventStream, event: Event, receive: Receive, send: Send) -> None:
+async def _send_events(writer: EventStreamWriter, event: Event, receive: Receive, send: Send) -> None:
     direct = find_stream(event.scope, send)
     if direct is not None:
-        await stream.ready()
-    if direct is None or not direct.open_stream(stream):
-        await _until_disconnect(_copy(stream, send), event, receive)
+        await writer.ready()
+    if direct is None or not direct.open_stream(writer):
+        await _until_disconnect(_copy(writer, send), event, receive)
     else:
-        rest = await stream.write_to(direct)
+        rest = await writer.write_to(direct)
         # One that was cut off may never take what was written before.
-        timer = asyncio.get_running_loop().call_later(END_TIMEOUT, direct.abort) if stream.too_slow else None
+        timer = asyncio.get_running_loop().call_later(END_TIMEOUT, direct.abort) if writer.too_slow else None
         await send({"type": "http.response.body", "body": rest, "more_body": True})
         if timer is not None:
             timer.cancel()
 
 
-async def _copy(stream: EventStream, send: Send) -> None:
-    while (chunk := await stream.read()) is not None:
+async def _copy(writer: EventStreamWriter, send: Send) -> None:
+    while (chunk := await writer.read()) is not None:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
@@ -197,15 +181,13 @@ async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], sen
         chunk = await next_chunk()
 
 
-async def _pump(stream: EventStream) -> None:
+async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventStreamWriter) -> None:
     """Push a source's items; `push` waits for the client, so the source is never far ahead of it."""
-    source = stream.source
-    assert source is not None
     try:
         async for item in source:
             await stream.push(item)
             # A push that does nothing does not suspend us either, and the source may never end.
-            if stream.closed:
+            if writer.closed:
                 break
     except Exception:
         logger.exception("The source of an event stream failed.")

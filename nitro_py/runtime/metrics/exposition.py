@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 
 from nitro_py.runtime.metrics.meter import BOUNDS
-from nitro_py.runtime.metrics.snapshot import Figures, HistogramFigures
+from nitro_py.runtime.metrics.snapshot import HistogramSnapshot, Snapshot
 
 WORKER = "worker"
 _COUNTERS = {
@@ -37,62 +37,62 @@ _BACKPLANE = {
 }
 
 
-class FiguresCollector:
+class SnapshotCollector:
     """Gives prometheus-client the figures of all workers; each has its own series, which a restart sets to 0.
 
     Args:
         workers: The figures by the worker's number.
     """
 
-    def __init__(self, workers: Mapping[int, Figures]) -> None:
-        self._workers = {str(number): figures for number, figures in sorted(workers.items())}
+    def __init__(self, workers: Mapping[int, Snapshot]) -> None:
+        self._workers = {str(number): snapshot for number, snapshot in sorted(workers.items())}
 
     def collect(self) -> Iterator[Metric]:
         """Return every metric."""
         for name, (metric, text) in _COUNTERS.items():
-            yield self._count(metric, text, lambda figures, name=name: figures.counters[name])
+            yield self._count(metric, text, lambda snapshot, name=name: snapshot.counters[name])
         yield self._gauge(
             "nitro_websocket_connections",
             "WebSocket connections that are open.",
-            lambda figures: figures.counters["sockets_opened"] - figures.counters["sockets_closed"],
+            lambda snapshot: snapshot.counters["sockets_opened"] - snapshot.counters["sockets_closed"],
         )
-        yield self._gauge("nitro_event_streams", "Event streams that are open.", lambda figures: figures.streams)
+        yield self._gauge("nitro_event_streams", "Event streams that are open.", lambda snapshot: snapshot.streams)
         yield self._gauge(
             "nitro_backplane_connected",
             "Whether topics reach the other processes.",
-            lambda figures: figures.backplane["connected"],
+            lambda snapshot: snapshot.backplane["connected"],
         )
         for name, (metric, text) in _BACKPLANE.items():
-            yield self._count(metric, text, lambda figures, name=name: figures.backplane[name])
+            yield self._count(metric, text, lambda snapshot, name=name: snapshot.backplane[name])
         yield self._histogram(
             "nitro_publish_duration_seconds",
             "Time until a publish has reached the local subscribers and the broker.",
             (),
-            lambda figures: [figures.publishes],
+            lambda snapshot: [snapshot.publishes],
         )
         yield self._histogram(
             "nitro_http_request_duration_seconds",
             "Time until a request was answered; until the answer began, where that is an event stream.",
             ("method", "route", "status"),
-            lambda figures: figures.requests,
+            lambda snapshot: snapshot.requests,
         )
 
     def _count(self, name: str, text: str, read: Any) -> Metric:
         family = CounterMetricFamily(name, text, labels=[WORKER])
-        for worker, figures in self._workers.items():
-            family.add_metric([worker], read(figures))
+        for worker, snapshot in self._workers.items():
+            family.add_metric([worker], read(snapshot))
         return family
 
     def _gauge(self, name: str, text: str, read: Any) -> Metric:
         family = GaugeMetricFamily(name, text, labels=[WORKER])
-        for worker, figures in self._workers.items():
-            family.add_metric([worker], read(figures))
+        for worker, snapshot in self._workers.items():
+            family.add_metric([worker], read(snapshot))
         return family
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], read: Any) -> Metric:
         family = HistogramMetricFamily(name, text, labels=[WORKER, *labels])
-        for worker, figures in self._workers.items():
-            histograms: Iterable[HistogramFigures] = read(figures)
+        for worker, snapshot in self._workers.items():
+            histograms: Iterable[HistogramSnapshot] = read(snapshot)
             for histogram in histograms:
                 family.add_metric([worker, *histogram.labels], cumulate(histogram.counts), histogram.total)
         return family
@@ -108,8 +108,8 @@ def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
     return buckets
 
 
-def write_metrics(workers: Mapping[int, Figures], accept: str) -> tuple[bytes, str]:
-    """Write figures.
+def write_metrics(workers: Mapping[int, Snapshot], accept: str) -> tuple[bytes, str]:
+    """Write snapshot.
 
     Args:
         workers: The figures by the worker's number.
@@ -119,6 +119,6 @@ def write_metrics(workers: Mapping[int, Figures], accept: str) -> tuple[bytes, s
         The text, and its content type.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FiguresCollector(workers))
+    registry.register(SnapshotCollector(workers))
     encode, kind = choose_encoder(accept)
     return encode(registry), kind

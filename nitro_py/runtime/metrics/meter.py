@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nitro_py.encoding import Frame
 from nitro_py.event import ASGIMessage, Send
-from nitro_py.peer import Peer
 from nitro_py.runtime.asgi.extensions import PassthroughSend
-from nitro_py.runtime.contracts import Hub
+from nitro_py.runtime.counters import BackplaneState, Counters
+from nitro_py.runtime.metrics.snapshot import HistogramSnapshot, Snapshot, WorkerSnapshots
 
 if TYPE_CHECKING:
-    from nitro_py.server.workers.shared_memory import SharedSnapshots
+    from nitro_py.runtime.contracts import Publish
 
 # Upper bounds of the buckets, in seconds; one bucket more takes what is above.
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -45,17 +45,21 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Add one that took some seconds."""
+        """Count one duration, in seconds."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
+
+    def take_snapshot(self, labels: tuple[str, ...] = ()) -> HistogramSnapshot:
+        """Take the values as they are now, under labels."""
+        return HistogramSnapshot(labels, tuple(self.counts), self.total)
 
 
 class Meter:
     """Measures requests and publishes; an app that has none measures nothing."""
 
     def __init__(self) -> None:
-        # Where other workers of the app leave their figures, if there are others.
-        self.board: SharedSnapshots | None = None
+        # The snapshots of the app's other workers, if there are any.
+        self.workers: WorkerSnapshots | None = None
         # By method, route and class of status: as many series as the app has routes, whatever clients send.
         self.requests: dict[tuple[str, str, str], Histogram] = {}
         self.publishes = Histogram()
@@ -68,6 +72,37 @@ class Meter:
             route: The path of its route; `None` if there is none.
         """
         return Watch(self, method if method in METHODS else OTHER_METHOD, NO_ROUTE if route is None else route)
+
+    def time_publish(self, publish: Publish) -> Publish:
+        """Return a function that publishes and measures it, the wait for the backplane included."""
+
+        async def publish_timed(
+            topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
+        ) -> None:
+            began = time.perf_counter()
+            try:
+                await publish(topic, frame, namespace=namespace, exclude=exclude)
+            finally:
+                # A failure counts too: its time is what the publisher has waited.
+                self.publishes.observe(time.perf_counter() - began)
+
+        return publish_timed
+
+    def take_snapshot(self, counters: Counters, backplane: BackplaneState, *, streams: int) -> Snapshot:
+        """Take the values of all metrics as they are now.
+
+        Args:
+            counters: The app's totals.
+            backplane: The state of its backplane.
+            streams: How many event streams are open.
+        """
+        return Snapshot(
+            counters=dict(vars(counters)),
+            streams=streams,
+            backplane=dict(vars(backplane)),
+            requests=tuple(histogram.take_snapshot(labels) for labels, histogram in sorted(self.requests.items())),
+            publishes=self.publishes.take_snapshot(),
+        )
 
 
 class Watch:
@@ -136,42 +171,3 @@ def is_event_stream(start: ASGIMessage) -> bool:
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in start.get("headers", ())
     )
-
-
-class MeteredHub:
-    """A hub whose publishes are measured.
-
-    Args:
-        hub: The hub itself.
-        publishes: Takes how long each publish took, its waiting for the backplane included.
-    """
-
-    def __init__(self, hub: Hub, publishes: Histogram) -> None:
-        self._hub = hub
-        self._publishes = publishes
-
-    async def subscribe(self, peer: Peer, topic: str) -> None:
-        """Add a peer to a topic."""
-        await self._hub.subscribe(peer, topic)
-
-    async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Take a peer out of a topic."""
-        await self._hub.unsubscribe(peer, topic)
-
-    async def publish(
-        self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
-    ) -> None:
-        """Deliver a frame to a topic's subscribers, and measure it, even if it fails."""
-        began = time.perf_counter()
-        try:
-            await self._hub.publish(topic, frame, namespace=namespace, exclude=exclude)
-        finally:
-            self._publishes.observe(time.perf_counter() - began)
-
-    def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walk the connected peers that the hub can see."""
-        return self._hub.peers(namespace)
-
-    async def get_peer(self, id: str) -> Peer | None:
-        """Reach one peer by its id."""
-        return await self._hub.get_peer(id)

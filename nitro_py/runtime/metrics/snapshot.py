@@ -1,18 +1,14 @@
-"""The figures of one process at one moment, as JSON: workers read each other's."""
+"""The values of a process's metrics at one moment, as JSON: workers read each other's."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nitro_py.runtime.app import App
-    from nitro_py.runtime.metrics.meter import Meter
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class HistogramFigures:
+class HistogramSnapshot:
     """A histogram.
 
     Args:
@@ -27,8 +23,8 @@ class HistogramFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What one process tells of itself.
+class Snapshot:
+    """The values of one process's metrics at one moment.
 
     Args:
         counters: The fields of `Counters`.
@@ -41,16 +37,16 @@ class Figures:
     counters: dict[str, int]
     streams: int
     backplane: dict[str, Any]
-    requests: tuple[HistogramFigures, ...]
-    publishes: HistogramFigures
+    requests: tuple[HistogramSnapshot, ...]
+    publishes: HistogramSnapshot
 
     def to_json(self) -> bytes:
-        """Write the figures."""
+        """Return the values as JSON."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> Figures:
-        """Read the figures."""
+    def from_json(cls, data: bytes) -> Snapshot:
+        """Read what `to_json` wrote."""
         fields = json.loads(data)
         return cls(
             counters=fields["counters"],
@@ -61,19 +57,19 @@ class Figures:
         )
 
 
-def take_figures(app: App, meter: Meter) -> Figures:
-    """Take the figures of an app as they are now."""
-    return Figures(
-        counters=dict(vars(app.counters)),
-        streams=app.open_streams,
-        backplane=dict(vars(app.backplane)),
-        requests=tuple(
-            HistogramFigures(labels, tuple(histogram.counts), histogram.total)
-            for labels, histogram in sorted(meter.requests.items())
-        ),
-        publishes=HistogramFigures((), tuple(meter.publishes.counts), meter.publishes.total),
-    )
+class WorkerSnapshots(Protocol):
+    """The place where the workers of an app leave their snapshots for each other."""
+
+    @property
+    def place(self) -> int:
+        """This worker's own number, counted from 0."""
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Leave this worker's snapshot."""
+
+    def read_others(self) -> dict[int, Snapshot]:
+        """Return the last snapshots of the other workers, by their numbers."""
 
 
-def _read_histogram(item: dict[str, Any]) -> HistogramFigures:
-    return HistogramFigures(tuple(item["labels"]), tuple(item["counts"]), item["total"])
+def _read_histogram(item: dict[str, Any]) -> HistogramSnapshot:
+    return HistogramSnapshot(tuple(item["labels"]), tuple(item["counts"]), item["total"])

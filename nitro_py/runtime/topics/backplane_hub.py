@@ -12,8 +12,8 @@ from nitro_py.backplane import Backplane, BackplaneMessage
 from nitro_py.encoding import Frame
 from nitro_py.errors import BackplaneError, PeerClosedError
 from nitro_py.peer import Peer
+from nitro_py.runtime.contracts import Broadcast
 from nitro_py.runtime.counters import BackplaneState
-from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.runtime.topics.broker_link import BrokerLink
 from nitro_py.runtime.topics.local_hub import LocalHub
 
@@ -69,11 +69,11 @@ class BackplaneHub:
         try:
             await self._link.cover(topic)
         except BaseException:
-            self._local.leave(topic, peer)
+            self._local.leave(topic, peer.namespace, peer.id)
             raise
         if await self._local.get_peer(peer.id) is None:
             # Its end could not take away what the peer itself did not know of yet.
-            self._local.leave(topic, peer)
+            self._local.leave(topic, peer.namespace, peer.id)
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:

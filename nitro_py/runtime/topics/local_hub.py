@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
+from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.tasks import pause
-from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.runtime.topics.subscribers import TopicSubscribers
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Subscriber
 
-# By namespace; the namespace `None` listens to all.
-Audiences = dict[str | None, TopicSubscribers]
+# By namespace; those in the namespace `None` receive the messages of all.
+SubscribersByNamespace = dict[str | None, TopicSubscribers]
 
 
 class LocalHub:
@@ -34,7 +34,7 @@ class LocalHub:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._peers: dict[str, Peer] = {}
-        self._topics: dict[str, Audiences] = {}
+        self._topics: dict[str, SubscribersByNamespace] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     def watch(self, watcher: Callable[[str], None]) -> None:
@@ -57,28 +57,35 @@ class LocalHub:
         """Forget a peer and its subscriptions; its own record of topics stays for the close hook."""
         self._peers.pop(peer.id, None)
         for topic in peer.topics:
-            self.leave(topic, peer)
+            self.leave(topic, peer.namespace, peer.id)
 
-    def join(self, topic: str, subscriber: Subscriber) -> None:
-        """Add a subscriber to a topic."""
-        audiences = self._topics.get(topic)
-        if audiences is None:
-            audiences = self._topics[topic] = {}
+    def join(self, topic: str, namespace: str | None, id: str, subscriber: Subscriber) -> None:
+        """Add a subscriber to a topic.
+
+        Args:
+            topic: The topic.
+            namespace: The namespace whose messages it receives; `None` means all.
+            id: Unique among all subscribers.
+            subscriber: The receiver.
+        """
+        by_namespace = self._topics.get(topic)
+        if by_namespace is None:
+            by_namespace = self._topics[topic] = {}
             self._announce(topic)
-        audience = audiences.get(subscriber.namespace)
-        if audience is None:
-            audience = audiences[subscriber.namespace] = TopicSubscribers(self._counters)
-        audience.add(subscriber)
+        subscribers = by_namespace.get(namespace)
+        if subscribers is None:
+            subscribers = by_namespace[namespace] = TopicSubscribers(self._counters)
+        subscribers.add(id, subscriber)
 
-    def leave(self, topic: str, subscriber: Subscriber) -> None:
-        """Take a subscriber out of a topic; empty topics leave nothing behind."""
-        audiences = self._topics.get(topic)
-        if audiences is None or subscriber.namespace not in audiences:
+    def leave(self, topic: str, namespace: str | None, id: str) -> None:
+        """Remove a subscriber from a topic; empty topics leave nothing behind."""
+        by_namespace = self._topics.get(topic)
+        if by_namespace is None or namespace not in by_namespace:
             return
-        audiences[subscriber.namespace].discard(subscriber.id)
-        if not audiences[subscriber.namespace]:
-            del audiences[subscriber.namespace]
-        if not audiences:
+        by_namespace[namespace].discard(id)
+        if not by_namespace[namespace]:
+            del by_namespace[namespace]
+        if not by_namespace:
             del self._topics[topic]
             self._announce(topic)
 
@@ -88,15 +95,15 @@ class LocalHub:
         Raises:
             PeerClosedError: The peer is gone, and so its subscription could never end.
         """
-        from nitro_py.peer import ReadyState  # Whoever has a peer has loaded it, and a hub may have none.
+        from nitro_py.peer import channel_of  # Loaded already where there is a peer, and a hub may have none.
 
         if peer.id not in self._peers or peer.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
-        self.join(topic, peer)
+        self.join(topic, peer.namespace, peer.id, channel_of(peer))
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Take a peer out of a topic."""
-        self.leave(topic, peer)
+        """Remove a peer from a topic."""
+        self.leave(topic, peer.namespace, peer.id)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
@@ -110,9 +117,9 @@ class LocalHub:
         self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
         """Hand a frame to every subscriber of a topic in this process, without waiting."""
-        # The list is copied: a delivery may close a peer, and with the last of them an audience goes.
-        for audience in list(self._audiences(topic, namespace)):
-            audience.deliver(broadcast, exclude)
+        # The list is copied: a delivery may close a peer, and the last one takes its entry along.
+        for subscribers in list(self._find_subscribers(topic, namespace)):
+            subscribers.deliver(broadcast, exclude)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
         """Walk this process's peers."""
@@ -128,7 +135,7 @@ class LocalHub:
         for watcher in self._watchers:
             watcher(topic)
 
-    def _audiences(self, topic: str, namespace: str | None) -> Iterator[TopicSubscribers]:
+    def _find_subscribers(self, topic: str, namespace: str | None) -> Iterator[TopicSubscribers]:
         by_namespace = self._topics.get(topic, {})
         if namespace is None:
             yield from by_namespace.values()

@@ -10,10 +10,8 @@ from typing import Final, Protocol
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
-from nitro_py.peer import ReadyState
-from nitro_py.runtime.contracts import Outlet
+from nitro_py.runtime.contracts import Broadcast, DirectWriter, ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.topics.broadcast import Broadcast
 from nitro_py.server.websocket.deflate import Writer
 from nitro_py.server.websocket.frames import FIN, PING, PONG, write_close, write_frame
 from nitro_py.websocket import CloseDetails
@@ -102,9 +100,9 @@ class TransportChannel:
         return self._held_size + self._transport.get_write_buffer_size()
 
     @property
-    def outlet(self) -> Outlet | None:
+    def direct_writer(self) -> DirectWriter | None:
         """The transport, as long as it takes frames at once."""
-        return Outlet(self._write, self._transport.write) if self._flowing else None
+        return DirectWriter(self._write, self._transport.write) if self._flowing else None
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
         """Send a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
@@ -266,7 +264,7 @@ class TransportChannel:
     def _stop_flow(self) -> None:
         if self._flowing:
             self._flowing = False
-            self._counters.outlets_closed += 1
+            self._counters.direct_writers_closed += 1
 
     def _notify(self) -> None:
         if self._changed is not None:

@@ -10,8 +10,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from nitro_py.encoding import Frame
-from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi.extensions import Receiver
+from nitro_py.runtime.contracts import ReadyState
 from nitro_py.server.websocket.asgi_bridge import AsgiBridge
 from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.deflate import Writer

@@ -1,4 +1,4 @@
-"""Shared memory in which the workers of one port leave their figures for each other."""
+"""Shared memory in which the workers of one port leave their snapshots for each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
-from nitro_py.runtime.metrics.snapshot import Figures
+from nitro_py.runtime.metrics.snapshot import Snapshot
 
 
 def make_memory(name: str, size: int) -> int:
@@ -107,26 +107,26 @@ class SharedSnapshots:
         self._descriptor = descriptor
         self._count = os.fstat(descriptor).st_size // ROOM
 
-    def write(self, figures: Figures) -> None:
+    def write(self, snapshot: Snapshot) -> None:
         """Leave this worker's figures; more than there is room for are left out."""
-        data = figures.to_json()
+        data = snapshot.to_json()
         if len(data) <= ROOM - _HEAD.size:
             os.pwrite(self._descriptor, _HEAD.pack(len(data), zlib.crc32(data)) + data, self.place * ROOM)
 
-    def read_others(self) -> dict[int, Figures]:
+    def read_others(self) -> dict[int, Snapshot]:
         """Return the figures of the other workers, of those that have left any."""
         read = {place: self._read(place) for place in range(self._count) if place != self.place}
-        return {place: figures for place, figures in read.items() if figures is not None}
+        return {place: snapshot for place, snapshot in read.items() if snapshot is not None}
 
-    def keep(self, take: Callable[[], Figures]) -> None:
+    def keep(self, take: Callable[[], Snapshot]) -> None:
         """Leave the figures again and again, as long as the event loop runs."""
         self.write(take())
         asyncio.get_running_loop().call_later(INTERVAL, self.keep, take)
 
-    def _read(self, place: int) -> Figures | None:
+    def _read(self, place: int) -> Snapshot | None:
         for _ in range(_TRIES):
             length, checksum = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, place * ROOM))
             data = os.pread(self._descriptor, length, place * ROOM + _HEAD.size)
             if length and zlib.crc32(data) == checksum:
-                return Figures.from_json(data)
+                return Snapshot.from_json(data)
         return None

@@ -9,7 +9,6 @@ import threading
 from functools import partial
 
 from nitro_py.runtime.asgi.application import Application
-from nitro_py.runtime.metrics.snapshot import take_figures
 from nitro_py.server.workers.shared_memory import ConnectionCounts, SharedSnapshots
 from nitro_py.server.workers.supervisor import READY
 
@@ -36,8 +35,8 @@ def serve_worker(
     def begin() -> None:
         parent.sendall(READY)
         if board is not None and app.meter is not None:
-            app.meter.board = SharedSnapshots(board, place)
-            app.meter.board.keep(partial(take_figures, app, app.meter))
+            app.meter.workers = snapshots = SharedSnapshots(board, place)
+            snapshots.keep(partial(app.take_snapshot, app.meter))
 
     serve(application, socket.socket(fileno=listener), ready=begin, shares=ConnectionCounts(shares, place))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nitro_presets.aws_lambda.store.contract import TableClient
     from nitro_presets.aws_lambda.websocket.services import Invoker
     from nitro_py.capabilities import Kind
+    from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub
 
 # What is kept of an invocation's time for its own end, in seconds.
@@ -136,7 +137,7 @@ def make_http_function(folder: Path) -> Any:
     return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
 
 
-def make_hub(manifest: Manifest) -> Hub:
+def make_hub(manifest: Manifest) -> Hub[Peer]:
     """Make what reaches the WebSocket API's peers."""
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 

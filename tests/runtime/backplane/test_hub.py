@@ -10,6 +10,7 @@ import pytest
 from nitro_py.backplane import BackplaneMessage, Outgoing
 from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import BackplaneError, PeerClosedError
+from nitro_py.peer import channel_of
 from nitro_py.runtime.settings import BackplaneSettings
 from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.brokers.processes import run_broker
@@ -114,10 +115,10 @@ async def test_nobody_waits_for_a_topic_that_has_lost_its_subscribers(monkeypatc
         monkeypatch.setattr(connection, "unsubscribe", unsubscribe)
         await peer.unsubscribe("before")
         await busy.wait()
-        one.local.join("a", peer)
+        one.local.join("a", peer.namespace, peer.id, channel_of(peer))
         waiting = asyncio.create_task(one.hub.cover("a"))
         await asyncio.sleep(0)
-        one.local.leave("a", peer)
+        one.local.leave("a", peer.namespace, peer.id)
         go_on.set()
         await asyncio.wait_for(waiting, 1)
         assert "test:a" not in broker.subscriptions

@@ -10,8 +10,7 @@ import pytest
 
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.peer import ReadyState
-from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.websocket.frames import CLOSE, FIN, PING, RSV1, TEXT
 from nitro_py.websocket import CloseDetails

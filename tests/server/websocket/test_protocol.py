@@ -10,8 +10,8 @@ import pytest
 
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.peer import ReadyState
 from nitro_py.runtime.asgi.extensions import EXTENSION
+from nitro_py.runtime.contracts import ReadyState
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.websocket import channel as channel_module

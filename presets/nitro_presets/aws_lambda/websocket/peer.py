@@ -15,7 +15,7 @@ from nitro_py.errors import PeerClosedError, UnsupportedError
 from nitro_py.headers import Headers
 from nitro_py.peer import Peer, ReadyState
 from nitro_py.request import Request
-from nitro_py.runtime.topics.broadcast import Broadcast
+from nitro_py.runtime.contracts import Broadcast
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -65,7 +65,7 @@ class AwsChannel:
             raise
 
     @property
-    def outlet(self) -> None:
+    def direct_writer(self) -> None:
         """Is `None`, as nothing is handed over."""
 
     def deliver(self, broadcast: Broadcast) -> None:
@@ -120,6 +120,7 @@ class AwsHub:
             topics=set(row.topics),
             channel=AwsChannel(row.id, 0.0 if settled else row.connected_at, self.platform, state),
             hub=self,
+            publish=self.publish,
         )
 
     async def subscribe(self, peer: Peer, topic: str) -> None:
