@@ -1,1 +1,1 @@
-"""The development server."""
+"""The development server, `nitropy dev`."""

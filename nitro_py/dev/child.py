@@ -32,15 +32,15 @@ from nitro_py.server.uvicorn_server import serve
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """Says what a child serves.
+    """What a child serves.
 
     Args:
         listener: The file descriptor of the bound socket.
-        inbox: The socket's from which it takes connections of the child before it.
-        outbox: The socket's into which it puts them for the child after it.
+        inbox: That of the socket from which it takes the connections of the child before it.
+        outbox: That of the socket by which it sends them to the child after it.
         folder: The bundle's `server/`.
-        script: What pages get.
-        door: The live-reload socket's, where it shares the app's port.
+        script: The script that is added to pages.
+        guard: The fields of the `ReloadGuard`, if the live-reload socket shares the app's port.
     """
 
     listener: int
@@ -48,15 +48,15 @@ class ChildSpec:
     outbox: int
     folder: str
     script: str
-    door: dict[str, Any] | None
+    guard: dict[str, Any] | None
 
 
 class DevApplication(Application):
-    """The app, and tells `nitropy dev` how it is.
+    """The app in development, which reports to `nitropy dev` whether it serves.
 
     Args:
-        app: The app to serve.
-        channel: Where it is told.
+        app: The app.
+        channel: The file that reports are written to.
     """
 
     def __init__(self, app: App, channel: IO[str]) -> None:
@@ -70,43 +70,43 @@ class DevApplication(Application):
         try:
             await super().start()
         except Exception as error:
-            self._tell({"type": "failed", "message": f"{type(error).__name__}: {error}"})
+            self._report({"type": "failed", "message": f"{type(error).__name__}: {error}"})
             raise
-        self._tell({"type": "ready"})
+        self._report({"type": "ready"})
 
-    def tell_closed(self) -> None:
-        """Tell that whoever asks from now on is answered by another child."""
-        self._tell({"type": "closed"})
+    def report_closed(self) -> None:
+        """Report that requests from now on are answered by another child."""
+        self._report({"type": "closed"})
 
-    def _tell(self, message: dict[str, str]) -> None:
+    def _report(self, message: dict[str, str]) -> None:
         self._channel.write(json.dumps(message) + "\n")
         self._channel.flush()
 
 
 def main() -> None:
-    """Serve the app until the parent, or its end, stops it; the project's folder is the current one."""
+    """Serve the app until the parent stops it or ends; the project's folder is the current one."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
-    heard, told = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
-    order = ChildSpec(**json.loads(heard.readline()))
-    folder = Path(order.folder)
+    incoming, outgoing = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
+    spec = ChildSpec(**json.loads(incoming.readline()))
+    folder = Path(spec.folder)
     name_project_files(folder, Path.cwd())
-    application = DevApplication(App(folder, read_manifest(folder)), told)
-    live_reload = LiveReload(ReloadGuard(**order.door)) if order.door else None
-    inbox, outbox = socket.socket(fileno=order.inbox), socket.socket(fileno=order.outbox)
-    handover = DevHandover(inbox, outbox, finished=application.tell_closed)
-    threading.Thread(target=listen, args=(heard, application, handover, live_reload), daemon=True).start()
-    # Starts and stops are what the dev server tells of itself.
+    application = DevApplication(App(folder, read_manifest(folder)), outgoing)
+    live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
+    inbox, outbox = socket.socket(fileno=spec.inbox), socket.socket(fileno=spec.outbox)
+    handover = DevHandover(inbox, outbox, finished=application.report_closed)
+    threading.Thread(target=listen, args=(incoming, application, handover, live_reload), daemon=True).start()
+    # The dev server reports starts and stops itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
-    front = ScriptInjector(application, order.script.encode(), live_reload)
-    serve(application, socket.socket(fileno=order.listener), front=front, handover=handover)
+    wrapper = ScriptInjector(application, spec.script.encode(), live_reload)
+    serve(application, socket.socket(fileno=spec.listener), wrapper=wrapper, handover=handover)
 
 
 def listen(
-    heard: IO[str], application: DevApplication, handover: DevHandover, live_reload: LiveReload | None
+    incoming: IO[str], application: DevApplication, handover: DevHandover, live_reload: LiveReload | None
 ) -> None:
-    """Hand the parent's messages on to pages, and end this process when told to or left alone."""
-    for line in heard:
+    """Pass the parent's messages to pages; end this process when the parent says so, or is gone."""
+    for line in incoming:
         message = json.loads(line)
         if message["type"] == "retire":
             handover.has_successor = True

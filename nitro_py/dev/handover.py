@@ -1,26 +1,27 @@
-"""Clients' connections on their way from one run of the app to the next."""
+"""How connections of clients go from one run of the app to the next."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from nitro_py.server.workers.fair_listener import open_connection
 
-# What goes along with a connection, because something has to.
-_MARK = b"."
+# The data beside a descriptor: `sendmsg(2)` carries none without any.
+_DATA: Final = b"."
 
 
 class DevHandover:
-    """Hands connections from each child of the dev server on to the next.
+    """A `Handover` from each child of the dev server to the next.
 
-    All children have the same pair of sockets. What one has put into it waits there, whichever takes it.
+    All children have the same pair of sockets: a connection that one child has sent waits there for the next.
 
     Args:
-        inbox: The end that connections are taken from.
-        outbox: The end that they are put into.
-        finished: Is called once a child that has a successor takes nothing from any client any more.
+        inbox: The end that connections are received from.
+        outbox: The end that they are sent into.
+        finished: Called once a child that has a successor takes nothing more from any client.
     """
 
     def __init__(self, inbox: socket.socket, outbox: socket.socket, finished: Callable[[], None]) -> None:
@@ -33,24 +34,28 @@ class DevHandover:
         self._opening: set[asyncio.Task[object]] = set()
 
     def begin(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Take connections from now on."""
+        """Take connections from now on.
+
+        Args:
+            make_protocol: Returns the protocol of a new connection.
+        """
         asyncio.get_running_loop().add_reader(self._inbox, self._take, make_protocol)
 
     def end(self) -> None:
         """Take no more connections."""
         asyncio.get_running_loop().remove_reader(self._inbox)
 
-    def give(self, descriptor: int) -> bool:
-        """Hand a connection on; false means that it must be tried again."""
-        return give_connection(self._outbox, descriptor)
+    def send(self, descriptor: int) -> bool:
+        """Send a connection to the next child; false means that there is no room for it now."""
+        return send_connection(self._outbox, descriptor)
 
     def finish(self) -> None:
-        """Is told that nothing is taken from any client any more, but for what has been begun."""
+        """Note that this child takes nothing more from any client, but for what it has begun."""
         self._finished()
 
     def _take(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
         try:
-            _, descriptors, _, _ = socket.recv_fds(self._inbox, len(_MARK), 1)
+            _, descriptors, _, _ = socket.recv_fds(self._inbox, len(_DATA), 1)
         except (BlockingIOError, InterruptedError):
             return
         loop = asyncio.get_running_loop()
@@ -62,11 +67,16 @@ class DevHandover:
             task.add_done_callback(self._opening.discard)
 
 
-def give_connection(outbox: socket.socket, descriptor: int) -> bool:
-    """Put a connection into a socket that does not block; false means that there is no room for it now."""
+def send_connection(outbox: socket.socket, descriptor: int) -> bool:
+    """Send a connection over a Unix socket that does not block; false means that there is no room for it now.
+
+    Args:
+        outbox: The Unix socket.
+        descriptor: The file descriptor of the connection's socket.
+    """
     try:
-        socket.send_fds(outbox, [_MARK], [descriptor])
+        socket.send_fds(outbox, [_DATA], [descriptor])
     except OSError:
-        # Systems say so in several ways; Linux, for one, also limits how many are on their way (ETOOMANYREFS).
+        # Systems report that in several ways; Linux also limits how many may be on their way (ETOOMANYREFS).
         return False
     return True

@@ -1,4 +1,4 @@
-"""The live-reload socket: who may open it, and what it says."""
+"""The live-reload socket: which pages may open it, and what they get."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 @dataclass(frozen=True, slots=True)
 class ReloadGuard:
-    """Says which handshakes of the live-reload socket pass.
+    """The check of handshakes for the live-reload socket.
 
-    A socket that is open to every page tells other sites what is being worked on; Vite's CVE-2025-24010 was one.
+    A socket that is open to every page tells other sites what the user works on, as Vite's CVE-2025-24010 did.
 
     Args:
         host: The address that the dev server listens on.
         port: Its port, which is the port of its pages.
         path: The socket's path.
-        token: What its pages know and no others.
+        token: A secret that only its own pages know.
 
     Example:
-        >>> door = ReloadGuard("127.0.0.1", 3000, "/", "secret")
-        >>> door.admits_origin("http://localhost:3000"), door.admits_origin("http://evil.test:3000")
+        >>> guard = ReloadGuard("127.0.0.1", 3000, "/", "secret")
+        >>> guard.admits_origin("http://localhost:3000"), guard.admits_origin("http://evil.test:3000")
         (True, False)
     """
 
@@ -65,7 +65,7 @@ class ReloadGuard:
             return False
         if name in LOOPBACK_HOSTS or name == self.host.lower():
             return True
-        # Behind every address stands this machine, but a name may be made to point here by anybody.
+        # Each address belongs to this machine, but anyone can make a name point to it.
         return self.host in _EVERY_ADDRESS and _is_address(name)
 
 
@@ -73,11 +73,11 @@ class LiveReload:
     """The live-reload socket as an ASGI application; anything but an admitted handshake is refused.
 
     Args:
-        door: Which handshakes pass.
+        guard: The check of its handshakes.
     """
 
-    def __init__(self, door: ReloadGuard) -> None:
-        self.door = door
+    def __init__(self, guard: ReloadGuard) -> None:
+        self.guard = guard
         self._pages: set[Send] = set()
         self._problem: dict[str, str] | None = None
 
@@ -89,13 +89,13 @@ class LiveReload:
             await send({"type": "http.response.body", "body": b"Live reload of `nitropy dev`.\n"})
             return
         await receive()
-        if not self.door.admits(scope):
+        if not self.guard.admits(scope):
             # Before the handshake is accepted, this is an answer with status 403.
             await send({"type": "websocket.close", "code": 1008})
             return
         await send({"type": "websocket.accept"})
         if self._problem is not None:
-            await _say(send, self._problem)
+            await _send_message(send, self._problem)
         self._pages.add(send)
         try:
             while (await receive())["type"] != "websocket.disconnect":
@@ -104,21 +104,21 @@ class LiveReload:
             self._pages.discard(send)
 
     async def announce(self, message: dict[str, str]) -> None:
-        """Tell every page that the app was reloaded, or what is wrong with it.
+        """Send a message to every page.
 
         Args:
-            message: `{"type": "reload"}`, or `{"type": "error", "message": …}`, which later pages hear too.
+            message: `{"type": "reload"}`, or `{"type": "error", "message": …}`, which later pages get too.
         """
         self._problem = message if message["type"] == "error" else None
         for send in list(self._pages):
-            await _say(send, message)
+            await _send_message(send, message)
 
 
-async def _say(send: Send, message: dict[str, str]) -> None:
+async def _send_message(send: Send, message: dict[str, str]) -> None:
     try:
         await send({"type": "websocket.send", "text": json.dumps(message)})
     except Exception as error:
-        # Servers say in ways of their own that a page is gone; it will connect again.
+        # Each server has its own error for a page that is gone; the page will connect again.
         logger.debug("Could not reach a page: %r", error)
 
 
@@ -130,16 +130,16 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def make_script(door: ReloadGuard, port: int) -> bytes:
-    """Write the script that pages get.
+def make_script(guard: ReloadGuard, port: int) -> bytes:
+    """Return the script that is added to pages.
 
     Args:
-        door: What the script must bring to the handshake.
+        guard: The check that the script's handshake must pass.
         port: The port of the socket.
     """
     return (
         _SCRIPT.replace("__PORT__", str(port))
-        .replace("__PATH__", _quote(f"{door.path}?token={door.token}"))
+        .replace("__PATH__", _quote(f"{guard.path}?token={guard.token}"))
         .encode()
     )
 

@@ -19,7 +19,7 @@ from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 
 
 def list_ending_signals() -> list[signal.Signals]:
-    """List the signals that mean the end; a hang-up does not, where `nohup` says so."""
+    """Return the signals that ask a program to end; `SIGHUP` does not under `nohup`."""
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)
@@ -31,7 +31,7 @@ STOP_TIMEOUT = 20
 
 
 class ChildProcess:
-    """A running app; made by `start_child`."""
+    """The process of a running app; made by `start_child`."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -46,7 +46,7 @@ class ChildProcess:
         Raises:
             BuildError: It cannot start.
         """
-        answer = await self._hear()
+        answer = await self._read_message()
         if answer.get("type") != "ready":
             status = await self._process.wait()
             reason = answer.get("message") or f"it ended with status {status}"
@@ -57,19 +57,19 @@ class ChildProcess:
         return await self._process.wait()
 
     async def announce(self, message: dict[str, str]) -> None:
-        """Hand a live-reload message to the pages that the child itself serves."""
+        """Pass a live-reload message to the pages that the child itself serves."""
         with suppress(ConnectionError):
             self._writer.write(json.dumps(message).encode() + b"\n")
             await self._writer.drain()
 
     async def retire(self) -> None:
-        """Make it hand its connections on to the next child; the requests that it has are answered in peace."""
+        """Let the child send its connections to the next one; it still answers the requests that it has."""
         await self.announce({"type": "retire"})
-        while (await self._hear()).get("type") not in ("closed", None):
+        while (await self._read_message()).get("type") not in ("closed", None):
             pass
 
     async def finish(self) -> None:
-        """Wait for the end of one that was told to, and end it by force where that takes too long."""
+        """Wait until a child that was asked to end has ended; kill it if that takes too long."""
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
         except TimeoutError:
@@ -79,23 +79,23 @@ class ChildProcess:
             self._writer.close()
 
     async def stop(self) -> None:
-        """End it: in peace if it can."""
+        """End the child: in peace if it can."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         await self.finish()
 
-    async def _hear(self) -> dict[str, Any]:
+    async def _read_message(self) -> dict[str, Any]:
         """Return the child's next message, an empty one when it is gone."""
         line = await self._reader.readline()
         message: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
         return message
 
 
-async def start_child(order: ChildSpec, root: Path, token: str) -> ChildProcess:
+async def start_child(spec: ChildSpec, root: Path, token: str) -> ChildProcess:
     """Start a child that serves on a bound socket, which stays the parent's own too.
 
     Args:
-        order: What it serves.
+        spec: What it serves.
         root: The project's folder.
         token: The token for publishing.
     """
@@ -108,11 +108,11 @@ async def start_child(order: ChildSpec, root: Path, token: str) -> ChildProcess:
             cwd=root,
             env={**os.environ, PUBLISH_TOKEN: token},
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(), order.listener, order.inbox, order.outbox),
+            pass_fds=(theirs.fileno(), spec.listener, spec.inbox, spec.outbox),
             # In a session of its own, so that Ctrl+C does not reach it beside us.
             start_new_session=True,
         )
     reader, writer = await asyncio.open_connection(sock=ours)
-    writer.write(json.dumps(asdict(order)).encode() + b"\n")
+    writer.write(json.dumps(asdict(spec)).encode() + b"\n")
     await writer.drain()
     return ChildProcess(process, reader, writer)

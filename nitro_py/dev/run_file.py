@@ -1,4 +1,4 @@
-"""The file by which a running `dev` or `preview` is found: its address, and the token for publishing."""
+"""The file by which `nitropy publish` finds a running `dev` or `preview`: its URL and its token."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class RunningServer:
     """A server of this project that runs on this machine.
 
     Args:
-        url: Where it listens.
-        token: What `/_nitro/publish` asks for.
+        url: The URL that it listens on.
+        token: The token of `/_nitro/publish`.
         pid: The process that wrote the file.
     """
 
@@ -33,13 +33,13 @@ class RunningServer:
 
 
 def make_state_dir(root: Path) -> Path:
-    """Make the folder for what belongs to this machine only, and hides it from git.
+    """Make the folder for files that belong to this machine only, and hide it from git.
 
     Args:
         root: The project's folder.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The folder cannot be written.
     """
     folder = root / STATE_DIR
     with _explain():
@@ -51,7 +51,7 @@ def make_state_dir(root: Path) -> Path:
 
 
 def write_run_file(root: Path, server: RunningServer) -> None:
-    """Say that a server runs; whoever can read the file may publish, so only its owner can.
+    """Write the file of a running server. Only the user can read it, since its token allows publishing.
 
     Args:
         root: The project's folder.
@@ -83,7 +83,7 @@ def _explain() -> Iterator[None]:
 
 
 def read_run_file(root: Path) -> RunningServer | None:
-    """Find the server that runs, None if there is none.
+    """Return the running server, or `None` if there is none.
 
     Args:
         root: The project's folder.
@@ -96,7 +96,7 @@ def read_run_file(root: Path) -> RunningServer | None:
 
 
 def remove_run_file(root: Path) -> None:
-    """Say that this process's server is gone; another process's file stays.
+    """Remove the file, unless another process has written it.
 
     Args:
         root: The project's folder.

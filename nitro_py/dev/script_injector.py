@@ -1,4 +1,4 @@
-"""What stands in front of the app in development: pages get the live-reload script."""
+"""The application around the app in development, which adds the live-reload script to pages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _REPLACED = frozenset({b"cache-control", b"content-length", b"etag", b"last-modi
 
 
 class ScriptInjector:
-    """An ASGI application that hands on to the app and adds a script to its pages.
+    """An ASGI application around another that adds a script to its pages.
 
     Args:
         app: The app.
-        script: What pages get.
-        live_reload: The live-reload socket, where it shares the app's port.
+        script: The script.
+        live_reload: The live-reload socket, if it shares the app's port.
     """
 
     def __init__(self, app: ASGIApplication, script: bytes, live_reload: LiveReload | None) -> None:
@@ -32,7 +32,7 @@ class ScriptInjector:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         live_reload = self._live_reload
-        if live_reload is not None and scope["type"] == "websocket" and scope["path"] == live_reload.door.path:
+        if live_reload is not None and scope["type"] == "websocket" and scope["path"] == live_reload.guard.path:
             await live_reload(scope, receive, send)
         elif scope["type"] == "http" and wants_page(scope):
             headers = [field for field in scope["headers"] if field[0] not in _VALIDATORS]
@@ -42,7 +42,7 @@ class ScriptInjector:
 
 
 def wants_page(scope: Scope) -> bool:
-    """Return whether a request may be for a page, and not for a piece of one that a script asks for."""
+    """Return whether a request may be for a page, and not for a part of one that a script asks for."""
     destination = Headers.from_raw(scope["headers"]).get("sec-fetch-dest", "document")
     return scope["method"] == "GET" and destination in ("document", "iframe", "frame")
 
@@ -52,7 +52,7 @@ class PageSend:
 
     Args:
         send: The server's own.
-        script: What is added.
+        script: The script.
     """
 
     def __init__(self, send: Send, script: bytes) -> None:
@@ -64,7 +64,7 @@ class PageSend:
     async def __call__(self, message: Any) -> None:
         """Take one ASGI message."""
         if message["type"] == "http.response.start" and is_page(message):
-            # Held back until the first piece shows whether the whole is there, and its length known.
+            # Kept until the first part of the body shows whether it is the whole, whose length is known.
             self._start = message
             self._is_page = True
         elif message["type"] == "http.response.body" and self._is_page:
@@ -87,7 +87,7 @@ class PageSend:
 
 
 def is_page(start: Any) -> bool:
-    """Return whether the start of an answer promises a whole page that can be read."""
+    """Return whether an answer is a whole page that is not compressed."""
     headers = Headers.from_raw(start.get("headers", ()))
     return (
         start["status"] not in (204, 206, 304)
@@ -97,7 +97,7 @@ def is_page(start: Any) -> bool:
 
 
 def insert_script(body: bytes, script: bytes) -> bytes:
-    """Put a script before the end of a page's body, or at the end of what there is.
+    """Insert a script before the end of a page's body; without one, at the end of the page.
 
     Example:
         >>> insert_script(b"<body>a</BODY></html>", b"!")

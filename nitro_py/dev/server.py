@@ -24,19 +24,19 @@ from nitro_py.dev.watch import ProjectWatch, stop_task
 from nitro_py.errors import BuildError, NitroError
 from nitro_py.server.ports import bind_port, format_url
 
-# The app is built as it is for a machine of one's own, whatever it will be deployed to.
+# The app is built to run on this machine, whatever it will be deployed to.
 BUILD_OVERRIDES = {"preset": "asgi", "output_dir": f"{STATE_DIR}/dev"}
 
 
 class DevServer:
-    """Serves a project in development.
+    """The server of a project in development.
 
     Args:
         root: The project's folder.
-        overrides: What the command line says, by dotted key.
+        overrides: The settings of the command line, by dotted key.
         environ: The environment.
-        say: Is told what happens.
-        fail: Is told what is wrong with the project; the last good app goes on.
+        say: Called with a line of text for each thing that happens.
+        fail: Called with what is wrong with the project; the last good app goes on.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class DevServer:
     async def _open_live_reload(self, stack: AsyncExitStack) -> None:
         port = self._listener.getsockname()[1]
         shared = self._dev.hmr_port == self._dev.port != 0
-        door = ReloadGuard(self._dev.host, port, self._dev.hmr.path or "/", secrets.token_urlsafe(32))
-        self._live_reload = LiveReload(door)
+        guard = ReloadGuard(self._dev.host, port, self._dev.hmr.path or "/", secrets.token_urlsafe(32))
+        self._live_reload = LiveReload(guard)
         self._shared = self._live_reload if shared else None
         if not shared:
             listener = bind_port(self._dev.host, self._dev.hmr_port, setting="--hmr-port")
@@ -104,8 +104,8 @@ class DevServer:
             server = BackgroundServer(self._live_reload, listener)
             await server.start()
             stack.push_async_callback(server.stop)
-            self._say(f"Live reload on {format_url(listener).replace('http', 'ws', 1)}{door.path}")
-        self._script = make_script(door, port)
+            self._say(f"Live reload on {format_url(listener).replace('http', 'ws', 1)}{guard.path}")
+        self._script = make_script(guard, port)
 
     async def _follow(self, output_dir: str) -> None:
         async for changed in ProjectWatch(self._root, output_dir).watch():
@@ -134,17 +134,17 @@ class DevServer:
         return plan_build(loaded, self._environ)
 
     async def _replace(self, plan: Plan) -> None:
-        """Start a new app beside the old one, which ends only then: whatever fails, one of them answers."""
+        """Start a new app beside the old one, which ends only after that: one of them always answers."""
         folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
-        order = ChildSpec(
+        spec = ChildSpec(
             listener=self._listener.fileno(),
             inbox=self._inbox.fileno(),
             outbox=self._outbox.fileno(),
             folder=str(folder),
             script=self._script.decode(),
-            door=asdict(self._shared.door) if self._shared else None,
+            guard=asdict(self._shared.guard) if self._shared else None,
         )
-        child = await start_child(order, root=self._root, token=self._token)
+        child = await start_child(spec, root=self._root, token=self._token)
         try:
             await child.wait_ready()
         except BaseException:
@@ -163,7 +163,7 @@ class DevServer:
         await self._live_reload.announce({"type": "reload"})
 
     async def _recover(self, plan: Plan) -> None:
-        """Take an error off the pages once the project is again what the running app was built from."""
+        """Remove an error from the pages once the project is again what the running app was built from."""
         if self._problem is not None:
             # What was written since then may be an app that could not start.
             await asyncio.to_thread(write_plan, plan)
@@ -172,7 +172,7 @@ class DevServer:
             self._say("All is well again")
 
     async def _show(self, error: NitroError) -> None:
-        # Told once: the same again would go round in circles where what is told ends up in the project.
+        # Reported once: a report that is written into the project would be a change, and cause the next report.
         if str(error) != self._problem:
             self._fail(error)
         self._problem = str(error)
@@ -217,7 +217,7 @@ class DevServer:
 
 
 def watch_signals() -> asyncio.Event:
-    """Return an event that is set when the program is told to end."""
+    """Return an event that is set when a signal asks the program to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in list_ending_signals():

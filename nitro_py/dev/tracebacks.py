@@ -1,4 +1,4 @@
-"""Telling where code of a running bundle comes from: tracebacks and breakpoints name the project's own files."""
+"""Tracebacks and breakpoints of a running bundle that name the project's own files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def name_project_files(folder: Path, root: Path) -> None:
-    """Make this process compile modules of a bundle under the names of the files that they were copied from.
+    """Let this process compile modules of a bundle under the names of the files that they were copied from.
 
     Route files are loaded by path, past all finders, so that only the loader itself sees each of them.
 
@@ -22,7 +22,7 @@ def name_project_files(folder: Path, root: Path) -> None:
         return compile_source(self, data, str(find_origin(Path(path), folder, root)), **options)
 
     def set_data(self: SourceFileLoader, path: str, data: Any, **options: Any) -> None:
-        # Byte code that is read takes the name of the file that it is found beside.
+        # Byte code from a cache would name the bundle's file.
         if not Path(path).is_relative_to(folder):
             write(self, path, data, **options)
 
@@ -31,7 +31,7 @@ def name_project_files(folder: Path, root: Path) -> None:
 
 
 def find_origin(file: Path, folder: Path, root: Path) -> Path:
-    """Return the project's file that one of the bundle was copied from; one that was not stays as it is.
+    """Return the project's file that a file of the bundle was copied from, or else the file itself.
 
     Args:
         file: The file.

@@ -1,4 +1,4 @@
-"""Watching the files of a project."""
+"""A watch over the files of a project."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nitro_py.build.bundle.exclude import travels
 from nitro_py.dev.run_file import STATE_DIR
 from nitro_py.errors import UsageError
 
-# An editor's save is several events; how long more of them are waited for, in milliseconds.
+# How long to wait for more events of one save, and how often to look for them, in milliseconds.
 DEBOUNCE = 50
 STEP = 10
 
 
 class ProjectWatch:
-    """Watches what a build may depend on.
+    """A watch over the files that a build may depend on.
 
     The top of the project is watched by itself and its folders one by one, so that the many files of a virtual
     environment or of `node_modules` cost nothing.
@@ -34,14 +34,14 @@ class ProjectWatch:
         self._left_out = (PurePosixPath(STATE_DIR), PurePosixPath(output_dir))
         self._changes: asyncio.Queue[set[str] | Exception] = asyncio.Queue()
         self._folders: list[Path] = []
-        # Whether folders at the top have come or gone: one that was made anew is no longer watched.
+        # Whether folders at the top have come or gone: a folder that was deleted and made again is not watched.
         self._moved = True
 
     async def watch(self) -> AsyncGenerator[set[str], None]:
-        """Return the changed files, relative to the project: none at first, as soon as the watching has begun.
+        """Yield the changed files, relative to the project: first an empty set, once the watch has begun.
 
         Raises:
-            UsageError: The system does not let us watch.
+            UsageError: The system refuses to watch.
         """
         top = asyncio.create_task(self._feed([self._root], recursive=False))
         deep: asyncio.Task[None] | None = None
@@ -53,7 +53,7 @@ class ProjectWatch:
                     self._folders = self._find_folders()
                     await stop_task(deep)
                     deep = asyncio.create_task(self._feed(self._folders, recursive=True))
-                # The tasks begin to watch before whoever asked begins to build.
+                # The tasks must begin to watch before the caller begins to build.
                 await asyncio.sleep(0)
                 yield changed
                 changed = await self._next_changes()
@@ -62,7 +62,7 @@ class ProjectWatch:
             await stop_task(deep)
 
     def keep(self, change: Change, name: str) -> bool:
-        """Return whether a changed path counts."""
+        """Return whether a changed path is one that a build may depend on."""
         path = PurePosixPath(Path(name).relative_to(self._root).as_posix())
         return travels(path) and not any(path.is_relative_to(folder) for folder in self._left_out)
 
@@ -94,7 +94,7 @@ class ProjectWatch:
                 async for found in changes:
                     self._take(found)
         except FileNotFoundError:
-            return  # A folder has gone meanwhile, which the watch at the top tells.
+            return  # A folder has gone meanwhile; the watch at the top reports that.
         except Exception as error:
             self._changes.put_nowait(error)
 

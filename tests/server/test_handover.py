@@ -37,13 +37,13 @@ class Pair:
         self._new = new
         self._tasks: list[asyncio.Task[None]] = []
 
-    def transfer_when_idle(self, give: SendDescriptor | None = None) -> None:
+    def transfer_when_idle(self, send: SendDescriptor | None = None) -> None:
         """Let the first server hand on what it has, and all that it gets to know later."""
         for connection in list(self.old.state.connections):
             assert isinstance(connection, HttpProtocol)
-            connection.transfer_when_idle(give or self.give)
+            connection.transfer_when_idle(send or self.send)
 
-    def give(self, descriptor: int) -> bool:
+    def send(self, descriptor: int) -> bool:
         """Take a connection as another process would: by a descriptor of its own."""
         connection = socket.socket(fileno=os.dup(descriptor))
         self._tasks.append(asyncio.create_task(open_connection(self._new.make_protocol, connection)))
@@ -167,7 +167,7 @@ async def test_connection_that_nobody_has_room_for_is_offered_again() -> None:
     refusals = iter([False, False, True])
 
     async with serve_pair() as (pair, wire):
-        pair.transfer_when_idle(lambda descriptor: next(refusals) and pair.give(descriptor))
+        pair.transfer_when_idle(lambda descriptor: next(refusals) and pair.send(descriptor))
         wire.send(*ASK)
         assert await read_new(wire) == ""
         assert list(refusals) == []

@@ -1,4 +1,4 @@
-"""How much of the server one client may have, and for how long."""
+"""How much of the server one client may use, and for how long."""
 
 from __future__ import annotations
 
@@ -13,43 +13,48 @@ from nitro_py.runtime.settings import Settings
 
 logger = logging.getLogger("nitro_py.server")
 
-# How often connections are looked at, in seconds: time-outs are that much longer at most.
+# How often connections are checked, in seconds; timeouts may be longer by that much.
 TICK: Final = 1.0
-# Connections above the limit that are taken all the same, for probes and to say no in words.
-SPARE: Final = 64
-# Files that a process has open beside its connections, and the most that it asks for.
+# How many connections above the limit are taken all the same, for probes and for an answer with 503.
+SPARE_CONNECTIONS: Final = 64
+# How many files a process has open beside its connections, and the most that it asks the system for.
 OWN_FILES: Final = 128
-MOST_FILES: Final = 1024 * 1024
+MAX_FILES: Final = 1024 * 1024
 
 
 # The app's own endpoints, which must answer a platform in a crowd too.
 OWN_PATHS: Final = b"/_nitro/"
 
 
-class Refusal(NamedTuple):
-    """An answer in the app's place: a status and a text; without a status the connection just ends."""
+class RequestRefusal(NamedTuple):
+    """An answer in the app's place.
+
+    Args:
+        status: The HTTP status; 0 ends the connection without an answer.
+        text: The content, and what is logged.
+    """
 
     status: int
     text: str
 
 
-BAD_HOST: Final = Refusal(400, "The request needs one field `Host`, with a host in it.")
-HEADER_TOO_LARGE: Final = Refusal(431, "The header of the request is too large.")
-NO_HTTP: Final = Refusal(400, "Invalid HTTP request received.")
-NO_WORD: Final = Refusal(0, "")
-TOO_MANY: Final = Refusal(503, "Too many connections.")
-TOO_SLOW: Final = Refusal(408, "The request takes too long to come.")
+BAD_HOST: Final = RequestRefusal(400, "The request needs one field `Host`, with a host in it.")
+HEADER_TOO_LARGE: Final = RequestRefusal(431, "The header of the request is too large.")
+BAD_REQUEST: Final = RequestRefusal(400, "Invalid HTTP request received.")
+NO_ANSWER: Final = RequestRefusal(0, "")
+TOO_MANY: Final = RequestRefusal(503, "Too many connections.")
+TOO_SLOW: Final = RequestRefusal(408, "The request takes too long to come.")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """The limits of a server's connections.
 
     Args:
-        max_header: Largest head of a request, in bytes.
-        header_timeout: Seconds for the head of a request to come; 0 = any.
-        body_timeout: Seconds without progress while a body is received or sent; 0 = any.
-        max_connections: Most open connections; 0 = any number.
+        max_header: The largest head of a request, in bytes.
+        header_timeout: How long the head of a request may take to come, in seconds; 0 for any time.
+        body_timeout: How long a body may make no progress in either direction, in seconds; 0 for any time.
+        max_connections: The most open connections; 0 for any number.
     """
 
     max_header: int = 64 * 1024
@@ -59,37 +64,37 @@ class Limits:
 
 
 class Limiter:
-    """A server's limits, and counts whom they were too narrow for.
+    """A server's limits, and the requests that were refused because of them.
 
     Args:
         limits: The limits.
-        counters: Counts refusals for all time.
+        counters: The app's counters, which count refusals too.
     """
 
-    def __init__(self, limits: Limits | None = None, counters: Counters | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: ConnectionLimits | None = None, counters: Counters | None = None) -> None:
+        self.limits = limits or ConnectionLimits()
         self._counters = counters or Counters()
-        self._refused: Counter[Refusal] = Counter()
+        self._refused: Counter[RequestRefusal] = Counter()
 
-    def note(self, refusal: Refusal) -> None:
+    def note(self, refusal: RequestRefusal) -> None:
         """Note that a request was refused."""
         self._counters.requests_refused += 1
         self._refused[refusal] += 1
 
     def report(self) -> None:
-        """Log what was noted since the last call: once for all, since it may be a flood."""
+        """Log what was noted since the last call: one line for each kind, since it may be a flood."""
         for refusal, count in self._refused.items():
             logger.warning("Refused %d requests with %d: %s", count, *refusal)
         self._refused.clear()
 
 
-class Guard:
-    """Watches over the limits of one connection.
+class ConnectionLimiter:
+    """The limits of one connection, and how near it is to them.
 
-    Nothing looks at a clock when bytes come: ticks are counted, and progress begins the count anew.
+    Nothing looks at a clock when bytes come: ticks are counted, and progress begins the count anew (row `http`).
 
     Args:
-        limiter: What holds the server's limits.
+        limiter: The limits of the server.
     """
 
     __slots__ = (
@@ -118,18 +123,22 @@ class Guard:
         self._unsent = 0
 
     def admit(self, connections: int) -> bool:
-        """Count the connection among all; false means that there are too many to even say so."""
+        """Return whether the connection may stay; one that is over the limit may only be told so.
+
+        Args:
+            connections: How many connections are open, this one included.
+        """
         most = self._limits.max_connections
         self._is_surplus = 0 < most < connections
-        return not self._is_surplus or connections <= most + SPARE
+        return not self._is_surplus or connections <= most + SPARE_CONNECTIONS
 
     def take(self, size: int) -> None:
-        """Note that some bytes came, before they are read."""
+        """Note that so many bytes came, before they are read."""
         self._piece_size = size
         self._loose_size += size
 
-    def check(self) -> Refusal | None:
-        """Refuse a head, or fields behind a body, that grow and grow; to be called once what came is read."""
+    def check(self) -> RequestRefusal | None:
+        """Refuse a head, or fields behind a body, that grow too large; called once what came is read."""
         return HEADER_TOO_LARGE if self._loose_size > self._limits.max_header else None
 
     def begin_head(self) -> None:
@@ -142,7 +151,7 @@ class Guard:
         """Whether a part of a request's head has come, and not yet all of it."""
         return self._begun
 
-    def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> Refusal | None:
+    def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> RequestRefusal | None:
         """Refuse a request whose head is too large, or whose connection is one too many."""
         self._reads_head = self._begun = False
         came = self._loose_size + self._piece_size
@@ -158,12 +167,12 @@ class Guard:
         """Note that more of a body has come."""
         self._loose_size = self._ticks = 0
 
-    def tick(self, *, reads_body: bool, unsent: int) -> Refusal | None:
-        """Refuse a client that keeps us waiting for too long; to be called once a `TICK`.
+    def tick(self, *, reads_body: bool, unsent: int) -> RequestRefusal | None:
+        """Refuse a client that keeps us waiting for too long; called once a `TICK`.
 
         Args:
             reads_body: Whether more of a request's body is to come, and we would take it.
-            unsent: Bytes that the client has not taken, if it is they that an answer waits for.
+            unsent: How many bytes the client has not taken, if an answer waits for that; otherwise 0.
         """
         stuck = 0 < self._unsent <= unsent
         self._unsent = unsent
@@ -174,17 +183,17 @@ class Guard:
         self._ticks += 1
         if self._ticks * TICK <= limit:
             return None
-        # Nobody would read an answer, or nobody has asked for one.
-        return NO_WORD if stuck or (self._reads_head and not self._begun) else TOO_SLOW
+        # The client would not read an answer, or has asked for none.
+        return NO_ANSWER if stuck or (self._reads_head and not self._begun) else TOO_SLOW
 
 
 def make_limiter(settings: Settings, counters: Counters) -> Limiter:
-    """Return the limits that the settings ask for, or that the system sets.
+    """Return a server's limits: those of the settings, or what the system allows.
 
     A server that has no file descriptors left accepts nothing, not even probes; so without a setting of its own it
     takes as many connections as it may have files, and asks for as many as it can get.
     """
-    limits = Limits(
+    limits = ConnectionLimits(
         max_header=settings.http.max_header,
         header_timeout=settings.http.header_timeout,
         body_timeout=settings.http.body_timeout,
@@ -200,11 +209,11 @@ def count_files() -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
         except (OSError, ValueError) as error:
             logger.debug("Could not raise the number of open files to %d: %s", wanted, error)
-    return max(1, (MOST_FILES if soft == resource.RLIM_INFINITY else soft) - OWN_FILES - SPARE)
+    return max(1, (MAX_FILES if soft == resource.RLIM_INFINITY else soft) - OWN_FILES - SPARE_CONNECTIONS)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from nitro_py.runtime.asgi.extensions import StreamListener
 from nitro_py.server.http.head import FAILED, FAILED_FIELDS, STATUS_LINES, encode_checked, encode_default
-
-if TYPE_CHECKING:
-    from nitro_py.server.http.protocol import HttpProtocol
+from nitro_py.server.logging import LogAccess
+from nitro_py.server.uvicorn_internals import ServerState
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -21,15 +20,45 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+class CycleOwner(Protocol):
+    """An HTTP connection, as far as its request cycles need it.
+
+    Args:
+        loop: The event loop.
+        transport: The connection's transport.
+        state: uvicorn's record of its connections and tasks.
+        log: Writes the access log, if there is one.
+        write_paused: Whether the client takes bytes more slowly than they come.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    state: ServerState
+    log: LogAccess | None
+    write_paused: bool
+
+    async def drain(self) -> None:
+        """Wait until the client takes bytes again, or is gone."""
+
+    def resume_reading(self) -> None:
+        """Take bytes from the client again."""
+
+    def finish(self, cycle: RequestCycle) -> None:
+        """Go on after an answer."""
+
+
 class RequestCycle:
     """One request and its answer, and the ASGI `send` of that request.
 
+    Implements `DirectSend`: a whole answer is one write, without a message (rows `http` and `http-500`), and an
+    event stream's chunks go straight to the transport (row `sse`).
+
     Args:
-        protocol: The connection.
+        owner: The connection.
         method: The request's method.
         chunks: Whether the client understands chunks, as from HTTP/1.1 on.
         keep_alive: Whether the connection goes on after the answer.
-        expects_continue: Whether the client waits for 100 before it sends the body.
+        expects_continue: Whether the client waits for 100 before it sends the body (RFC 9110, section 10.1.1).
     """
 
     __slots__ = (
@@ -44,7 +73,7 @@ class RequestCycle:
         "_method",
         "_more_body",
         "_news",
-        "_protocol",
+        "_owner",
         "_scope",
         "_task",
         "_waiter",
@@ -53,15 +82,15 @@ class RequestCycle:
     )
 
     def __init__(
-        self, protocol: HttpProtocol, method: str, *, chunks: bool, keep_alive: bool, expects_continue: bool
+        self, owner: CycleOwner, method: str, *, chunks: bool, keep_alive: bool, expects_continue: bool
     ) -> None:
         self.keep_alive = keep_alive
         self.started = False
-        self._protocol = protocol
+        self._owner = owner
         self._method = method
         self._chunks = chunks
         self._expects_continue = expects_continue
-        # The request: what is there of its body, whether more comes, and whether `receive` has seen it all.
+        # The request: what is there of its body, whether more comes, and whether `receive` has news.
         self._body = b""
         self._more_body = True
         self._news = False
@@ -79,21 +108,21 @@ class RequestCycle:
     @property
     def paused(self) -> bool:
         """Whether the client takes bytes more slowly than they come."""
-        return self._protocol.write_paused
+        return self._owner.write_paused
 
     @property
     def holds_back(self) -> bool:
-        """Whether the client waits for our word before it sends the body."""
+        """Whether the client waits for 100 before it sends the body."""
         return self._expects_continue
 
     def start(self, app: Any, scope: Any) -> None:
         """Let the app answer in a task of its own."""
-        self._task = self._protocol.loop.create_task(self._run(app, scope))
-        self._protocol.state.tasks.add(self._task)
+        self._task = self._owner.loop.create_task(self._run(app, scope))
+        self._owner.state.tasks.add(self._task)
 
     async def _run(self, app: Any, scope: Any) -> None:
-        """Let the app answer; what it raises ends the connection, with 500 if nothing was sent."""
-        if self._protocol.log is not None:
+        """Let the app answer; an error ends the connection, after a 500 if nothing was sent."""
+        if self._owner.log is not None:
             self._scope = scope
         try:
             await app(scope, self.receive, self)
@@ -106,21 +135,21 @@ class RequestCycle:
         finally:
             self._scope = None
             assert self._task is not None
-            self._protocol.state.tasks.discard(self._task)
+            self._owner.state.tasks.discard(self._task)
             # It refers to us as we to it.
             self._task = None
 
     def feed(self, data: bytes) -> int:
-        """Take a piece of the request's body, and say how much is waiting."""
+        """Take a piece of the request's body, and return how many bytes are waiting."""
         if not self._complete:
             self._body = self._body + data if self._body else data
-            self._tell()
+            self._wake()
         return len(self._body)
 
     def end(self) -> None:
         """Note that the request is complete."""
         self._more_body = False
-        self._tell()
+        self._wake()
 
     def resume(self) -> None:
         """Note that the client takes bytes again."""
@@ -130,18 +159,18 @@ class RequestCycle:
     def disconnect(self) -> None:
         """Note that the client left."""
         self._disconnected = True
-        self._tell()
+        self._wake()
         if self._listener is not None:
             self._listener.abort()
 
     async def receive(self) -> dict[str, Any]:
-        """Is the ASGI receive callable."""
+        """Return the next message of the request; the ASGI `receive`."""
         if self._expects_continue and not self.started and not self._disconnected:
             self._expects_continue = False
-            self._protocol.transport.write(_CONTINUE)
+            self._owner.transport.write(_CONTINUE)
         if not self._news and not self._disconnected and not self._complete:
-            self._protocol.resume_reading()
-            self._waiter = self._protocol.loop.create_future()
+            self._owner.resume_reading()
+            self._waiter = self._owner.loop.create_future()
             try:
                 await self._waiter
             finally:
@@ -153,9 +182,13 @@ class RequestCycle:
         return {"type": "http.request", "body": body, "more_body": self._more_body}
 
     async def __call__(self, message: Any, /) -> None:
-        """Is the ASGI send callable."""
-        if self._protocol.write_paused:
-            await self._protocol.drain()
+        """Send a message of the answer; the ASGI `send`.
+
+        Raises:
+            RuntimeError: The message does not fit what was sent, or a header field cannot be sent.
+        """
+        if self._owner.write_paused:
+            await self._owner.drain()
         if self._disconnected:
             return
         kind = message["type"]
@@ -179,14 +212,15 @@ class RequestCycle:
                 return
             lines.append(b"%b: %b\r\n" % (name, value))
         if self._expects_continue or not self.keep_alive:
-            self._settle_keep_alive(lines)
+            self._announce_close(lines)
         head = b"".join(lines)
-        # Each item is a line, but for the server's own fields.
+        # Each item is one line, but for the default fields. Counting line breaks costs less than a pattern for
+        # each field (row `http`).
         count = len(lines) - 1 + lines[1].count(b"\n")
         if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
             raise ValueError("A header field holds a line break or a NUL.")
         self._begin(status)
-        self._protocol.transport.write(b"%b\r\n%b" % (head, body))
+        self._owner.transport.write(b"%b\r\n%b" % (head, body))
         self._finish()
 
     def watch(self, listener: StreamListener) -> None:
@@ -205,7 +239,7 @@ class RequestCycle:
     def write_chunk(self, chunk: bytes) -> None:
         """Write a framed chunk; see `DirectSend`."""
         if not self._disconnected and not self._complete:
-            self._protocol.transport.write(chunk)
+            self._owner.transport.write(chunk)
 
     def leave_unlogged(self) -> None:
         """Leave the answer out of the access log; see `DirectSend`."""
@@ -213,9 +247,9 @@ class RequestCycle:
 
     def abort(self) -> None:
         """Drop the connection; see `DirectSend`."""
-        self._protocol.transport.abort()
+        self._owner.transport.abort()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._news = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -235,14 +269,14 @@ class RequestCycle:
             # Only the connection's end can end it.
             self.keep_alive = False
         if not says_close:
-            self._settle_keep_alive(lines)
+            self._announce_close(lines)
         lines.append(b"\r\n")
         self._left = left
         self._begin(status)
-        self._protocol.transport.write(b"".join(lines))
+        self._owner.transport.write(b"".join(lines))
 
     def _send_body(self, body: bytes, more: bool) -> None:
-        write = self._protocol.transport.write
+        write = self._owner.transport.write
         if self._chunked:
             framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             write(framed if more else framed + _LAST_CHUNK)
@@ -255,20 +289,20 @@ class RequestCycle:
                     raise RuntimeError("The answer's content is shorter than its `content-length`.")
             write(body)
         if not more:
-            # One that began before a stop could not say that its connection ends with it.
-            self.keep_alive = self.keep_alive and not encode_default(self._protocol.state.default_headers)[1]
+            # An answer that began before a stop could not say that its connection ends with it.
+            self.keep_alive = self.keep_alive and not encode_default(self._owner.state.default_headers)[1]
             self._finish()
 
     def _open_head(self, status: int) -> list[bytes]:
-        default, closes = encode_default(self._protocol.state.default_headers)
+        default, closes = encode_default(self._owner.state.default_headers)
         if closes:
             self.keep_alive = False
         return [STATUS_LINES[status], default]
 
-    def _settle_keep_alive(self, lines: list[bytes]) -> None:
-        """Say that the connection ends with this answer, if it does."""
+    def _announce_close(self, lines: list[bytes]) -> None:
+        """Tell the client that the connection ends with this answer, if it does."""
         if self._expects_continue and self._more_body:
-            # Whether the client still sends the body that was never asked for is anybody's guess.
+            # The client may still send the body that it was never asked for, or it may not.
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -276,23 +310,23 @@ class RequestCycle:
     def _begin(self, status: int) -> None:
         self.started = True
         if self._scope is not None:
-            assert self._protocol.log is not None
-            self._protocol.log(self._scope, status)
+            assert self._owner.log is not None
+            self._owner.log(self._scope, status)
             self._scope = None
 
     def _finish(self) -> None:
         self._complete = True
         self._body = b""
         self._listener = None
-        self._tell()
-        self._protocol.finish(self)
+        self._wake()
+        self._owner.finish(self)
 
     def _fail(self) -> None:
-        """Answer for an app that did not, or breaks off what it began."""
+        """Answer with 500 for an app that did not answer, or break off the answer that it began."""
         if self._complete or self._disconnected:
             return
         if self.started:
-            self._protocol.transport.close()
+            self._owner.transport.close()
         else:
             self._send_head(500, FAILED_FIELDS)
             self._send_body(FAILED, False)

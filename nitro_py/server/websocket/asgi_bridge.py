@@ -1,4 +1,4 @@
-"""The ASGI conversation of a connection: its handshake, and its messages unless the application takes it over."""
+"""A WebSocket connection as ASGI messages: its handshake, and the rest unless the application takes it over."""
 
 from __future__ import annotations
 
@@ -9,32 +9,24 @@ from enum import Enum
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
-from uvicorn.protocols.utils import (
-    ClientDisconnected,
-    get_client_addr,
-    get_local_addr,
-    get_path_with_query_string,
-    get_remote_addr,
-    is_ssl,
-)
-
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.runtime.asgi.extensions import EXTENSION, Receiver
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
+from nitro_py.server.http.head import PLAIN_TEXT, Field, describe_connection
+from nitro_py.server.logging import name_client, name_target
 from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.deflate import Writer, negotiate
 from nitro_py.server.websocket.handshake import (
-    Fields,
     HandshakeError,
     UpgradeRequest,
     accept_key,
     read_request,
     write_head,
 )
-from nitro_py.server.websocket.server_state import SharedState
+from nitro_py.server.websocket.shared_state import SharedState
 from nitro_py.websocket import CloseDetails
 
 logger = logging.getLogger("uvicorn.error")
@@ -43,8 +35,12 @@ logger = logging.getLogger("uvicorn.error")
 MAX_QUEUE: Final = 16
 
 
-class State(Enum):
-    """Says what the application may send: the values name the ASGI messages."""
+class ClientDisconnected(OSError):
+    """The client is gone; ASGI's `send` raises an `OSError` then."""
+
+
+class BridgeState(Enum):
+    """What the application may send: the values name the ASGI messages."""
 
     HANDSHAKE = "`websocket.accept`, `websocket.close` or `websocket.http.response.start`"
     REFUSING = "`websocket.http.response.body`"
@@ -52,30 +48,34 @@ class State(Enum):
     CLOSED = "nothing"
 
 
-class ProtocolConnection(Protocol):
-    """The protocol that the exchange belongs to."""
+class BridgeOwner(Protocol):
+    """A WebSocket connection, as far as its bridge needs it."""
 
     def open(self, write: Writer | None) -> TransportChannel:
-        """Learn that the handshake was accepted."""
+        """Begin to read messages, and return the channel that writes them; called once the handshake is accepted.
+
+        Args:
+            write: Writes compressed messages, if client and server agreed on that.
+        """
 
     def attach(self, receiver: Receiver) -> None:
-        """Hand messages to another receiver."""
+        """Hand messages to another receiver from now on."""
 
 
 class AsgiBridge:
-    """Runs the application for one connection, and is what it receives from and sends to.
+    """The bridge between a connection and the application that runs for it: its ASGI `receive` and `send`.
 
     Args:
-        connection: The connection's protocol.
-        transport: Its transport.
-        shared: What it shares with others.
+        owner: The connection.
+        transport: The connection's transport.
+        shared: What the server's connections share.
     """
 
     __slots__ = (
         "_channel",
-        "_connection",
         "_head",
         "_lost",
+        "_owner",
         "_queue",
         "_request",
         "_scope",
@@ -85,17 +85,17 @@ class AsgiBridge:
         "on_room",
     )
 
-    def __init__(self, connection: ProtocolConnection, transport: asyncio.Transport, shared: SharedState) -> None:
-        self._connection = connection
+    def __init__(self, owner: BridgeOwner, transport: asyncio.Transport, shared: SharedState) -> None:
+        self._owner = owner
         self._transport = transport
         self._shared = shared
-        self._state = State.HANDSHAKE
+        self._state = BridgeState.HANDSHAKE
         self._scope: Scope | None = None
         self._queue: asyncio.Queue[Frame | CloseDetails | None] = asyncio.Queue()
         self._lost = False
         self._channel: TransportChannel | None = None
-        # A refusal's status and fields, until the first part of its body tells how it is framed.
-        self._head: tuple[int, Fields] | None = None
+        # A refusal's status and fields, until the first part of its body shows how it is framed.
+        self._head: tuple[int, list[Field]] | None = None
         self.on_room: Callable[[], None] | None = None
 
     def begin(self, head: bytes) -> None:
@@ -116,14 +116,14 @@ class AsgiBridge:
         self._shared.state.tasks.add(task)
         task.add_done_callback(self._shared.state.tasks.discard)
 
-    def refuse(self, status: int, body: bytes, fields: Fields | None = None) -> None:
+    def refuse(self, status: int, body: bytes, fields: list[Field] | None = None) -> None:
         """Answer the request with an error of the server's own, if nothing has answered it yet."""
-        if self._state is State.HANDSHAKE:
-            self._begin_refusal(status, [(b"content-type", b"text/plain; charset=utf-8"), *(fields or [])])
+        if self._state is BridgeState.HANDSHAKE:
+            self._begin_refusal(status, [PLAIN_TEXT, *(fields or [])])
             self._write_body(body, more=False)
 
     def feed(self, data: Frame) -> bool:
-        """Queue a message for `receive`."""
+        """Queue a message for `receive`, and return whether there is room for more."""
         self._queue.put_nowait(data)
         return self._queue.qsize() < MAX_QUEUE
 
@@ -131,23 +131,23 @@ class AsgiBridge:
         """Queue the disconnect for `receive`, once."""
         if not self._lost:
             self._lost = True
-            self._state = State.CLOSED
+            self._state = BridgeState.CLOSED
             self._queue.put_nowait(details)
 
     def gone(self) -> None:
-        """Has nothing to add to the disconnect."""
+        """Do nothing: the disconnect has been queued."""
 
     def open_channel(self, *, limit: int, counters: Counters) -> Channel:
-        """Return the application that takes the socket over what writes to the client."""
+        """Return what writes to the client, for an application that takes the socket over."""
         if self._channel is None:
             raise RuntimeError(f"Expected an accepted handshake, got state {self._state.name}.")
         self._channel.configure(limit=limit, counters=counters)
         return self._channel
 
     def attach(self, receiver: Receiver) -> None:
-        """Hand the socket over, with what came already."""
-        self._state = State.CLOSED
-        self._connection.attach(receiver)
+        """Hand the socket over to a receiver, with what came already."""
+        self._state = BridgeState.CLOSED
+        self._owner.attach(receiver)
         has_room = True
         while not self._queue.empty():
             item = self._queue.get_nowait()
@@ -161,7 +161,7 @@ class AsgiBridge:
             receiver.on_room = room
 
     async def receive(self) -> ASGIMessage:
-        """Is the ASGI receive callable."""
+        """Return the next message from the client; the ASGI `receive`."""
         item = await self._queue.get()
         if self.on_room is not None and self._queue.empty():
             room, self.on_room = self.on_room, None
@@ -173,27 +173,27 @@ class AsgiBridge:
         return {"type": "websocket.receive", "text" if isinstance(item, str) else "bytes": item}
 
     async def send(self, message: ASGIMessage) -> None:
-        """Is the ASGI send callable.
+        """Send a message to the client; the ASGI `send`.
 
         Raises:
             ClientDisconnected: The client is gone.
-            RuntimeError: The message does not belong here.
+            RuntimeError: The message does not fit the state of the connection.
         """
         kind = message["type"]
         if self._lost:
             raise ClientDisconnected
-        if self._state is State.HANDSHAKE and kind == "websocket.accept":
+        if self._state is BridgeState.HANDSHAKE and kind == "websocket.accept":
             self._accept(message)
-        elif self._state is State.HANDSHAKE and kind == "websocket.close":
+        elif self._state is BridgeState.HANDSHAKE and kind == "websocket.close":
             self._begin_refusal(403, [])
             self._write_body(b"", more=False)
-        elif self._state is State.HANDSHAKE and kind == "websocket.http.response.start":
+        elif self._state is BridgeState.HANDSHAKE and kind == "websocket.http.response.start":
             self._begin_refusal(message["status"], list(message.get("headers", [])))
-        elif self._state is State.REFUSING and kind == "websocket.http.response.body":
+        elif self._state is BridgeState.REFUSING and kind == "websocket.http.response.body":
             self._write_body(message.get("body", b""), more=message.get("more_body", False))
-        elif self._state is State.OPEN and kind == "websocket.send":
+        elif self._state is BridgeState.OPEN and kind == "websocket.send":
             await self._send(message)
-        elif self._state is State.OPEN and kind == "websocket.close":
+        elif self._state is BridgeState.OPEN and kind == "websocket.close":
             self._close(message.get("code", 1000), message.get("reason") or "")
         else:
             raise RuntimeError(f"Expected {self._state.value}, got `{kind}`.")
@@ -207,16 +207,16 @@ class AsgiBridge:
             logger.exception("Exception in ASGI application\n")
             self._close(1011, "Internal error")
         else:
-            if self._state is State.HANDSHAKE:
+            if self._state is BridgeState.HANDSHAKE:
                 logger.error("ASGI callable returned without completing handshake.")
             self._close(1000, "")
         finally:
             self.refuse(500, b"Internal Server Error")
-            if self._state is State.REFUSING:
+            if self._state is BridgeState.REFUSING:
                 self._transport.close()
 
     def _accept(self, message: ASGIMessage) -> None:
-        fields: Fields = [
+        fields: list[Field] = [
             (b"upgrade", b"websocket"),
             (b"connection", b"Upgrade"),
             (b"sec-websocket-accept", accept_key(self._request.key)),
@@ -231,22 +231,22 @@ class AsgiBridge:
                 fields.append((b"sec-websocket-extensions", extension.encode()))
         head = write_head(101, [*fields, *self._shared.state.default_headers, *message.get("headers", [])])
         self._log("[accepted]")
-        self._state = State.OPEN
+        self._state = BridgeState.OPEN
         self._transport.write(head)
-        self._channel = self._connection.open(write)
+        self._channel = self._owner.open(write)
 
-    def _begin_refusal(self, status: int, fields: Fields) -> None:
+    def _begin_refusal(self, status: int, fields: list[Field]) -> None:
         if not 200 <= status < 600:
             raise RuntimeError(f"Expected a status of 200 to 599 in a refusal, got {status}.")
         self._head = (status, fields)
-        self._state = State.REFUSING
+        self._state = BridgeState.REFUSING
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
-        """Write the head of a refusal before the first part of its body, and closes after the last."""
+        """Write a part of a refusal's body, its head before the first part, and close after the last."""
         if self._head is not None:
             (status, fields), self._head = self._head, None
             named = {name.lower() for name, _ in fields}
-            # Without a length of its own, a body in parts ends with the connection (RFC 9112, section 6.3).
+            # Without a length, a body in parts ends with the connection (RFC 9112, section 6.3).
             if b"content-length" not in named and not more:
                 fields = [*fields, (b"content-length", str(len(body)).encode())]
             fields = [*fields, (b"connection", b"close"), *self._shared.state.default_headers]
@@ -268,20 +268,20 @@ class AsgiBridge:
             raise ClientDisconnected from None
 
     def _close(self, code: int, reason: str) -> None:
-        if self._state is State.OPEN and self._channel is not None:
+        if self._state is BridgeState.OPEN and self._channel is not None:
             self._channel.begin_close(code, reason)
             self.lost(CloseDetails(code, reason))
 
     def _make_scope(self, request: UpgradeRequest) -> Scope:
         path, _, query = request.target.partition(b"?")
         root = self._shared.root_path
+        connection = describe_connection(self._transport)
         return {
+            **connection,
             "type": "websocket",
-            "asgi": {"version": self._shared.asgi_version, "spec_version": "2.4"},
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "scheme": "wss" if is_ssl(self._transport) else "ws",
-            "server": get_local_addr(self._transport),
-            "client": get_remote_addr(self._transport),
+            "scheme": "ws" if connection["scheme"] == "http" else "wss",
             "root_path": root,
             "path": root + unquote(path.decode("latin-1")),
             "raw_path": root.encode() + path,
@@ -294,6 +294,6 @@ class AsgiBridge:
 
     def _log(self, outcome: str) -> None:
         scope: Any = self._scope
-        if scope is not None:  # Else it was no handshake.
-            target = get_path_with_query_string(scope)
-            logger.info('%s - "WebSocket %s" %s', get_client_addr(scope), target, outcome)
+        # Without a scope, the request was no handshake.
+        if scope is not None:
+            logger.info('%s - "WebSocket %s" %s', name_client(scope), name_target(scope), outcome)

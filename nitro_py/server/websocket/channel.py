@@ -1,4 +1,4 @@
-"""The writing half of a connection."""
+"""The writing half of a WebSocket connection."""
 
 from __future__ import annotations
 
@@ -20,30 +20,35 @@ logger = logging.getLogger("nitro_py.websocket")
 
 # How long a client may take to answer a close frame before its connection is dropped, in seconds.
 CLOSE_TIMEOUT = 10.0
-# The most bytes that may wait where the application sets no limit of its own: it is made to wait itself.
-PLAIN_LIMIT: Final = 64 * 1024
+# The most bytes that may wait where the application sets no limit; it waits for a client beyond that.
+DEFAULT_LIMIT: Final = 64 * 1024
 EMPTY_PING: Final = write_frame(FIN | PING, b"")
 
 
-class Owner(Protocol):
-    """The reading half, as far as the writing half needs it."""
+class ChannelOwner(Protocol):
+    """A WebSocket connection, as far as its channel needs it."""
 
-    def began_close(self) -> None:
-        """Learn that a close frame was sent: what comes now, but for the answer to it, goes nowhere."""
+    def close_sent(self) -> None:
+        """Note that a close frame was sent: nothing that comes counts now but the answer to it."""
 
-    def gave_up(self, details: CloseDetails) -> None:
-        """Learn that the client is too slow to be kept."""
+    def dropped_slow(self, details: CloseDetails) -> None:
+        """Note that the client is too slow to be kept.
+
+        Args:
+            details: The code and reason of the close frame that was sent.
+        """
 
 
 class TransportChannel:
-    """Writes frames to a transport, and holds them back while the client is slow.
+    """A channel that writes frames to a transport, and keeps them while the client is slow.
 
-    A client that keeps up costs one call of `transport.write` a frame. Once the transport pauses us, frames wait
-    here: broadcasts share their bytes, and a slow client's can be dropped so that a close frame gets through.
+    A client that keeps up costs one call of `transport.write` a frame (rows `echo` and `broadcast-1000`). Once the
+    transport pauses us, frames wait here: broadcasts share their bytes, and those of a slow client can be dropped
+    so that a close frame gets through.
 
     Args:
         transport: The connection's transport.
-        owner: The connection's reading half.
+        owner: The connection.
         write: Writes a message as a frame, as the handshake agreed.
     """
 
@@ -63,14 +68,14 @@ class TransportChannel:
         "ready_state",
     )
 
-    def __init__(self, transport: asyncio.Transport, owner: Owner, write: Writer) -> None:
+    def __init__(self, transport: asyncio.Transport, owner: ChannelOwner, write: Writer) -> None:
         self._transport = transport
         # Frames leave at once, and we are paused as soon as one does not: a second buffer would only cost. If
-        # anything waits of earlier answers, the owner is paused here and now, and has nobody to tell yet.
+        # bytes of earlier answers wait, the transport pauses the owner here and now, which has no channel yet.
         transport.set_write_buffer_limits(0)
         self._owner = owner
         self._write = write
-        self._limit = PLAIN_LIMIT
+        self._limit = DEFAULT_LIMIT
         self._counters = Counters()
         # Whether a frame can go straight to the transport.
         self._paused = transport.get_write_buffer_size() > 0
@@ -105,7 +110,7 @@ class TransportChannel:
         return DirectWriter(self._write, self._transport.write) if self._flowing else None
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
-        """Send a frame; what it gives waits for a slow client, and is `None` for one that keeps up.
+        """Send a frame; return an awaitable that waits for a slow client, `None` for one that keeps up.
 
         Raises:
             PeerClosedError: The client is gone, or is being closed.
@@ -122,9 +127,9 @@ class TransportChannel:
             self._counters.messages_sent += 1
             self._transport.write(broadcast.encode(self._write))
         elif self.ready_state is ReadyState.OPEN:
-            # What waits already tells a slow peer; one message larger than the limit does not.
+            # Bytes that wait already show a slow peer; one message larger than the limit does not.
             if self.buffered_amount > self._limit:
-                self._give_up()
+                self._drop_slow()
             else:
                 self._counters.messages_sent += 1
                 self._hold(broadcast.encode(self._write))
@@ -149,10 +154,10 @@ class TransportChannel:
         self.goodbye = CloseDetails(code, reason)
         self._leave(ReadyState.CLOSING)
         self._write_next(write_close(code, reason))
-        self._owner.began_close()
+        self._owner.close_sent()
 
     def answer_close(self, details: CloseDetails) -> None:
-        """End the closing handshake: sends back what the client said, unless we began it, and closes."""
+        """End the closing handshake: send the client's code back, unless we began it, and close."""
         if self.ready_state is ReadyState.OPEN:
             self._drop_held()
             self._transport.write(write_close(details.code, ""))
@@ -160,7 +165,7 @@ class TransportChannel:
         self._transport.close()
 
     def fail(self, code: int, reason: str) -> None:
-        """Close a connection whose client cannot be talked to, or is not there."""
+        """Close a connection whose client breaks the protocol, or does not answer."""
         if self.ready_state is not ReadyState.OPEN:
             self.abort()
             return
@@ -175,11 +180,11 @@ class TransportChannel:
             self._transport.close()
 
     def ping(self) -> None:
-        """Ask the client for a sign of life."""
+        """Send a ping."""
         self._write_next(EMPTY_PING)
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping, unless the client sends pings and read nothing."""
+        """Answer a ping, unless the client sends pings and reads nothing."""
         if self.ready_state is ReadyState.OPEN and (self._flowing or self.buffered_amount <= self._limit):
             self._write_next(write_frame(FIN | PONG, payload))
 
@@ -198,12 +203,12 @@ class TransportChannel:
             self._timer = None
 
     def pause(self) -> None:
-        """Hold frames back from now on: the transport has enough."""
+        """Keep frames from now on: the transport has enough."""
         self._paused = True
         self._stop_flow()
 
     def resume(self) -> None:
-        """Hand the transport what was held back, as far as it takes it."""
+        """Hand the transport the frames that were kept, as far as it takes them."""
         self._paused = False
         # A write may pause us again.
         while self._held and not self._paused:
@@ -241,13 +246,13 @@ class TransportChannel:
         else:
             self._transport.write(frame)
 
-    def _give_up(self) -> None:
+    def _drop_slow(self) -> None:
         logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
         self._counters.peers_too_slow += 1
         self._drop_held()
         details = CloseDetails(1013, "Too slow")
         self.begin_close(details.code, details.reason)
-        self._owner.gave_up(details)
+        self._owner.dropped_slow(details)
 
     def _drop_held(self) -> None:
         self._held = None

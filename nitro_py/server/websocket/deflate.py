@@ -25,7 +25,7 @@ Writer = Callable[[Frame], bytes]
 
 
 class Inflater:
-    """Inflates one message, frame by frame.
+    """The decompression of one message, frame by frame.
 
     Example:
         >>> Inflater().inflate(b"\\xcbH\\xcd\\xc9\\xc9\\x07\\x00", final=True, room=100)
@@ -43,7 +43,7 @@ class Inflater:
         Args:
             data: The payload.
             final: Whether the message ends with it.
-            room: The most bytes to inflate it to; the result may have one more, which tells that it was too much.
+            room: The most bytes that the result may have; one more shows that it was too much.
 
         Raises:
             FrameError: The data is not compressed as agreed.
@@ -55,7 +55,7 @@ class Inflater:
 
 
 def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
-    """Take the first offer of the extension that can be kept.
+    """Accept the first offer of the extension that the server can keep.
 
     Neither side keeps a context between messages: a message for many is then compressed once, and an idle
     connection holds no window.
@@ -64,7 +64,7 @@ def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
         offers: The values of the fields `Sec-WebSocket-Extensions`.
 
     Returns:
-        The extension as the answer names it, and what writes messages; `None` where nothing was offered.
+        The extension as the answer names it, and what writes messages; `None` if no offer is accepted.
 
     Example:
         >>> negotiate(["permessage-deflate; client_max_window_bits"])[0]
@@ -98,14 +98,15 @@ def write_compressed(window: int, message: Frame) -> bytes:
     return write_frame(FIN | RSV1 | opcode, deflated.removesuffix(TAIL))
 
 
-# One for each window, for as long as the process lives: broadcasts tell forms apart by who writes them.
+# One for each window, as long as the process lives: a broadcast is encoded once for each writer (row
+# `broadcast-1000`).
 WRITERS: dict[int, Writer] = {
     window: partial(write_compressed, window) for window in range(MIN_WINDOW, MAX_WINDOW + 1)
 }
 
 
 def _read_window(parameters: list[str]) -> int | None:
-    """Return the server's window by an offer's parameters (section 7.1), or `None` if it can't be kept."""
+    """Return the bits of the server's window in an offer (section 7.1), or `None` if it cannot be accepted."""
     seen: set[str] = set()
     window = MAX_WINDOW
     for parameter in parameters:

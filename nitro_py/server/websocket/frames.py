@@ -1,4 +1,4 @@
-"""Writing frames, and reading what a close frame says: RFC 6455, sections 5 and 7."""
+"""Frames on the wire: writing them, and reading a close frame (RFC 6455, sections 5 and 7)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIN: Final = 0x80
 RSV1: Final = 0x40
 MASKED: Final = 0x80
 
-# What a length of seven bits says when the length itself follows, in two bytes or in eight.
+# The values of the seven bits for the length when the length itself follows, in two bytes or in eight.
 LENGTH_IN_2: Final = 126
 LENGTH_IN_8: Final = 127
 # The most that a control frame may carry, in bytes.
@@ -29,15 +29,15 @@ MAX_CONTROL: Final = 125
 # Codes that a close frame may carry beside those of 3000 to 4999: section 7.4 and the IANA registry.
 WIRE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
-# Looked up rather than made: most messages are short texts.
+# Looked up rather than made: most messages are short texts (rows `echo` and `broadcast-1000`).
 _SHORT_TEXT_HEADS = [bytes((FIN | TEXT, length)) for length in range(LENGTH_IN_2)]
 
 
 class FrameError(NitroError):
-    """Says how a client broke the protocol, and with which code the connection is closed for it.
+    """An error of the client against the protocol.
 
     Args:
-        code: The close code.
+        code: The code that the connection is closed with.
         reason: What was expected, and what came, in at most 123 bytes.
     """
 
@@ -87,7 +87,7 @@ def read_close(payload: bytes) -> CloseDetails:
     """Read what a close frame carries.
 
     Raises:
-        FrameError: It is half a code, a code that must not be sent, or a reason that is not UTF-8.
+        FrameError: It carries half a code, a code that must not be sent, or a reason that is not UTF-8.
     """
     if not payload:
         return CloseDetails(1005)
@@ -103,7 +103,7 @@ def decode_text(payload: bytes) -> str:
     """Read UTF-8.
 
     Raises:
-        FrameError: It is none.
+        FrameError: It is something else.
     """
     try:
         return payload.decode()

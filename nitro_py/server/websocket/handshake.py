@@ -5,27 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from nitro_py.errors import NitroError
-
-Fields = list[tuple[bytes, bytes]]
+from nitro_py.server.http.head import STATUS_LINES, Field, check_field, encode_fields
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION: Final = b"13"
 KEY_LENGTH: Final = 16
 
-# RFC 9110, sections 5.1 and 5.5.
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
 
 class HandshakeError(NitroError):
-    """Refuses a request that is no handshake.
+    """A request that is no handshake.
 
     Args:
         status: The HTTP status of the answer.
@@ -33,7 +26,7 @@ class HandshakeError(NitroError):
         fields: Header fields of the answer.
     """
 
-    def __init__(self, status: int, message: str, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, status: int, message: str, fields: Iterable[Field] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.fields = list(fields)
@@ -50,20 +43,20 @@ class UpgradeRequest:
     """
 
     target: bytes
-    fields: Fields
+    fields: list[Field]
     key: bytes
 
     def offers(self, name: bytes) -> list[str]:
-        """Return what a comma-separated field offers, in order."""
+        """Return the items of a comma-separated field, in order."""
         values = (value.decode("latin-1") for key, value in self.fields if key == name)
         return [item.strip() for value in values for item in value.split(",")]
 
 
 def read_request(head: bytes) -> UpgradeRequest:
-    """Read a request's head, which an HTTP parser has found to be well formed.
+    """Read the head of a request that an HTTP parser has found to be well formed.
 
     Raises:
-        HandshakeError: It is no handshake of version 13.
+        HandshakeError: The request is no handshake of version 13.
     """
     line, *lines = head.split(b"\r\n")
     method, target, _ = line.split(b" ", 2)
@@ -79,7 +72,7 @@ def read_request(head: bytes) -> UpgradeRequest:
         message = f"Expected `Sec-WebSocket-Version: 13`, got `{version.decode('latin-1')}`."
         raise HandshakeError(426, message, [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")])
     key = named.get(b"sec-websocket-key", b"")
-    # It is there once (section 11.3.1).
+    # The field must stand there once (section 11.3.1).
     if not _is_key(key) or [name for name, _ in fields].count(b"sec-websocket-key") > 1:
         raise HandshakeError(400, "Expected 16 bytes in base64 as `Sec-WebSocket-Key`, got something else.")
     return UpgradeRequest(target, fields, key)
@@ -95,22 +88,15 @@ def accept_key(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
 
 
-def write_head(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Write the head of an answer.
+def write_head(status: int, fields: list[Field]) -> bytes:
+    """Write the head of the answer to a request for a WebSocket.
 
     Raises:
-        ValueError: A field cannot stand in a head.
+        RuntimeError: A field cannot be sent.
     """
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    lines = [f"HTTP/1.1 {status} {phrase}".encode()]
     for name, value in fields:
-        if not _NAME.fullmatch(name) or _NOT_IN_VALUE.search(value):
-            raise ValueError(f"A header field is a name and one line of text: got {name!r} and {value!r}.")
-        lines.append(name + b": " + value)
-    return b"\r\n".join([*lines, b"", b""])
+        check_field(name, value)
+    return b"%b%b\r\n" % (STATUS_LINES[status], encode_fields(fields))
 
 
 def _is_key(value: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Reading frames: bytes in, whole messages and control frames out. RFC 6455, section 5."""
+"""Frames from the wire: bytes in, whole messages and control frames out (RFC 6455, section 5)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ _decode_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 def read_short_message(data: bytes) -> Frame | None:
-    """Read data that is one short message in one frame and nothing else, as most reads are; `None` if it is not.
+    """Return the message if data is one short message in one frame and nothing else; otherwise `None`.
+
+    Most reads are that, and need no parser (row `echo`).
 
     Raises:
         FrameError: The message is a text that is not UTF-8.
@@ -58,19 +60,19 @@ def read_short_message(data: bytes) -> Frame | None:
         try:
             return payload.decode()
         except UnicodeDecodeError:
-            return decode_text(payload)  # It says what is wrong.
+            return decode_text(payload)  # It raises the error.
     if data[0] == WHOLE_BINARY:
         return apply_mask(data[6:], data[2:6])
     return None
 
 
 class FrameParser:
-    """Parses what a client sends, in whatever pieces it comes.
+    """A parser of the frames that a client sends, in whatever pieces they come.
 
-    Frames are checked as soon as their head is there: nothing is stored that is going to be refused.
+    A frame is checked as soon as its head is there: nothing is stored that would be refused later.
 
     Args:
-        max_message: The most bytes that a message may have, inflated.
+        max_message: The most bytes that a message may have, after decompression.
         compression: Whether the handshake agreed on compressed messages.
 
     Example:
@@ -97,7 +99,7 @@ class FrameParser:
         self._max = max_message
         self.compression = compression
         self._buffer = bytearray()
-        # How many bytes must be there before it is worth looking again.
+        # How many bytes must be there before the next frame can be read further.
         self._wanted = 2
         # The message whose fragments are coming in, however small; its opcode is 0 between messages.
         self._opcode = CONTINUATION
@@ -214,7 +216,7 @@ class FrameParser:
 
 
 def check_text(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: bool) -> None:
-    """Look for errors in a part of a text, the first of which ends the connection (RFC 6455, section 8.1).
+    """Check a part of a text, whose first error ends the connection (RFC 6455, section 8.1).
 
     Raises:
         FrameError: The text is not UTF-8.
@@ -232,7 +234,7 @@ def read_length(form: int, data: bytes) -> int:
         FrameError: The length has a shorter form, or its most significant bit is set.
     """
     length = int.from_bytes(data)
-    least = LENGTH_IN_2 if form == LENGTH_IN_2 else 1 << 16
-    if length < least or length >= 1 << 63:
+    shortest = LENGTH_IN_2 if form == LENGTH_IN_2 else 1 << 16
+    if length < shortest or length >= 1 << 63:
         raise FrameError(1002, f"Expected the shortest form of a payload's length, got {len(data)} bytes for it")
     return length

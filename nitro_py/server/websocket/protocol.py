@@ -1,4 +1,4 @@
-"""The reading half of a connection, as uvicorn runs it."""
+"""A client's WebSocket connection: the protocol below the transport, and the reading half (RFC 6455, RFC 7692)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from enum import Enum, auto
 from typing import Any, cast
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from uvicorn import Config
 
 from nitro_py.encoding import Frame
 from nitro_py.runtime.asgi.extensions import Receiver
 from nitro_py.runtime.contracts import ReadyState
+from nitro_py.server.uvicorn_internals import ServerState
 from nitro_py.server.websocket.asgi_bridge import AsgiBridge
 from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.deflate import Writer
@@ -25,27 +25,27 @@ from nitro_py.server.websocket.frames import (
     write_message,
 )
 from nitro_py.server.websocket.parser import FrameParser, read_short_message
-from nitro_py.server.websocket.server_state import share_state
+from nitro_py.server.websocket.shared_state import share_state
 from nitro_py.websocket import CloseDetails
 
 
-class Reading(Enum):
-    """Says what is done with what the client sends."""
+class ReadState(Enum):
+    """What happens to the bytes that the client sends."""
 
-    HEAD = auto()  # It is the request.
-    HANDSHAKE = auto()  # It waits for the application to accept.
-    FLOWING = auto()  # It goes to the receiver.
-    HELD = auto()  # It waits for the receiver to have room.
-    CLOSING = auto()  # Nothing counts but the answer to our close frame.
-    OVER = auto()  # Nothing counts.
+    HEAD = auto()  # They are the request.
+    HANDSHAKE = auto()  # They wait for the application to accept.
+    FLOWING = auto()  # They go to the receiver.
+    HELD = auto()  # They wait for the receiver to have room.
+    CLOSING = auto()  # Only the answer to our close frame counts.
+    OVER = auto()  # They are ignored.
 
 
 class WebSocketProtocol(asyncio.Protocol):
-    """Speaks WebSocket to one client: RFC 6455, with RFC 7692's compression where uvicorn's settings say so.
+    """One client's WebSocket connection, after RFC 6455, with the compression of RFC 7692 where settings allow it.
 
-    The handshake is an ASGI conversation, the `AsgiBridge`. Once it is accepted, messages go to a receiver: the
-    exchange, which `receive` reads, or what the application has attached in its place. A connection that does
-    nothing has no task, queue or timer.
+    The `AsgiBridge` turns the handshake into ASGI messages. Once it is accepted, messages go to a receiver: the
+    bridge, or what the application has attached in its place. An idle connection has no task, queue or timer of
+    its own (row `idle`).
 
     Args:
         config: uvicorn's configuration.
@@ -64,7 +64,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_pinged",
         "_receiver",
         "_shared",
-        "_spoke",
+        "_slot",
         "_state",
         "_transport",
     )
@@ -80,14 +80,15 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, None)
         self._receiver = cast(Receiver, None)
         self._channel: TransportChannel | None = None
-        self._state = Reading.HEAD
+        self._state = ReadState.HEAD
         self._compression = False
-        # Missing only while messages flow and no part of one is stored: then a short message is read without it.
+        # Missing only while messages flow and no part of one is stored: then a short message is read without it
+        # (row `echo`), and an idle connection needs no memory for it (row `idle`).
         self._parser: FrameParser | None = self._make_parser()
-        # Whether anything came since the last look, and whether a ping went out then.
+        # Whether anything came since the last check, and whether that sent a ping.
         self._heard = False
         self._pinged = False
-        self._spoke = 0
+        self._slot = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over from the HTTP protocol."""
@@ -115,19 +116,19 @@ class WebSocketProtocol(asyncio.Protocol):
         """Let the transport close: a client that sends no more cannot answer a close frame."""
 
     def pause_writing(self) -> None:
-        """Learn that the client is slow."""
+        """Note that the client takes bytes more slowly than they come."""
         if self._channel is not None:
             self._channel.pause()
 
     def resume_writing(self) -> None:
-        """Learn that the client has caught up."""
+        """Note that the client takes bytes again."""
         if self._channel is not None:
             self._channel.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the connection is gone, after a closing handshake or without one."""
+        """Note that the connection is gone, after a closing handshake or without one."""
         self._end()
-        self._shared.forget(self, self._spoke)
+        self._shared.forget(self, self._slot)
         details = CloseDetails(1006)
         if self._channel is not None:
             self._channel.closed()
@@ -145,17 +146,17 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport.close()
 
     def open(self, write: Writer | None) -> TransportChannel:
-        """Learn that the handshake was accepted, and return what writes to the client.
+        """Begin to read messages, and return the channel that writes them; called once the handshake is accepted.
 
         Args:
-            write: What writes compressed messages, if they were agreed on.
+            write: Writes compressed messages, if client and server agreed on that.
         """
         self._compression = write is not None
         self._channel = TransportChannel(self._transport, self, write or write_message)
-        self._spoke = self._shared.check_alive(self)
+        self._slot = self._shared.watch(self)
         assert self._parser is not None
         self._parser.compression = self._compression
-        self._flow(self._parser, Reading.FLOWING)
+        self._flow(self._parser, ReadState.FLOWING)
         return self._channel
 
     def attach(self, receiver: Receiver) -> None:
@@ -163,11 +164,11 @@ class WebSocketProtocol(asyncio.Protocol):
         self._receiver = receiver
 
     def check_alive(self) -> None:
-        """Ping a client that was silent since the last look, and drop one that a ping brought nothing from."""
+        """Ping a client that was silent since the last check, and drop one that has not answered a ping."""
         if self._channel is None or self._channel.ready_state is not ReadyState.OPEN:
             return
         # A client that is not read cannot be heard.
-        if self._heard or self._state is Reading.HELD:
+        if self._heard or self._state is ReadState.HELD:
             self._heard = self._pinged = False
         elif self._pinged:
             self._end()
@@ -177,44 +178,44 @@ class WebSocketProtocol(asyncio.Protocol):
             self._pinged = True
             self._channel.ping()
 
-    def began_close(self) -> None:
-        """Learn that a close frame was sent."""
-        held, self._state = self._state is Reading.HELD, Reading.CLOSING
+    def close_sent(self) -> None:
+        """Note that a close frame was sent."""
+        held, self._state = self._state is ReadState.HELD, ReadState.CLOSING
         self._parser = self._parser or self._make_parser()
         if held:
-            self._flow(self._parser, Reading.CLOSING)
+            self._flow(self._parser, ReadState.CLOSING)
 
-    def gave_up(self, details: CloseDetails) -> None:
-        """Learn that the client is too slow to be kept."""
+    def dropped_slow(self, details: CloseDetails) -> None:
+        """Note that the client is too slow to be kept."""
         self._receiver.lost(details)
 
     def _receive(self, data: bytes, parser: FrameParser) -> None:
-        if self._state is Reading.OVER:
+        if self._state is ReadState.OVER:
             return
-        if self._state is Reading.HEAD:
+        if self._state is ReadState.HEAD:
             assert isinstance(self._receiver, AsgiBridge)
             head, _, data = data.partition(b"\r\n\r\n")
-            self._state = Reading.HANDSHAKE
+            self._state = ReadState.HANDSHAKE
             self._receiver.begin(head)
         parser.feed(data)
-        if self._state is Reading.HANDSHAKE:
+        if self._state is ReadState.HANDSHAKE:
             if data:
                 self._transport.pause_reading()
-        elif self._state is not Reading.HELD:
+        elif self._state is not ReadState.HELD:
             self._read(parser)
 
     def _read(self, parser: FrameParser) -> None:
-        """Hand on what is stored, as long as there is room."""
+        """Hand over the stored messages, as long as there is room."""
         try:
-            while self._state in (Reading.FLOWING, Reading.CLOSING):
+            while self._state in (ReadState.FLOWING, ReadState.CLOSING):
                 event = parser.read()
                 if event is None:
                     break
                 self._take(*event)
         except FrameError as error:
             self._fail(error)
-        # Where not even a short message may come, the parser is what refuses it.
-        if self._state is Reading.FLOWING and parser.empty and self._shared.max_message >= LENGTH_IN_2:
+        # Where even a short message is too long, only the parser refuses it.
+        if self._state is ReadState.FLOWING and parser.empty and self._shared.max_message >= LENGTH_IN_2:
             self._parser = None
 
     def _take(self, opcode: int, data: Frame) -> None:
@@ -225,7 +226,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._end()
             self._channel.answer_close(details)
             self._receiver.lost(self._channel.goodbye or details)
-        elif self._state is Reading.CLOSING or opcode == PONG:
+        elif self._state is ReadState.CLOSING or opcode == PONG:
             return
         elif opcode == PING:
             assert isinstance(data, bytes)
@@ -234,18 +235,18 @@ class WebSocketProtocol(asyncio.Protocol):
             self._hold()
 
     def _hold(self) -> None:
-        if self._state is Reading.FLOWING:
-            self._state = Reading.HELD
+        if self._state is ReadState.FLOWING:
+            self._state = ReadState.HELD
             self._parser = self._parser or self._make_parser()
             self._receiver.on_room = self._release
             self._transport.pause_reading()
 
     def _release(self) -> None:
-        if self._state is Reading.HELD and self._parser is not None:
-            self._flow(self._parser, Reading.FLOWING)
+        if self._state is ReadState.HELD and self._parser is not None:
+            self._flow(self._parser, ReadState.FLOWING)
 
-    def _flow(self, parser: FrameParser, state: Reading) -> None:
-        """Read on: what is stored, and then what comes."""
+    def _flow(self, parser: FrameParser, state: ReadState) -> None:
+        """Enter a state, and read what is stored and what comes."""
         self._state = state
         self._transport.resume_reading()
         self._read(parser)
@@ -257,8 +258,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._receiver.lost(self._channel.goodbye or CloseDetails(error.code, error.reason))
 
     def _end(self) -> None:
-        """Read nothing from now on, and keep nothing of what was read."""
-        self._state = Reading.OVER
+        """Ignore what comes from now on, and what is stored."""
+        self._state = ReadState.OVER
         self._parser = self._make_parser()
 
     def _make_parser(self) -> FrameParser:

@@ -38,7 +38,7 @@ def serve_worker(
             app.meter.workers = snapshots = SharedSnapshots(board, place)
             snapshots.keep(partial(app.take_snapshot, app.meter))
 
-    serve(application, socket.socket(fileno=listener), ready=begin, shares=ConnectionCounts(shares, place))
+    serve(application, socket.socket(fileno=listener), on_ready=begin, counts=ConnectionCounts(shares, place))
 
 
 def stop_with_parent(parent: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What the connections of one server share."""
+"""What the WebSocket connections of one server share."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from uvicorn import Config
 
 from nitro_py.mount import ASGIApplication
-from nitro_py.server.websocket.keepalive import KeepaliveWheel, Watched
+from nitro_py.server.uvicorn_internals import ServerState, load_apps
+from nitro_py.server.websocket.keepalive import CheckedConnection, KeepaliveWheel
 
 
 class SharedState:
-    """What a server's connections have in common, once for all of them.
+    """The settings and the keepalive of a server's WebSocket connections, once for all of them (row `idle`).
 
     Args:
         config: uvicorn's configuration.
@@ -23,15 +23,11 @@ class SharedState:
     """
 
     def __init__(self, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
-        if not config.loaded:
-            config.load()
-        self.app: ASGIApplication = config.loaded_app
+        self.app: ASGIApplication = load_apps(config)[1]
         self.app_state = app_state
         self.state = state
-        # uvicorn's set knows the protocols that it brings; all that it asks of them is `shutdown`.
-        self.connections: set[Any] = state.connections
+        self.connections = state.connections
         self.root_path = config.root_path
-        self.asgi_version = config.asgi_version
         self.max_message = config.ws_max_size
         self.compression = config.ws_per_message_deflate
         self._limit = config.limit_concurrency
@@ -43,11 +39,11 @@ class SharedState:
         """Whether there are more connections than the server may have."""
         return self._limit is not None and len(self.connections) > self._limit
 
-    def check_alive(self, connection: Watched) -> int:
-        """Begin to ping a connection when it is idle, and return its place among those that are pinged."""
+    def watch(self, connection: CheckedConnection) -> int:
+        """Check from now on that a connection's client is there, and return the connection's slot."""
         return self._wheel.add(connection) if self._wheel is not None else 0
 
-    def forget(self, connection: Watched, slot: int) -> None:
+    def forget(self, connection: CheckedConnection, slot: int) -> None:
         """Forget a connection that is gone."""
         self.connections.discard(connection)
         if self._wheel is not None:
@@ -58,7 +54,7 @@ _shared: WeakKeyDictionary[ServerState, SharedState] = WeakKeyDictionary()
 
 
 def share_state(config: Config, state: ServerState, app_state: dict[str, Any]) -> SharedState:
-    """Return what a server's connections share, made with the first of them."""
+    """Return what a server's connections share, which is made with the first of them."""
     shared = _shared.get(state)
     if shared is None:
         shared = _shared[state] = SharedState(config, state, app_state)
