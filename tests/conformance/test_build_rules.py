@@ -69,12 +69,14 @@ def fail(tmp_path: Path, files: dict[str, str]) -> BuildError:
     ],
 )
 def test_two_files_of_one_route_method_and_mode_are_named(tmp_path: Path, one: str, other: str) -> None:
+    """Check R5 of the contract."""
     error = fail(tmp_path, {f"handlers/{one}": HANDLER, f"handlers/{other}": HANDLER})
     assert f"`handlers/{one}`" in str(error)
     assert f"`handlers/{other}`" in str(error)
 
 
 def test_same_route_with_other_method_or_mode_is_none_of_them(tmp_path: Path) -> None:
+    """Check R5 of the contract."""
     names = ["a.get.py", "a.post.py", "a.py", "a.get.dev.py", "a.get.prod.py"]
     manifest = read_project(write_files(tmp_path, {f"handlers/{name}": HANDLER for name in names}))
     served = ["handlers/a.get.prod.py", "handlers/a.post.py", "handlers/a.py"]
@@ -82,12 +84,14 @@ def test_same_route_with_other_method_or_mode_is_none_of_them(tmp_path: Path) ->
 
 
 def test_file_without_handler_is_named(tmp_path: Path) -> None:
+    """Check R5 of the contract."""
     error = fail(tmp_path, {"handlers/empty.py": "VALUE = 1\n"})
     assert (error.file, error.line) == ("handlers/empty.py", 1)
     assert "no handler" in error.message
 
 
 def test_file_with_two_handlers_is_named_with_the_line(tmp_path: Path) -> None:
+    """Check R5 of the contract."""
     second = "\n    other = define_handler(lambda event: None)\n    "
     error = fail(tmp_path, {"handlers/two.py": HANDLER + second})
     assert (error.file, error.line) == ("handlers/two.py", 7)
@@ -95,15 +99,18 @@ def test_file_with_two_handlers_is_named_with_the_line(tmp_path: Path) -> None:
 
 
 def test_handler_is_found_by_its_type_whatever_its_name(tmp_path: Path) -> None:
+    """Check R5 of the contract."""
     code = HANDLER.replace("def handler", "def anything")
     assert read_project(write_files(tmp_path, {"handlers/a.py": code})).routes[0].kind == "http"
 
 
 def test_define_event_handler_is_the_same_function() -> None:
+    """Check H1 of the contract."""
     assert define_event_handler is define_handler
 
 
 def test_kind_stands_in_the_manifest(suite_bundle: Path) -> None:
+    """Check R6 of the contract."""
     routes = json.loads((suite_bundle / "server/manifest.json").read_text())["routes"]
     kinds = {route["path"]: (route["kind"], route["requires"]) for route in routes}
     assert kinds["/rules"] == ("http", ["http"])
@@ -124,6 +131,7 @@ def test_kind_stands_in_the_manifest(suite_bundle: Path) -> None:
     ],
 )
 def test_build_refuses_what_the_target_cannot_do_and_names_the_route(lacking: str, path: str) -> None:
+    """Check C1 of the contract."""
     loaded = load_config(APP, mode="production", overrides={}, environ={})
     preset = PoorPreset(name="poor", lacking=lacking)
     with pytest.raises(BuildError) as caught:
@@ -137,6 +145,7 @@ def test_build_refuses_what_the_target_cannot_do_and_names_the_route(lacking: st
 async def test_stream_unsaid_is_an_error_where_the_target_holds_it_back(
     tmp_path: Path, said: str, status: int
 ) -> None:
+    """Check R6 of the contract."""
     code = f"""
         from nitro_py import Event, define_handler
 

@@ -51,6 +51,7 @@ def target(server: Server) -> ServerTarget:
 
 
 async def test_idle_peer_is_pinged_and_closed_when_it_does_not_answer(target: ServerTarget) -> None:
+    """Check W17 of the contract."""
     key = make_key()
     started = time.monotonic()
     async with open_raw(target.url, f"/ws/script/{key}") as socket:
@@ -68,12 +69,14 @@ async def test_idle_peer_is_pinged_and_closed_when_it_does_not_answer(target: Se
 
 
 async def test_idle_peer_that_answers_stays(target: ServerTarget) -> None:
+    """Check W17 of the contract."""
     async with open_script(target) as socket:
         await asyncio.sleep(4 * IDLE)
         assert (await ask(socket, "state"))["ready_state"] == 1
 
 
 async def test_message_over_the_configured_size_closes_with_1009(target: ServerTarget) -> None:
+    """Check W18 of the contract."""
     async with target.connect("/ws/echo") as socket:
         await socket.send("x" * 1000)
         assert len(await socket.receive()) == 1000
@@ -85,6 +88,7 @@ async def test_message_over_the_configured_size_closes_with_1009(target: ServerT
     "origin", ["https://app.example", "http://a.friends.example", "https://b.a.friends.example"]
 )
 async def test_allowed_origin_passes(target: ServerTarget, origin: str) -> None:
+    """Check W5 of the contract."""
     async with target.connect("/ws/echo", origin=origin) as socket:
         await socket.send("hello")
         assert await socket.receive_text() == "hello"
@@ -97,6 +101,7 @@ async def test_allowed_origin_passes(target: ServerTarget, origin: str) -> None:
 async def test_other_origin_is_refused_and_the_log_says_what_to_set(
     server: Server, target: ServerTarget, origin: str
 ) -> None:
+    """Check W5 of the contract."""
     with pytest.raises(UpgradeRefused, match="403"):
         async with target.connect("/ws/echo", origin=origin):
             pass
@@ -106,6 +111,7 @@ async def test_other_origin_is_refused_and_the_log_says_what_to_set(
 
 
 async def test_failed_hook_is_logged_with_route_and_peer(server: Server, target: ServerTarget) -> None:
+    """Check W9 of the contract."""
     key = make_key()
     async with open_script(target, key) as socket:
         id = (await ask(socket, "state"))["id"]
@@ -118,6 +124,7 @@ async def test_failed_hook_is_logged_with_route_and_peer(server: Server, target:
 
 
 async def test_hook_that_sends_too_late_ends_quietly(server: Server, target: ServerTarget) -> None:
+    """Check W10 of the contract."""
     key = make_key()
     async with open_script(target, key) as socket:
         id = (await ask(socket, "state"))["id"]
@@ -131,6 +138,7 @@ async def test_hook_that_sends_too_late_ends_quietly(server: Server, target: Ser
 
 
 async def test_development_lets_loopback_pages_in_and_tells_errors(tmp_path: Path, journal: Path) -> None:
+    """Check W5 and H4 of the contract."""
     output = build_suite(tmp_path / "app", mode="development")
     with run_bundle(output, environ={JOURNAL: str(journal)}) as server:
         target = ServerTarget(server.url)

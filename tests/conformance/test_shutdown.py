@@ -22,6 +22,7 @@ async def count(stream: Stream) -> int:
 
 
 async def test_stop_says_goodbye_to_everybody(own_server: Server, journal: Path) -> None:
+    """Check W8 of the contract."""
     target = ServerTarget(own_server.url)
     idle, busy, source, later = (make_key() for _ in range(4))
     async with (

@@ -1,4 +1,7 @@
-"""The suite: one class for each part of the contract, and `Conformance` for all of it."""
+"""The suite: one class for each part of the contract, and `Conformance` for all of it.
+
+The docstring of each test cites the paragraphs of `docs/contract.md` that it checks, such as W6.
+"""
 
 from __future__ import annotations
 

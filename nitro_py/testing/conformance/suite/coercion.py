@@ -28,12 +28,14 @@ class Coercion:
         ],
     )
     async def test_value_is_sent_as_text(self, target: Target, kind: str, text: str) -> None:
+        """Check W14 of the contract."""
         async with open_script(target) as socket:
             await do(socket, "send", kind=kind)
             assert await socket.receive_text() == text
 
     @requires("websocket.binary")
     async def test_bytes_are_sent_as_binary(self, target: Target) -> None:
+        """Check W14 of the contract."""
         async with open_script(target) as socket:
             await do(socket, "send", kind="bytes")
             assert await socket.receive() == b"\x00\xff"
@@ -41,12 +43,14 @@ class Coercion:
     @requires("websocket.binary")
     @pytest.mark.parametrize("data", ["text", "", b"\x00\xff", b""], ids=repr)
     async def test_message_comes_back_as_it_came(self, target: Target, data: str | bytes) -> None:
+        """Check W15 of the contract."""
         async with target.connect("/ws/echo") as socket:
             await socket.send(data)
             assert await socket.receive() == data
 
     @requires("websocket")
     async def test_message_tells_all(self, target: Target) -> None:
+        """Check W15 of the contract."""
         async with target.connect("/ws/message") as socket:
             await socket.send('"é"')
             first = await socket.receive_json()
@@ -65,6 +69,7 @@ class Coercion:
 
     @requires("websocket.binary")
     async def test_binary_message_tells_all(self, target: Target) -> None:
+        """Check W15 of the contract."""
         async with target.connect("/ws/message") as socket:
             await socket.send(b"[1]")
             told = await socket.receive_json()

@@ -15,6 +15,7 @@ class Failures:
 
     @requires("websocket", "websocket.ordered")
     async def test_exception_in_a_message_hook_goes_to_error_then_close(self, target: Target) -> None:
+        """Check W9 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "fail")
@@ -30,6 +31,7 @@ class Failures:
 
     @requires("websocket")
     async def test_exception_in_open_goes_to_error_then_close(self, target: Target) -> None:
+        """Check W9 of the contract."""
         key = make_key()
         async with open_script(target, key, "?fail") as socket:
             closed = await socket.wait_closed()
@@ -41,12 +43,14 @@ class Failures:
 
     @requires("websocket.close-code")
     async def test_exception_without_error_hook_closes_and_tells_nothing(self, target: Target) -> None:
+        """Check W9 of the contract."""
         async with target.connect("/ws/bare") as socket:
             await socket.send("anything")
             assert await socket.wait_closed() == Closed(1011, "Internal error")
 
     @requires("websocket")
     async def test_failure_of_one_peer_leaves_the_others_alone(self, target: Target) -> None:
+        """Check W9 of the contract."""
         async with target.connect("/ws/echo") as other:
             async with target.connect("/ws/bare") as socket:
                 await socket.send("anything")
@@ -57,6 +61,7 @@ class Failures:
     @requires("websocket", "websocket.ordered")
     @pytest.mark.parametrize("caught", [True, False])
     async def test_sending_to_a_peer_that_is_gone_raises(self, target: Target, caught: bool) -> None:
+        """Check W10 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "send_late", caught=caught)
@@ -70,6 +75,7 @@ class Failures:
 
     @requires("websocket")
     async def test_message_that_is_not_json_goes_to_error_and_leaves_the_socket_open(self, target: Target) -> None:
+        """Check W15 of the contract."""
         async with target.connect("/ws/message") as socket:
             await socket.send("{no json")
             assert await socket.receive_json() == {"error": "MessageValidationError", "bad message": True}
@@ -78,6 +84,7 @@ class Failures:
 
     @requires("websocket")
     async def test_message_model_validates(self, target: Target) -> None:
+        """Check W16 of the contract."""
         async with target.connect("/ws/model") as socket:
             await socket.send('{"x": 1}')
             assert await socket.receive_json() == {"type": "Move", "x": 2, "y": 0}

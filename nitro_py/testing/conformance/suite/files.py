@@ -14,10 +14,12 @@ class Files:
     """Tests what is served beside the routes."""
 
     async def test_health_is_told(self, target: Target) -> None:
+        """Check H9 of the contract."""
         answer = await target.request("GET", "/_nitro/health")
         assert (answer.status, answer.json()) == (200, {"status": "ok"})
 
     async def test_public_file_is_served_with_its_type(self, target: Target) -> None:
+        """Check R10 of the contract."""
         answer = await target.request("GET", "/hello.txt")
         assert (answer.status, answer.text) == (200, HELLO)
         assert answer.headers["content-type"].startswith("text/plain")
@@ -26,14 +28,17 @@ class Files:
 
     @requires("http.length")
     async def test_public_file_tells_its_length(self, target: Target) -> None:
+        """Check R10 of the contract."""
         head = await target.request("HEAD", "/hello.txt")
         assert head.headers["content-length"] == str(len(HELLO))
 
     async def test_index_is_served_for_its_folder(self, target: Target) -> None:
+        """Check R10 of the contract."""
         answer = await target.request("GET", "/folder/")
         assert (answer.text, answer.headers["content-type"]) == ("<p>An index.</p>\n", "text/html; charset=utf-8")
 
     async def test_file_that_is_known_is_not_sent_again(self, target: Target) -> None:
+        """Check R10 of the contract."""
         tag = (await target.request("GET", "/hello.txt")).headers["etag"]
         same = await target.request("GET", "/hello.txt", headers={"if-none-match": tag})
         assert (same.status, same.body) == (304, b"")
@@ -41,6 +46,7 @@ class Files:
         assert other.text == HELLO
 
     async def test_range_of_a_file_is_served(self, target: Target) -> None:
+        """Check R10 of the contract."""
         part = await target.request("GET", "/hello.txt", headers={"range": "bytes=6-9"})
         assert (part.status, part.text) == (206, "from")
         assert part.headers["content-range"] == f"bytes 6-9/{len(HELLO)}"
@@ -64,7 +70,9 @@ class Files:
         ],
     )
     async def test_nothing_else_is_served(self, target: Target, path: str) -> None:
+        """Check R10 of the contract."""
         assert (await target.request("GET", path)).status == 404
 
     async def test_public_file_takes_no_other_method(self, target: Target) -> None:
+        """Check R10 of the contract."""
         assert (await target.request("POST", "/hello.txt")).status in (404, 405)

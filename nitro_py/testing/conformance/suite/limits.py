@@ -18,6 +18,7 @@ class Limits:
 
     @requires("websocket")
     async def test_largest_message_is_taken(self, target: Target) -> None:
+        """Check W18 of the contract."""
         async with target.connect("/ws/echo") as socket:
             await socket.send("x" * LARGEST)
             assert await socket.receive_text() == "x" * LARGEST
@@ -25,12 +26,14 @@ class Limits:
     @requires("websocket.close-code")
     @pytest.mark.parametrize("data", ["x" * (LARGEST + 1), b"x" * (LARGEST + 1)], ids=["text", "bytes"])
     async def test_larger_message_closes_with_1009(self, target: Target, data: str | bytes) -> None:
+        """Check W18 of the contract."""
         async with target.connect("/ws/echo") as socket:
             await socket.send(data)
             assert (await socket.wait_closed()).code == 1009
 
     @requires("websocket")
     async def test_terminate_drops_the_connection_and_close_runs(self, target: Target) -> None:
+        """Check W11 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "terminate")
@@ -40,6 +43,7 @@ class Limits:
 
     @requires("websocket")
     async def test_message_of_a_peer_that_left_is_still_handled(self, target: Target) -> None:
+        """Check W8 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "hold", until="go on")
@@ -51,6 +55,7 @@ class Limits:
 
     @requires("topics.sse")
     async def test_event_stream_that_is_not_read_is_cut_off(self, target: Target) -> None:
+        """Check S7 of the contract."""
         topic = make_key()
         async with target.stream("GET", f"/topics_sse/{topic}") as slow:
             events = slow.events()
@@ -62,6 +67,7 @@ class Limits:
 
     @requires("websocket")
     async def test_peers_leave_nothing_behind(self, target: Target) -> None:
+        """Check W13 of the contract."""
         async with open_script(target), open_script(target):
             pass
         await poll(lambda: target.request("GET", "/peers"), lambda answer: answer.json() == [])

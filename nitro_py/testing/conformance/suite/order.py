@@ -30,6 +30,7 @@ class Order:
 
     @requires("websocket")
     async def test_open_ends_before_the_first_message(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key, "?slow") as socket:
             await do(socket, "step", number=0)
@@ -38,6 +39,7 @@ class Order:
 
     @requires("websocket.ordered")
     async def test_messages_run_one_at_a_time_in_order_and_close_is_last(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key, "?slow") as socket:
             for number in range(20):
@@ -49,6 +51,7 @@ class Order:
 
     @requires("websocket")
     async def test_peers_run_concurrently(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key) as first, open_script(target, key) as second:
             for socket in (first, second):
@@ -58,6 +61,7 @@ class Order:
 
     @requires("websocket")
     async def test_slow_open_holds_up_no_other_peer(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key), open_script(target, key) as socket:
             await do(socket, "hold", until="never")
@@ -68,6 +72,7 @@ class Order:
     @requires("websocket", "websocket.ordered")
     @pytest.mark.parametrize("way", ["close", "drop"])
     async def test_disconnect_cancels_no_running_hook(self, target: Target, way: str) -> None:
+        """Check W8 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "hold", until="go on")
@@ -79,6 +84,7 @@ class Order:
 
     @requires("websocket")
     async def test_close_runs_once_whoever_closes(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "close", code=4002, reason="by the hook")
@@ -92,6 +98,7 @@ class Order:
 
     @requires("websocket", "websocket.ordered")
     async def test_hooks_may_be_plain_functions(self, target: Target) -> None:
+        """Check W1 of the contract."""
         key = make_key()
         async with target.connect(f"/ws/sync/{key}") as socket:
             await socket.send("one")
@@ -102,12 +109,14 @@ class Order:
 
     @requires("websocket")
     async def test_every_hook_is_optional(self, target: Target) -> None:
+        """Check W1 of the contract."""
         async with target.connect("/ws/silent") as socket:
             await socket.send("nobody listens")
             await socket.close(1000)
 
     @requires("websocket.ordered", "websocket.buffering")
     async def test_reading_pauses_while_messages_wait(self, target: Target) -> None:
+        """Check W7 of the contract."""
         key = make_key()
         padding = "x" * 256 * 1024
         most = MAX_QUEUE + BUFFERS // len(padding)
@@ -136,6 +145,7 @@ class Order:
 
     @requires("websocket")
     async def test_journal_shows_no_close_while_a_socket_is_open(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await ask(socket, "state")

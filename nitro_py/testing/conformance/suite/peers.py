@@ -23,6 +23,7 @@ class Peers:
 
     @requires("websocket")
     async def test_peer_tells_all_about_itself(self, target: Target) -> None:
+        """Check W3 and W11 of the contract."""
         key = make_key()
         path = f"/ws/script/{key}?a=x%20y"
         headers = {"x-word": "hello", "cookie": "id=7; name=ada", "host": "app.example"}
@@ -47,11 +48,13 @@ class Peers:
 
     @requires("websocket")
     async def test_every_connection_has_its_own_id(self, target: Target) -> None:
+        """Check W11 of the contract."""
         async with open_script(target) as first, open_script(target) as second:
             assert await identify(first) != await identify(second)
 
     @requires("websocket")
     async def test_context_lasts_as_long_as_the_connection(self, target: Target) -> None:
+        """Check W12 of the contract."""
         async with open_script(target) as socket, open_script(target) as other:
             assert await ask(socket, "remember", a=1) == {"a": 1}
             assert await ask(socket, "remember", b=[2]) == {"a": 1, "b": [2]}
@@ -61,6 +64,7 @@ class Peers:
     @requires("websocket.close-code")
     @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1008, "é" * 61), (4999, "own")])
     async def test_close_carries_code_and_reason(self, target: Target, code: int, reason: str) -> None:
+        """Check W11 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await do(socket, "close", code=code, reason=reason)
@@ -75,12 +79,14 @@ class Peers:
     async def test_close_refuses_what_a_frame_cannot_carry(
         self, target: Target, code: int, reason: str, problem: str
     ) -> None:
+        """Check W11 of the contract."""
         async with open_script(target) as socket:
             assert problem in (await ask(socket, "close", code=code, reason=reason))["refused"]
             assert (await ask(socket, "state"))["ready_state"] == 1
 
     @requires("websocket.close-code")
     async def test_code_of_the_client_reaches_the_close_hook(self, target: Target) -> None:
+        """Check W1 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await socket.close(3000, "bye é")
@@ -88,6 +94,7 @@ class Peers:
 
     @requires("websocket.close-code")
     async def test_connection_that_was_lost_closes_with_1006(self, target: Target) -> None:
+        """Check W6 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             await identify(socket)
@@ -96,6 +103,7 @@ class Peers:
 
     @requires("websocket")
     async def test_connected_peers_are_walked(self, target: Target) -> None:
+        """Check W13 of the contract."""
         key = make_key()
         async with open_script(target, key) as first, open_script(target, key) as second:
             async with open_script(target) as third:
@@ -109,6 +117,7 @@ class Peers:
 
     @requires("websocket")
     async def test_one_peer_is_reached_by_its_id(self, target: Target) -> None:
+        """Check W13 of the contract."""
         async with open_script(target) as socket, open_script(target) as other:
             id = await identify(socket)
             assert (await target.request("POST", f"/peers/{id}", content="for you")).status == 204
@@ -122,6 +131,7 @@ class Peers:
 
     @requires("websocket.buffering")
     async def test_what_waits_for_a_slow_client_is_counted_and_drains(self, target: Target) -> None:
+        """Check W11 of the contract."""
         key = make_key()
         async with open_script(target, key) as socket:
             id = await identify(socket)

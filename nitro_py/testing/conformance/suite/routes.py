@@ -16,6 +16,7 @@ class Routes:
 
     @pytest.mark.parametrize("path", ["/rules", "/rules/", "/rules/grouped", "/rules/grouped/", "/rules/users/7/"])
     async def test_index_group_and_trailing_slash_name_the_same_path(self, target: Target, path: str) -> None:
+        """Check R1, R2 and R3 of the contract."""
         assert (await target.request("GET", path)).status == 200
 
     @pytest.mark.parametrize(
@@ -23,10 +24,12 @@ class Routes:
         [("7", "7"), ("a%2Fb", "a/b"), ("%C3%A9", "é"), ("a%20b+c", "a b+c"), ("index", "index"), ("%25", "%")],
     )
     async def test_parameter_is_one_decoded_segment(self, target: Target, path: str, id: str) -> None:
+        """Check R2, R3 and R7 of the contract."""
         answer = await target.request("GET", f"/rules/users/{path}")
         assert answer.json() == {"id": id, "neighbour": f"neighbour of {id}", "package": "lexicon"}
 
     async def test_parameter_is_not_two_segments(self, target: Target) -> None:
+        """Check R2 of the contract."""
         answer = await target.request("GET", "/rules/users/a/b")
         assert (answer.status, answer.json()["status"]) == (404, 404)
         assert (await target.request("GET", "/rules/users")).status == 404
@@ -40,6 +43,7 @@ class Routes:
         ],
     )
     async def test_catch_all_takes_the_rest(self, target: Target, path: str, params: dict[str, str]) -> None:
+        """Check R2 of the contract."""
         assert (await target.request("GET", path)).json()["params"] == params
 
     @pytest.mark.parametrize(
@@ -57,19 +61,23 @@ class Routes:
     async def test_static_goes_before_parameter_before_catch_all(
         self, target: Target, path: str, file: str, params: dict[str, str]
     ) -> None:
+        """Check R3 of the contract."""
         answer = await target.request("GET", f"/rules/order{path}")
         assert answer.json() == {"file": f"rules/order/{file}.get.py", "params": params}
 
     @pytest.mark.parametrize("method", METHODS)
     async def test_method_in_the_name_is_that_method(self, target: Target, method: str) -> None:
+        """Check R2 of the contract."""
         answer = await target.request(method, "/rules/methods/each")
         assert answer.json()["file"] == f"rules/methods/each.{method.lower()}.py"
 
     @pytest.mark.parametrize("method", METHODS)
     async def test_no_method_in_the_name_is_every_method(self, target: Target, method: str) -> None:
+        """Check R2 of the contract."""
         assert (await target.request(method, "/rules/methods/any")).json() == {"method": method}
 
     async def test_head_has_its_own_file_or_falls_back_to_get(self, target: Target) -> None:
+        """Check R4 of the contract."""
         own = await target.request("HEAD", "/rules/methods/each")
         assert (own.status, own.headers.get("x-file"), own.body) == (200, "each.head.py", b"")
         get = await target.request("GET", "/rules/methods/some")
@@ -79,16 +87,19 @@ class Routes:
 
     @requires("http.length")
     async def test_head_tells_the_length_that_get_has(self, target: Target) -> None:
+        """Check R4 of the contract."""
         get = await target.request("GET", "/rules/methods/some")
         head = await target.request("HEAD", "/rules/methods/some")
         assert head.headers["content-length"] == str(len(get.body))
 
     async def test_known_path_with_another_method_is_405(self, target: Target) -> None:
+        """Check R4 of the contract."""
         answer = await target.request("POST", "/rules/methods/some")
         assert (answer.status, answer.json()["status"]) == (405, 405)
         assert answer.headers["allow"].split(", ") == ["GET", "HEAD", "PUT"]
 
     async def test_mode_in_the_name_is_that_mode_only(self, target: Target) -> None:
+        """Check R2 of the contract."""
         assert (await target.request("GET", "/rules/mode")).json()["file"] == "rules/mode.get.prod.py"
         assert (await target.request("GET", "/rules/everywhere")).status == 404
 
@@ -96,15 +107,18 @@ class Routes:
         "path", ["/_journal", "/.hidden", "/ignored/draft", "/rules/users/_neighbour/x", "/middleware/01_first"]
     )
     async def test_what_is_no_route_is_not_served(self, target: Target, path: str) -> None:
+        """Check R2 of the contract."""
         answer = await target.request("GET", path)
         assert (answer.status, sorted(answer.json())) == (404, ["data", "message", "status"])
 
     async def test_middleware_runs_around_a_route_in_file_name_order(self, target: Target) -> None:
+        """Check R8 of the contract."""
         answer = await target.request("GET", "/rules")
         trace = "first before, guard before, guard after, first after"
         assert (answer.text, answer.headers["x-trace"]) == ("index", trace)
 
     async def test_middleware_answers_in_the_place_of_a_route(self, target: Target) -> None:
+        """Check R8 of the contract."""
         answer = await target.request("GET", "/rules", headers={"x-guard": "answer"})
         assert (answer.status, answer.json()) == (401, {"refused": "by middleware"})
         assert (answer.headers["x-refused"], answer.headers["x-trace"]) == (
@@ -116,6 +130,7 @@ class Routes:
         assert (await target.request("GET", "/rules", headers={"x-guard": "silent"})).text == "index"
 
     async def test_plugins_start_once_in_a_process_and_in_order(self, target: Target) -> None:
+        """Check R9 of the contract."""
         for _ in range(3):
             assert (await target.request("GET", "/plugins")).json() == ["outer", "inner"]
 

@@ -41,11 +41,13 @@ class Streams:
 
     @requires("streaming")
     async def test_messages_have_the_wire_format_and_nothing_follows_the_close(self, target: Target) -> None:
+        """Check S1, S3 and S5 of the contract."""
         answer = await target.request("GET", "/streaming/push")
         assert answer.text == WIRE
 
     @requires("streaming")
     async def test_headers_keep_everybody_from_holding_the_stream(self, target: Target) -> None:
+        """Check S4 of the contract."""
         answer = await target.request("GET", "/streaming/push")
         assert answer.headers["content-type"].partition(";")[0] == "text/event-stream"
         assert {"no-store", "no-transform"} <= set(answer.headers["cache-control"].split(", "))
@@ -53,6 +55,7 @@ class Streams:
 
     @requires("streaming")
     async def test_client_reads_what_was_pushed(self, target: Target) -> None:
+        """Check S3 of the contract."""
         async with target.stream("GET", "/streaming/push") as stream:
             events = [event async for event in stream.events()]
         assert events[:4] == [
@@ -64,6 +67,7 @@ class Streams:
 
     @requires("streaming")
     async def test_paused_stream_holds_messages_until_flush_or_resume(self, target: Target) -> None:
+        """Check S1 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/control/{key}") as stream:
             events = stream.events()
@@ -77,6 +81,7 @@ class Streams:
 
     @requires("streaming")
     async def test_callbacks_run_once_when_the_server_closes(self, target: Target) -> None:
+        """Check S5 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/closed/{key}?server") as stream:
             assert (await anext(stream.events())).data == "open"
@@ -88,6 +93,7 @@ class Streams:
 
     @requires("streaming.disconnect")
     async def test_callbacks_run_once_when_the_client_leaves(self, target: Target) -> None:
+        """Check S5 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/closed/{key}") as stream:
             assert (await anext(stream.events())).data == "open"
@@ -98,6 +104,7 @@ class Streams:
 
     @requires("streaming.disconnect")
     async def test_source_ends_when_the_client_leaves(self, target: Target) -> None:
+        """Check S2 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/source/{key}") as stream:
             events = stream.events()
@@ -107,6 +114,7 @@ class Streams:
 
     @requires("streaming.disconnect")
     async def test_source_waits_for_a_slow_client(self, target: Target) -> None:
+        """Check S2 of the contract."""
         key, size = make_key(), 64 * 1024
         async with target.stream("GET", f"/streaming/source/{key}?size={size}") as stream:
             assert (await anext(stream.events())).id == "1"
@@ -118,6 +126,7 @@ class Streams:
 
     @requires("streaming")
     async def test_heartbeats_break_the_silence(self, target: Target) -> None:
+        """Check S6 of the contract."""
         async with target.stream("GET", "/streaming/heartbeat") as stream:
             chunks = stream.chunks()
             text = b"".join([await anext(chunks) for _ in range(3)]).decode()
@@ -127,6 +136,7 @@ class Streams:
     @requires("streaming")
     @pytest.mark.parametrize(("last_id", "first"), [(None, 1), ("2", 3)])
     async def test_stream_goes_on_after_the_last_id(self, target: Target, last_id: str | None, first: int) -> None:
+        """Check S6 of the contract."""
         headers = {} if last_id is None else {"last-event-id": last_id}
         async with target.stream("GET", "/streaming/resume", headers=headers) as stream:
             events = [event async for event in stream.events()]
@@ -136,6 +146,7 @@ class Streams:
 
     @requires("streaming")
     async def test_chunk_is_sent_before_the_next_is_made(self, target: Target) -> None:
+        """Check H3 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/chunks/{key}") as stream:
             chunks = stream.chunks()
@@ -147,6 +158,7 @@ class Streams:
 
     @requires("streaming.disconnect")
     async def test_chunks_end_when_the_client_leaves(self, target: Target) -> None:
+        """Check H3 of the contract."""
         key = make_key()
         async with target.stream("GET", f"/streaming/chunks/{key}") as stream:
             assert await anext(stream.chunks()) == b"first "
@@ -154,6 +166,7 @@ class Streams:
 
     @requires("streaming")
     async def test_plain_iterator_is_streamed(self, target: Target) -> None:
+        """Check H3 of the contract."""
         answer = await target.request("GET", "/streaming/lines")
         assert (answer.text, answer.headers["content-type"]) == ("0\n1\n2\n", "application/x-lines")
         head = await target.request("HEAD", "/streaming/lines")

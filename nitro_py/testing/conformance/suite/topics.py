@@ -20,6 +20,7 @@ class Topics:
 
     @requires("topics")
     async def test_publishing_reaches_the_namespace_and_not_the_sender(self, target: Target) -> None:
+        """Check T1 and T2 of the contract."""
         key = make_key()
         async with (
             open_script(target, key) as sender,
@@ -36,6 +37,7 @@ class Topics:
 
     @requires("topics")
     async def test_sender_need_not_subscribe_and_may_include_itself(self, target: Target) -> None:
+        """Check T1 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender, open_script(target, key) as friend:
             await ask(friend, "subscribe", topic="news")
@@ -51,6 +53,7 @@ class Topics:
 
     @requires("topics")
     async def test_subscription_is_exact_and_has_no_history(self, target: Target) -> None:
+        """Check T1 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender, open_script(target, key) as friend:
             await ask(sender, "publish", topic="a.b", data="before")
@@ -64,6 +67,7 @@ class Topics:
 
     @requires("topics")
     async def test_subscribing_twice_delivers_once_and_unsubscribing_ends_it(self, target: Target) -> None:
+        """Check T1 and T5 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender, open_script(target, key) as friend:
             await ask(friend, "subscribe", topic="news")
@@ -77,6 +81,7 @@ class Topics:
 
     @requires("topics")
     async def test_subscriptions_end_with_the_connection(self, target: Target) -> None:
+        """Check T1 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender:
             async with open_script(target, key) as friend:
@@ -88,6 +93,7 @@ class Topics:
 
     @requires("topics")
     async def test_namespace_of_the_upgrade_is_shared_across_paths(self, target: Target) -> None:
+        """Check T2 of the contract."""
         namespace = make_key()
         async with (
             open_script(target, query=f"?namespace={namespace}") as one,
@@ -102,6 +108,7 @@ class Topics:
     async def test_publishing_from_a_route_reaches_every_namespace_unless_one_is_named(
         self, target: Target
     ) -> None:
+        """Check T3 of the contract."""
         key, topic = make_key(), make_key()
         async with open_script(target, key) as here, open_script(target) as there:
             for socket in (here, there):
@@ -114,6 +121,7 @@ class Topics:
 
     @requires("topics", "websocket.binary")
     async def test_bytes_are_published_as_binary(self, target: Target) -> None:
+        """Check T1 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender, open_script(target, key) as friend:
             await ask(friend, "subscribe", topic="news")
@@ -122,6 +130,7 @@ class Topics:
 
     @requires("topics.ordered")
     async def test_messages_of_one_publisher_come_in_order(self, target: Target) -> None:
+        """Check T5 of the contract."""
         key = make_key()
         async with open_script(target, key) as sender, open_script(target, key) as friend:
             await ask(friend, "subscribe", topic="news")
@@ -130,6 +139,7 @@ class Topics:
 
     @requires("topics.sse")
     async def test_topic_is_streamed_to_event_streams(self, target: Target) -> None:
+        """Check S7 of the contract."""
         key, topic = make_key(), make_key()
         everywhere, named = f"/topics_sse/{topic}", f"/topics_sse/{topic}?namespace=/ws/script/{key}"
         async with (
@@ -148,6 +158,7 @@ class Topics:
 
     @requires("topics", "websocket.close-code", "websocket.buffering")
     async def test_slow_subscriber_is_closed_and_delays_nobody(self, target: Target) -> None:
+        """Check T6 of the contract."""
         topic, messages, size = make_key(), 384, 64 * 1024
         async with open_script(target) as slow, open_script(target) as quick:
             id = (await ask(slow, "state"))["id"]

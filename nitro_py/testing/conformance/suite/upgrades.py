@@ -31,6 +31,7 @@ class Upgrades:
         [("response", 403), ("starlette", 451), ("value", 403), ("error", 402), ("crash", 500)],
     )
     async def test_upgrade_hook_refuses(self, target: Target, kind: str, status: int) -> None:
+        """Check W2 of the contract."""
         key = make_key()
         refused = await refuse(target, f"/ws/upgrade/{kind}?key={key}")
         assert refused.status == status
@@ -39,6 +40,7 @@ class Upgrades:
 
     @requires("websocket.refusal-body")
     async def test_refusal_carries_headers_and_body(self, target: Target) -> None:
+        """Check W2 of the contract."""
         response = await refuse(target, "/ws/upgrade/response")
         assert (response.body, response.headers["x-why"]) == (b'{"no":"entry"}', "closed")
         assert (await refuse(target, "/ws/upgrade/starlette")).body == b"not today"
@@ -50,11 +52,13 @@ class Upgrades:
     @requires("websocket")
     @pytest.mark.parametrize("path", ["/nowhere", "/rules", "/", "/ws/upgrade/a/b", "/hello.txt"])
     async def test_path_without_socket_route_never_gives_a_socket(self, target: Target, path: str) -> None:
+        """Check W4 of the contract."""
         assert (await refuse(target, path)).status == 404
 
     @requires("websocket")
     @pytest.mark.parametrize(("guard", "status"), [("answer", 401), ("error", 429), ("value", 403)])
     async def test_middleware_refuses(self, target: Target, guard: str, status: int) -> None:
+        """Check W4 and R8 of the contract."""
         key = make_key()
         refused = await refuse(target, f"/ws/upgrade/plain?key={key}", headers={"x-guard": guard})
         assert refused.status == status
@@ -65,52 +69,62 @@ class Upgrades:
     async def test_middleware_refuses_before_a_mounted_application(
         self, target: Target, guard: str, status: int
     ) -> None:
+        """Check W4 and R8 of the contract."""
         assert (await refuse(target, "/mounted_sockets/echo", headers={"x-guard": guard})).status == status
 
     @requires("websocket.upgrade-headers")
     async def test_middleware_runs_around_the_upgrade(self, target: Target) -> None:
+        """Check R8 of the contract."""
         async with target.connect("/ws/upgrade/plain", headers={"x-guard": "silent"}) as socket:
             assert socket.headers["x-trace"] == "first before, guard before, first after"
 
     @requires("websocket")
     async def test_upgrade_hook_is_optional(self, target: Target) -> None:
+        """Check W1 of the contract."""
         async with target.connect("/ws/echo") as socket:
             await socket.send("hello")
             assert await socket.receive_text() == "hello"
 
     @requires("websocket.upgrade-headers")
     async def test_upgrade_sets_headers(self, target: Target) -> None:
+        """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/headers") as socket:
             assert (socket.headers["x-room"], socket.headers["set-cookie"]) == ("blue", "seat=7")
 
     @requires("websocket")
     async def test_upgrade_names_the_subprotocol(self, target: Target) -> None:
+        """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/protocol", subprotocols=["chat.v1", "chat.v2"]) as socket:
             assert socket.subprotocol == "chat.v2"
             assert (await socket.receive_json())["protocol"] == "chat.v2"
 
     @requires("websocket")
     async def test_no_subprotocol_is_accepted_unless_named(self, target: Target) -> None:
+        """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/plain", subprotocols=["chat.v1", "chat.v2"]) as socket:
             assert (socket.subprotocol, await socket.receive_json()) == (None, GREETING)
 
     @requires("websocket")
     async def test_subprotocol_that_was_not_offered_is_never_accepted(self, target: Target) -> None:
+        """Check W2 of the contract."""
         assert (await refuse(target, "/ws/upgrade/protocol", subprotocols=["chat.v1"])).status == 500
 
     @requires("websocket")
     async def test_upgrade_starts_the_context(self, target: Target) -> None:
+        """Check W2 of the contract."""
         path = "/ws/upgrade/context?name=ada%20l"
         async with target.connect(path, headers={"cookie": "id=7"}) as socket:
             assert (await socket.receive_json())["context"] == {"name": "ada l", "cookie": "7"}
 
     @requires("websocket")
     async def test_upgrade_names_the_namespace(self, target: Target) -> None:
+        """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/namespace") as socket:
             assert (await socket.receive_json())["namespace"] == "shared"
 
     @requires("websocket")
     async def test_page_of_the_same_host_passes(self, target: Target) -> None:
+        """Check W5 of the contract."""
         headers = {"host": "app.example:8080"}
         async with target.connect(
             "/ws/upgrade/plain", origin="http://app.example:8080", headers=headers
@@ -131,6 +145,7 @@ class Upgrades:
         ],
     )
     async def test_foreign_page_is_refused_before_any_hook(self, target: Target, origin: str) -> None:
+        """Check W5 of the contract."""
         key = make_key()
         headers = {"host": "app.example:8080"}
         refused = await refuse(target, f"/ws/upgrade/plain?key={key}", origin=origin, headers=headers)
@@ -138,17 +153,20 @@ class Upgrades:
         assert await read_journal(target, key) == []
 
     async def test_plain_request_to_a_socket_route_is_426(self, target: Target) -> None:
+        """Check W1 of the contract."""
         answer = await target.request("GET", "/ws/echo")
         assert (answer.status, answer.json()["status"]) == (426, 426)
         assert answer.headers["upgrade"] == "websocket"
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     async def test_plain_request_goes_to_the_http_hook(self, target: Target, method: str) -> None:
+        """Check W1 of the contract."""
         answer = await target.request(method, "/ws/http")
         assert (answer.status, answer.json()) == (200, {"plain": method})
 
     @requires("websocket")
     async def test_socket_route_with_an_http_hook_still_has_sockets(self, target: Target) -> None:
+        """Check W1 of the contract."""
         async with target.connect("/ws/http") as socket:
             await socket.send("hello")
             assert await socket.receive_text() == "hello"

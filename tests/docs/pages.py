@@ -1,4 +1,4 @@
-"""Reading the README and its further pages as a newcomer does: blocks, the files they belong in, tables."""
+"""Reading the README and the pages of `docs/`: blocks, the files that they belong in, tables."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Block:
     file: str | None
 
 
-def read_readme(file: str = "README.md") -> str:
+def read_page(file: str = "README.md") -> str:
     """Return the text of the README, or of another page."""
     return (ROOT / file).read_text(encoding="utf-8")
 
 
 def find_blocks(language: str, file: str = "README.md") -> list[Block]:
     """Find the blocks of a language, in order."""
-    text = read_readme(file)
+    text = read_page(file)
     blocks = []
     for match in FENCE.finditer(text):
         paragraph = text[: match.start()].rstrip().rpartition("\n\n")[2]
@@ -49,7 +49,7 @@ def find_blocks(language: str, file: str = "README.md") -> list[Block]:
 
 def find_table(heading: str, file: str = "README.md") -> list[list[str]]:
     """Find the table whose first cell of the head is `heading`, and return its rows without the head."""
-    lines = read_readme(file).splitlines()
+    lines = read_page(file).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|") and _cells(line)[0] == heading)
     rows = []
     for line in lines[start + 2 :]:
