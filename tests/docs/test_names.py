@@ -18,6 +18,8 @@ ALLOWED = {
     ("nitro_py/build/pipeline.py", "nitro-py"): "the key in a bundle's manifest: the contents of bundles stay",
     ("tests/presets/asgi/test_bundle.py", "nitro-py"): "the same key",
     ("README.md", "install nitropy"): "it warns of the other package",
+    ("docs/decisions/name.md", "install nitropy"): "it warns of the other package",
+    ("docs/decisions/name.md", "nitro-py"): "it tells which name is not to be had",
 }
 
 
