@@ -39,7 +39,7 @@ def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Map
     r"""Drop the lines whose condition does not hold, and fills in what the build knows.
 
     Args:
-        text: The part, with the marks that `infra/README.md` lists.
+        text: The part, with the marks that `CONTRIBUTING.md` lists.
         holds: The conditions that hold.
         values: What stands for `<<name>>` in a line.
         blocks: The lines that stand for `# <<name>>` on a line of its own, not indented yet.

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, run_refused, write_files
-from tests.readme import find_table
+from tests.docs.pages import find_table
 
 PROJECT = {
     "nitro.toml": """
@@ -226,14 +226,18 @@ def test_streams_are_counted_while_they_are_open(server: Server) -> None:
     assert total < 0.9
 
 
-def test_readme_names_every_metric(server: Server) -> None:
+def test_page_names_every_metric(server: Server) -> None:
     assert httpx.get(f"{server.url}/items/1").status_code == 200
     text = httpx.get(f"{server.url}/_nitro/metrics").text
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in text_string_to_metric_families(text)
     }
-    named = {name for row in find_table("metric") for name in re.findall("`(nitro_[a-z_]+)`", row[0])}
+    named = {
+        name
+        for row in find_table("metric", "docs/deployment.md")
+        for name in re.findall("`(nitro_[a-z_]+)`", row[0])
+    }
     assert named == found
 
 

@@ -20,9 +20,9 @@ from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
 from tests.checkout import ROOT
+from tests.docs.pages import find_table
 from tests.presets.aws_lambda.deploy.stacks import OPTIONS, read_template, render_stack
 from tests.presets.aws_lambda.store.database import run_database
-from tests.readme import find_table
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -264,7 +264,7 @@ def test_calls_of_a_deployment_are_named(output: Path, monkeypatch: pytest.Monke
         # In a region where no bucket is kept yet.
         Console().deploy(output, "permitted", region="eu-west-1", dry_run=dry_run)
     named = set(
-        re.findall(r"`(\w+:\w+)`", " ".join(row[0] for row in find_table("permission", "infra/README.md")))
+        re.findall(r"`(\w+:\w+)`", " ".join(row[0] for row in find_table("permission", "docs/deployment.md")))
     )
     assert named == called | IMPLIED
 
@@ -272,5 +272,5 @@ def test_calls_of_a_deployment_are_named(output: Path, monkeypatch: pytest.Monke
 def test_services_of_the_stack_are_named() -> None:
     templates = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "infra/aws").glob("*.yaml"))
     used = {service.lower().removesuffix("v2") for service in re.findall(r"Type: AWS::(\w+)::", templates)}
-    (row,) = [row[0] for row in find_table("permission", "infra/README.md") if row[0].startswith("create")]
+    (row,) = [row[0] for row in find_table("permission", "docs/deployment.md") if row[0].startswith("create")]
     assert set(re.findall(r"`(\w+)`", row)) == used

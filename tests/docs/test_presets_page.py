@@ -1,4 +1,4 @@
-"""The preset of `presets/README.md` builds, runs, and passes the conformance suite as is told there."""
+"""The preset of `docs/presets.md` builds, runs, and passes the conformance suite as is told there."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 from tests.bundles import clean_environment, write_files
-from tests.readme import FENCE, read_readme
+from tests.docs.pages import FENCE, read_page
 
-PAGE = "presets/README.md"
+PAGE = "docs/presets.md"
 FILE = re.compile(r"`(harbor/\w+\.py|tests/test_harbor\.py)`")
 
 
 def read_files() -> dict[str, str]:
     """Read the files of the page: each block belongs to the last file that the text before it names."""
-    text = read_readme(PAGE)
+    text = read_page(PAGE)
     files = {}
     for match in FENCE.finditer(text):
         paragraph = text[: match.start()].rstrip().rpartition("\n\n")[2]

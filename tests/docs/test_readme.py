@@ -16,7 +16,7 @@ from nitro_py.build.config.load import load_config
 from nitro_py.build.config.settings import ConfigFile
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.readme import Block, find_blocks, find_table, read_readme, run_tests
+from tests.docs.pages import Block, find_blocks, find_table, read_page, run_tests
 
 KINDS = {
     "handlers/api/users/[id].get.py": "http",
@@ -109,7 +109,9 @@ def test_every_command_has_help() -> None:
 
 def test_settings_that_are_named_exist() -> None:
     sections = ("websocket", "sse", "http", "dev", "experimental")
-    named = set(re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_.]+)`", read_readme()))
+    named = set(
+        re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_.]+)`", read_page() + read_page("docs/deployment.md"))
+    )
     assert named >= {"websocket.allowed_origins", "websocket.max_message"}
     schema = ConfigFile.model_json_schema()
     for setting in named:

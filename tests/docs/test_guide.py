@@ -5,22 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 import nitro_py
-from nitro_py.build.bundle.runtime_files import collect_runtime
-from nitro_py.build.config.settings import NitroConfig
-from nitro_py.encoding import to_json
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.checkout import ROOT
-from tests.readme import find_blocks, find_table, read_readme, run_tests
+from tests.docs.pages import find_blocks, find_table, run_tests
+from tests.docs.settings import PAGE, list_settings
 
-GUIDE = "nitro_py/README.md"
-PAGES = ("README.md", GUIDE, "infra/README.md", "presets/README.md")
+GUIDE = "docs/guide.md"
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +63,8 @@ def test_tests_of_the_reader_pass(project: Path) -> None:
     assert "3 passed" in run_tests(project, block)
 
 
-def test_guide_stays_out_of_bundles() -> None:
-    assert [file for file in collect_runtime("nitro_presets.asgi", "entry.py") if file.endswith(".md")] == []
-
-
 def test_names_of_the_api_exist() -> None:
-    cells = [row[0] for row in find_table("here", GUIDE)]
+    cells = [row[0] for row in find_table("here", "docs/coming-from.md")]
     named = set(
         re.findall(r"`(?:await )?((?:define|create|read|get|mount|publish|runtime)\w*|[A-Z]\w+)", " ".join(cells))
     )
@@ -82,40 +73,4 @@ def test_names_of_the_api_exist() -> None:
 
 
 def test_table_names_every_setting_with_its_default() -> None:
-    expected = [[f"`{name}`", default and f"`{default}`", meaning] for name, default, meaning in _list_settings()]
-    assert find_table("setting", GUIDE) == expected
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    folder = (ROOT / page).parent
-    links = re.findall(r"\]\((?!https?:)([^)]*)\)", read_readme(page))
-    assert links
-    for link in links:
-        file, _, anchor = link.partition("#")
-        target = (folder / file).resolve() if file else ROOT / page
-        assert target.exists(), link
-        if anchor:
-            heads = re.findall(r"^#+ (.*)$", read_readme(str(target.relative_to(ROOT))), re.MULTILINE)
-            assert anchor in [_anchor_of(head) for head in heads], link
-
-
-def _anchor_of(head: str) -> str:
-    return re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-")
-
-
-def _list_settings() -> Iterator[tuple[str, str, str]]:
-    schema = NitroConfig.model_json_schema()
-    yield from _walk(schema, schema["properties"], "")
-
-
-def _walk(schema: dict[str, Any], properties: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
-    for key, value in properties.items():
-        if "$ref" in value:
-            section = schema["$defs"][value["$ref"].rpartition("/")[2]]
-            # The same switches by another name.
-            if key != "features":
-                yield from _walk(schema, section["properties"], f"{prefix}{key}.")
-        else:
-            default = "" if value["default"] is None else to_json(value["default"])
-            yield f"{prefix}{key}", default, value["description"]
+    assert find_table("setting", PAGE) == list_settings(), "run `python -m tests.docs.settings`"
