@@ -13,8 +13,9 @@ from urllib.parse import unquote
 from nitro_py.build.bundle.tree import match_globs, walk_files
 from nitro_py.capabilities import Mode, RouteMode
 from nitro_py.errors import BuildError
+from nitro_py.runtime.routing.methods import METHODS
 
-_METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_METHODS = tuple(method.lower() for method in METHODS)
 _STEM = re.compile(rf"(?P<name>.+?)(\.(?P<method>{'|'.join(_METHODS)}))?(\.(?P<mode>dev|prod))?", re.DOTALL)
 _PARAMETER = re.compile(r"\[(\.\.\.)?(.*)\]", re.DOTALL)
 _GROUP = re.compile(r"\([^()]+\)")

@@ -13,6 +13,7 @@ from nitro_py.event import ASGIMessage, Send
 from nitro_py.runtime.asgi.extensions import PassthroughSend
 from nitro_py.runtime.counters import BackplaneState, Counters
 from nitro_py.runtime.metrics.snapshot import HistogramSnapshot, Snapshot, WorkerSnapshots
+from nitro_py.runtime.routing.methods import METHODS
 
 if TYPE_CHECKING:
     from nitro_py.runtime.contracts import Publish
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 # Upper bounds of the buckets, in seconds; one bucket more takes what is above.
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-# Methods that get a series of their own; clients can make up any number of others.
-METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+# In place of a method that no route can serve: clients can make up any number of them.
 OTHER_METHOD: Final = "OTHER"
 # In place of the route's path: what no route serves, and files of `public/`.
 NO_ROUTE: Final = "(none)"

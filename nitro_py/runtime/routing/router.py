@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from nitro_py.runtime.manifest import Route
+from nitro_py.runtime.routing.methods import METHODS
 
-EVERY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 Protocol = Literal["http", "websocket"]
 
 
@@ -189,7 +189,7 @@ def _match_static(node: Node, method: str, protocol: Protocol, path: str) -> Mat
         return None
     match = Match(route, {}, len(split_path(path)))
     # Other methods are the client's to invent, and a route for every method would remember them all.
-    if method in EVERY_METHOD:
+    if method in METHODS:
         node.matches[method, protocol] = match
     return match
 
@@ -202,7 +202,7 @@ def _name_params(route: Route, values: Sequence[str]) -> dict[str, str]:
 def _methods_at(node: Node) -> set[str]:
     methods: set[str] = set()
     for method in node.routes:
-        methods.update(EVERY_METHOD if method == "" else (method,))
+        methods.update(METHODS if method == "" else (method,))
     if "GET" in methods:
         methods.add("HEAD")
     return methods

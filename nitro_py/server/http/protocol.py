@@ -11,6 +11,7 @@ import httptools
 from uvicorn import Config
 
 from nitro_py.runtime.asgi.extensions import DIRECT_EXTENSION
+from nitro_py.runtime.routing.methods import METHODS
 from nitro_py.server.handover import IdleTransfer, SendDescriptor
 from nitro_py.server.http.head import (
     describe_connection,
@@ -43,9 +44,7 @@ UNKNOWN_HOST: Final = b"\r"
 MAX_WAITING_BODY: Final = 64 * 1024
 VERSIONS: Final = ("1.1", "1.0")
 # Looked up rather than decoded (row `http`); any other method is decoded.
-COMMON_METHODS: Final = {
-    name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-}
+_METHODS: Final = {name.encode(): name for name in METHODS}
 
 
 class IdleTimer:
@@ -282,7 +281,7 @@ class HttpProtocol(asyncio.Protocol):
             # The parser stops here, and `_feed` decides what comes of any other protocol.
             self._upgrading = version == "1.1" and self._current is None and wants_websocket(self._headers)
             return
-        method = COMMON_METHODS.get(name) or name.decode("ascii")
+        method = _METHODS.get(name) or name.decode("ascii")
         cycle = RequestCycle(
             self,
             method,
