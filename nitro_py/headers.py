@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Final
 from urllib.parse import parse_qsl
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
-# A line break begins another field, and what is beyond Latin-1 cannot be sent.
-_NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+# A field's name, and what its value cannot hold (RFC 9110, sections 5.1 and 5.5). A line break would begin another
+# field, and characters beyond Latin-1 cannot be sent. The server compiles the same for bytes.
+FIELD_NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+NOT_IN_FIELD_VALUE: Final = r"[^\t\x20-\x7e\x80-\xff]"
+
+_NAME = re.compile(FIELD_NAME)
+_NOT_IN_VALUE = re.compile(NOT_IN_FIELD_VALUE)
 
 
 class Headers(MutableMapping[str, str]):
@@ -103,7 +108,7 @@ class Headers(MutableMapping[str, str]):
 def _check_field(name: str, value: str) -> tuple[str, str]:
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"{name!r} is no name of a header field.")
-    if (found := _NO_VALUE.search(value)) is not None:
+    if (found := _NOT_IN_VALUE.search(value)) is not None:
         raise ValueError(f"The header field `{name}` cannot hold {found[0]!r}.")
     return name, value
 

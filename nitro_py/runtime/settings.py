@@ -1,4 +1,4 @@
-"""The part of the configuration that ships, read from the manifest."""
+"""The settings that ship, with their only defaults, read from the manifest and the environment."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def _wrong(name: str, expected: str, text: str) -> ConfigError:
 
 
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
+LOG_FORMATS = ("json", "text")
 
 
 class WebSocketSettings(NamedTuple):
@@ -165,15 +166,16 @@ class Settings(NamedTuple):
         websocket = dict(data.get("websocket", {}))
         if "allowed_origins" in websocket:
             websocket["allowed_origins"] = tuple(websocket["allowed_origins"])
+        defaults = cls()
         return cls(
             websocket=WebSocketSettings(**websocket),
             sse=SseSettings(**data.get("sse", {})),
             http=HttpSettings(**data.get("http", {})),
             backplane=BackplaneSettings.from_json(data, environ),
             server=read_server(data.get("server", {}), environ),
-            metrics=read_switch(environ, "NITRO_METRICS", data.get("metrics", False)),
-            log=read_choice(environ, "NITRO_LOG", ("json", "text"), data.get("log", "text")),
-            runtime_config=override(data.get("runtime_config", {}), environ),
+            metrics=read_switch(environ, "NITRO_METRICS", data.get("metrics", defaults.metrics)),
+            log=read_choice(environ, "NITRO_LOG", LOG_FORMATS, data.get("log", defaults.log)),
+            runtime_config=override(data.get("runtime_config", defaults.runtime_config), environ),
         )
 
 

@@ -11,13 +11,15 @@ from urllib.parse import unquote
 
 import httptools
 
+from nitro_py.headers import FIELD_NAME, NOT_IN_FIELD_VALUE
+
 # A header field: its name and its value, as ASGI has them.
 Field = tuple[bytes, bytes]
 
 # A field's name, and what cannot stand in its value (RFC 9110, sections 5.1 and 5.5): what ends a name or a value
 # could begin another field.
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NOT_IN_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NAME: Final = re.compile(FIELD_NAME.encode())
+_NOT_IN_VALUE: Final = re.compile(NOT_IN_FIELD_VALUE.encode())
 # A host is a name, or an address of version 6 in brackets, and may have a port (RFC 3986, section 3.2.2). The
 # parser leaves the space behind it.
 _HOST: Final = re.compile(rb"(?:\[[\w:.%~-]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?[ \t]*")
