@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
 from types import coroutine
 from typing import Any, Final, Protocol
 
+from nitro_py.runtime.hooks.asyncio_private import CAN_ENTER_TASKS, NAMES, enter_task, leave_task
 from nitro_py.runtime.log_context import Subject, current_subject
+
+logger = logging.getLogger("nitro_py.websocket")
 
 Work = Coroutine[Any, Any, None]
 
@@ -63,7 +66,7 @@ class HookDriver:
     another stands by. All run in one context, which is made anew when a hook has changed it or had to wait: what
     one sets no other shall see.
 
-    `_enter_task` and `_leave_task` are what asyncio documents for tasks of third parties ("Extending asyncio").
+    For the row `echo` of the benchmark, where a task for each message would cost more than the message does.
 
     Args:
         starter: Gives tasks.
@@ -97,7 +100,7 @@ class HookDriver:
             starter.renew()
             return starter.start(self._owner.go_on(self.run(value)))
         try:
-            _enter_task(starter.loop, standby.task)
+            enter_task(starter.loop, standby.task)
         except RuntimeError:
             # This is within another task, and no two can run at a time.
             return starter.start(self._owner.go_on(self.run(value)))
@@ -108,7 +111,7 @@ class HookDriver:
             self._renew()
             raise
         finally:
-            _leave_task(starter.loop, standby.task)
+            leave_task(starter.loop, standby.task)
         if left is not READY:
             standby.use_up(self._owner.go_on(self._finish(left)))
             return standby.task
@@ -201,6 +204,8 @@ def find_starter() -> TaskStarter:
     global _starter
     loop = asyncio.get_running_loop()
     if _starter is None or _starter.loop is not loop:
+        if _starter is None and not CAN_ENTER_TASKS:
+            logger.warning("This release of asyncio makes hooks slower: it lacks %s.", " or ".join(NAMES))
         _starter = TaskStarter(loop)
     return _starter
 
