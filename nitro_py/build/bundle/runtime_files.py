@@ -10,6 +10,8 @@ from nitro_py.build.preset import collect_package
 SERVER_FOLDERS = ("brokers", "server")
 # Beside the public modules; all other folders belong to the build, and never travel.
 _PORTABLE_FOLDER = "runtime"
+# The table of the public names, which the package reads.
+_NAMES = "__init__.pyi"
 # The one public module for those who build.
 _BUILD_MODULE = "preset.py"
 
@@ -30,7 +32,7 @@ def collect_runtime(preset_package: str, *modules: str, folders: tuple[str, ...]
         for entry in files("nitro_py").iterdir()
         if entry.name.endswith(".py") and entry.name != _BUILD_MODULE
     )
-    collected = collect_package("nitro_py", only=(*public, "py.typed", _PORTABLE_FOLDER, *folders))
+    collected = collect_package("nitro_py", only=(*public, _NAMES, "py.typed", _PORTABLE_FOLDER, *folders))
     parent, _, _ = preset_package.rpartition(".")
     if parent:
         collected |= collect_package(parent, only=("__init__.py",))
