@@ -50,10 +50,10 @@ def find_missing(server: uvicorn.Server) -> list[str]:
     """Return the names that this release of uvicorn lacks, sorted.
 
     Args:
-        server: A server that does not run yet; its configuration is loaded.
+        server: A server that does not run yet; its configuration is loaded here.
     """
     config = server.config
-    if hasattr(config, "load"):
+    if hasattr(config, "load") and not getattr(config, "loaded", True):
         config.load()
     parts: list[tuple[str, object, tuple[str, ...]]] = [
         ("Config", config, CONFIG_NAMES),
