@@ -1,4 +1,4 @@
-"""Starting a bundle from the command line, the same for every preset that ships a server."""
+"""The start of a bundle from the command line, the same for every preset that ships a server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.settings import Settings
 from nitro_py.server.ports import bind_port, format_url
-from nitro_py.server.workers.shared_memory import make_board
-from nitro_py.server.workers.supervisor import Supervisor, repeat_command
+from nitro_py.server.workers.shared_memory import make_snapshots
+from nitro_py.server.workers.supervisor import Supervisor, repeat_command, serve_worker
 
 
 def launch(folder: Path, *, host: str, port: int) -> None:
@@ -24,8 +24,8 @@ def launch(folder: Path, *, host: str, port: int) -> None:
 
     Args:
         folder: The bundle's `server/`.
-        host: Where to listen when neither `--host` nor `HOST` says.
-        port: The port when neither `--port` nor `PORT` says; 0 takes a free one.
+        host: The address to listen on without `--host` and `HOST`.
+        port: The port without `--port` and `PORT`; 0 takes a free one.
     """
     # The server's modules are imported last: a wrong flag is answered at once, and a parent never loads them.
     try:
@@ -41,8 +41,6 @@ def launch(folder: Path, *, host: str, port: int) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     if listener is None:
-        from nitro_py.server.workers.worker import serve_worker
-
         serve_worker(application, *arguments.worker)
     else:
         from nitro_py.server.uvicorn_server import serve
@@ -51,13 +49,13 @@ def launch(folder: Path, *, host: str, port: int) -> None:
 
 
 def check_packages(folder: Path) -> None:
-    """Import the server, and with it the packages that it needs.
+    """Import the server and the packages that it needs.
 
     Args:
         folder: The bundle's `server/`.
 
     Raises:
-        UsageError: One of them is missing, or is there for another Python.
+        UsageError: One of them is missing, or was built for another Python.
     """
     try:
         importlib.import_module("nitro_py.server.uvicorn_server")
@@ -74,7 +72,7 @@ def check_packages(folder: Path) -> None:
 
 
 def read_arguments(*, host: str, port: int) -> argparse.Namespace:
-    """Read the command line, over the environment, over the defaults."""
+    """Read the command line, which wins over the environment, which wins over the defaults."""
     parser = argparse.ArgumentParser(prog="python .output/server", description="Serve this nitropy-kit bundle.")
     parser.add_argument("--host", default=os.environ.get("HOST") or host, help="address to listen on")
     parser.add_argument(
@@ -89,13 +87,17 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
         default=os.environ.get("NITRO_WORKERS") or 1,
         help="processes that share the port; more than one needs a backplane for its topics",
     )
-    # How a parent starts its workers: with the arguments of `serve_worker`.
+    # A parent starts its workers with this: the arguments of `serve_worker`.
     parser.add_argument("--worker", type=int, nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def read_count(text: str) -> int:
-    """Read a number of processes."""
+    """Read a number of processes.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no number, or below 1.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got `{text}`")
     return int(text)
@@ -106,10 +108,10 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
 
     Args:
         folder: The bundle's `server/`.
-        arguments: What the command line says.
+        arguments: The command line.
 
     Raises:
-        NitroError: They would not hear each other's topics, or cannot start.
+        NitroError: Topics would not reach all of them, or they cannot start.
     """
     manifest = read_manifest(folder)
     settings = Settings.from_json(manifest.settings)
@@ -129,12 +131,12 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
         listener,
         count=arguments.workers,
         grace=settings.server.grace,
-        board=make_board(arguments.workers) if settings.metrics else None,
-        ready=partial(announce, f"Listening on {format_url(listener)}", settings.log),
+        snapshots=make_snapshots(arguments.workers) if settings.metrics else None,
+        on_ready=partial(announce, f"Listening on {format_url(listener)}", settings.log),
     )
     return supervisor.run()
 
 
 def uses_topics(manifest: Manifest) -> bool:
-    """Return whether anybody can subscribe to a topic; a process that only answers requests needs no others."""
+    """Return whether clients can subscribe to topics; an app that only answers requests needs no backplane."""
     return any(route.kind == "websocket" or "topics.sse" in route.requires for route in manifest.routes)

@@ -11,7 +11,14 @@ from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import find_direct
-from nitro_py.runtime.asgi.internal_routes import LIVE_PATH, PROBES, READY_PATH, answer_internal, turn_on_metrics
+from nitro_py.runtime.asgi.internal_routes import (
+    INTERNAL_PREFIX,
+    LIVE_PATH,
+    PROBES,
+    READY_PATH,
+    answer_internal,
+    turn_on_metrics,
+)
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.asgi.websocket import serve_socket
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
@@ -80,7 +87,7 @@ class Application:
 
     def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = strip_root(scope)
-        if path.startswith("/_nitro/"):
+        if path.startswith(INTERNAL_PREFIX):
             return self._serve_internal(path, scope, receive, send)
         return self._serve_project(path, scope, receive, send)
 

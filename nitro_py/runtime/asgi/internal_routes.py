@@ -16,6 +16,8 @@ from nitro_py.runtime.app import App
 from nitro_py.runtime.metrics.meter import Meter
 from nitro_py.runtime.metrics.snapshot import Snapshot
 
+# Where the endpoints of the app itself are, which answer whatever the project serves.
+INTERNAL_PREFIX = "/_nitro/"
 LIVE_PATH = "/_nitro/live"
 READY_PATH = "/_nitro/ready"
 HEALTH_PATH = "/_nitro/health"

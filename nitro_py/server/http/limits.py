@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.settings import Settings
 
@@ -21,9 +22,8 @@ SPARE_CONNECTIONS: Final = 64
 OWN_FILES: Final = 128
 MAX_FILES: Final = 1024 * 1024
 
-
 # The app's own endpoints, which must answer a platform in a crowd too.
-OWN_PATHS: Final = b"/_nitro/"
+INTERNAL_PATHS: Final = INTERNAL_PREFIX.encode()
 
 
 class RequestRefusal(NamedTuple):
@@ -161,7 +161,7 @@ class ConnectionLimiter:
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
             if size > self._limits.max_header:
                 return HEADER_TOO_LARGE
-        return TOO_MANY if self._is_surplus and not target.startswith(OWN_PATHS) else None
+        return TOO_MANY if self._is_surplus and not target.startswith(INTERNAL_PATHS) else None
 
     def progress(self) -> None:
         """Note that more of a body has come."""

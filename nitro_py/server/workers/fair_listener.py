@@ -1,4 +1,4 @@
-"""Accepting from a socket that other workers accept from too, so that each gets its share of the connections."""
+"""Accepting from a socket that other workers accept from too, so that all have about as many connections."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from nitro_py.server.workers.shared_memory import ConnectionCounts
 
 logger = logging.getLogger("nitro_py.workers")
 
-# How long a worker that has more connections than another leaves a new one to that, in seconds. If that is busy,
-# or hangs, whoever has waited takes it.
+# How long a worker that has more connections than another leaves a new one to the others, in seconds. If they are
+# busy, or hang, it takes the connection itself.
 HEAD_START = 0.002
-# How many connections a worker takes at once after it has waited.
+# How many connections a worker accepts at once after it has waited.
 BATCH = 16
-# How long is waited where no more files can be opened, in seconds.
+# How long to wait when no more files can be opened, in seconds.
 SHORTAGE = 0.5
 
 
 class FairListener:
-    """Accepts connections, and lets workers that have fewer of them go first.
+    """A listener that lets workers with fewer connections accept first.
 
     The kernel wakes all workers for a new connection, and the one that is idle the longest tends to win: without
     a rule, sockets that stay open for hours would gather in one process.
 
     Args:
         listener: The socket, bound and listening; it is not closed here.
-        make_protocol: Makes what serves a connection.
-        count: Gives how many connections this worker has.
-        shares: What the workers know of each other.
+        make_protocol: Returns the protocol of a new connection.
+        count: Returns how many connections this worker has.
+        counts: How many connections each worker has.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class FairListener:
         listener: socket.socket,
         make_protocol: Callable[[], asyncio.Protocol],
         count: Callable[[], int],
-        shares: ConnectionCounts,
+        counts: ConnectionCounts,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
         self._count = count
-        self._shares = shares
+        self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         listener.setblocking(False)
         self._note()
-        self._loop.add_reader(listener, self._look)
+        self._loop.add_reader(listener, self._on_readable)
 
     def close(self) -> None:
         """Accept no more."""
@@ -58,12 +58,12 @@ class FairListener:
         self._loop.remove_reader(self._listener)
 
     def _note(self) -> None:
-        self._shares.note(self._count() + len(self._opening))
+        self._counts.note(self._count() + len(self._opening))
 
-    def _look(self) -> None:
-        """Take a new connection, or leave it to others for a moment."""
+    def _on_readable(self) -> None:
+        """Accept a new connection, or leave it to others for a moment."""
         self._note()
-        if self._shares.is_ahead():
+        if self._counts.is_ahead():
             self._pause(HEAD_START)
         else:
             self._accept()
@@ -74,13 +74,13 @@ class FairListener:
 
     def _resume(self) -> None:
         self._timer = None
-        self._loop.add_reader(self._listener, self._look)
+        self._loop.add_reader(self._listener, self._on_readable)
         for _ in range(BATCH):
             if not self._accept():
                 return
 
     def _accept(self) -> bool:
-        """Take one connection, and say whether there was one."""
+        """Accept one connection, and return whether there was one."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -98,11 +98,11 @@ class FairListener:
 
 
 async def open_connection(make_protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
-    """Serve a client whose connection was accepted.
+    """Begin to serve a connection that was accepted.
 
     Args:
-        make_protocol: Makes what serves it.
-        connection: The connection, which does not block.
+        make_protocol: Returns the connection's protocol.
+        connection: The connection's socket, which does not block.
     """
     try:
         await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)

@@ -1,4 +1,4 @@
-"""The parent of several worker processes: it starts them, watches them, and never serves itself."""
+"""Several worker processes on one port: the parent, which starts and watches them, and each worker's end."""
 
 from __future__ import annotations
 
@@ -9,39 +9,50 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING, Final
 
-from nitro_py.server.workers.shared_memory import leave_shares, make_shares
+from nitro_py.server.workers.shared_memory import (
+    ConnectionCounts,
+    SharedSnapshots,
+    clear_connection_count,
+    make_connection_counts,
+)
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.asgi.application import Application
 
 logger = logging.getLogger("nitro_py.workers")
 
-# A worker that lives shorter than this died at once, in seconds.
-STEADY = 5.0
+# A worker that dies within this time has died at once, in seconds.
+STEADY: Final = 5.0
 # The first and the longest pause before a worker that died at once is started again, in seconds.
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
+FIRST_PAUSE: Final = 0.5
+MAX_PAUSE: Final = 30.0
 # How much longer than their grace period workers may take to end, in seconds.
-LAST_STEPS = 2.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST_STEPS: Final = 2.0
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 # What a worker writes to its parent once it serves.
-READY = b"ready\n"
+READY: Final = b"ready\n"
 
 
 @dataclass
-class Worker:
-    """One worker process, or the place of one that died.
+class WorkerProcess:
+    """A worker process, or the place of one that has ended.
 
     Args:
         process: The process.
-        channel: Our end of the socket by which it says that it serves, and sees that we are gone.
+        channel: Our end of the socket by which the worker reports that it serves, and sees that we are gone.
         started: When it was started, on the monotonic clock.
         ready: Whether it serves.
-        deaths: How often in a row it has died at once.
-        due: When the next one is started in its place, once it is dead.
+        deaths: How often in a row a worker in this place has died at once.
+        due: When the next one is started in its place, on the monotonic clock; `None` while it runs.
     """
 
     process: subprocess.Popen[bytes]
@@ -53,15 +64,15 @@ class Worker:
 
 
 class Supervisor:
-    """Runs a number of workers on one listening socket until a signal stops them.
+    """The parent of some workers on one listening socket; it never serves itself.
 
     Args:
         command: The command line of a worker, to which the arguments of `serve_worker` are added.
         listener: The socket, bound and listening; every worker accepts from it.
-        count: How many workers.
+        count: The number of workers.
         grace: How long a worker may take to stop, in seconds.
-        ready: Is called once all of them serve.
-        board: The descriptor of the memory for their figures, if they are measured.
+        on_ready: Called once all of them serve.
+        snapshots: The descriptor of the memory for snapshots of their metrics, if they are measured.
     """
 
     def __init__(
@@ -71,24 +82,28 @@ class Supervisor:
         *,
         count: int,
         grace: float,
-        ready: Callable[[], None],
-        board: int | None = None,
+        on_ready: Callable[[], None],
+        snapshots: int | None = None,
     ) -> None:
         self._command = command
         self._listener = listener
         self._count = count
         self._grace = grace
-        self._workers: list[Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
-        self._ready = ready
-        self._shares = make_shares(count)
-        self._memory = (self._shares,) if board is None else (self._shares, board)
+        self._on_ready = on_ready
+        self._counts = make_connection_counts(count)
+        self._memory = (self._counts,) if snapshots is None else (self._counts, snapshots)
         self._announced = False
         self._kill_at: float | None = None
         self._status = 0
 
     def run(self) -> int:
-        """Run the workers and return the exit status: 0 after a stop in peace, else a failed worker's own."""
+        """Run the workers until a signal stops them.
+
+        Returns:
+            The exit status: 0 after a stop in peace, otherwise that of the first worker that failed.
+        """
         with ExitStack() as stack:
             signals = stack.enter_context(self._signals())
             self._selector.register(signals, selectors.EVENT_READ)
@@ -97,28 +112,28 @@ class Supervisor:
                 self._workers.append(self._start(place))
             while any(worker.due is None for worker in self._workers) or not self._stopping:
                 self._wait(signals)
-                self._look_after()
+                self._check_workers()
         return self._status
 
     @property
     def _stopping(self) -> bool:
         return self._kill_at is not None
 
-    def _start(self, place: int, deaths: int = 0) -> Worker:
+    def _start(self, place: int, deaths: int = 0) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         descriptors = (self._listener.fileno(), theirs.fileno())
         with theirs:
             process = subprocess.Popen(
                 [*self._command, *map(str, (*descriptors, place, *self._memory))],
                 pass_fds=(*descriptors, *self._memory),
-                # In a group of its own, so that Ctrl+C reaches it once, by us.
+                # In a group of its own: Ctrl+C reaches it only through us.
                 process_group=0,
             )
         self._selector.register(ours, selectors.EVENT_READ)
-        return Worker(process, ours, time.monotonic(), deaths=deaths)
+        return WorkerProcess(process, ours, time.monotonic(), deaths=deaths)
 
     def _wait(self, signals: socket.socket) -> None:
-        """Wait for a signal, a word of a worker, or the next thing to do."""
+        """Wait for a signal, a worker's message, or the next thing to do."""
         moments = [worker.due for worker in self._workers if worker.due is not None and not self._stopping]
         if self._kill_at is not None:
             moments.append(self._kill_at)
@@ -129,20 +144,20 @@ class Supervisor:
                     if number in STOP_SIGNALS:
                         self._stop(number)
             else:
-                self._hear(key.fd)
+                self._read_channel(key.fd)
 
-    def _hear(self, descriptor: int) -> None:
+    def _read_channel(self, descriptor: int) -> None:
         worker = next(worker for worker in self._workers if worker.channel.fileno() == descriptor)
         if worker.channel.recv(64) != READY:
-            # It has closed its end; that it has died is seen by its status.
+            # It has closed its end; `poll` finds out that it has ended.
             self._selector.unregister(worker.channel)
             return
         worker.ready = True
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
-            self._ready()
+            self._on_ready()
 
-    def _look_after(self) -> None:
+    def _check_workers(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             for worker in self._alive():
@@ -151,14 +166,14 @@ class Supervisor:
                 worker.process.wait()
         for place, worker in enumerate(self._workers):
             if worker.due is None and worker.process.poll() is not None:
-                leave_shares(self._shares, place)
-                self._bury(worker)
+                clear_connection_count(self._counts, place)
+                self._note_end(worker)
             elif worker.due is not None and now >= worker.due and not self._stopping:
                 self._workers[place] = self._start(place, worker.deaths)
         reap_orphans({worker.process.pid for worker in self._workers if worker.due is None})
 
-    def _bury(self, worker: Worker) -> None:
-        """Decide what follows the end of a worker."""
+    def _note_end(self, worker: WorkerProcess) -> None:
+        """Close what belongs to a worker that has ended, and decide when the next one takes its place."""
         if worker.channel.fileno() in self._selector.get_map():
             self._selector.unregister(worker.channel)
         worker.channel.close()
@@ -174,7 +189,7 @@ class Supervisor:
             self._stop(signal.SIGTERM)
             return
         worker.deaths = worker.deaths + 1 if now - worker.started < STEADY else 0
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (worker.deaths - 1)) if worker.deaths else 0.0
+        pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (worker.deaths - 1)) if worker.deaths else 0.0
         worker.due = now + pause
         logger.error(
             "Worker %d ended with status %d; another takes its place%s.",
@@ -184,7 +199,7 @@ class Supervisor:
         )
 
     def _stop(self, number: int) -> None:
-        """Hand a signal on; the workers know what a first and a second one mean."""
+        """Pass a signal to the workers, which know what a first and a second one mean."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self._grace + LAST_STEPS
             # Clients that come now must be refused once the workers take no more.
@@ -192,12 +207,12 @@ class Supervisor:
         for worker in self._alive():
             worker.process.send_signal(number)
 
-    def _alive(self) -> list[Worker]:
+    def _alive(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.due is None and worker.process.poll() is None]
 
     @contextmanager
     def _signals(self) -> Iterator[socket.socket]:
-        """Return a socket that receives the number of each signal."""
+        """Open a socket that receives the number of each signal."""
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
         numbers = (*STOP_SIGNALS, signal.SIGCHLD)
@@ -213,25 +228,61 @@ class Supervisor:
             sender.close()
 
 
+def serve_worker(
+    application: Application, listener: int, channel: int, place: int, counts: int, snapshots: int | None = None
+) -> None:
+    """Serve an app in a worker process until a signal stops it, or its parent is gone.
+
+    Args:
+        application: The app.
+        listener: The descriptor of the socket that it shares with the other workers.
+        channel: The descriptor of the socket to its parent.
+        place: The worker's number, counted from 0; one that takes the place of another has the same.
+        counts: The descriptor of the memory for connection counts.
+        snapshots: The descriptor of the memory for snapshots of metrics, if they are measured.
+    """
+    # The parent never loads the server.
+    from nitro_py.server.uvicorn_server import serve
+
+    parent = socket.socket(fileno=channel)
+    threading.Thread(target=stop_with_parent, args=(parent,), daemon=True).start()
+    app = application.app
+
+    def begin() -> None:
+        parent.sendall(READY)
+        if snapshots is not None and app.meter is not None:
+            app.meter.workers = shared = SharedSnapshots(snapshots, place)
+            shared.keep(partial(app.take_snapshot, app.meter))
+
+    serve(application, socket.socket(fileno=listener), on_ready=begin, counts=ConnectionCounts(counts, place))
+
+
+def stop_with_parent(parent: socket.socket) -> None:
+    """Wait until the parent is gone, however it ended, then stop this process in peace."""
+    # The parent writes nothing: the first thing to read is the end.
+    parent.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def ignore(number: int, frame: FrameType | None) -> None:
     """Do nothing: the signal's number is read from the socket."""
 
 
 def reap_orphans(own: Collection[int]) -> None:
-    """Let go of ended processes that were never ours, such as a dead worker's own children.
+    """Reap ended processes that this one has not started, such as the children of a worker that has died.
 
-    A container's first process inherits every orphan in it, and a subreaper (see `prctl(2)`) those below it. What
-    nobody waits for stays in the table of processes.
+    The first process of a PID namespace inherits every orphan in it, and a subreaper (see `prctl(2)`) those below
+    it. An ended process stays in the process table until its parent waits for it.
 
     Args:
-        own: The processes whose status somebody else waits for.
+        own: The processes whose status is read elsewhere.
     """
     if sys.platform != "linux":
         return
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if ended.si_pid in own:
-                # The signal that tells of it is on its way, and the next look finds the others.
+                # Its signal is on its way, and the next call finds the others.
                 return
             os.waitpid(ended.si_pid, os.WNOHANG)
 

@@ -13,7 +13,7 @@ import pytest
 
 from nitro_py.server.workers import fair_listener
 from nitro_py.server.workers.fair_listener import HEAD_START, FairListener
-from nitro_py.server.workers.shared_memory import ConnectionCounts, leave_shares, make_shares
+from nitro_py.server.workers.shared_memory import ConnectionCounts, clear_connection_count, make_connection_counts
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_one_that_has_fewer_goes_first_until_they_are_even(
 ) -> None:
     # Longer than a busy machine may stop this process for, which would look like a worker that is busy.
     monkeypatch.setattr(fair_listener, "HEAD_START", 0.2)
-    memory = make_shares(2)
+    memory = make_connection_counts(2)
     full, empty = Worker("full", 10), Worker("empty", 0)
     # An event loop has one reader for each descriptor.
     with listener.dup() as same:
@@ -85,7 +85,7 @@ async def test_one_that_has_fewer_goes_first_until_they_are_even(
 
 
 async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) -> None:
-    memory = make_shares(2)
+    memory = make_connection_counts(2)
     ConnectionCounts(memory, 1).note(0)
     worker = Worker("full", 10)
     fair = worker.listen(listener, memory, 0)
@@ -96,14 +96,14 @@ async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) ->
 
 
 async def test_one_that_is_gone_or_was_never_there_is_nobody(listener: socket.socket) -> None:
-    memory = make_shares(3)
+    memory = make_connection_counts(3)
     own, other = ConnectionCounts(memory, 0), ConnectionCounts(memory, 1)
     own.note(5)
     assert not own.is_ahead()
     other.note(4)
     assert own.is_ahead()
     assert not other.is_ahead()
-    leave_shares(memory, 1)
+    clear_connection_count(memory, 1)
     assert not own.is_ahead()
 
 
@@ -126,7 +126,7 @@ async def test_shortage_of_files_is_survived(
                 raise OSError(errno.EMFILE, "Too many open files")
             return listener.accept()
 
-    fair = worker.listen(Short(), make_shares(1), 0)  # type: ignore[arg-type]
+    fair = worker.listen(Short(), make_connection_counts(1), 0)  # type: ignore[arg-type]
     assert await connect(listener, 1) == ["one"]
     assert "No connection can be accepted: Too many open files." in caplog.text
     fair.close()
@@ -134,7 +134,7 @@ async def test_shortage_of_files_is_survived(
 
 async def test_nothing_is_accepted_after_the_close(listener: socket.socket) -> None:
     worker = Worker("one", 0)
-    fair = worker.listen(listener, make_shares(1), 0)
+    fair = worker.listen(listener, make_connection_counts(1), 0)
     assert await connect(listener, 1) == ["one"]
     fair.close()
     with pytest.raises(TimeoutError):
