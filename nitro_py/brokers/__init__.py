@@ -1,1 +1,1 @@
-"""Backplanes on brokers, and the connection to each. Ships where sockets live in a process."""
+"""Backplanes on brokers. Ships where a backplane is configured."""

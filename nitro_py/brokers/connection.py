@@ -1,4 +1,4 @@
-"""What a broker's URL may say."""
+"""What the backplanes of all brokers need: checks of URL and package, and the loss of a connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nitro_py.errors import BackplaneError, UsageError, suggest_extra
 
 
 def check_url(url: str, *schemes: str) -> None:
-    """Refuse a URL that leads to no such broker.
+    """Check that a URL leads to a broker of some kind.
 
     Args:
         url: The URL; the error does not show it, since it may hold a password.
-        schemes: What it may start with, the usual one first.
+        schemes: The schemes that it may have, the usual one first.
 
     Raises:
-        UsageError: It starts with something else, or names no host.
+        UsageError: It has another scheme, or names no host.
     """
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).netloc or urlsplit(url).path
@@ -33,10 +33,10 @@ def check_url(url: str, *schemes: str) -> None:
 
 
 def require_module(module: str, package: str | None = None) -> None:
-    """Refuse to start without a client's package.
+    """Check that the package of a broker's client is installed.
 
     Args:
-        module: What is imported.
+        module: The module that is imported.
         package: What is installed, if that is called otherwise.
 
     Raises:
@@ -67,7 +67,7 @@ def holds_secret(url: str) -> bool:
 
 
 class ConnectionLoss:
-    """Is whether a connection is lost, and why.
+    """The loss of a connection, which tasks can wait for.
 
     Example:
         loss = ConnectionLoss()
@@ -87,14 +87,14 @@ class ConnectionLoss:
         """Note that the connection is lost; the first reason counts."""
         if not self._future.done():
             self._future.set_exception(BackplaneError(f"The connection is gone: {reason}"))
-            # Nobody need wait for it.
+            # Otherwise asyncio would warn if no task waits for it.
             self._future.exception()
 
     def check(self) -> None:
-        """Do nothing as long as the connection is there.
+        """Check that the connection is there.
 
         Raises:
-            BackplaneError: It is lost.
+            BackplaneError: The connection is lost.
         """
         if self._future.done():
             self._future.result()
@@ -103,6 +103,6 @@ class ConnectionLoss:
         """Wait until the connection is lost.
 
         Raises:
-            BackplaneError: It is.
+            BackplaneError: The connection is lost.
         """
         await asyncio.shield(self._future)

@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
-# How long the broker may be silent before it is asked, and how many answers may be missing.
+# How long the broker may be silent before it gets a ping, in seconds, and how many answers may be missing.
 PING_INTERVAL = 3
 MISSING_PINGS = 2
 # How long the broker may take to answer, in seconds.
 ANSWER_TIMEOUT = 5
-# The longest topic that stands in a subject as it is written; NATS takes 4 KiB for a whole line.
-LONGEST_TOPIC = 1000
+# The most characters of a topic in a subject; a longer topic is hashed. NATS takes 4 KiB for a whole line.
+MAX_TOPIC = 1000
 
 
 class NatsBackplane:
-    """Uses NATS' subjects, without JetStream.
+    """A backplane on the subjects of NATS, without JetStream.
 
     Args:
-        url: `nats://`, `tls://`, `ws://` or `wss://`; several servers of one cluster are separated by commas.
-        prefix: The subjects' first part.
+        url: The URL of the broker, `nats://`, `tls://`, `ws://` or `wss://`; the URLs of a cluster with commas
+            between them.
+        prefix: The first part of the subjects.
 
     Raises:
-        UsageError: The URL is none of NATS, or the package `nats-py` is missing.
+        UsageError: The URL is not one of NATS, or the package `nats-py` is missing.
 
     Example:
         NatsBackplane("nats://localhost:4222", "shop")
@@ -59,12 +60,12 @@ class NatsBackplane:
         client = Client()
         connection = NatsConnection(client, self._prefix, receive)
         try:
-            with translated():
+            with translate_errors():
                 await client.connect(
                     self._servers,
-                    # It would keep messages for later, and send what the broker may have already.
+                    # The client would keep messages, and send them again although the broker may have them.
                     allow_reconnect=False,
-                    # Of each server one more attempt is made, at once; the next round is the hub's.
+                    # The client tries each server once more, at once; after that the hub decides.
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     no_echo=True,
@@ -78,7 +79,7 @@ class NatsBackplane:
             reason = connection.reason
             await connection.close()
             if isinstance(error, BackplaneError) and reason is not None:
-                # The client itself would only say that no server is available.
+                # The client's own error only says that no server is available.
                 raise BackplaneError(f"NATS: {reason}") from error
             raise
         return connection
@@ -92,26 +93,26 @@ class NatsConnection:
         self._prefix = prefix
         self._receive = receive
         self._subscriptions: dict[str, Subscription] = {}
-        # Subscriptions have a task each, and messages are handed on one at a time.
-        self._turn = asyncio.Lock()
+        # Each subscription has a task, and `receive` takes one message at a time.
+        self._receiving = asyncio.Lock()
         self.reason: str | None = None
         self._loss = ConnectionLoss()
 
     @property
     def max_size(self) -> int | None:
-        """What the server says of itself: its `max_payload`."""
+        """The largest message in bytes: the server's `max_payload`."""
         return self._client.max_payload
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hand messages to the server, and wait for its answer to what follows them."""
-        with translated():
+        """Send messages to the server, and wait until it has processed them."""
+        with translate_errors():
             for topic, data in messages:
                 await self._client.publish(self._subject(topic), data)
             await self._confirm()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Ask for topics, and wait for the server's answer to what follows."""
-        with translated():
+        """Subscribe to topics, and wait until the server has processed that."""
+        with translate_errors():
             for topic in topics:
                 if topic not in self._subscriptions:
                     subscription = await self._client.subscribe(self._subject(topic), cb=self._take)
@@ -119,8 +120,8 @@ class NatsConnection:
             await self._confirm()
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Return topics up, and wait for the server's answer to what follows."""
-        with translated():
+        """Give topics up, and wait until the server has processed that."""
+        with translate_errors():
             for topic in topics:
                 if (subscription := self._subscriptions.pop(topic, None)) is not None:
                     await subscription.unsubscribe()
@@ -149,20 +150,20 @@ class NatsConnection:
         await self.note_closed()
 
     async def note_error(self, error: Exception) -> None:
-        """Remember what went wrong last; the client calls it."""
+        """Remember the last error; called by the client."""
         from nats.errors import SlowConsumerError
 
         self.reason = str(error) or type(error).__name__
         if isinstance(error, SlowConsumerError):
-            # The client would go on and drop messages, of which nobody would know.
+            # The client would go on, and drop messages without a trace.
             await self.note_closed()
 
     async def note_closed(self) -> None:
-        """Note that the connection is gone; the client calls it."""
+        """Note that the connection is gone; called by the client."""
         self._loss.note(self.reason or "it was closed")
 
     async def _take(self, message: Msg) -> None:
-        async with self._turn:
+        async with self._receiving:
             if not self._loss.happened:
                 await self._receive(message.data)
 
@@ -171,21 +172,21 @@ class NatsConnection:
 
 
 def make_token(text: str) -> str:
-    """Write any text as one part of a subject, which must not be empty nor hold dots, spaces or wildcards.
+    """Return a text as one part of a subject, which must not be empty, nor hold dots, spaces or wildcards.
 
     Example:
         >>> make_token("a.b *"), make_token("")
         ('a%2Eb%20%2A', '%')
     """
     token = quote(text, safe="").replace(".", "%2E")
-    if len(token) > LONGEST_TOPIC:
+    if len(token) > MAX_TOPIC:
         return f"%%{hashlib.sha256(text.encode()).hexdigest()}"
     return token or "%"
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Make `BackplaneError` of whatever goes wrong with NATS."""
+def translate_errors() -> Iterator[None]:
+    """Raise a `BackplaneError` for each error of NATS."""
     from nats.errors import Error
 
     try:

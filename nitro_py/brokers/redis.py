@@ -1,4 +1,4 @@
-"""The backplane on Redis, Valkey, or whatever speaks their protocol."""
+"""The backplane on Redis, Valkey and other brokers with their protocol."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.client import PubSub
 
-# How long a broker may be silent before it is asked, and how long it has for the answer, in seconds.
+# How long a broker may be silent before it gets a ping, and how long it has for the answer, in seconds.
 PING_INTERVAL = 3.0
 ANSWER_TIMEOUT = 5.0
 
 
 class RedisBackplane:
-    """Uses Redis' publish and subscribe.
+    """A backplane on the publish and subscribe of Redis.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
-        prefix: Stands before the topic in the channel's name.
+        url: The URL of the broker, `redis://`, `rediss://` or `unix://`.
+        prefix: The text before the topic in the name of a channel.
 
     Raises:
-        UsageError: The URL is none of Redis, or the package `redis` is missing.
+        UsageError: The URL is not one of Redis, or the package `redis` is missing.
 
     Example:
         RedisBackplane("redis://localhost:6379", "shop")
@@ -81,34 +81,34 @@ class RedisConnection:
         self._receive = receive
         self._confirmed: dict[tuple[str, bytes], list[asyncio.Future[None]]] = {}
         self._heard = asyncio.Event()
-        # One connection publishes, whose order is that of the calls.
+        # One connection publishes, in the order of the calls.
         self._publishing = asyncio.Lock()
         self._loss = ConnectionLoss()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connect to publish and to subscribe; `RedisBackplane.connect` calls it."""
-        with translated():
+        with translate_errors():
             await self._client.ping()
             await self._pubsub.ping()
         self._tasks = [asyncio.create_task(self._watch(work)) for work in (self._read(), self._ping())]
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Hand messages to the broker in one round trip."""
+        """Send messages to the broker in one round trip."""
         self._loss.check()
         pipeline = self._client.pipeline(transaction=False)
         for topic, data in messages:
             pipeline.publish(self._prefix + topic, data)
-        with translated():
+        with translate_errors():
             async with self._publishing:
                 await pipeline.execute()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Ask for topics, and wait until the broker has confirmed each."""
+        """Subscribe to topics, and wait until the broker has confirmed each."""
         await self._confirm("subscribe", topics)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Return topics up, and wait until the broker has confirmed each."""
+        """Give topics up, and wait until the broker has confirmed each."""
         await self._confirm("unsubscribe", topics)
 
     async def wait_lost(self) -> None:
@@ -125,7 +125,7 @@ class RedisConnection:
             try:
                 await part.aclose()
             except Exception:
-                # It was lost before.
+                # The connection was lost before.
                 continue
 
     async def _confirm(self, kind: str, topics: Iterable[str]) -> None:
@@ -135,10 +135,10 @@ class RedisConnection:
         for channel, future in zip(channels, waiting, strict=True):
             self._confirmed.setdefault((kind, channel), []).append(future)
         command = self._pubsub.subscribe if kind == "subscribe" else self._pubsub.unsubscribe
-        with translated():
+        with translate_errors():
             await command(*channels)
         await asyncio.wait(waiting)
-        # Either they are confirmed, or they never will be.
+        # Each is confirmed now, or the connection is lost.
         self._loss.check()
 
     async def _read(self) -> None:
@@ -155,7 +155,7 @@ class RedisConnection:
                         future.set_result(None)
 
     async def _ping(self) -> None:
-        """Ask a broker that is silent whether it is still there."""
+        """Ping a broker that is silent."""
         while True:
             try:
                 async with asyncio.timeout(PING_INTERVAL):
@@ -184,8 +184,8 @@ class RedisConnection:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Make `BackplaneError` of whatever goes wrong with Redis."""
+def translate_errors() -> Iterator[None]:
+    """Raise a `BackplaneError` for each error of Redis."""
     from redis.exceptions import RedisError
 
     try:

@@ -1,4 +1,4 @@
-"""Finding a backplane by its name: built-in ones and third-party ones."""
+"""The backplanes by their names: built-in ones and those of other packages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nitro_py.errors import UsageError
 from nitro_py.runtime.settings import BackplaneSettings
 
 GROUP = "nitro_py.backplanes"
-# No backplane: topics stay in the process.
+# The name for no backplane: topics stay in the process.
 MEMORY = "memory"
 
 
 def list_backplanes() -> dict[str, EntryPoint]:
-    """List what `backplane` may be beside `memory`: name → entry point, sorted."""
+    """Return the entry points of all backplanes but `memory`, by their names, sorted."""
     # Written here as an entry point would be: a bundle carries nitropy-kit without its metadata.
     own = {
         "nats": EntryPoint("nats", "nitro_py.brokers.nats:NatsBackplane", GROUP),
@@ -25,10 +25,10 @@ def list_backplanes() -> dict[str, EntryPoint]:
 
 
 def find_backplane(name: str) -> EntryPoint:
-    """Find a backplane other than `memory`.
+    """Return the entry point of a backplane other than `memory`.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: No backplane has that name.
     """
     found = list_backplanes()
     if name not in found:
@@ -41,19 +41,19 @@ def find_backplane(name: str) -> EntryPoint:
 
 
 def find_client(name: str) -> str | None:
-    """Name the module that a bundle needs for a backplane, if it needs any."""
+    """Return the module that a bundle needs for a backplane, or `None` if it needs none."""
     if name == MEMORY:
         return None
     top_level = find_backplane(name).module.partition(".")[0]
-    # A built-in one is called as the client that it imports.
+    # A built-in backplane has the name of the client module that it imports.
     return name if top_level == "nitro_py" else top_level
 
 
 def load_backplane(settings: BackplaneSettings) -> Backplane | None:
-    """Make the backplane that the settings name, which does not connect yet; `None` for `memory`.
+    """Return the backplane that the settings name, which does not connect yet; `None` for `memory`.
 
     Raises:
-        NitroError: There is no such backplane, or it cannot be used as it is set.
+        NitroError: No backplane has that name, or the settings do not fit it.
     """
     if settings.name == MEMORY:
         return None

@@ -1,4 +1,16 @@
-"""Testing handlers in this process; `nitro_py.testing.conformance` holds the suite that every target passes."""
+"""Tests of handlers in this process.
+
+Example:
+    from nitro_py.testing import client
+
+    async def test_hello() -> None:
+        async with client() as app:
+            answer = await app.get("/api/hello")
+            assert answer.json() == {"message": "hello"}
+
+`nitro_py.testing.conformance` is the suite for presets and servers, `nitro_py.testing.backplanes` that
+for backplanes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an app gives a test: whole answers, and the two ways in which a socket says no."""
+"""What a test gets from an app: whole answers, and how a WebSocket was closed or refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TestResponse:
     Args:
         status: The HTTP status.
         headers: The header fields.
-        body: The bytes of the body.
+        body: The content.
 
     Example:
         >>> TestResponse(200, Headers(), b'{"a": 1}').json()
@@ -33,25 +33,25 @@ class TestResponse:
 
     @property
     def text(self) -> str:
-        """The body as text."""
+        """The content as text, read as UTF-8."""
         return self.body.decode()
 
     def json(self) -> Any:
-        """Read the body as JSON.
+        """Return the value that the content stands for as JSON.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: The content is not JSON.
         """
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Says how a socket was closed.
+    """How a WebSocket was closed (RFC 6455, section 7.1.5).
 
     Args:
-        code: The close code; 1005 when none was given, 1006 when the connection was lost.
-        reason: The reason that came with it.
+        code: The close code: 1005 if none was given, 1006 if the connection was lost.
+        reason: The reason, empty if none was given.
     """
 
     code: int
@@ -59,10 +59,10 @@ class Closed:
 
 
 class SocketClosed(NitroError):
-    """Says that a socket has nothing more to give, because it is closed.
+    """A WebSocket is closed, and has no message left.
 
     Args:
-        closed: How it was closed.
+        closed: How it was closed; the error has its `code` and `reason`.
     """
 
     def __init__(self, closed: Closed) -> None:
@@ -72,10 +72,10 @@ class SocketClosed(NitroError):
 
 
 class UpgradeRefused(NitroError):
-    """Says that the app refused to open a socket.
+    """The app refused to open a WebSocket.
 
     Args:
-        answer: What it answered.
+        answer: Its answer; the error has its `status`, `headers` and `body`.
     """
 
     def __init__(self, answer: TestResponse) -> None:

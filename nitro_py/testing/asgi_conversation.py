@@ -1,4 +1,4 @@
-"""One ASGI connection to an app in this process, seen from the client's end."""
+"""One ASGI connection to an app in this process, from the client's end."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, work: Awaitable[T], problem: str) -> T:
-    """Wait for work, and not for ever.
+    """Wait for something for a limited time, and return its result.
 
     Args:
-        seconds: How long it may take.
-        work: What to wait for.
-        problem: What is said if it takes longer.
+        seconds: The limit.
+        work: The awaitable.
+        problem: The beginning of the error's message.
 
     Raises:
         TimeoutError: It takes longer.
@@ -38,13 +38,13 @@ async def within(seconds: float, work: Awaitable[T], problem: str) -> T:
 
 
 class AsgiConversation:
-    """Runs an app on one connection and passes messages between the two.
+    """An ASGI conversation with an app, which runs in a task of its own.
 
     Args:
         application: The app.
-        scope: What it is told about the connection.
+        scope: The ASGI scope of the connection.
         timeout: How long each wait may take, in seconds.
-        room: How many messages the app may be ahead of the client; 0 for any number.
+        room: How many messages the app may send before the client takes them; 0 for any number.
     """
 
     def __init__(self, application: ASGIApplication, scope: Scope, *, timeout: float, room: int = 0) -> None:
@@ -56,11 +56,11 @@ class AsgiConversation:
         self._task = asyncio.ensure_future(application(scope, self._receive, self._send))
 
     def put(self, message: ASGIMessage) -> None:
-        """Hand the app a message."""
+        """Queue a message for the app."""
         self._to_app.put_nowait(message)
 
     def leave(self, message: ASGIMessage) -> None:
-        """Hand the app its last message: the client is gone, and whatever the app sends goes nowhere."""
+        """Queue the app's last message: the client is gone, and what the app sends now is dropped."""
         if self._last is None:
             self._last = message
             self.put(message)
@@ -69,22 +69,22 @@ class AsgiConversation:
         """Return the app's next message, or `None` once the app is done.
 
         Args:
-            what: What is waited for, for the error.
-            seconds: How long to wait; by default the exchange's own time.
+            what: The name of the message, for the error.
+            seconds: How long to wait; by default the `timeout` of the conversation.
 
         Raises:
-            TimeoutError: Nothing came.
-            Exception: Whatever the app raised.
+            TimeoutError: No message came.
+            Exception: The app raised it.
         """
         limit = self.timeout if seconds is None else seconds
         return await within(limit, self._take(), f"{self.name} gave no {what}")
 
     async def finish(self) -> None:
-        """Wait for the app, which has been told that the client is gone.
+        """Wait until the app has ended, after `leave`.
 
         Raises:
-            TimeoutError: It goes on.
-            Exception: Whatever the app raised.
+            TimeoutError: The app goes on.
+            Exception: The app raised it.
         """
         while not self._from_app.empty():
             self._from_app.get_nowait()
@@ -94,7 +94,7 @@ class AsgiConversation:
             await self.drop()
 
     async def drop(self) -> None:
-        """End the app's work on this connection, whatever it is."""
+        """Cancel the app's work on this connection."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await self._task
@@ -118,10 +118,10 @@ class AsgiConversation:
     async def _send(self, message: ASGIMessage) -> None:
         if self._last is None or message["type"] == "websocket.close":
             await self._from_app.put(dict(message))
-            self.sent(message)
+            self.on_sent(message)
 
-    def sent(self, message: ASGIMessage) -> None:
-        """Is told of each message as the app sends it."""
+    def on_sent(self, message: ASGIMessage) -> None:
+        """Do nothing; called with each message that the app sends."""
 
 
 def make_scope(
@@ -132,7 +132,7 @@ def make_scope(
     headers: Mapping[str, str] | None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make the scope of a connection from this machine.
+    """Return the ASGI scope of a connection from this machine.
 
     Args:
         kind: `http` or `websocket`.

@@ -1,4 +1,4 @@
-"""A client for an app in this process: HTTP, streams and sockets without a server or a port."""
+"""A client of an app in this process: HTTP, streams and WebSockets without a server or a port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.testing.answers import TestResponse
 from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope, within
-from nitro_py.testing.sockets import SocketExchange, TestSocket, offer, open_socket
+from nitro_py.testing.sockets import TestSocket, WebSocketConversation, offer, open_socket
 from nitro_py.testing.streams import TestStream, open_stream, read_whole
 
 # How long each wait of a test may take, in seconds.
@@ -32,11 +32,16 @@ PLUGIN_TIMEOUT = 30.0
 
 
 class Client:
-    """Talks to an app in this process; made by `client`.
+    """A client of an app in this process; made by `client`.
 
     Args:
         application: The app.
         timeout: How long each wait may take, in seconds.
+
+    Example:
+        async with client() as app:
+            answer = await app.post("/api/orders", json={"item": "tea"})
+            assert answer.status == 201
     """
 
     def __init__(self, application: Application, *, timeout: float = TIMEOUT) -> None:
@@ -54,29 +59,30 @@ class Client:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> TestResponse:
-        """Send a request and wait for the whole answer.
+        """Send a request, wait for the whole answer, and return it.
 
         Args:
-            method: The method.
+            method: The method, such as `GET`.
             path: The path, percent-encoded, with or without a query.
-            json: A body to be written as JSON.
-            data: A body to be written as a form.
-            content: A body as it is.
+            json: A value that is sent as JSON.
+            data: Fields that are sent as a form, `application/x-www-form-urlencoded`.
+            content: Text or bytes that are sent as they are.
             headers: Header fields.
             params: Query parameters.
 
         Raises:
+            ValueError: More than one of `content`, `data` and `json` is given, or the path has no slash first.
             TimeoutError: The answer is not complete in time; a stream needs `stream`.
         """
-        exchange = self._ask(method, path, json, data, content, headers, params)
-        problem = f"{exchange.name} gave no whole answer"
+        conversation = self._ask(method, path, json, data, content, headers, params)
+        problem = f"{conversation.name} gave no whole answer"
         try:
-            answer = await within(self._timeout, read_whole(exchange), problem)
+            answer = await within(self._timeout, read_whole(conversation), problem)
         except BaseException:
-            await exchange.drop()
+            await conversation.drop()
             raise
-        exchange.leave({"type": "http.disconnect"})
-        await exchange.finish()
+        conversation.leave({"type": "http.disconnect"})
+        await conversation.finish()
         return answer
 
     async def get(self, path: str, **options: Any) -> TestResponse:
@@ -126,14 +132,14 @@ class Client:
         Raises:
             TimeoutError: A piece does not come in time, or the app goes on after the client has left.
         """
-        exchange = self._ask(method, path, json, data, content, headers, params, room=1)
+        conversation = self._ask(method, path, json, data, content, headers, params, room=1)
         try:
-            yield await open_stream(exchange)
+            yield await open_stream(conversation)
         except BaseException:
-            await exchange.drop()
+            await conversation.drop()
             raise
-        exchange.leave({"type": "http.disconnect"})
-        await exchange.finish()
+        conversation.leave({"type": "http.disconnect"})
+        await conversation.finish()
 
     @asynccontextmanager
     async def connect(
@@ -144,13 +150,13 @@ class Client:
         subprotocols: Sequence[str] = (),
         origin: str | None = None,
     ) -> AsyncIterator[TestSocket]:
-        """Open a socket; at the end of the block it is closed, and its close hook has run.
+        """Open a WebSocket; at the end of the block it is closed, and the app's close hook has run.
 
         Args:
             path: The path, percent-encoded, with or without a query.
             headers: Header fields of the handshake.
             subprotocols: The subprotocols to offer.
-            origin: The page that the handshake comes from; by default none, as with clients that are no browser.
+            origin: The origin of the page that opens the socket; by default none, as with other clients.
 
         Raises:
             UpgradeRefused: The app does not open the socket.
@@ -160,22 +166,22 @@ class Client:
         scope = make_scope("websocket", path, scheme="ws", headers=fields)
         scope["subprotocols"] = list(subprotocols)
         scope["extensions"] = {"websocket.http.response": {}}
-        exchange = SocketExchange(self._application, scope, timeout=self._timeout)
+        conversation = WebSocketConversation(self._application, scope, timeout=self._timeout)
         try:
-            socket = await open_socket(exchange)
+            socket = await open_socket(conversation)
             yield socket
         except BaseException:
-            await exchange.drop()
+            await conversation.drop()
             raise
         await socket.close()
 
     async def publish(self, topic: str, data: object, namespace: str | None = None) -> None:
-        """Publish to a topic from outside, as `nitropy publish` does.
+        """Publish a message to a topic from outside, as `nitropy publish` does.
 
         Args:
             topic: The topic's name.
-            data: What `Peer.send` takes.
-            namespace: Only the subscribers there; `None` reaches every namespace.
+            data: The message: everything that `Peer.send` takes.
+            namespace: The namespace whose subscribers get it; `None` for all.
         """
         await self._application.app.hub.publish(topic, encode_frame(data), namespace=namespace)
 
@@ -196,9 +202,9 @@ class Client:
             fields.setdefault("content-length", str(len(body)))
         scope = make_scope("http", path, scheme="http", headers=fields, params=params)
         scope["method"] = method.upper()
-        exchange = AsgiConversation(self._application, scope, timeout=self._timeout, room=room)
-        exchange.put({"type": "http.request", "body": body, "more_body": False})
-        return exchange
+        conversation = AsgiConversation(self._application, scope, timeout=self._timeout, room=room)
+        conversation.put({"type": "http.request", "body": body, "more_body": False})
+        return conversation
 
 
 @asynccontextmanager
@@ -210,12 +216,12 @@ async def client(
 ) -> AsyncIterator[Client]:
     """Start a project's app in this process, plugins included, and stop it at the end of the block.
 
-    Nothing listens on a port and nothing is written. Handlers are imported once in a process, so what their
-    modules hold is shared by all tests.
+    No port is opened, and no file is written. Handlers are imported once in a process: all tests share the state
+    of their modules.
 
     Args:
         project: The project's folder.
-        mode: Whose route files and settings count.
+        mode: The mode whose route files and settings are used.
         timeout: How long each wait may take, in seconds.
 
     Raises:
@@ -230,7 +236,7 @@ async def client(
     """
     loaded = await asyncio.to_thread(load_project, Path(project), mode)
     manifest = await asyncio.to_thread(make_manifest, loaded)
-    # What the build would refuse must not pass in a test.
+    # A project that the build refuses must not pass in a test.
     raise_all(check_flag(manifest, loaded))
     application = Application(App(loaded.root, manifest), public_dir=loaded.config.public_dir)
     path = list(sys.path)
@@ -245,7 +251,7 @@ async def client(
 
 
 def load_project(folder: Path, mode: Mode) -> LoadedConfig:
-    """Load the configuration of the project in a folder."""
+    """Return the configuration of the project in a folder."""
     return load_config(folder.resolve(), mode=mode, overrides={}, environ=os.environ)
 
 

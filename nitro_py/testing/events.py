@@ -1,4 +1,4 @@
-"""Reading server-sent events."""
+"""Server-sent events, from the bytes of a stream."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ServerEvent:
 
     Args:
         data: The lines of data, joined by line feeds.
-        event: The event's name.
-        id: The last id that the stream has named.
-        retry: Milliseconds until a reconnect, if this event names them.
+        event: The type of the event.
+        id: The last id that the stream has named, empty if none.
+        retry: How long to wait before a reconnect, in milliseconds, if this event names it.
     """
 
     data: str
@@ -27,12 +27,12 @@ class ServerEvent:
 
 
 async def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent]:
-    """Read the events of a stream; comments are left out.
+    """Yield the events of a stream, without its comments.
+
+    Follows the HTML standard, section 9.2.6, "Interpreting an event stream".
 
     Args:
         chunks: The stream's bytes, cut anywhere.
-
-    Follows the HTML standard, section 9.2.6, "Interpreting an event stream".
     """
     rest = b""
     last_id = ""

@@ -1,4 +1,4 @@
-"""Sockets to an app in this process."""
+"""WebSockets to an app in this process."""
 
 # Each wait has its own limit, and its own message when that is reached.
 # ruff: noqa: ASYNC109
@@ -19,13 +19,13 @@ NO_CODE = 1005
 LOST = 1006
 
 
-class SocketExchange(AsgiConversation):
-    """Answers the app's close frame at once, as every client does."""
+class WebSocketConversation(AsgiConversation):
+    """The conversation of a WebSocket; it answers the app's close frame at once, as every client does."""
 
     closed: Closed | None = None
 
-    def sent(self, message: ASGIMessage) -> None:
-        """Note how the app closed the socket."""
+    def on_sent(self, message: ASGIMessage) -> None:
+        """Note how the app closed the socket, if it did."""
         if message["type"] == "websocket.close" and self.closed is None:
             self.end(Closed(message.get("code") or 1000, message.get("reason") or ""))
 
@@ -37,12 +37,12 @@ class SocketExchange(AsgiConversation):
 
 
 class TestSocket:
-    """An open socket; made by `Client.connect`.
+    """An open WebSocket; made by `Client.connect`.
 
     Args:
-        exchange: The connection.
-        subprotocol: The subprotocol that the app accepted.
-        headers: The header fields of its answer.
+        conversation: The ASGI conversation.
+        subprotocol: The subprotocol that the app accepted, if any.
+        headers: The header fields of the app's answer to the handshake.
 
     Example:
         async with app.connect("/chat") as socket:
@@ -52,18 +52,21 @@ class TestSocket:
 
     __test__ = False
 
-    def __init__(self, exchange: SocketExchange, subprotocol: str | None, headers: Headers) -> None:
+    def __init__(self, conversation: WebSocketConversation, subprotocol: str | None, headers: Headers) -> None:
         self.subprotocol = subprotocol
         self.headers = headers
-        self._exchange = exchange
+        self._conversation = conversation
 
     @property
     def closed(self) -> Closed | None:
-        """How the socket was closed, whoever did it; `None` while it is open."""
-        return self._exchange.closed
+        """How the app or the client closed the socket; `None` while it is open."""
+        return self._conversation.closed
 
     async def send(self, data: object) -> None:
-        """Send a message: text and bytes as they are, the rest as JSON text.
+        """Send a message.
+
+        Args:
+            data: Text and bytes are sent as they are, anything else as JSON text.
 
         Raises:
             SocketClosed: The socket is closed.
@@ -72,33 +75,33 @@ class TestSocket:
             raise SocketClosed(self.closed)
         frame = encode_frame(data)
         kind = "text" if isinstance(frame, str) else "bytes"
-        self._exchange.put({"type": "websocket.receive", kind: frame})
+        self._conversation.put({"type": "websocket.receive", kind: frame})
 
     async def receive(self, timeout: float | None = None) -> Frame:
-        """Return the next message, as it came.
+        """Return the next message: a `str` or `bytes`.
 
         Args:
-            timeout: How long to wait for it, in seconds; by default the client's own time.
+            timeout: How long to wait for it, in seconds; by default the `timeout` of the client.
 
         Raises:
-            TimeoutError: None came.
-            SocketClosed: There is none, and the socket is closed.
+            TimeoutError: No message came in time.
+            SocketClosed: The socket is closed, and no message is left.
         """
-        message = await self._exchange.take("message", timeout)
+        message = await self._conversation.take("message", timeout)
         if message is not None and message["type"] == "websocket.send":
             text: str | None = message.get("text")
             frame: Frame = message["bytes"] if text is None else text
             return frame
-        if self._exchange.closed is None:
-            self._exchange.end(Closed(LOST))
+        if self._conversation.closed is None:
+            self._conversation.end(Closed(LOST))
         assert self.closed is not None
         raise SocketClosed(self.closed)
 
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Return the next message, which must be text.
+        """Return the next message, which must be text; see `receive`.
 
         Raises:
-            AssertionError: It is binary.
+            AssertionError: The message is binary.
         """
         data = await self.receive(timeout)
         if not isinstance(data, str):
@@ -106,10 +109,10 @@ class TestSocket:
         return data
 
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Return the next message, which must be binary.
+        """Return the next message, which must be binary; see `receive`.
 
         Raises:
-            AssertionError: It is text.
+            AssertionError: The message is text.
         """
         data = await self.receive(timeout)
         if not isinstance(data, bytes):
@@ -117,30 +120,37 @@ class TestSocket:
         return data
 
     async def receive_json(self, timeout: float | None = None) -> Any:
-        """Read the next message as JSON.
+        """Return the value that the next message stands for as JSON; see `receive`.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: The message is not JSON.
         """
         return json.loads(await self.receive(timeout))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the socket, and wait until the app's close hook has run.
 
+        Args:
+            code: The close code.
+            reason: The reason, of at most 123 bytes.
+
         Raises:
             TimeoutError: The hooks take too long.
         """
-        self._exchange.end(Closed(code, reason))
-        await self._exchange.finish()
+        self._conversation.end(Closed(code, reason))
+        await self._conversation.finish()
 
     async def wait_closed(self, timeout: float | None = None) -> Closed:
-        """Wait until the app closes the socket; messages on the way are passed over.
+        """Wait until the app closes the socket, drop the messages before that, and return how it was closed.
+
+        Args:
+            timeout: How long to wait, in seconds; by default the `timeout` of the client.
 
         Raises:
-            TimeoutError: It stays open.
+            TimeoutError: The socket stays open.
         """
-        seconds = self._exchange.timeout if timeout is None else timeout
-        return await within(seconds, self._wait_closed(), f"{self._exchange.name} was not closed")
+        seconds = self._conversation.timeout if timeout is None else timeout
+        return await within(seconds, self._wait_closed(), f"{self._conversation.name} was not closed")
 
     async def _wait_closed(self) -> Closed:
         while True:
@@ -150,28 +160,28 @@ class TestSocket:
                 return Closed(closed.code, closed.reason)
 
 
-async def open_socket(exchange: SocketExchange) -> TestSocket:
-    """Wait for the app's answer to an upgrade.
+async def open_socket(conversation: WebSocketConversation) -> TestSocket:
+    """Wait for the app's answer to a handshake, and return the open socket.
 
     Raises:
-        UpgradeRefused: It says no.
+        UpgradeRefused: The app refuses.
     """
-    exchange.put({"type": "websocket.connect"})
-    message = await exchange.take("answer to the upgrade")
+    conversation.put({"type": "websocket.connect"})
+    message = await conversation.take("answer to the upgrade")
     if message is None:
         raise AssertionError("The app gave no answer to the upgrade.")
     headers = Headers.from_raw(message.get("headers", ()))
     if message["type"] == "websocket.accept":
-        return TestSocket(exchange, message.get("subprotocol"), headers)
+        return TestSocket(conversation, message.get("subprotocol"), headers)
     if message["type"] == "websocket.close":
         raise UpgradeRefused(TestResponse(403, Headers(), b""))
-    body = await _read_refusal(exchange)
+    body = await _read_refusal(conversation)
     raise UpgradeRefused(TestResponse(message["status"], headers, body))
 
 
-async def _read_refusal(exchange: SocketExchange) -> bytes:
+async def _read_refusal(conversation: WebSocketConversation) -> bytes:
     chunks: list[bytes] = []
-    while (message := await exchange.take("end of the refusal")) is not None:
+    while (message := await conversation.take("end of the refusal")) is not None:
         chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             break
@@ -179,6 +189,6 @@ async def _read_refusal(exchange: SocketExchange) -> bytes:
 
 
 def offer(subprotocols: Sequence[str], origin: str | None) -> dict[str, str]:
-    """Return the header fields by which a handshake names subprotocols and origin."""
+    """Return the header fields of a handshake that name subprotocols and origin."""
     fields = {} if origin is None else {"origin": origin}
     return {**fields, **({"sec-websocket-protocol": ", ".join(subprotocols)} if subprotocols else {})}

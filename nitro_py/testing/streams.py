@@ -1,4 +1,4 @@
-"""Answers that come piece by piece."""
+"""Answers that an app sends piece by piece."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nitro_py.testing.events import ServerEvent, parse_events
 
 
 class TestStream:
-    """An answer while it comes; made by `Client.stream`.
+    """An answer whose content comes piece by piece; made by `Client.stream`.
 
     Args:
-        exchange: The connection.
+        conversation: The ASGI conversation.
         status: The HTTP status.
         headers: The header fields.
 
@@ -26,16 +26,16 @@ class TestStream:
 
     __test__ = False
 
-    def __init__(self, exchange: AsgiConversation, status: int, headers: Headers) -> None:
+    def __init__(self, conversation: AsgiConversation, status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
-        self._exchange = exchange
+        self._conversation = conversation
         self._ended = False
         self._chunks = self._read()
         self._events = parse_events(self._chunks)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Return the body's pieces as the app sends them, to its end.
+        """Return the pieces of the content as the app sends them, to its end.
 
         Raises:
             TimeoutError: The next piece does not come in time.
@@ -43,7 +43,7 @@ class TestStream:
         return self._chunks
 
     def events(self) -> AsyncIterator[ServerEvent]:
-        """Return the server-sent events in the body; a second call goes on where the first has stopped.
+        """Return the server-sent events of the content; a second call goes on where the first has stopped.
 
         Raises:
             TimeoutError: The next piece does not come in time.
@@ -52,24 +52,24 @@ class TestStream:
 
     async def _read(self) -> AsyncIterator[bytes]:
         while not self._ended:
-            message = await self._exchange.take("piece of its answer")
+            message = await self._conversation.take("piece of its answer")
             if message is None:
-                raise AssertionError(f"The app broke off its answer to {self._exchange.name}.")
+                raise AssertionError(f"The app broke off its answer to {self._conversation.name}.")
             self._ended = not message.get("more_body", False)
             if body := message.get("body"):
                 yield body
 
 
-async def open_stream(exchange: AsgiConversation) -> TestStream:
-    """Wait for an answer's status and header fields."""
-    message = await exchange.take("answer")
+async def open_stream(conversation: AsgiConversation) -> TestStream:
+    """Wait for an answer's status and header fields, and return it as a stream."""
+    message = await conversation.take("answer")
     if message is None:
-        raise AssertionError(f"The app gave no answer to {exchange.name}.")
-    return TestStream(exchange, message["status"], Headers.from_raw(message.get("headers", ())))
+        raise AssertionError(f"The app gave no answer to {conversation.name}.")
+    return TestStream(conversation, message["status"], Headers.from_raw(message.get("headers", ())))
 
 
-async def read_whole(exchange: AsgiConversation) -> TestResponse:
-    """Wait for a whole answer."""
-    stream = await open_stream(exchange)
+async def read_whole(conversation: AsgiConversation) -> TestResponse:
+    """Wait for a whole answer, and return it."""
+    stream = await open_stream(conversation)
     body = b"".join([chunk async for chunk in stream.chunks()])
     return TestResponse(stream.status, stream.headers, body)

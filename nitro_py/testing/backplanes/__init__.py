@@ -1,7 +1,7 @@
-"""The contract of `nitro_py.backplane` as tests, for whoever writes a backplane.
+"""The contract of `nitro_py.backplane` as tests, for authors of backplanes.
 
-Its user subclasses `BackplaneConformance` in a test module of their own, and gives a fixture named
-`make_backplane` that makes a backplane of a prefix, for one broker that really runs:
+Subclass `BackplaneConformance` in a test module, and define a fixture named `make_backplane`. It returns a
+function that makes a backplane with a prefix, for a real broker that runs:
 
     from nitro_py.testing.backplanes import BackplaneConformance, MakeBackplane
 
@@ -12,15 +12,16 @@ Its user subclasses `BackplaneConformance` in a test module of their own, and gi
     class TestMyBackplane(BackplaneConformance):
         pass
 
-`BrokerFaults` needs a second fixture, `broker`, which can be stopped and started. `MemoryBroker` is a broker in
-the test's own process, for what is built on a backplane. Needs pytest and anyio, which the extra `dev` installs.
+`BrokerFaults` needs a second fixture, `broker`, a `Broker` that can be stopped and started. `MemoryBroker` is a
+broker in the test's own process, for tests of code that uses a backplane. Needs pytest and anyio, which the extra
+`dev` installs.
 """
 
 from __future__ import annotations
 
 import pytest
 
-# The module is none of pytest's own, and a bare `AssertionError` tells nothing.
+# pytest rewrites only test modules by itself, and a bare `AssertionError` says nothing.
 pytest.register_assert_rewrite("nitro_py.testing.backplanes.suite")
 
 from nitro_py.testing.backplanes.memory import MemoryBroker  # noqa: E402

@@ -1,4 +1,4 @@
-"""A broker in this process, and a backplane for it: topics between several apps of one test."""
+"""A broker in this process and its backplane, for topics between several apps of one test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.brokers.connection import ConnectionLoss
 from nitro_py.errors import BackplaneError
-
-Delivery = tuple["MemoryConnection", bytes]
 
 
 class MemoryBroker:
@@ -26,11 +24,11 @@ class MemoryBroker:
         self.connections: set[MemoryConnection] = set()
 
     def make_backplane(self, prefix: str = "test") -> MemoryBackplane:
-        """Make the backplane of one process."""
+        """Return the backplane of one process."""
         return MemoryBackplane(self, prefix)
 
     def stop(self) -> None:
-        """Lose every connection, and takes none until `start`."""
+        """Lose every connection, and take none until `start`."""
         self.running = False
         for connection in list(self.connections):
             connection.lose("the broker stopped")
@@ -41,11 +39,11 @@ class MemoryBroker:
 
 
 class MemoryBackplane:
-    """Connects to a broker in this process.
+    """The backplane of a broker in this process.
 
     Args:
         broker: The broker.
-        prefix: Keeps apps apart.
+        prefix: The beginning of the app's topics at the broker, which keeps apps apart.
     """
 
     def __init__(self, broker: MemoryBroker, prefix: str) -> None:
@@ -91,7 +89,7 @@ class MemoryConnection:
             self._broker.subscriptions.setdefault(self._prefix + topic, set()).add(self)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Return topics up."""
+        """Give topics up."""
         self._loss.check()
         for topic in topics:
             self._broker.subscriptions.get(self._prefix + topic, set()).discard(self)
@@ -105,7 +103,7 @@ class MemoryConnection:
         self.lose("it was closed")
 
     def lose(self, reason: str) -> None:
-        """End the connection, and says why."""
+        """End the connection, for a reason."""
         self._reading.cancel()
         self._broker.connections.discard(self)
         for connections in self._broker.subscriptions.values():

@@ -1,4 +1,4 @@
-"""The suite, and what it needs of its user."""
+"""The suite for backplanes, and the broker that it needs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nitro_py.errors import BackplaneError
 MakeBackplane = Callable[[str], Backplane]
 
 # How long something may take, in seconds.
-PATIENCE = 5.0
-# How long is waited to see that nothing comes, in seconds.
+TIMEOUT = 5.0
+# How long to wait to see that nothing comes, in seconds.
 SILENCE = 0.1
 # How long a broker that has fallen silent may go unnoticed, in seconds.
 NOTICE = 30.0
@@ -28,25 +28,25 @@ class Broker(Protocol):
     """The broker behind the backplanes of a test."""
 
     def stop(self) -> None:
-        """End it without a goodbye."""
+        """Kill it."""
 
     def start(self) -> None:
         """Start it again, at the same address."""
 
     def freeze(self) -> None:
-        """Make it fall silent, with its connections left open."""
+        """Stop its process; its connections stay open."""
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let its process go on."""
 
 
-class Process:
-    """Stands for one process of an app: a connection, and what it has received."""
+class AppProcess:
+    """One process of an app: a connection, and the messages that it has received."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self.connection: BackplaneConnection
-        # Not raised where it happens: whoever calls `receive` relies on that it never does.
+        # Not raised where it happens: a backplane relies on `receive` never to raise.
         self.overlapped = False
         self._busy = False
 
@@ -63,30 +63,35 @@ class Process:
         await self.connection.publish([Outgoing(topic, item) for item in data])
 
     async def hear(self, count: int) -> list[bytes]:
-        """Wait until so many messages have come, and return all."""
+        """Wait until that many messages have come, and return all."""
         await until(lambda: len(self.received) >= count, f"{count} messages", lambda: self.received)
         return self.received
 
 
 async def until(good: Callable[[], bool], what: str, seen: Callable[[], object]) -> None:
-    """Wait until something holds.
+    """Wait until a condition is true.
+
+    Args:
+        good: The condition.
+        what: Its name, for the error.
+        seen: Returns what is there instead, for the error.
 
     Raises:
-        AssertionError: It never does.
+        AssertionError: It is not true in time.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             # The backplane's own tasks make it true.
             while not good():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        raise AssertionError(f"Waited {PATIENCE:g} s for {what}, got {seen()!r}.") from None
+        raise AssertionError(f"Waited {TIMEOUT:g} s for {what}, got {seen()!r}.") from None
 
 
 @asynccontextmanager
-async def connected(backplane: Backplane) -> AsyncIterator[Process]:
-    """Connect a process for the length of the block."""
-    process = Process()
+async def connected(backplane: Backplane) -> AsyncIterator[AppProcess]:
+    """Connect a process until the end of the block."""
+    process = AppProcess()
     process.connection = await backplane.connect(process.receive)
     try:
         yield process
@@ -106,7 +111,7 @@ async def refuses(work: Awaitable[object]) -> bool:
 
 @pytest.mark.anyio
 class BackplaneConformance:
-    """Tests what the contract says while the broker runs."""
+    """The contract while the broker runs, as tests."""
 
     async def test_subscribers_hear_at_once_and_others_do_not(self, make_backplane: MakeBackplane) -> None:
         async with (
@@ -215,13 +220,13 @@ class BackplaneConformance:
 
 @pytest.mark.anyio
 class BrokerFaults:
-    """Tests what the contract says of a broker that fails."""
+    """The contract when the broker fails, as tests."""
 
     async def test_broker_that_is_not_there_is_an_error(
         self, make_backplane: MakeBackplane, broker: Broker
     ) -> None:
         broker.stop()
-        assert await refuses(make_backplane("app").connect(Process().receive))
+        assert await refuses(make_backplane("app").connect(AppProcess().receive))
         broker.start()
         async with connected(make_backplane("app")) as process:
             await process.publish("a", b"1")

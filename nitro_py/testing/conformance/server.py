@@ -1,4 +1,4 @@
-"""A target behind a URL."""
+"""A target of the suite at a URL."""
 
 # Each wait has its own limit, and its own message when that is reached.
 # ruff: noqa: ASYNC109
@@ -31,7 +31,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class ServerStream:
-    """An answer while it comes, over `httpx`."""
+    """A stream of the suite, over `httpx`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status = answer.status_code
@@ -53,7 +53,7 @@ class ServerStream:
 
 
 class ServerSocket:
-    """An open socket, over `websockets`."""
+    """A socket of the suite, over `websockets`."""
 
     def __init__(self, connection: ClientConnection) -> None:
         assert connection.response is not None
@@ -62,7 +62,7 @@ class ServerSocket:
         self._connection = connection
 
     async def send(self, data: object) -> None:
-        """Send a message, and waits while the server does not read."""
+        """Send a message, and wait while the server does not read."""
         try:
             await within(TIMEOUT, self._connection.send(encode_frame(data)), "The server did not read")
         except ConnectionClosed as closed:
@@ -110,12 +110,12 @@ class ServerSocket:
 
 
 class ServerTarget:
-    """Drives whatever listens at a URL.
+    """A target that listens at a URL.
 
     Args:
-        url: Where it listens, such as `http://127.0.0.1:3000`.
-        capabilities: What it can do; by default everything.
-        socket_url: Where sockets connect, if elsewhere.
+        url: The URL, such as `http://127.0.0.1:3000`.
+        capabilities: What the target can do; by default everything.
+        socket_url: The URL for WebSockets, if it is another.
     """
 
     def __init__(
@@ -200,10 +200,10 @@ class ServerTarget:
             # A test may have left messages behind, and a client that does not read them sees no close frame.
             async with asyncio.TaskGroup() as group:
                 group.create_task(connection.close())
-                group.create_task(pass_over(connection))
+                group.create_task(read_to_end(connection))
 
     def make_socket(self, connection: ClientConnection) -> ServerSocket:
-        """Make what a test gets for an open connection; for targets whose clients speak more than WebSocket."""
+        """Return what a test gets for an open connection; for targets whose clients speak more than WebSocket."""
         return ServerSocket(connection)
 
     async def check_denied(self, capability: Capability) -> None:
@@ -214,8 +214,8 @@ class ServerTarget:
         return httpx.AsyncClient(timeout=TIMEOUT, verify=False, trust_env=False)
 
 
-async def pass_over(connection: ClientConnection) -> None:
-    """Read a connection to its end."""
+async def read_to_end(connection: ClientConnection) -> None:
+    """Read the messages of a connection to its end."""
     try:
         while True:
             await connection.recv()
@@ -224,5 +224,5 @@ async def pass_over(connection: ClientConnection) -> None:
 
 
 def describe(closed: ConnectionClosed) -> Closed:
-    """Return how a connection was closed: by the frame that came, else lost."""
+    """Return how a connection was closed: what the server's close frame says, or that it was lost."""
     return Closed(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else Closed(1006)

@@ -1,4 +1,4 @@
-"""What the suite needs of the thing under test."""
+"""The protocols that a target of the suite implements."""
 
 # Each wait has its own limit, and its own message when that is reached.
 # ruff: noqa: ASYNC109
@@ -20,7 +20,7 @@ from nitro_py.testing.events import ServerEvent
 
 
 class Stream(Protocol):
-    """An answer while it comes, as `TestStream` is."""
+    """An answer whose content comes piece by piece, as `TestStream` is."""
 
     status: int
     headers: Headers
@@ -63,7 +63,7 @@ class Socket(Protocol):
 class Target(Protocol):
     """A running build of the suite's app.
 
-    `capabilities` says what the target can do; what it cannot is skipped, after `check_denied`.
+    `capabilities` lists what the target can do; tests of other capabilities are skipped, after `check_denied`.
     """
 
     capabilities: frozenset[Capability]
@@ -95,7 +95,7 @@ class Target(Protocol):
         """Open a socket, closed at the end of the block; MUST raise `UpgradeRefused` where the server does."""
 
     async def check_denied(self, capability: Capability) -> None:
-        """Assert what the contract's table says of a target without a capability; may check nothing."""
+        """Assert what the contract's table says of a target without a capability; MAY check nothing."""
 
 
 S = ParamSpec("S")
