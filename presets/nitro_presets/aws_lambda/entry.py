@@ -107,7 +107,7 @@ def make_platform(manifest: Manifest) -> Any:
         settings=settings,
     )
     if settings.ordered:
-        from nitro_presets.aws_lambda.aws_client.queue import SqsClient
+        from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
 
         platform.queue = SqsClient()
         platform.queue_url = os.environ["NITRO_QUEUE_URL"]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection
 
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.server import Gateway
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.gateway import Gateway
 from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import plan_build, write_plan
 from nitro_py.encoding import Frame

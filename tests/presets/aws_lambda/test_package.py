@@ -168,7 +168,7 @@ UNUSED = {
         "nitro_presets.aws_lambda.http",
         "nitro_presets.aws_lambda.websocket.connect",
         "nitro_presets.aws_lambda.fanout.publish",
-        "nitro_presets.aws_lambda.fanout.jobs",
+        "nitro_presets.aws_lambda.fanout.run_job",
         "nitro_presets.aws_lambda.fanout.job_store",
     ),
 }

@@ -30,8 +30,8 @@ from dataclasses import asdict
 from typing import Any
 
 from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE
+from nitro_presets.aws_lambda.fanout.delivery import Posts
 from nitro_presets.aws_lambda.fanout.job_store import Job, Publication, first_job
-from nitro_presets.aws_lambda.fanout.posts import Posts
 from nitro_presets.aws_lambda.store.contract import Subscriber
 from nitro_presets.aws_lambda.websocket.services import Platform, check_hops
 from nitro_py.errors import BackplaneError, MessageTooLargeError, NitroError

@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from nitro_presets.aws_lambda.gateway.database import require_packages
-from nitro_presets.aws_lambda.gateway.faults import FAULT_NAMES, Faults
-from nitro_presets.aws_lambda.gateway.limits import CONCURRENCY
+from nitro_presets.aws_lambda.gateway.fault_injection import FAULT_NAMES, Faults
+from nitro_presets.aws_lambda.gateway.local_dynamodb import require_packages
+from nitro_presets.aws_lambda.gateway.quotas import CONCURRENCY
 from nitro_py.errors import NitroError
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
 from nitro_py.server.launch import read_count
@@ -63,7 +63,7 @@ async def run(options: argparse.Namespace) -> None:
     """Run the gateway until a signal comes."""
     require_packages()
     # It imports what was just asked for.
-    from nitro_presets.aws_lambda.gateway.server import Gateway
+    from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)

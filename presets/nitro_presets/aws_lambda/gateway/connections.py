@@ -2,11 +2,208 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import contextlib
 import time
 from dataclasses import dataclass, field
+from hashlib import sha1
 
-from nitro_presets.aws_lambda.gateway.frames import ClientSocket
-from nitro_presets.aws_lambda.gateway.identifiers import make_connection_id
+from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed
+
+from nitro_presets.aws_lambda.gateway.formats import make_connection_id
+from nitro_presets.aws_lambda.gateway.quotas import Limits
+
+PIECE = 64 * 1024
+# How long a client may take to end the connection once it was told to, in seconds.
+LINGER = 2.0
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+LEFT = "The client left without a word."
+# What `$disconnect` says where nobody gave a reason.
+REASONS = {
+    1000: "Connection Closed Normally",
+    1001: "Going away",
+    1005: "Client-side close frame status not set",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Says how a connection ended.
+
+    Args:
+        code: The status.
+        reason: Why.
+    """
+
+    code: int
+    reason: str
+
+    @classmethod
+    def of(cls, code: int, reason: str = "") -> Ending:
+        """Make an ending, with API Gateway's own words where there are no others."""
+        return cls(code, reason or REASONS.get(code, ""))
+
+
+class ClientSocket:
+    """The server's side of an accepted WebSocket.
+
+    Args:
+        reader: What the client sends.
+        writer: What it is sent.
+        data: What it has sent already.
+        limits: What it may send.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, limits: Limits
+    ) -> None:
+        self.ending: Ending | None = None
+        self._reader = reader
+        self._writer = writer
+        self._protocol = _LimitedProtocol(limits)
+        self._protocol.receive_bytes(data)
+        self._parts: list[str] = []
+        self._left = False
+        self._ended = asyncio.Event()
+
+    @property
+    def closing(self) -> bool:
+        """Return whether the connection has ended, or is about to."""
+        return self.ending is not None or self._writer.is_closing() or self._reader.at_eof()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._writer.transport.get_write_buffer_size()
+
+    def send_text(self, text: str) -> None:
+        """Send a message."""
+        self._writer.write(bytes(self._protocol.send_data(text)))
+
+    async def receive(self) -> str | None:
+        """Wait for a message; `None` when the connection has ended, and `ending` says how."""
+        while self.ending is None:
+            try:
+                for frame in self._protocol.received_frames():
+                    message = self._take(frame)
+                    if message is not None:
+                        return message
+                    if self.ending is not None:
+                        return None
+            except ParseFailed as error:
+                self.close(int(error.code), str(error))
+                return None
+            data = await self._read()
+            if data is None:
+                return None
+            if not data:
+                self.ending = Ending.of(1006, LEFT)
+                self._left = True
+                return None
+            self._protocol.receive_bytes(data)
+        return None
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End the connection; what has happened first counts.
+
+        Args:
+            code: The status, which the client is told too.
+            reason: Why, which only `$disconnect` says.
+        """
+        if self.ending is None:
+            self.ending = Ending.of(code, reason)
+            self._writer.write(bytes(self._protocol.close(code)))
+            self._ended.set()
+
+    async def finish(self) -> None:
+        """End the connection below, once the client has had the time to read what was sent last."""
+        with contextlib.suppress(OSError, TimeoutError):
+            if not self._left and not self._writer.is_closing():
+                # To close with unread bytes would throw away what the client has not read yet.
+                self._writer.write_eof()
+                async with asyncio.timeout(LINGER):
+                    while await self._reader.read(PIECE):
+                        pass
+        self._writer.close()
+
+    def _take(self, frame: Frame) -> str | None:
+        match frame.opcode:
+            case Opcode.PING:
+                assert isinstance(frame.payload, bytes | bytearray)
+                self._writer.write(bytes(self._protocol.pong(bytes(frame.payload))))
+            case Opcode.CLOSE:
+                assert isinstance(frame.payload, tuple)
+                code, reason = frame.payload
+                self.ending = Ending.of(int(code), reason)
+                self._writer.write(bytes(self._protocol.close(int(code))))
+            case Opcode.TEXT:
+                assert isinstance(frame.payload, str)
+                self._parts.append(frame.payload)
+                if frame.message_finished:
+                    message = "".join(self._parts)
+                    self._parts.clear()
+                    return message
+        return None
+
+    async def _read(self) -> bytes | None:
+        """Read what has come; `None` when the connection was ended from our side meanwhile."""
+        reading = asyncio.ensure_future(self._reader.read(PIECE))
+        ending = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if self.ending is not None:
+                return None
+            return reading.result()
+        except OSError:
+            return b""
+        finally:
+            reading.cancel()
+            ending.cancel()
+
+
+class _LimitedDecoder(FrameDecoder):
+    """Refuses a frame by its header, before any of its content has come."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(client=False)
+        self._limits = limits
+        self._size = 0
+
+    def parse_header(self) -> bool:
+        """Read a header."""
+        if not super().parse_header():
+            return False
+        header = self.header
+        assert header is not None
+        if header.opcode.iscontrol():
+            return True
+        if header.opcode is Opcode.BINARY:
+            raise ParseFailed("Binary messages are not supported.", CloseReason.UNSUPPORTED_DATA)
+        self._size += header.payload_len
+        if header.payload_len > self._limits.frame:
+            raise ParseFailed("Frame too long", CloseReason.MESSAGE_TOO_BIG)
+        if self._size > self._limits.message:
+            raise ParseFailed("Message too long", CloseReason.MESSAGE_TOO_BIG)
+        if header.fin:
+            self._size = 0
+        return True
+
+
+class _LimitedProtocol(FrameProtocol):
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(client=False, extensions=[])
+        self._frame_decoder = _LimitedDecoder(limits)
+
+
+def accept_key(key: str) -> str:
+    """Answer a client's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).
+
+    Example:
+        >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")
+        's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    return base64.b64encode(sha1((key + _GUID).encode()).digest()).decode()
 
 
 @dataclass(slots=True, eq=False)

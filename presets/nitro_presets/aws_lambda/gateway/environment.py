@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
-from nitro_presets.aws_lambda.gateway.events import Api
 from nitro_presets.aws_lambda.gateway.router import ROOT
+from nitro_presets.aws_lambda.gateway.websocket_events import Api
 
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"

@@ -6,18 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from nitro_presets.aws_lambda.gateway.edge import add_client
-from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.cloudfront import add_client
+from nitro_presets.aws_lambda.gateway.formats import start_trace
 from nitro_presets.aws_lambda.gateway.http_events import (
     HttpAnswer,
     make_http_event,
     read_http_answer,
     read_prelude,
 )
-from nitro_presets.aws_lambda.gateway.limits import MIB, Limits
-from nitro_presets.aws_lambda.gateway.outcome import Answer, Failure, Outcome, Stream, collect
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.invocation import Answer, Failure, Outcome, Stream, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.trace import start_trace
+from nitro_presets.aws_lambda.gateway.quotas import MIB, Limits
 
 # What marks a stream that starts with a status and header fields.
 INTEGRATION = "application/vnd.awslambda.http-integration-response"

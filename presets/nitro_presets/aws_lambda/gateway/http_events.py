@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, unquote
 
 from nitro_presets.aws_lambda.gateway.bundle import HttpKind
 from nitro_presets.aws_lambda.gateway.connections import now
-from nitro_presets.aws_lambda.gateway.events import Event
-from nitro_presets.aws_lambda.gateway.http1 import Request
-from nitro_presets.aws_lambda.gateway.identifiers import format_request_time, make_request_id
+from nitro_presets.aws_lambda.gateway.formats import format_request_time, make_request_id
+from nitro_presets.aws_lambda.gateway.http_server import Request
+from nitro_presets.aws_lambda.gateway.websocket_events import Event
 
 Fields = list[tuple[str, str]]
 # What the front end says of its own connection to the client.

@@ -7,14 +7,13 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
 from nitro_presets.aws_lambda.gateway.bundle import Function
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.invocation import Invocation
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.outcome import Failure, Outcome, Stream
-from nitro_presets.aws_lambda.gateway.tasks import Tasks
-from nitro_presets.aws_lambda.gateway.trace import extend_trace
-from nitro_presets.aws_lambda.gateway.worker import Worker
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.formats import extend_trace
+from nitro_presets.aws_lambda.gateway.invocation import Failure, Invocation, Outcome, Stream
+from nitro_presets.aws_lambda.gateway.process import Worker
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nitro_presets.aws_lambda.gateway.edge import move_path, pass_headers
-from nitro_presets.aws_lambda.gateway.events import Api
-from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.cloudfront import move_path, pass_headers
+from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
-from nitro_presets.aws_lambda.gateway.invoke import Invoker
-from nitro_presets.aws_lambda.gateway.management import Management
-from nitro_presets.aws_lambda.gateway.publishing import Publisher
-from nitro_presets.aws_lambda.gateway.queue import FifoQueue
-from nitro_presets.aws_lambda.gateway.sockets import SocketApi
+from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.lambda_api import Invoker
+from nitro_presets.aws_lambda.gateway.management_api import Management
+from nitro_presets.aws_lambda.gateway.publish_endpoint import Publisher
+from nitro_presets.aws_lambda.gateway.websocket_api import SocketApi
+from nitro_presets.aws_lambda.gateway.websocket_events import Api
 
 ROOT = "/_aws"
 PUBLISH_PATH = "/_nitro/publish"

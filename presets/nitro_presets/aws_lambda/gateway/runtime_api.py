@@ -7,10 +7,9 @@ import base64
 import json
 import socket
 
-from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnection, Listener, Request
-from nitro_presets.aws_lambda.gateway.invocation import Invocation
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.outcome import Answer, Failure, Stream
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Listener, Request
+from nitro_presets.aws_lambda.gateway.invocation import Answer, Failure, Invocation, Stream
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from nitro_py.server.ports import bind_port
 
 ROOT = "/2018-06-01/runtime/"

@@ -21,7 +21,7 @@ from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
 
 if TYPE_CHECKING:
     from nitro_presets.aws_lambda.http.mounted import Applications
-    from nitro_presets.aws_lambda.lambda_runtime.stream import ResponseStream, StreamedAnswer
+    from nitro_presets.aws_lambda.lambda_runtime.response_stream import ResponseStream, StreamedAnswer
     from nitro_py.mount import ASGIApplication
 
 logger = logging.getLogger("nitro_py.aws")
@@ -122,7 +122,7 @@ class HttpFunction:
         self, found: DirectRequest | CompleteResponse | None, event: dict[str, Any], context: LambdaContext
     ) -> StreamedAnswer:
         from nitro_presets.aws_lambda.http.stream import StreamSender, stream_whole
-        from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
+        from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
 
         if found is None:
             return self._applications.stream(event, context)

@@ -13,8 +13,8 @@ from nitro_presets.aws_lambda.http.payload import write_refusal
 from nitro_presets.aws_lambda.http.scope import complete_scope, pass_scope
 from nitro_presets.aws_lambda.http.stream import stream_answer
 from nitro_presets.aws_lambda.lambda_runtime.context import LambdaContext
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
 from nitro_presets.aws_lambda.lambda_runtime.runner import enter_loop
-from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
 from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication

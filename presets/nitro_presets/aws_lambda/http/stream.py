@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nitro_presets.aws_lambda.http.scope import make_scope, read_body
-from nitro_presets.aws_lambda.lambda_runtime.stream import Prelude, ResponseStream, StreamedAnswer
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import Prelude, ResponseStream, StreamedAnswer
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.http.responses import CompleteResponse

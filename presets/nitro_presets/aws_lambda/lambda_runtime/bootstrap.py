@@ -14,10 +14,10 @@ from typing import Any, NoReturn, Protocol
 
 from nitro_presets.aws_lambda.lambda_runtime.client import Invocation, RuntimeClient
 from nitro_presets.aws_lambda.lambda_runtime.context import Context
-from nitro_presets.aws_lambda.lambda_runtime.faults import Fault
+from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
 from nitro_presets.aws_lambda.lambda_runtime.logs import set_up_logs
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
 from nitro_presets.aws_lambda.lambda_runtime.runner import enter_loop, run
-from nitro_presets.aws_lambda.lambda_runtime.stream import StreamedAnswer
 from nitro_py.errors import NitroError
 
 logger = logging.getLogger("nitro_py.aws")

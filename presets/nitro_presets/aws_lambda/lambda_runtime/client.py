@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from nitro_presets.aws_lambda.aws_client.http import Response, write_request
 from nitro_presets.aws_lambda.lambda_runtime.connection import Connection
 from nitro_presets.aws_lambda.lambda_runtime.context import Context
-from nitro_presets.aws_lambda.lambda_runtime.faults import Fault
-from nitro_presets.aws_lambda.lambda_runtime.stream import ERROR_TYPE, ResponseStream, StreamedAnswer
+from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import ERROR_TYPE, ResponseStream, StreamedAnswer
 from nitro_py.errors import NitroError
 
 logger = logging.getLogger("nitro_py.aws")

@@ -12,12 +12,12 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nitro_presets.aws_lambda.lambda_runtime.watch import LoopWatch
+from nitro_presets.aws_lambda.lambda_runtime.import_hook import LoopWatch
 
 if TYPE_CHECKING:
     import asyncio
 
-    from nitro_presets.aws_lambda.lambda_runtime.loop import FunctionLoop
+    from nitro_presets.aws_lambda.lambda_runtime.event_loop import FunctionLoop
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def enter_loop() -> FunctionLoop:
     import asyncio
     import atexit
 
-    from nitro_presets.aws_lambda.lambda_runtime.loop import FunctionLoop
+    from nitro_presets.aws_lambda.lambda_runtime.event_loop import FunctionLoop
 
     if _loop is None:
         _loop = FunctionLoop()

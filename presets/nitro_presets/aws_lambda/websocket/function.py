@@ -181,7 +181,7 @@ class SocketFunction:
                 frame = encode_frame(work["data"])
                 await self._hub.publish(work["topic"], frame, namespace=work["namespace"])
             case "job":
-                from nitro_presets.aws_lambda.fanout.jobs import run_job
+                from nitro_presets.aws_lambda.fanout.run_job import run_job
 
                 await run_job(self._platform, work, time_left)
             case "sweep":

@@ -6,8 +6,8 @@ import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportError
 from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
-from nitro_presets.aws_lambda.aws_client.queue import SqsClient
 from nitro_presets.aws_lambda.aws_client.service import find_endpoint, find_region
+from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
 from tests.presets.aws_lambda.aws_client.service_double import (
     HANG_UP,
     OK,

@@ -182,7 +182,7 @@ async def test_invocation_that_runs_short_of_time_leaves_the_rest_to_another(
     # Each walk has time for one page, and each post for a batch or two.
     batches = itertools.cycle([False, True])
     late = property(lambda task: task.job.kind == "walk" or next(batches))
-    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.jobs.Task.late", late)
+    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.run_job.Task.late", late)
     await publish(cloud)
     for _ in range(3):
         cloud.clock.ahead += 90

@@ -16,7 +16,7 @@ import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection, connect
 
-from nitro_presets.aws_lambda.gateway.server import Gateway
+from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
 FUNCTION = Path(__file__).with_name("function.py")
 PATIENCE = 20.0

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from nitro_presets.aws_lambda.gateway.bundle import read_bundle
-from nitro_presets.aws_lambda.gateway.server import Gateway
+from nitro_presets.aws_lambda.gateway.gateway import Gateway
 from nitro_py.errors import NitroError
 from tests.presets.aws_lambda.gateway.bundles import write_bundle
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from nitro_presets.aws_lambda.gateway.faults import Faults
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_py.errors import UsageError
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, order
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 
 pytestmark = pytest.mark.anyio

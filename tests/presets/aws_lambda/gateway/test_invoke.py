@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
-from nitro_presets.aws_lambda.gateway.limits import MIB, Limits
-from nitro_presets.aws_lambda.gateway.server import FixedCredentials
+from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
+from nitro_presets.aws_lambda.gateway.quotas import MIB, Limits
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 
 pytestmark = pytest.mark.anyio

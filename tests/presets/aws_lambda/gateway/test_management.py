@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from websockets.exceptions import ConnectionClosed
 
 from nitro_presets.aws_lambda.aws_client.management import ManagementClient
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.server import FixedCredentials
+from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from nitro_py.errors import PeerClosedError
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 from tests.presets.aws_lambda.gateway.test_messages import HANDSHAKE_LINES

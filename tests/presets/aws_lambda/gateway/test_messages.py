@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
 from tests.presets.aws_lambda.gateway.test_handshake import ALWAYS, HANDSHAKE
 

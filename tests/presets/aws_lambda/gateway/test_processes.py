@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_presets.aws_lambda.gateway.limits import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, write_bundle
 from tests.presets.aws_lambda.gateway.test_invoke import invoke
 
@@ -146,7 +146,7 @@ def is_alive(pid: int) -> bool:
 RUN = """
 import asyncio, sys
 from pathlib import Path
-from nitro_presets.aws_lambda.gateway.server import Gateway
+from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
 async def main():
     async with Gateway(Path(sys.argv[1]), environment={"LOG": sys.argv[2]}) as gateway:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.aws_client.queue import SqsClient
-from nitro_presets.aws_lambda.gateway.server import FixedCredentials
+from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
+from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
 
 pytestmark = pytest.mark.anyio

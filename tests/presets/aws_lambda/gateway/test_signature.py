@@ -10,8 +10,8 @@ from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials as BotocoreCredentials  # type: ignore[import-untyped]
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
-from nitro_presets.aws_lambda.gateway.http1 import Request
-from nitro_presets.aws_lambda.gateway.signature import Verifier
+from nitro_presets.aws_lambda.gateway.http_server import Request
+from nitro_presets.aws_lambda.gateway.signed_calls import Verifier
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "secret", "token")
 REGION = "eu-central-1"

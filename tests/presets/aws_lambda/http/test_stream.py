@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nitro_presets.aws_lambda.http.stream import stream_answer
-from nitro_presets.aws_lambda.lambda_runtime.stream import ResponseStream
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import ResponseStream
 from nitro_py.event import Receive, Scope, Send
 from tests.presets.aws_lambda.http.project import Invoked, make_event
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nitro_presets.aws_lambda.lambda_runtime.loop import LONGEST_REST, FunctionLoop
+from nitro_presets.aws_lambda.lambda_runtime.event_loop import LONGEST_REST, FunctionLoop
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="outside")
 

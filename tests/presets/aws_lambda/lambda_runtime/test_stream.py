@@ -14,7 +14,7 @@ HANDLERS = """
 import asyncio
 from pathlib import Path
 
-from nitro_presets.aws_lambda.lambda_runtime.stream import Prelude, StreamedAnswer
+from nitro_presets.aws_lambda.lambda_runtime.response_stream import Prelude, StreamedAnswer
 
 HERE = Path(__file__).parent
 

@@ -15,7 +15,7 @@ def run_database() -> Iterator[str]:
     """Run the server and return its URL."""
     # It ends with its standard input.
     with subprocess.Popen(
-        [sys.executable, "-m", "nitro_presets.aws_lambda.gateway.database"],
+        [sys.executable, "-m", "nitro_presets.aws_lambda.gateway.local_dynamodb"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

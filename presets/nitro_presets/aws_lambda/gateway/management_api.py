@@ -6,12 +6,18 @@ import asyncio
 from urllib.parse import unquote
 
 from nitro_presets.aws_lambda.gateway.connections import Connections
-from nitro_presets.aws_lambda.gateway.control import answer_bytes, answer_error, answer_json, read_signed
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.identifiers import format_iso_time, is_connection_id
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.signature import Denial, Verifier
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.formats import format_iso_time, is_connection_id
+from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.signed_calls import (
+    Denial,
+    Verifier,
+    answer_bytes,
+    answer_error,
+    answer_json,
+    read_signed,
+)
 
 SERVICE = "execute-api"
 _METHODS = frozenset({"DELETE", "GET", "POST"})

@@ -6,11 +6,11 @@ import hmac
 import json
 from typing import Any
 
-from nitro_presets.aws_lambda.gateway.http1 import BodyTooLargeError, HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.limits import MIB
-from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.formats import start_trace
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.trace import start_trace
+from nitro_presets.aws_lambda.gateway.quotas import MIB
 
 MAX_BODY = MIB
 

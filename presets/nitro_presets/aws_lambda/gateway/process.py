@@ -10,10 +10,9 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.invocation import Invocation
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.outcome import Failure
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.invocation import Failure, Invocation
+from nitro_presets.aws_lambda.gateway.quotas import Limits
 from nitro_presets.aws_lambda.gateway.runtime_api import RuntimeApi
 
 logger = logging.getLogger("nitro_py.aws.gateway")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 from nitro_presets.aws_lambda.cloudfront_secret import HOST_HEADER, SECRET_HEADER
-from nitro_presets.aws_lambda.gateway.http1 import Request
-from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER
+from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
+from nitro_presets.aws_lambda.gateway.http_server import Request
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from nitro_presets.aws_lambda.gateway.connections import Connection, now
-from nitro_presets.aws_lambda.gateway.frames import Ending
-from nitro_presets.aws_lambda.gateway.identifiers import (
+from nitro_presets.aws_lambda.gateway.connections import Connection, Ending, now
+from nitro_presets.aws_lambda.gateway.formats import (
     format_request_time,
     make_message_id,
     make_request_id,

@@ -9,18 +9,24 @@ import logging
 import time
 from typing import Any
 
-from nitro_presets.aws_lambda.gateway.connections import Connection, Connections
-from nitro_presets.aws_lambda.gateway.edge import add_client
-from nitro_presets.aws_lambda.gateway.events import Api, Event
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.frames import LEFT, ClientSocket, Ending, accept_key
-from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.cloudfront import add_client
+from nitro_presets.aws_lambda.gateway.connections import (
+    LEFT,
+    ClientSocket,
+    Connection,
+    Connections,
+    Ending,
+    accept_key,
+)
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue, map_message
+from nitro_presets.aws_lambda.gateway.formats import start_trace
+from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.queue import FifoQueue, map_message
-from nitro_presets.aws_lambda.gateway.tasks import Tasks
-from nitro_presets.aws_lambda.gateway.trace import start_trace
+from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.websocket_events import Api, Event
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 

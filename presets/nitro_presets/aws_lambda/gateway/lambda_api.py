@@ -7,14 +7,13 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from nitro_presets.aws_lambda.gateway.control import answer_bytes, answer_error, read_signed
-from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.limits import Limits
-from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
+from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.signature import Denial, Verifier
-from nitro_presets.aws_lambda.gateway.tasks import Tasks
-from nitro_presets.aws_lambda.gateway.trace import TRACE_HEADER
+from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.signed_calls import Denial, Verifier, answer_bytes, answer_error, read_signed
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from nitro_presets.aws_lambda.lambda_runtime.connection import Connection
-from nitro_presets.aws_lambda.lambda_runtime.faults import Fault
+from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
 
 logger = logging.getLogger("nitro_py.aws")
 

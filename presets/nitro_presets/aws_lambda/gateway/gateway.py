@@ -13,7 +13,6 @@ from typing import Self
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
 from nitro_presets.aws_lambda.gateway.connections import Connections
-from nitro_presets.aws_lambda.gateway.database import Database, make_table
 from nitro_presets.aws_lambda.gateway.environment import (
     API,
     CREDENTIALS,
@@ -24,19 +23,20 @@ from nitro_presets.aws_lambda.gateway.environment import (
     make_environment,
     make_queue_arn,
 )
-from nitro_presets.aws_lambda.gateway.faults import Faults
-from nitro_presets.aws_lambda.gateway.http1 import Listener
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
+from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
-from nitro_presets.aws_lambda.gateway.invoke import Invoker
-from nitro_presets.aws_lambda.gateway.limits import AWS_LIMITS, CONCURRENCY, Limits
-from nitro_presets.aws_lambda.gateway.management import Management
+from nitro_presets.aws_lambda.gateway.http_server import Listener
+from nitro_presets.aws_lambda.gateway.lambda_api import Invoker
+from nitro_presets.aws_lambda.gateway.local_dynamodb import Database, make_table
+from nitro_presets.aws_lambda.gateway.management_api import Management
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.publishing import Publisher
-from nitro_presets.aws_lambda.gateway.queue import FifoQueue
+from nitro_presets.aws_lambda.gateway.process import Worker
+from nitro_presets.aws_lambda.gateway.publish_endpoint import Publisher
+from nitro_presets.aws_lambda.gateway.quotas import AWS_LIMITS, CONCURRENCY, Limits
 from nitro_presets.aws_lambda.gateway.router import GatewayRouter
-from nitro_presets.aws_lambda.gateway.signature import Verifier
-from nitro_presets.aws_lambda.gateway.sockets import SocketApi
-from nitro_presets.aws_lambda.gateway.worker import Worker
+from nitro_presets.aws_lambda.gateway.signed_calls import Verifier
+from nitro_presets.aws_lambda.gateway.websocket_api import SocketApi
 from nitro_py.server.ports import bind_port, format_url
 
 # What the stack's schedule sends.

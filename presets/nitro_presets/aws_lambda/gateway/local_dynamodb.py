@@ -41,7 +41,7 @@ class Database:
         require_packages()
         # It ends with its standard input, so it ends with us, whatever ends us.
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nitro_presets.aws_lambda.gateway.database"),
+            *(sys.executable, "-m", "nitro_presets.aws_lambda.gateway.local_dynamodb"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nitro_presets.aws_lambda.fanout.delivery import Posts
 from nitro_presets.aws_lambda.fanout.job_store import Job, Publication, page_job, shard_job
-from nitro_presets.aws_lambda.fanout.posts import Posts
 from nitro_presets.aws_lambda.fanout.publish import GRACE, TimeLeft, hand_on
 from nitro_presets.aws_lambda.store.contract import Subscriber
 from nitro_presets.aws_lambda.websocket.services import Platform

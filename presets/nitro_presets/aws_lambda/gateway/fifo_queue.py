@@ -11,16 +11,15 @@ from collections import deque
 from hashlib import md5
 from typing import Any
 
+from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
 from nitro_presets.aws_lambda.gateway.connections import now
-from nitro_presets.aws_lambda.gateway.control import answer_error, answer_json, read_signed
-from nitro_presets.aws_lambda.gateway.events import Event
-from nitro_presets.aws_lambda.gateway.http1 import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.identifiers import make_request_id
-from nitro_presets.aws_lambda.gateway.limits import MIB
-from nitro_presets.aws_lambda.gateway.outcome import Failure, collect
+from nitro_presets.aws_lambda.gateway.formats import make_request_id
+from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.signature import Denial, Verifier
-from nitro_presets.aws_lambda.gateway.tasks import Tasks
+from nitro_presets.aws_lambda.gateway.quotas import MIB
+from nitro_presets.aws_lambda.gateway.signed_calls import Denial, Verifier, answer_error, answer_json, read_signed
+from nitro_presets.aws_lambda.gateway.websocket_events import Event
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
