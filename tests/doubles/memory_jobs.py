@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from nitro_presets.aws_lambda.fanout.job_store import Job, Publication
+from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication
 from nitro_presets.aws_lambda.store.contract import Page
 
 
-class MemoryJobs:
-    """Keeps publications and jobs in memory; implements `Jobs`.
+class MemoryJobStore:
+    """Keeps publications and jobs in memory; implements `JobStore`.
 
     Args:
         clock: Gives the time in seconds since the epoch.
@@ -23,12 +23,12 @@ class MemoryJobs:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._publications: dict[str, Publication] = {}
+        self._publications: dict[str, TopicPublication] = {}
         self._jobs: dict[str, Job] = {}
         # Finished jobs have no time.
         self._due: dict[str, float] = {}
 
-    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+    async def accept(self, publication: TopicPublication, job: Job, lease: float) -> None:
         """Keep a publication and its first job."""
         self._publications[publication.id] = publication
         await self.add(job, lease)
@@ -44,7 +44,7 @@ class MemoryJobs:
         """Read a job that is not finished."""
         return self._jobs[key] if key in self._due else None
 
-    async def read_publication(self, id: str) -> Publication | None:
+    async def read_publication(self, id: str) -> TopicPublication | None:
         """Read a publication."""
         return self._publications.get(id)
 

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscriber
+from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscription
 from nitro_presets.aws_lambda.store.keys import (
     namespace_prefix,
     pick_shard,
@@ -21,9 +21,9 @@ from nitro_presets.aws_lambda.store.rows import (
     LEFT,
     SWEEP_GRACE,
     due_time,
-    judge_close,
-    judge_open,
     make_token,
+    resolve_close_claim,
+    resolve_open_claim,
     write_json,
 )
 
@@ -31,7 +31,7 @@ PAGE = 100
 
 
 class MemoryStore:
-    """Keeps connections and topics in memory; implements `Store`.
+    """Keeps connections and topics in memory; implements `ConnectionStore`.
 
     Args:
         shards: How many shards each topic is spread over.
@@ -78,7 +78,7 @@ class MemoryStore:
         now, row = self._clock(), self._rows.get(id)
         lapsed = row is not None and row.open_state == "running" and row.open_lease <= now
         if row is None or row.closing or not (row.open_state == "pending" or lapsed):
-            return judge_open(self._read(id), make_token())
+            return resolve_open_claim(self._read(id), make_token())
         self._rows[id] = row._replace(open_state="running", open_lease=now + lease, open_token=make_token())
         return Claim("claimed", self._read(id))
 
@@ -104,7 +104,7 @@ class MemoryStore:
             return False
         self._rows[row.id] = kept._replace(topics=kept.topics | {topic})
         pk = topic_partition(topic, row.shard)
-        subscriber = Subscriber(row.id, row.connected_at, pk, topic_sort(row.namespace, row.id))
+        subscriber = Subscription(row.id, row.connected_at, pk, topic_sort(row.namespace, row.id))
         self._topics.setdefault(pk, Topic()).add(subscriber, row.expires_at)
         return True
 
@@ -122,7 +122,7 @@ class MemoryStore:
         if row is None and disconnected:
             self._marks.setdefault(id, LEFT)
         if row is None or (row.close_state == "running" and row.close_lease > now):
-            return judge_close(self._read(id), make_token())
+            return resolve_close_claim(self._read(id), make_token())
         claimed = row._replace(close_state="running", close_lease=now + lease, close_token=make_token())
         self._keep(claimed, due_time(now + lease))
         return Claim("claimed", self._read(id))
@@ -142,7 +142,7 @@ class MemoryStore:
 
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
-    ) -> Page[Subscriber]:
+    ) -> Page[Subscription]:
         """List subscribers by namespace and id."""
         rows = self._topics.get(topic_partition(topic, shard), Topic())
         prefix = "" if namespace is None else namespace_prefix(namespace)
@@ -154,7 +154,7 @@ class MemoryStore:
         more = len(inside) == limit and first + limit < len(rows.order)
         return Page(items, inside[-1] if more else None)
 
-    async def forget(self, subscribers: Collection[Subscriber]) -> None:
+    async def forget(self, subscribers: Collection[Subscription]) -> None:
         """Drop subscriptions whose peers were found dead."""
         for subscriber in subscribers:
             self._drop(subscriber.pk, subscriber.sk)
@@ -206,10 +206,10 @@ class Topic:
 
     def __init__(self) -> None:
         self.order: list[str] = []
-        self.subscribers: dict[str, Subscriber] = {}
+        self.subscribers: dict[str, Subscription] = {}
         self.ends: dict[str, int] = {}
 
-    def add(self, subscriber: Subscriber, ends: int) -> None:
+    def add(self, subscriber: Subscription, ends: int) -> None:
         """Add a subscriber, until the time when its connection cannot be alive."""
         if subscriber.sk not in self.subscribers:
             insort(self.order, subscriber.sk)

@@ -10,10 +10,10 @@ from nitro_py.headers import Headers
 HOST_HEADER = "x-nitro-host"
 SECRET_HEADER = "x-nitro-origin-secret"
 SECRET_VARIABLE = "NITRO_ORIGIN_SECRET"
-HIDDEN = frozenset({HOST_HEADER, SECRET_HEADER})
+CLOUDFRONT_HEADERS = frozenset({HOST_HEADER, SECRET_HEADER})
 
 
-def pass_edge(headers: Headers, secret: str | None) -> Headers:
+def read_viewer_headers(headers: Headers, secret: str | None) -> Headers:
     """Return the header fields that handlers see, with the viewer's host where the edge names it.
 
     Args:
@@ -24,12 +24,13 @@ def pass_edge(headers: Headers, secret: str | None) -> Headers:
         HTTPError: 403, the request did not come through the edge.
 
     Example:
-        >>> pass_edge(Headers({"x-nitro-host": "a.test", "x-nitro-origin-secret": "s", "host": "b"}), "s")["host"]
+        >>> sent = Headers({"x-nitro-host": "a.test", "x-nitro-origin-secret": "s", "host": "b"})
+        >>> read_viewer_headers(sent, "s")["host"]
         'a.test'
     """
     if secret:
         check_secret(headers.get(SECRET_HEADER, ""), secret)
-    kept = Headers([pair for pair in headers.pairs() if pair[0] not in HIDDEN])
+    kept = Headers([pair for pair in headers.pairs() if pair[0] not in CLOUDFRONT_HEADERS])
     host = headers.get(HOST_HEADER)
     if secret and host:
         kept["host"] = host
@@ -44,10 +45,12 @@ def check_secret(given: str, secret: str) -> None:
         raise HTTPError(403, "Requests must come through the distribution in front of this function.")
 
 
-def hide_edge(event: dict[str, Any]) -> dict[str, Any]:
+def hide_cloudfront_headers(event: dict[str, Any]) -> dict[str, Any]:
     """Return a gateway's event without what the edge added to its header fields."""
     kept = dict(event)
     for fields in ("headers", "multiValueHeaders"):
         if event.get(fields):
-            kept[fields] = {name: value for name, value in event[fields].items() if name.lower() not in HIDDEN}
+            kept[fields] = {
+                name: value for name, value in event[fields].items() if name.lower() not in CLOUDFRONT_HEADERS
+            }
     return kept

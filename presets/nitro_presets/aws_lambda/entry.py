@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.lambda_runtime.context import Context, LambdaContext
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_presets.aws_lambda.lazy_object import make_lazily
 from nitro_py.runtime.app import App
@@ -15,7 +15,7 @@ from nitro_py.runtime.manifest import Manifest, read_manifest
 from nitro_py.runtime.tasks import wait_for_tasks
 
 if TYPE_CHECKING:
-    from nitro_presets.aws_lambda.fanout.job_store import Jobs
+    from nitro_presets.aws_lambda.fanout.job_store import JobStore
     from nitro_presets.aws_lambda.store.contract import TableClient
     from nitro_presets.aws_lambda.websocket.services import Invoker
     from nitro_py.capabilities import Kind
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 MARGIN = 0.5
 # How often a post is tried while the account's rate is used up: for about five seconds.
 POST_ATTEMPTS = 10
-SOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
+WEBSOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
-class SocketEntry:
+class WebSocketEntry:
     """The WebSocket function's handler; it needs no environment until the first event comes.
 
     Args:
@@ -46,7 +46,7 @@ class SocketEntry:
 
     async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
         if self._function is None:
-            self._function = make_socket_function(self._folder)
+            self._function = make_websocket_function(self._folder)
         try:
             return await self._function.handle(event, lambda: seconds_left(context))
         finally:
@@ -63,7 +63,7 @@ def end_start() -> None:
 
 async def finish_tasks(context: LambdaContext) -> None:
     """Wait for work that goes on after an answer, once it is out where the runtime client can do that."""
-    if isinstance(context, Context):
+    if isinstance(context, InvocationContext):
         context.defer(lambda: wait_for_tasks(seconds_left(context)))
     else:
         await wait_for_tasks(seconds_left(context))
@@ -74,29 +74,29 @@ def seconds_left(context: LambdaContext) -> float:
     return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
 
 
-def make_socket_function(folder: Path) -> Any:
+def make_websocket_function(folder: Path) -> Any:
     """Make the WebSocket function of a bundle's folder, from what the environment says."""
-    from nitro_presets.aws_lambda.websocket.function import SocketFunction
+    from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
     manifest = read_manifest(folder)
-    platform = make_platform(manifest)
-    hub = AwsHub(platform)
-    app = App(folder, manifest, kinds=SOCKET_KINDS, hub=hub)
-    return SocketFunction(app, hub, platform)
+    services = make_services(manifest)
+    hub = AwsHub(services)
+    app = App(folder, manifest, kinds=WEBSOCKET_KINDS, hub=hub)
+    return WebSocketFunction(app, hub, services)
 
 
-def make_platform(manifest: Manifest) -> Any:
+def make_services(manifest: Manifest) -> Any:
     """Make the clients of the services that the functions use."""
     from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
     from nitro_presets.aws_lambda.aws_client.management import ManagementClient
     from nitro_presets.aws_lambda.aws_client.service import Retry
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-    from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsSettings, Platform
+    from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsServices, FunctionSettings
 
-    settings = AwsSettings.from_json(manifest.settings.get("aws", {}))
+    settings = FunctionSettings.from_json(manifest.settings.get("aws", {}))
     client = DynamoClient(os.environ["NITRO_TABLE"])
-    platform = Platform(
+    services = AwsServices(
         store=DynamoStore(client, shards=settings.shards),
         jobs=make_lazily(lambda: make_jobs(client)),
         poster=ManagementClient(
@@ -109,16 +109,16 @@ def make_platform(manifest: Manifest) -> Any:
     if settings.ordered:
         from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
 
-        platform.queue = SqsClient()
-        platform.queue_url = os.environ["NITRO_QUEUE_URL"]
-    return platform
+        services.queue = SqsClient()
+        services.queue_url = os.environ["NITRO_QUEUE_URL"]
+    return services
 
 
-def make_jobs(client: TableClient) -> Jobs:
+def make_jobs(client: TableClient) -> JobStore:
     """Make what keeps the parts of large publications."""
-    from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
+    from nitro_presets.aws_lambda.fanout.job_store import DynamoJobStore
 
-    return DynamoJobs(client)
+    return DynamoJobStore(client)
 
 
 def make_invoker() -> Invoker:
@@ -141,7 +141,7 @@ def make_hub(manifest: Manifest) -> Hub[Peer]:
     """Make what reaches the WebSocket API's peers."""
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
-    return AwsHub(make_platform(manifest))
+    return AwsHub(make_services(manifest))
 
 
 class HttpEntry:

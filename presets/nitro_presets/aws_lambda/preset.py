@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-from nitro_presets.aws_lambda.deploy.target import Target, find_target
+from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
 from nitro_py.build.bundle.dependencies import pin_requirements
 from nitro_py.build.bundle.linux import build_python
@@ -177,7 +177,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
     return functions
 
 
-def make_options(build: BuildInput, target: Target) -> TemplateOptions:
+def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
     """Return what the stack consists of."""
     settings = build.config.aws
     environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
@@ -222,7 +222,7 @@ def http_timeout(config: NitroConfig) -> int:
     return max(HTTP_TIMEOUT, int(config.aws.stream_seconds) + STREAM_MARGIN)
 
 
-def describe_target(target: Target) -> tuple[str, ...]:
+def describe_target(target: LambdaTarget) -> tuple[str, ...]:
     """Tell what the package runs on, and whether it carries byte code."""
     notes = [f"Packaged for Python {target.python_version} on {target.architecture}"]
     if not target.takes_bytecode:

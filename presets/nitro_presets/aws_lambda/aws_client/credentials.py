@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from nitro_presets.aws_lambda.aws_client.errors import CredentialError, TransportError
-from nitro_presets.aws_lambda.aws_client.http import Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -151,7 +151,7 @@ async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
         headers["authorization"] = token
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    transport = Transport(url, connections=1, connect_timeout=FETCH_TIMEOUT, timeout=FETCH_TIMEOUT)
+    transport = ConnectionPool(url, connections=1, connect_timeout=FETCH_TIMEOUT, timeout=FETCH_TIMEOUT)
     try:
         return await _ask(transport, target, headers)
     except ValueError as error:
@@ -195,7 +195,7 @@ def _is_near(host: str) -> bool:
         return False
 
 
-async def _ask(transport: Transport, target: str, headers: Mapping[str, str]) -> Credentials:
+async def _ask(transport: ConnectionPool, target: str, headers: Mapping[str, str]) -> Credentials:
     reason = ""
     for attempt in range(FETCH_ATTEMPTS):
         if attempt:

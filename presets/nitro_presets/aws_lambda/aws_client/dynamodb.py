@@ -12,7 +12,7 @@ from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError, Ser
 from nitro_presets.aws_lambda.aws_client.service import (
     DEFAULT_RETRY,
     Retry,
-    Service,
+    ServiceClient,
     find_endpoint,
     find_region,
     list_reasons,
@@ -62,7 +62,7 @@ class DynamoClient:
         self.table = table
         # Each call once, however often it is tried again.
         self.calls: Counter[str] = Counter()
-        self._service = Service(
+        self._service = ServiceClient(
             endpoint or find_endpoint("dynamodb", region),
             "dynamodb",
             region=region,

@@ -18,7 +18,7 @@ from nitro_presets.aws_lambda.aws_client.errors import TransportError
 MAX_HEAD = 64 * 1024
 
 
-class Response(NamedTuple):
+class ServiceResponse(NamedTuple):
     """What a service answered.
 
     Args:
@@ -84,7 +84,7 @@ class ResponseReader:
         """Return whether any byte of the next response has come."""
         return self._status != 0 or len(self._buffer) > 0
 
-    def feed(self, data: bytes) -> Response | None:
+    def feed(self, data: bytes) -> ServiceResponse | None:
         """Take what came, and return the response once it is whole.
 
         Raises:
@@ -115,7 +115,7 @@ class ResponseReader:
             self.reusable = False
         return self._finish(bytes(self._buffer[: self._length]))
 
-    def close(self) -> Response | None:
+    def close(self) -> ServiceResponse | None:
         """Return the response that the end of the connection completes, if there is one."""
         if self._status == 0 or self._chunked or self._length >= 0:
             return None
@@ -142,7 +142,7 @@ class ResponseReader:
         if connection == b"close" or (head[7:8] == b"0" and connection != b"keep-alive"):
             self.reusable = False
 
-    def _read_chunks(self) -> Response | None:
+    def _read_chunks(self) -> ServiceResponse | None:
         # Looked at again from the first chunk whenever a piece comes: services send such bodies whole.
         data = bytes(self._buffer)
         chunks: list[bytes] = []
@@ -161,8 +161,8 @@ class ResponseReader:
             chunks.append(data[end + 2 : start - 2])
         return None
 
-    def _finish(self, body: bytes) -> Response:
-        response = Response(self._status, self._head, body)
+    def _finish(self, body: bytes) -> ServiceResponse:
+        response = ServiceResponse(self._status, self._head, body)
         if self._buffer:
             self._buffer = bytearray()
         self._status = 0
@@ -184,11 +184,11 @@ def _find(fields: bytes, name: bytes) -> bytes:
 TRUST = 1.0
 
 
-class StaleError(TransportError):
+class StaleConnectionError(TransportError):
     """Says that a kept-alive connection had ended before the request reached the service."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class ServiceConnection(asyncio.BufferedProtocol):
     """One connection, made by `loop.create_connection`.
 
     Args:
@@ -204,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._reader = ResponseReader()
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Response] | None = None
+        self._waiter: asyncio.Future[ServiceResponse] | None = None
         self._socket = -1
         self._used = False
         self._rested = 0.0
@@ -215,12 +215,12 @@ class Connection(asyncio.BufferedProtocol):
         """Return whether another request may follow."""
         return not self.closed and self._reader.reusable
 
-    def send(self, request: bytes) -> asyncio.Future[Response]:
+    def send(self, request: bytes) -> asyncio.Future[ServiceResponse]:
         """Send a request; the future holds the response, or raises `TransportError`."""
         waiter = self._loop.create_future()
         self._waiter = waiter
         if self._transport is None or self.closed:
-            self.fail(StaleError("The connection has ended.", sent=False))
+            self.fail(StaleConnectionError("The connection has ended.", sent=False))
         else:
             self._transport.write(request)
         return waiter
@@ -285,11 +285,11 @@ class Connection(asyncio.BufferedProtocol):
         if response is not None:
             self._answer(waiter, response)
         elif self._used and not self._reader.started:
-            self.fail(StaleError("The service had ended the connection.", sent=True))
+            self.fail(StaleConnectionError("The service had ended the connection.", sent=True))
         else:
             self.fail(TransportError(f"The connection was lost: {exc or 'the service ended it'}.", sent=True))
 
-    def _answer(self, waiter: asyncio.Future[Response], response: Response) -> None:
+    def _answer(self, waiter: asyncio.Future[ServiceResponse], response: ServiceResponse) -> None:
         self._waiter = None
         if not waiter.done():
             waiter.set_result(response)
@@ -298,7 +298,7 @@ class Connection(asyncio.BufferedProtocol):
 BUFFER = 64 * 1024
 
 
-class Transport:
+class ConnectionPool:
     """Sends requests to one origin over a bounded number of connections, each request on one of its own.
 
     Belongs to the event loop that it is used on; on another loop it starts anew.
@@ -310,7 +310,7 @@ class Transport:
         timeout: How long a response may take, in seconds, once the request is sent.
 
     Example:
-        >>> Transport("http://127.0.0.1:8000").host
+        >>> ConnectionPool("http://127.0.0.1:8000").host
         '127.0.0.1:8000'
     """
 
@@ -330,13 +330,13 @@ class Transport:
         self._buffer = memoryview(bytearray(BUFFER))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._free = connections
-        self._idle: list[Connection] = []
+        self._idle: list[ServiceConnection] = []
         # Each connection with a request under way, and until when it may take, in the order of sending.
-        self._busy: dict[Connection, float] = {}
+        self._busy: dict[ServiceConnection, float] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Send a request and wait for its response.
 
         A request on a kept-alive connection that turns out to have ended is sent once more, on a new one.
@@ -366,7 +366,7 @@ class Transport:
             connection = self._take() or await self._open()
             try:
                 return await self._exchange(connection, data)
-            except StaleError:
+            except StaleConnectionError:
                 # After a freeze they have all ended: the next one in line would be no better than a new one.
                 return await self._exchange(await self._open(), data)
         finally:
@@ -385,7 +385,7 @@ class Transport:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _exchange(self, connection: Connection, data: bytes) -> Response:
+    async def _exchange(self, connection: ServiceConnection, data: bytes) -> ServiceResponse:
         deadline = time.monotonic() + self._timeout
         self._busy[connection] = deadline
         if self._timer is None:
@@ -405,7 +405,7 @@ class Transport:
             connection.abort()
         return response
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> ServiceConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_alive():
@@ -413,13 +413,13 @@ class Transport:
             connection.abort()
         return None
 
-    async def _open(self) -> Connection:
+    async def _open(self) -> ServiceConnection:
         host, port = self._address
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._buffer), host, port, ssl=self._ssl
+                    lambda: ServiceConnection(loop, self._buffer), host, port, ssl=self._ssl
                 )
         except TimeoutError:
             message = f"`{self.host}` took no connection within {self._connect_timeout:g} s."

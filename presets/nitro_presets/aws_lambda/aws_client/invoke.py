@@ -8,7 +8,7 @@ from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
 from nitro_presets.aws_lambda.aws_client.service import (
     DEFAULT_RETRY,
     Retry,
-    Service,
+    ServiceClient,
     find_endpoint,
     find_region,
 )
@@ -45,7 +45,7 @@ class LambdaClient:
         timeout: float = 10.0,
     ) -> None:
         region = region or find_region()
-        self._service = Service(
+        self._service = ServiceClient(
             endpoint or find_endpoint("lambda", region),
             "lambda",
             region=region,

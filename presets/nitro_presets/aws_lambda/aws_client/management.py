@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
 from nitro_presets.aws_lambda.aws_client.errors import ServiceError
-from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry, Service
+from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry, ServiceClient
 from nitro_py.errors import MessageTooLargeError, PeerClosedError
 
 # What API Gateway takes in one message, in bytes.
@@ -48,7 +48,7 @@ class ManagementClient:
         connections: int = 64,
         timeout: float = 10.0,
     ) -> None:
-        self._service = Service(
+        self._service = ServiceClient(
             endpoint,
             "execute-api",
             region=region,

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource, EnvironmentSource
 from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportError
-from nitro_presets.aws_lambda.aws_client.http import Response, Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool, ServiceResponse
 from nitro_presets.aws_lambda.aws_client.signer import Signer
 
 # What a service says with status 400 and means as "later".
-BUSY = frozenset(
+THROTTLING_CODES = frozenset(
     {
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -32,7 +32,7 @@ BUSY = frozenset(
     }
 )
 # Why DynamoDB cancels a transaction that may pass the next time.
-BUSY_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
+RETRYABLE_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 
 
 class Retry(NamedTuple):
@@ -65,7 +65,7 @@ class Retry(NamedTuple):
 DEFAULT_RETRY = Retry()
 
 
-class Service:
+class ServiceClient:
     """Calls one service at one endpoint.
 
     Args:
@@ -79,7 +79,7 @@ class Service:
         timeout: How long an answer may take, in seconds.
 
     Example:
-        >>> Service("http://127.0.0.1:8000/_aws/prod", "execute-api", region="eu-central-1").path
+        >>> ServiceClient("http://127.0.0.1:8000/_aws/prod", "execute-api", region="eu-central-1").path
         '/_aws/prod'
     """
 
@@ -100,10 +100,10 @@ class Service:
         self._credentials = credentials or EnvironmentSource()
         self._retry = retry
         self._repeat = repeat
-        self._transport = Transport(endpoint, connections=connections, timeout=timeout)
+        self._transport = ConnectionPool(endpoint, connections=connections, timeout=timeout)
         self._host = {"host": self._transport.host}
 
-    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Make a call.
 
         Args:
@@ -136,7 +136,7 @@ class Service:
                 if 200 <= response.status < 300:
                     return response
                 failure = read_error(response)
-                if not is_passing(failure):
+                if not is_retryable(failure):
                     raise failure
             pause = self._retry.pause(attempt)
             late = time.monotonic() + pause - started > self._retry.deadline
@@ -150,12 +150,12 @@ class Service:
         await self._transport.close()
 
 
-def is_passing(error: ServiceError) -> bool:
+def is_retryable(error: ServiceError) -> bool:
     """Return whether a refusal may be gone at the next attempt."""
-    if error.status == 429 or error.status >= 500 or error.code in BUSY:
+    if error.status == 429 or error.status >= 500 or error.code in THROTTLING_CODES:
         return True
     reasons = set(list_reasons(error)) - {"None"}
-    return bool(reasons) and reasons <= BUSY_REASONS
+    return bool(reasons) and reasons <= RETRYABLE_REASONS
 
 
 def list_reasons(error: ServiceError) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def list_reasons(error: ServiceError) -> tuple[str, ...]:
     return tuple(str(reason.get("Code")) for reason in error.details.get("CancellationReasons", ()))
 
 
-def read_error(response: Response) -> ServiceError:
+def read_error(response: ServiceResponse) -> ServiceError:
     """Read what a service says about a refusal.
 
     Args:
@@ -171,7 +171,7 @@ def read_error(response: Response) -> ServiceError:
 
     Example:
         >>> head = b"HTTP/1.1 410 Gone\\r\\nx-amzn-ErrorType: GoneException"
-        >>> read_error(Response(410, head, b"")).code
+        >>> read_error(ServiceResponse(410, head, b"")).code
         'GoneException'
     """
     answer = read_object(response.body)

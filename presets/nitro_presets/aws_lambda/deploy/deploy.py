@@ -90,7 +90,9 @@ def deploy(
         session = boto3.Session(region_name=region or None)
         formation = session.client("cloudformation")
         account = str(session.client("sts").get_caller_identity()["Account"])
-        store = Store(session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account)
+        store = PackageBucket(
+            session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account
+        )
         key = f"{stack_name}/{hashlib.sha256(package).hexdigest()}.zip"
         place = json.dumps({"S3Bucket": store.bucket, "S3Key": key})
         # Not as a template of the pattern's: names may hold backslashes.
@@ -111,7 +113,7 @@ def deploy(
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class PackageBucket:
     """Keeps packages in a bucket.
 
     Args:

@@ -24,7 +24,7 @@ _OLD_LINUX = frozenset({"3.11"})
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LambdaTarget:
     """Says what the functions run on.
 
     Args:
@@ -52,7 +52,7 @@ class Target:
         return self.python_version == build_python()
 
 
-def find_target(settings: AwsSettings) -> Target:
+def find_target(settings: AwsSettings) -> LambdaTarget:
     """Find what to build for: what the settings say, else what this machine is.
 
     Raises:
@@ -64,4 +64,4 @@ def find_target(settings: AwsSettings) -> Target:
             f"Lambda has no processor of this machine's kind, `{platform.machine()}`.",
             hint='Set `aws.architecture` to "arm64" or "x86_64".',
         )
-    return Target(settings.python or build_python(), architecture)
+    return LambdaTarget(settings.python or build_python(), architecture)

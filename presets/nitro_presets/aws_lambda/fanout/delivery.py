@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from nitro_presets.aws_lambda.store.contract import Subscriber
-from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, Platform
+from nitro_presets.aws_lambda.store.contract import Subscription
+from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsServices
 from nitro_py.errors import NitroError, PeerClosedError
 
 logger = logging.getLogger("nitro_py.aws")
@@ -18,24 +18,24 @@ logger = logging.getLogger("nitro_py.aws")
 # and the more often it is written down how far the batches are.
 BATCH = 64
 
-Begin = Callable[[Sequence[Subscriber]], Awaitable[bool]]
+Begin = Callable[[Sequence[Subscription]], Awaitable[bool]]
 
 
 @dataclass(slots=True)
-class Posts:
+class TopicDelivery:
     """Posts a message to peers and keeps account of those that it does not reach.
 
     Args:
-        platform: The services.
+        services: The services.
         text: The message.
     """
 
-    platform: Platform
+    services: AwsServices
     text: str
-    dead: list[Subscriber] = field(default_factory=list)
+    dead: list[Subscription] = field(default_factory=list)
     failed: int = 0
 
-    async def post_each(self, subscribers: Collection[Subscriber]) -> None:
+    async def post_each(self, subscribers: Collection[Subscription]) -> None:
         """Post to all, the next as soon as another is done."""
         source = iter(subscribers)
 
@@ -46,7 +46,7 @@ class Posts:
 
         await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(subscribers)))))
 
-    async def post_batches(self, subscribers: Sequence[Subscriber], begin: Begin) -> bool:
+    async def post_batches(self, subscribers: Sequence[Subscription], begin: Begin) -> bool:
         """Post to all in batches, each of which is begun only when all of it can be under way at once.
 
         Args:
@@ -56,13 +56,13 @@ class Posts:
         Returns:
             Whether all batches were begun.
         """
-        free: deque[asyncio.Future[Subscriber | None]] = deque()
+        free: deque[asyncio.Future[Subscription | None]] = deque()
         freed = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         async def work() -> None:
             while True:
-                turn: asyncio.Future[Subscriber | None] = loop.create_future()
+                turn: asyncio.Future[Subscription | None] = loop.create_future()
                 free.append(turn)
                 freed.set()
                 subscriber = await turn
@@ -93,10 +93,10 @@ class Posts:
                 turn.set_result(None)
         return more
 
-    async def post(self, subscriber: Subscriber) -> None:
+    async def post(self, subscriber: Subscription) -> None:
         """Post to one peer; a failure is kept account of, not raised."""
         try:
-            await self.platform.post(subscriber.id, subscriber.connected_at, self.text)
+            await self.services.post(subscriber.id, subscriber.connected_at, self.text)
         except PeerClosedError:
             self.dead.append(subscriber)
         except NitroError as error:
@@ -109,10 +109,10 @@ class Posts:
         """Forget the peers that were found dead, and tell how many others were not reached."""
         if self.failed > 1:
             logger.warning("Could not post to %d peers.", self.failed)
-        await forget_dead(self.platform, self.dead)
+        await drop_dead_peers(self.services, self.dead)
 
 
-async def forget_dead(platform: Platform, dead: Collection[Subscriber]) -> None:
+async def drop_dead_peers(services: AwsServices, dead: Collection[Subscription]) -> None:
     """Queue the closes of dead peers, and drop the subscriptions of those that are queued.
 
     One that cannot be queued, or is too young to be believed dead, stays: the next message finds it again.
@@ -120,15 +120,15 @@ async def forget_dead(platform: Platform, dead: Collection[Subscriber]) -> None:
     if not dead:
         return
     source = iter(dead)
-    queued: list[Subscriber] = []
+    queued: list[Subscription] = []
 
     async def work() -> None:
         for subscriber in source:
-            if await platform.forget(subscriber.id, subscriber.connected_at):
+            if await services.forget(subscriber.id, subscriber.connected_at):
                 queued.append(subscriber)
 
     await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(dead)))))
     try:
-        await platform.store.forget(queued)
+        await services.store.forget(queued)
     except NitroError as error:
         logger.warning("Could not drop the subscriptions of %d dead peers: %s", len(queued), error.message)

@@ -13,7 +13,13 @@ from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarsh
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError
 from nitro_presets.aws_lambda.store.contract import Page, TableClient
 from nitro_presets.aws_lambda.store.items import put_row, write_key
-from nitro_presets.aws_lambda.store.keys import SLOTS, fold, pick_shard, read_cursor, write_cursor
+from nitro_presets.aws_lambda.store.keys import (
+    INDEX_PARTITIONS,
+    hash_if_long,
+    pick_shard,
+    read_cursor,
+    write_cursor,
+)
 from nitro_presets.aws_lambda.store.rows import due_time, make_token
 from nitro_presets.aws_lambda.store.table import INDEX
 
@@ -21,11 +27,11 @@ from nitro_presets.aws_lambda.store.table import INDEX
 JobKind = Literal["walk", "post"]
 
 # How long an invocation may take that began before its job expired, in seconds: no invocation takes longer.
-LONGEST_RUN = 900
+MAX_INVOCATION = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class TopicPublication:
     """One message on its way to a topic's subscribers.
 
     Args:
@@ -73,14 +79,14 @@ class Job:
     turn: int = 0
 
 
-class Jobs(Protocol):
+class JobStore(Protocol):
     """Keeps publications and their jobs. Every method MUST be safe to run concurrently from many processes.
 
     A job is due when its lease has passed and nobody has finished it. Finished ones are kept for as long as they
     could be added again.
     """
 
-    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+    async def accept(self, publication: TopicPublication, job: Job, lease: float) -> None:
         """Keep a publication and its first job, whose key is the publication's id; MUST be one write.
 
         Args:
@@ -99,7 +105,7 @@ class Jobs(Protocol):
     async def read(self, key: str) -> Job | None:
         """Read a job that is not finished; MUST be one read and see every write before it."""
 
-    async def read_publication(self, id: str) -> Publication | None:
+    async def read_publication(self, id: str) -> TopicPublication | None:
         """Read a publication; MUST be one read."""
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
@@ -149,7 +155,7 @@ def shard_job(job: Job, shard: int) -> Job:
 
 def page_job(job: Job, shard: int, start: str | None, end: str | None) -> Job:
     """Make the job of posting to one page; a page that begins at the same place is the same job."""
-    key = f"{job.message}#{shard}#{fold(start or '')}"
+    key = f"{job.message}#{shard}#{hash_if_long(start or '')}"
     return Job(key, job.message, "post", (shard,), job.expires_at, start, end)
 
 
@@ -164,8 +170,8 @@ FINISH = f"SET {NEXT_TURN} REMOVE due, slot"
 REVIVE = f"SET {NEXT_TURN}, due = :due"
 
 
-class DynamoJobs:
-    """Keeps publications and jobs in DynamoDB; implements `Jobs`.
+class DynamoJobStore:
+    """Keeps publications and jobs in DynamoDB; implements `JobStore`.
 
     A publication stands in the row of its first job, so that both are there or neither is.
 
@@ -182,7 +188,7 @@ class DynamoJobs:
         self._client = client
         self._clock = clock
 
-    async def accept(self, publication: Publication, job: Job, lease: float) -> None:
+    async def accept(self, publication: TopicPublication, job: Job, lease: float) -> None:
         """Keep a publication and its first job."""
         row = self._write(job, lease, make_token())
         # The text stands alone: escaped as JSON it might be larger than a row.
@@ -207,10 +213,12 @@ class DynamoJobs:
         row = await self._read(key)
         return read_job(row) if row is not None and "due" in row else None
 
-    async def read_publication(self, id: str) -> Publication | None:
+    async def read_publication(self, id: str) -> TopicPublication | None:
         """Read a publication."""
         row = await self._read(id)
-        return None if row is None else Publication(text=row["message_text"], **json.loads(row["publication"]))
+        return (
+            None if row is None else TopicPublication(text=row["message_text"], **json.loads(row["publication"]))
+        )
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
         """Write how far a job is; `None` where somebody else has written since."""
@@ -232,18 +240,20 @@ class DynamoJobs:
         query: dict[str, Any] = {
             "IndexName": INDEX,
             "KeyConditionExpression": "slot = :slot AND due <= :now",
-            "ExpressionAttributeValues": marshal_item({":slot": name_slot(slot), ":now": self._clock()}),
+            "ExpressionAttributeValues": marshal_item(
+                {":slot": name_index_partition(slot), ":now": self._clock()}
+            ),
             "Limit": limit,
         }
         if partition is not None:
-            last = {"slot": name_slot(slot), "due": due, "pk": partition, "sk": JOB_SORT}
+            last = {"slot": name_index_partition(slot), "due": due, "pk": partition, "sk": JOB_SORT}
             query["ExclusiveStartKey"] = marshal_item(last)
         answer = await self._client.call("Query", query)
         keys = tuple(item["pk"]["S"].removeprefix(job_partition("")) for item in answer["Items"])
         if "LastEvaluatedKey" in answer:
             reached = unmarshal(answer["LastEvaluatedKey"])
             return Page(keys, write_cursor(slot, reached["due"], reached["pk"]))
-        return Page(keys, write_cursor(slot + 1) if slot + 1 < SLOTS else None)
+        return Page(keys, write_cursor(slot + 1) if slot + 1 < INDEX_PARTITIONS else None)
 
     async def _read(self, key: str) -> Mapping[str, Any] | None:
         answer = await self._client.call(
@@ -276,9 +286,9 @@ class DynamoJobs:
         return {
             "pk": job_partition(job.key),
             "sk": JOB_SORT,
-            "slot": name_slot(pick_shard(job.key, SLOTS)),
+            "slot": name_index_partition(pick_shard(job.key, INDEX_PARTITIONS)),
             "due": self._due(lease),
-            "ttl": job.expires_at + LONGEST_RUN,
+            "ttl": job.expires_at + MAX_INVOCATION,
             "job": json.dumps(fixed, separators=(",", ":")),
             "progress": progress,
             "turn": turn,
@@ -299,12 +309,12 @@ def job_partition(key: str) -> str:
     return f"j#{key}"
 
 
-def name_slot(number: int) -> str:
+def name_index_partition(number: int) -> str:
     """Name a partition of the index, apart from those of connections."""
     return f"y#{number}"
 
 
-def write_publication(publication: Publication) -> str:
+def write_publication(publication: TopicPublication) -> str:
     """Write a publication without its text."""
     values = asdict(publication)
     del values["text"]

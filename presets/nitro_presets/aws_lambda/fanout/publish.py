@@ -30,29 +30,29 @@ from dataclasses import asdict
 from typing import Any
 
 from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE
-from nitro_presets.aws_lambda.fanout.delivery import Posts
-from nitro_presets.aws_lambda.fanout.job_store import Job, Publication, first_job
-from nitro_presets.aws_lambda.store.contract import Subscriber
-from nitro_presets.aws_lambda.websocket.services import Platform, check_hops
+from nitro_presets.aws_lambda.fanout.delivery import TopicDelivery
+from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, first_job
+from nitro_presets.aws_lambda.store.contract import Subscription
+from nitro_presets.aws_lambda.websocket.services import AwsServices, check_depth
 from nitro_py.errors import BackplaneError, MessageTooLargeError, NitroError
 
 logger = logging.getLogger("nitro_py.aws")
 
 # How long a publication may be resumed, in seconds; after it a message is no news.
-JOB_LIFE = 3600
+MAX_JOB_AGE = 3600
 # How long an invocation may be on its way before the sweep sends another, in seconds.
-GRACE = 60.0
+JOB_LEASE = 60.0
 # How many keys of jobs the sweep reads at a time.
 DUE_PAGE = 100
 
 TimeLeft = Callable[[], float]
 
 
-async def fan_out(platform: Platform, publication: Publication) -> None:
+async def fan_out(services: AwsServices, publication: TopicPublication) -> None:
     """Deliver a publication: here up to the threshold, else by invocations of the WebSocket function.
 
     Args:
-        platform: The services.
+        services: The services.
         publication: The message.
 
     Raises:
@@ -63,68 +63,68 @@ async def fan_out(platform: Platform, publication: Publication) -> None:
     if size > MAX_MESSAGE:
         raise MessageTooLargeError(f"API Gateway takes messages of at most {MAX_MESSAGE} bytes, got {size}.")
     try:
-        few = await read_few(platform, publication)
+        few = await read_if_few(services, publication)
         if few is None:
-            await spread(platform, publication)
+            await start_fan_out(services, publication)
             return
     except BackplaneError:
         raise
     except NitroError as error:
         raise BackplaneError(f"The topic `{publication.topic}` cannot be reached: {error.message}") from error
-    posts = Posts(platform, publication.text)
-    await posts.post_each([subscriber for subscriber in few if subscriber.id != publication.exclude])
-    await posts.settle()
+    delivery = TopicDelivery(services, publication.text)
+    await delivery.post_each([subscriber for subscriber in few if subscriber.id != publication.exclude])
+    await delivery.settle()
 
 
-async def read_few(platform: Platform, publication: Publication) -> list[Subscriber] | None:
+async def read_if_few(services: AwsServices, publication: TopicPublication) -> list[Subscription] | None:
     """Read a topic's subscribers; `None` when there are more than the threshold."""
-    limit = platform.settings.fan_out_threshold
+    limit = services.settings.fan_out_threshold
     pages = await asyncio.gather(
         *(
             # One more, because a full page does not know that nothing follows it.
-            platform.store.subscribers(publication.topic, shard, namespace=publication.namespace, limit=limit + 1)
-            for shard in range(platform.store.shards)
+            services.store.subscribers(publication.topic, shard, namespace=publication.namespace, limit=limit + 1)
+            for shard in range(services.store.shards)
         )
     )
     few = [subscriber for page in pages for subscriber in page.items]
     return None if len(few) > limit or any(page.next is not None for page in pages) else few
 
 
-async def spread(platform: Platform, publication: Publication) -> None:
+async def start_fan_out(services: AwsServices, publication: TopicPublication) -> None:
     """Accept a publication for delivery by other invocations: once it is kept, it is theirs.
 
     Raises:
         BackplaneError: It has come through too many invocations.
         ServiceError: It cannot be kept.
     """
-    check_hops()
-    job = first_job(publication.id, shards=platform.store.shards, expires_at=int(time.time()) + JOB_LIFE)
-    await platform.jobs.accept(publication, job, GRACE)
-    await hand_on(platform, job, publication)
+    check_depth()
+    job = first_job(publication.id, shards=services.store.shards, expires_at=int(time.time()) + MAX_JOB_AGE)
+    await services.jobs.accept(publication, job, JOB_LEASE)
+    await enqueue_job(services, job, publication)
 
 
-async def resume_jobs(platform: Platform, time_left: TimeLeft) -> None:
+async def resume_jobs(services: AwsServices, time_left: TimeLeft) -> None:
     """Has the jobs go on whose invocations have died, or never came."""
     start: str | None = None
     while time_left() > 5:
-        page = await platform.jobs.due(start=start, limit=DUE_PAGE)
-        jobs = await asyncio.gather(*(platform.jobs.revive(key, GRACE) for key in page.items))
-        await asyncio.gather(*(hand_on(platform, job) for job in jobs if job is not None))
+        page = await services.jobs.due(start=start, limit=DUE_PAGE)
+        jobs = await asyncio.gather(*(services.jobs.revive(key, JOB_LEASE) for key in page.items))
+        await asyncio.gather(*(enqueue_job(services, job) for job in jobs if job is not None))
         if page.next is None:
             return
         start = page.next
 
 
-async def hand_on(
-    platform: Platform,
+async def enqueue_job(
+    services: AwsServices,
     job: Job,
-    publication: Publication | None = None,
-    peers: Sequence[Subscriber] | None = None,
+    publication: TopicPublication | None = None,
+    peers: Sequence[Subscription] | None = None,
 ) -> None:
     """Has an invocation of its own do a job; where it cannot be had, the sweep finds the job.
 
     Args:
-        platform: The services.
+        services: The services.
         job: The job as it stands.
         publication: The message, which is read from the table where it is not given, or is too large to send.
         peers: A page's subscribers, likewise.
@@ -136,6 +136,6 @@ async def hand_on(
         if peers is not None:
             work["peers"] = [(peer.id, peer.connected_at, peer.pk, peer.sk) for peer in peers]
     try:
-        await platform.start(work, otherwise=least)
+        await services.start(work, otherwise=least)
     except NitroError as error:
         logger.warning("The job %s waits for the sweep: %s", job.key, error.message)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nitro_presets.aws_lambda.fanout.delivery import Posts
-from nitro_presets.aws_lambda.fanout.job_store import Job, Publication, page_job, shard_job
-from nitro_presets.aws_lambda.fanout.publish import GRACE, TimeLeft, hand_on
-from nitro_presets.aws_lambda.store.contract import Subscriber
-from nitro_presets.aws_lambda.websocket.services import Platform
+from nitro_presets.aws_lambda.fanout.delivery import TopicDelivery
+from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, page_job, shard_job
+from nitro_presets.aws_lambda.fanout.publish import JOB_LEASE, TimeLeft, enqueue_job
+from nitro_presets.aws_lambda.store.contract import Subscription
+from nitro_presets.aws_lambda.websocket.services import AwsServices
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -21,45 +21,45 @@ logger = logging.getLogger("nitro_py.aws")
 WALKED_PAGES = 16
 
 
-async def run_job(platform: Platform, work: dict[str, Any], time_left: TimeLeft) -> None:
+async def run_job(services: AwsServices, work: dict[str, Any], time_left: TimeLeft) -> None:
     """Do a job, or as much of it as half of the invocation's time is enough for.
 
     Args:
-        platform: The services.
-        work: What `hand_on` has sent.
+        services: The services.
+        work: What `enqueue_job` has sent.
         time_left: Gives the seconds that this invocation has left.
     """
-    task = await read_task(platform, work, time_left)
-    if task is None:
+    running = await read_running_job(services, work, time_left)
+    if running is None:
         return
-    job = task.job
+    job = running.job
     if job.expires_at <= time.time():
-        logger.error("Gave up a message to `%s`: its delivery was not done in time.", task.publication.topic)
-        await platform.jobs.finish(job)
+        logger.error("Gave up a message to `%s`: its delivery was not done in time.", running.publication.topic)
+        await services.jobs.finish(job)
     elif job.kind == "post":
         peers = work.get("peers")
-        known = None if peers is None else [Subscriber(*fields) for fields in peers]
-        await post_page(task, await read_page(task) if known is None else known)
+        known = None if peers is None else [Subscription(*fields) for fields in peers]
+        await post_page(running, await read_page(running) if known is None else known)
     elif len(job.shards) > 1:
-        await split(task)
+        await split(running)
     else:
-        await walk(task)
+        await walk(running)
 
 
 @dataclass(slots=True)
-class Task:
+class RunningJob:
     """A job in the hands of an invocation.
 
     Args:
-        platform: The services.
+        services: The services.
         publication: What the job is a part of.
         job: The job as it stands.
         time_left: Gives the seconds that this invocation has left.
         until: How many of them are kept for what is under way.
     """
 
-    platform: Platform
-    publication: Publication
+    services: AwsServices
+    publication: TopicPublication
     job: Job
     time_left: TimeLeft
     until: float
@@ -70,12 +70,12 @@ class Task:
 
     async def finish(self) -> bool:
         """End the job; false where it is somebody else's now."""
-        return await self.platform.jobs.finish(self.job)
+        return await self.services.jobs.finish(self.job)
 
     async def pass_on(self, start: str | None) -> None:
         """Leave the rest of the job to another invocation."""
-        if await self._take(start, GRACE):
-            await hand_on(self.platform, self.job)
+        if await self._take(start, JOB_LEASE):
+            await enqueue_job(self.services, self.job)
 
     @property
     def late(self) -> bool:
@@ -83,7 +83,7 @@ class Task:
         return self.time_left() < self.until
 
     async def _take(self, start: str | None, lease: float) -> bool:
-        job = await self.platform.jobs.advance(self.job, start, lease)
+        job = await self.services.jobs.advance(self.job, start, lease)
         if job is None:
             logger.info("Stopped: the job %s is done by another invocation.", self.job.key)
             return False
@@ -91,52 +91,52 @@ class Task:
         return True
 
 
-async def read_task(platform: Platform, work: dict[str, Any], time_left: TimeLeft) -> Task | None:
+async def read_running_job(services: AwsServices, work: dict[str, Any], time_left: TimeLeft) -> RunningJob | None:
     """Read what an invocation is to do, from its payload or else from the table; `None` if it comes too late."""
     if "job" in work:
         values = work["job"]
         job: Job | None = Job(**{**values, "shards": tuple(values["shards"])})
-        publication: Publication | None = Publication(**work["publication"])
+        publication: TopicPublication | None = TopicPublication(**work["publication"])
     else:
-        job = await platform.jobs.read(work["key"])
+        job = await services.jobs.read(work["key"])
         if job is None or job.turn != work["turn"]:
             return None
-        publication = await platform.jobs.read_publication(job.message)
+        publication = await services.jobs.read_publication(job.message)
     if job is None or publication is None:
         return None
-    return Task(platform, publication, job, time_left, time_left() / 2)
+    return RunningJob(services, publication, job, time_left, time_left() / 2)
 
 
-async def split(task: Task) -> None:
+async def split(running: RunningJob) -> None:
     """Has each shard walked by an invocation of its own."""
-    if not await task.advance(None):
+    if not await running.advance(None):
         return
-    platform = task.platform
+    services = running.services
 
     async def hand_out(shard: int) -> None:
-        part = shard_job(task.job, shard)
-        if await platform.jobs.add(part, GRACE) is None:
-            await hand_on(platform, part, task.publication)
+        part = shard_job(running.job, shard)
+        if await services.jobs.add(part, JOB_LEASE) is None:
+            await enqueue_job(services, part, running.publication)
 
-    await asyncio.gather(*(hand_out(shard) for shard in task.job.shards))
-    await task.finish()
+    await asyncio.gather(*(hand_out(shard) for shard in running.job.shards))
+    await running.finish()
 
 
-async def walk(task: Task) -> None:
+async def walk(running: RunningJob) -> None:
     """Has each page of a shard posted by an invocation of its own."""
-    platform, publication = task.platform, task.publication
-    (shard,) = task.job.shards
-    reached, pages = task.job.start, 0
-    if not await task.advance(reached):
+    services, publication = running.services, running.publication
+    (shard,) = running.job.shards
+    reached, pages = running.job.start, 0
+    if not await running.advance(reached):
         return
     async with asyncio.TaskGroup() as group:
         while True:
-            peers, end = await read_full_page(task, reached)
+            peers, end = await read_full_page(running, reached)
             if peers:
-                job = page_job(task.job, shard, reached, end)
-                found = await platform.jobs.add(job, GRACE)
+                job = page_job(running.job, shard, reached, end)
+                found = await services.jobs.add(job, JOB_LEASE)
                 if found is None:
-                    group.create_task(hand_on(platform, job, publication, peers))
+                    group.create_task(enqueue_job(services, job, publication, peers))
                 else:
                     # Handed out before this walk was resumed; what follows begins where that page ends.
                     end = found.end
@@ -144,59 +144,59 @@ async def walk(task: Task) -> None:
                 break
             reached = end
             pages += 1
-            if task.late:
-                await task.pass_on(reached)
+            if running.late:
+                await running.pass_on(reached)
                 return
-            if pages % WALKED_PAGES == 0 and not await task.advance(reached):
+            if pages % WALKED_PAGES == 0 and not await running.advance(reached):
                 return
-    await task.finish()
+    await running.finish()
 
 
-async def post_page(task: Task, peers: Sequence[Subscriber]) -> None:
+async def post_page(running: RunningJob, peers: Sequence[Subscription]) -> None:
     """Post to a page's subscribers, as far as nobody has done so."""
-    posts = Posts(task.platform, task.publication.text)
-    peers = [peer for peer in peers if peer.id != task.publication.exclude]
+    delivery = TopicDelivery(running.services, running.publication.text)
+    peers = [peer for peer in peers if peer.id != running.publication.exclude]
 
-    async def begin(batch: Sequence[Subscriber]) -> bool:
-        if task.late:
-            await task.pass_on(task.job.start)
+    async def begin(batch: Sequence[Subscription]) -> bool:
+        if running.late:
+            await running.pass_on(running.job.start)
             return False
         # Once the last batch is begun, there is nothing that anybody could go on with.
-        return await (task.finish() if batch[-1] is peers[-1] else task.advance(batch[-1].sk))
+        return await (running.finish() if batch[-1] is peers[-1] else running.advance(batch[-1].sk))
 
     if peers:
-        await posts.post_batches(peers, begin)
+        await delivery.post_batches(peers, begin)
     else:
-        await task.finish()
-    await posts.settle()
+        await running.finish()
+    await delivery.settle()
 
 
-async def read_full_page(task: Task, start: str | None) -> tuple[list[Subscriber], str | None]:
+async def read_full_page(running: RunningJob, start: str | None) -> tuple[list[Subscription], str | None]:
     """Read the page of a shard that begins behind a subscriber, and where the page ends.
 
     Returns:
         Its subscribers, none only if none follow; and the last one's key, `None` at the end of the shard.
     """
-    (shard,) = task.job.shards
+    (shard,) = running.job.shards
     while True:
-        page = await task.platform.store.subscribers(
-            task.publication.topic,
+        page = await running.services.store.subscribers(
+            running.publication.topic,
             shard,
-            namespace=task.publication.namespace,
+            namespace=running.publication.namespace,
             start=start,
-            limit=task.platform.settings.fan_out_threshold,
+            limit=running.services.settings.fan_out_threshold,
         )
         if page.items or page.next is None:
             return list(page.items), page.next
         start = page.next
 
 
-async def read_page(task: Task) -> list[Subscriber]:
+async def read_page(running: RunningJob) -> list[Subscription]:
     """Read those subscribers of a page that are still to be posted to, and any that have come since."""
-    found: list[Subscriber] = []
-    start, end = task.job.start, task.job.end
+    found: list[Subscription] = []
+    start, end = running.job.start, running.job.end
     while True:
-        peers, start = await read_full_page(task, start)
+        peers, start = await read_full_page(running, start)
         found += [peer for peer in peers if end is None or peer.sk <= end]
         if start is None or (end is not None and start >= end):
             return found

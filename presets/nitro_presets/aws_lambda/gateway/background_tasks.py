@@ -10,7 +10,7 @@ from typing import Any
 logger = logging.getLogger("nitro_py.aws.gateway")
 
 
-class Tasks:
+class BackgroundTasks:
     """Keeps hold of tasks that run by themselves, and logs what they raise."""
 
     def __init__(self) -> None:

@@ -6,11 +6,11 @@ from urllib.parse import quote, unquote
 
 from nitro_presets.aws_lambda.cloudfront_secret import HOST_HEADER, SECRET_HEADER
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
-from nitro_presets.aws_lambda.gateway.http_server import Request
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 
 
-def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, str]]:
+def pass_headers(request: GatewayRequest, domain: str, secret: str) -> list[tuple[str, str]]:
     """Return a request's header fields as an API gets them from the distribution.
 
     Args:
@@ -23,7 +23,7 @@ def pass_headers(request: Request, domain: str, secret: str) -> list[tuple[str, 
     return [("Host", domain), *kept, (HOST_HEADER, request.get("host") or ""), (SECRET_HEADER, secret)]
 
 
-def add_client(request: Request, headers: list[tuple[str, str]], trace: str) -> list[tuple[str, str]]:
+def add_client(request: GatewayRequest, headers: list[tuple[str, str]], trace: str) -> list[tuple[str, str]]:
     """Add what an API says of its client, in place of what the client says of itself.
 
     Args:
@@ -44,11 +44,11 @@ def add_client(request: Request, headers: list[tuple[str, str]], trace: str) -> 
     ]
 
 
-def move_path(request: Request) -> str:
+def move_path(request: GatewayRequest) -> str:
     """Return the query of a handshake, with the path in it and no other that claims to be it.
 
     Example:
-        >>> move_path(Request("GET", "/api/chat?a=1&nitro%5Fpath=/admin", (), ""))
+        >>> move_path(GatewayRequest("GET", "/api/chat?a=1&nitro%5Fpath=/admin", (), ""))
         'a=1&nitro_path=%2Fapi%2Fchat'
     """
     parts = [part for part in request.query.split("&") if part]

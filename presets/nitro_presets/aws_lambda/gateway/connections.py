@@ -12,7 +12,7 @@ from hashlib import sha1
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed
 
 from nitro_presets.aws_lambda.gateway.formats import make_connection_id
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 
 PIECE = 64 * 1024
 # How long a client may take to end the connection once it was told to, in seconds.
@@ -28,7 +28,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Disconnect:
     """Says how a connection ended.
 
     Args:
@@ -40,7 +40,7 @@ class Ending:
     reason: str
 
     @classmethod
-    def of(cls, code: int, reason: str = "") -> Ending:
+    def of(cls, code: int, reason: str = "") -> Disconnect:
         """Make an ending, with API Gateway's own words where there are no others."""
         return cls(code, reason or REASONS.get(code, ""))
 
@@ -56,9 +56,9 @@ class ClientSocket:
     """
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, limits: Limits
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, limits: Quotas
     ) -> None:
-        self.ending: Ending | None = None
+        self.ending: Disconnect | None = None
         self._reader = reader
         self._writer = writer
         self._protocol = _LimitedProtocol(limits)
@@ -98,7 +98,7 @@ class ClientSocket:
             if data is None:
                 return None
             if not data:
-                self.ending = Ending.of(1006, LEFT)
+                self.ending = Disconnect.of(1006, LEFT)
                 self._left = True
                 return None
             self._protocol.receive_bytes(data)
@@ -112,7 +112,7 @@ class ClientSocket:
             reason: Why, which only `$disconnect` says.
         """
         if self.ending is None:
-            self.ending = Ending.of(code, reason)
+            self.ending = Disconnect.of(code, reason)
             self._writer.write(bytes(self._protocol.close(code)))
             self._ended.set()
 
@@ -135,7 +135,7 @@ class ClientSocket:
             case Opcode.CLOSE:
                 assert isinstance(frame.payload, tuple)
                 code, reason = frame.payload
-                self.ending = Ending.of(int(code), reason)
+                self.ending = Disconnect.of(int(code), reason)
                 self._writer.write(bytes(self._protocol.close(int(code))))
             case Opcode.TEXT:
                 assert isinstance(frame.payload, str)
@@ -165,7 +165,7 @@ class ClientSocket:
 class _LimitedDecoder(FrameDecoder):
     """Refuses a frame by its header, before any of its content has come."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Quotas) -> None:
         super().__init__(client=False)
         self._limits = limits
         self._size = 0
@@ -191,7 +191,7 @@ class _LimitedDecoder(FrameDecoder):
 
 
 class _LimitedProtocol(FrameProtocol):
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Quotas) -> None:
         super().__init__(client=False, extensions=[])
         self._frame_decoder = _LimitedDecoder(limits)
 
@@ -207,7 +207,7 @@ def accept_key(key: str) -> str:
 
 
 @dataclass(slots=True, eq=False)
-class Connection:
+class GatewayConnection:
     """A connection to the WebSocket API.
 
     Args:
@@ -227,24 +227,24 @@ class Connection:
         self.last_active_at = now()
 
 
-class Connections:
+class GatewayConnections:
     """Connections by id."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, Connection] = {}
+        self._by_id: dict[str, GatewayConnection] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: GatewayConnection) -> None:
         """Add one that has just come."""
         self._by_id[connection.id] = connection
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: GatewayConnection) -> None:
         """Take one away that has ended."""
         self._by_id.pop(connection.id, None)
 
-    def find_open(self, id: str) -> tuple[Connection, ClientSocket] | None:
+    def find_open(self, id: str) -> tuple[GatewayConnection, ClientSocket] | None:
         """Find a connection that messages can be sent to."""
         connection = self._by_id.get(id)
         # Until `$connect` has returned there is no socket.

@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
 from nitro_presets.aws_lambda.gateway.router import ROOT
-from nitro_presets.aws_lambda.gateway.websocket_events import Api
+from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
 CREDENTIALS = Credentials("ASIALOCAL0GATEWAY000", "local-secret", "local-token")
-API = Api(id="localapi00", stage="prod", domain=f"localapi00.execute-api.{REGION}.amazonaws.com")
+API = WebSocketEvents(id="localapi00", stage="prod", domain=f"localapi00.execute-api.{REGION}.amazonaws.com")
 QUEUE = "nitro-messages.fifo"
 # All that a function gets of our own environment; the rest is the machine's business.
 _INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ServiceUrls:
     """Says where the services are.
 
     Args:
@@ -58,7 +58,7 @@ def make_command(bundle: LocalBundle) -> list[str]:
 
 
 def make_environment(
-    function: Function, bundle: LocalBundle, services: Services, added: Mapping[str, str], number: int
+    function: Function, bundle: LocalBundle, services: ServiceUrls, added: Mapping[str, str], number: int
 ) -> dict[str, str]:
     """Return the variables of a function's process, all but the Runtime API's address.
 

@@ -11,14 +11,20 @@ from collections import deque
 from hashlib import md5
 from typing import Any
 
-from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.connections import now
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
-from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import MIB
-from nitro_presets.aws_lambda.gateway.signed_calls import Denial, Verifier, answer_error, answer_json, read_signed
+from nitro_presets.aws_lambda.gateway.signed_calls import (
+    ApiError,
+    SignatureVerifier,
+    answer_error,
+    answer_json,
+    read_signed,
+)
 from nitro_presets.aws_lambda.gateway.websocket_events import Event
 
 logger = logging.getLogger("nitro_py.aws.gateway")
@@ -57,7 +63,7 @@ class FifoQueue:
         verifier: Checks signatures.
     """
 
-    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, verifier: Verifier) -> None:
+    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, verifier: SignatureVerifier) -> None:
         self.url = url
         self.dead_letters: list[str] = []
         self._arn = arn
@@ -67,7 +73,7 @@ class FifoQueue:
         self._groups: dict[str, deque[dict[str, Any]]] = {}
         self._seen: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._numbers = itertools.count(18_850_000_000_000_000_000, 256)
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
 
     def send(self, body: str, group: str, dedup: str) -> dict[str, str]:
         """Add a message to the end of its group, unless it came before.
@@ -111,7 +117,7 @@ class FifoQueue:
             waiting.append(record)
         return sent
 
-    async def handle(self, http: HttpConnection, request: Request) -> None:
+    async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         """Answer SendMessage, the one call of SQS that functions make, in the JSON protocol."""
         body = await read_signed(http, request, self._verifier, SERVICE)
         if body is None:
@@ -122,16 +128,18 @@ class FifoQueue:
             url, text = call["QueueUrl"], call["MessageBody"]
             group, dedup = call["MessageGroupId"], call["MessageDeduplicationId"]
         except (ValueError, KeyError, TypeError) as error:
-            await answer_error(http, 400, Denial("com.amazonaws.sqs#MissingParameter", f"Missing: {error}"))
+            await answer_error(http, 400, ApiError("com.amazonaws.sqs#MissingParameter", f"Missing: {error}"))
             return
         if target != TARGET:
-            await answer_error(http, 400, Denial("com.amazonaws.sqs#UnsupportedOperation", f"Not here: {target}"))
+            await answer_error(
+                http, 400, ApiError("com.amazonaws.sqs#UnsupportedOperation", f"Not here: {target}")
+            )
         elif url != self.url:
-            denial = Denial("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
+            denial = ApiError("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
             await answer_error(http, 400, denial)
         elif not text or len(text.encode()) > MAX_MESSAGE:
             message = f"A message must have 1 to {MAX_MESSAGE} bytes."
-            await answer_error(http, 400, Denial("com.amazonaws.sqs#InvalidParameterValue", message))
+            await answer_error(http, 400, ApiError("com.amazonaws.sqs#InvalidParameterValue", message))
         else:
             await answer_json(http, 200, self.send(text, group, dedup))
 
@@ -154,7 +162,7 @@ class FifoQueue:
             record = waiting.popleft()
             payload = json.dumps({"Records": [record]}).encode()
             outcome = await collect(await self._pool.invoke(payload, None))
-            if isinstance(outcome, Failure):
+            if isinstance(outcome, InvocationError):
                 logger.error("A queued message was given up: %s", outcome.message)
                 self.dead_letters.append(record["body"])
         del self._groups[group]

@@ -12,12 +12,12 @@ from typing import Self
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
-from nitro_presets.aws_lambda.gateway.connections import Connections
+from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
 from nitro_presets.aws_lambda.gateway.environment import (
     API,
     CREDENTIALS,
     REGION,
-    Services,
+    ServiceUrls,
     make_arn,
     make_command,
     make_environment,
@@ -27,16 +27,16 @@ from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.http_server import Listener
-from nitro_presets.aws_lambda.gateway.lambda_api import Invoker
-from nitro_presets.aws_lambda.gateway.local_dynamodb import Database, make_table
-from nitro_presets.aws_lambda.gateway.management_api import Management
+from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
+from nitro_presets.aws_lambda.gateway.local_dynamodb import LocalDynamoDb, make_table
+from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.process import Worker
-from nitro_presets.aws_lambda.gateway.publish_endpoint import Publisher
-from nitro_presets.aws_lambda.gateway.quotas import AWS_LIMITS, CONCURRENCY, Limits
+from nitro_presets.aws_lambda.gateway.process import FunctionProcess
+from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
+from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, CONCURRENCY, Quotas
 from nitro_presets.aws_lambda.gateway.router import GatewayRouter
-from nitro_presets.aws_lambda.gateway.signed_calls import Verifier
-from nitro_presets.aws_lambda.gateway.websocket_api import SocketApi
+from nitro_presets.aws_lambda.gateway.signed_calls import SignatureVerifier
+from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_py.server.ports import bind_port, format_url
 
 # What the stack's schedule sends.
@@ -79,13 +79,13 @@ class Gateway:
         listener: socket.socket | None = None,
         concurrency: int = CONCURRENCY,
         faults: Faults | None = None,
-        limits: Limits = AWS_LIMITS,
+        limits: Quotas = AWS_QUOTAS,
         environment: Mapping[str, str] | None = None,
         publish_token: str | None = None,
         database: str | None = None,
     ) -> None:
         self.faults = faults or Faults()
-        self.connections = Connections()
+        self.connections = GatewayConnections()
         self.credentials = CREDENTIALS
         self.region = REGION
         self._bundle: LocalBundle = read_bundle(output)
@@ -97,11 +97,11 @@ class Gateway:
         self._database = database
         self._stack = AsyncExitStack()
         self._pools: dict[str, FunctionPool] = {}
-        self._verifier = Verifier(CREDENTIALS, REGION)
-        self._invoker = Invoker(self._pools, self._verifier, limits)
+        self._verifier = SignatureVerifier(CREDENTIALS, REGION)
+        self._invoker = LambdaApi(self._pools, self._verifier, limits)
         self._queue: FifoQueue | None = None
-        self._sockets: SocketApi | None = None
-        self._services = Services("", "", "", "")
+        self._sockets: WebSocketApi | None = None
+        self._services = ServiceUrls("", "", "", "")
 
     @property
     def url(self) -> str:
@@ -178,9 +178,9 @@ class Gateway:
         functions = self._bundle.functions
         database, table = "", f"nitro-{secrets.token_hex(4)}"
         if "websocket" in functions:
-            database = self._database or (await self._stack.enter_async_context(Database())).url
+            database = self._database or (await self._stack.enter_async_context(LocalDynamoDb())).url
             await make_table(database, table, REGION, FixedCredentials())
-        self._services = Services(self.url, database, table, secrets.token_urlsafe(24))
+        self._services = ServiceUrls(self.url, database, table, secrets.token_urlsafe(24))
         for name, function in functions.items():
             self._pools[name] = self._make_pool(function)
             self._stack.push_async_callback(self._pools[name].close)
@@ -193,7 +193,7 @@ class Gateway:
         front = GatewayRouter(
             api=API,
             secret=self._services.secret,
-            management=Management(self.connections, self._verifier, self.faults, self._limits),
+            management=ManagementApi(self.connections, self._verifier, self.faults, self._limits),
             invoker=self._invoker,
             sockets=self._make_sockets() if "websocket" in functions else None,
             http=http,
@@ -204,14 +204,14 @@ class Gateway:
         self._stack.push_async_callback(serving.close)
         await serving.open(self._listener)
 
-    def _make_publisher(self) -> Publisher | None:
+    def _make_publisher(self) -> PublishEndpoint | None:
         if self._publish_token is None or "websocket" not in self._pools:
             return None
-        return Publisher(self._pools["websocket"], self._publish_token)
+        return PublishEndpoint(self._pools["websocket"], self._publish_token)
 
     def _make_pool(self, function: Function) -> FunctionPool:
-        def make_worker(number: int) -> Worker:
-            return Worker(
+        def make_worker(number: int) -> FunctionProcess:
+            return FunctionProcess(
                 f"{function.name} {number}",
                 make_command(self._bundle),
                 make_environment(function, self._bundle, self._services, self._added, number),
@@ -221,13 +221,13 @@ class Gateway:
 
         return FunctionPool(function, self._concurrency, make_worker, self.faults, self._limits)
 
-    def _make_sockets(self) -> SocketApi:
+    def _make_sockets(self) -> WebSocketApi:
         pool = self._pools["websocket"]
         if pool.function.ordered:
             url = self._services.queue_url
             self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._verifier)
             self._stack.push_async_callback(self._queue.close)
-        sockets = SocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
+        sockets = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
         self._stack.push_async_callback(sockets.close)
         self._sockets = sockets
         return sockets

@@ -14,10 +14,16 @@ from nitro_presets.aws_lambda.gateway.http_events import (
     read_http_answer,
     read_prelude,
 )
-from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.invocation import Answer, Failure, Outcome, Stream, collect
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.invocation import (
+    BufferedResult,
+    InvocationError,
+    InvocationResult,
+    StreamedResult,
+    collect,
+)
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.quotas import MIB, Limits
+from nitro_presets.aws_lambda.gateway.quotas import MIB, Quotas
 
 # What marks a stream that starts with a status and header fields.
 INTEGRATION = "application/vnd.awslambda.http-integration-response"
@@ -35,7 +41,7 @@ class HttpApi:
         limits: What the platform allows.
     """
 
-    def __init__(self, pool: FunctionPool, domain: str, limits: Limits) -> None:
+    def __init__(self, pool: FunctionPool, domain: str, limits: Quotas) -> None:
         self._pool = pool
         self._function = pool.function
         self._domain = domain
@@ -46,7 +52,7 @@ class HttpApi:
         """The host of the API or function URL."""
         return self._domain
 
-    async def serve(self, http: HttpConnection, request: Request, headers: list[tuple[str, str]]) -> None:
+    async def serve(self, http: HttpConnection, request: GatewayRequest, headers: list[tuple[str, str]]) -> None:
         """Answer a request.
 
         Args:
@@ -70,12 +76,12 @@ class HttpApi:
         outcome = await self._invoke(payload, trace)
         if outcome is None:
             await http.respond_json(503, {"message": "Service Unavailable"})
-        elif isinstance(outcome, Stream):
+        elif isinstance(outcome, StreamedResult):
             await self._stream(http, request, outcome)
         else:
             await self._respond(http, request, outcome)
 
-    async def _invoke(self, payload: bytes, trace: str) -> Outcome | None:
+    async def _invoke(self, payload: bytes, trace: str) -> InvocationResult | None:
         seconds = self._limits.http_integration if self._function.event == "http-api" else None
         try:
             async with asyncio.timeout(seconds):
@@ -84,8 +90,10 @@ class HttpApi:
         except TimeoutError:
             return None
 
-    async def _respond(self, http: HttpConnection, request: Request, outcome: Answer | Failure) -> None:
-        if isinstance(outcome, Failure):
+    async def _respond(
+        self, http: HttpConnection, request: GatewayRequest, outcome: BufferedResult | InvocationError
+    ) -> None:
+        if isinstance(outcome, InvocationError):
             await self._fail(http)
             return
         # Where answers stream, one that does not say what it is is not looked into.
@@ -105,7 +113,7 @@ class HttpApi:
         else:
             await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")
 
-    async def _stream(self, http: HttpConnection, request: Request, stream: Stream) -> None:
+    async def _stream(self, http: HttpConnection, request: GatewayRequest, stream: StreamedResult) -> None:
         """Hand a stream on as it comes. That the client has left, the function is not told."""
         chunks = stream.chunks()
         answer: HttpAnswer | None = HttpAnswer(200, [("content-type", stream.content_type)])

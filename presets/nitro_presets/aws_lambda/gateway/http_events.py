@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 from nitro_presets.aws_lambda.gateway.bundle import HttpKind
 from nitro_presets.aws_lambda.gateway.connections import now
 from nitro_presets.aws_lambda.gateway.formats import format_request_time, make_request_id
-from nitro_presets.aws_lambda.gateway.http_server import Request
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_presets.aws_lambda.gateway.websocket_events import Event
 
 Fields = list[tuple[str, str]]
@@ -38,7 +38,7 @@ class HttpAnswer:
     length: str | None = None
 
 
-def make_http_event(kind: HttpKind, request: Request, headers: Fields, domain: str, body: bytes) -> Event:
+def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, domain: str, body: bytes) -> Event:
     """Make the event of a request.
 
     Args:

@@ -24,7 +24,7 @@ class BodyTooLargeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GatewayRequest:
     """The head of a request.
 
     Args:
@@ -70,7 +70,7 @@ class HttpConnection:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._method = ""
 
-    async def next_request(self) -> Request | None:
+    async def next_request(self) -> GatewayRequest | None:
         """Wait for the head of a request; `None` when the client has ended the connection.
 
         Raises:
@@ -82,7 +82,7 @@ class HttpConnection:
         self._method = event.method.decode()
         self.trailers = {}
         address = self.writer.get_extra_info("peername")
-        return Request(
+        return GatewayRequest(
             method=self._method,
             target=event.target.decode("latin-1"),
             headers=tuple((name.decode(), value.decode("latin-1")) for name, value in event.headers.raw_items()),
@@ -192,7 +192,7 @@ class HttpConnection:
         self.writer.write(self._h11.send(event) or b"")
 
 
-Handle = Callable[[HttpConnection, Request], Awaitable[None]]
+Handle = Callable[[HttpConnection, GatewayRequest], Awaitable[None]]
 
 
 class Listener:

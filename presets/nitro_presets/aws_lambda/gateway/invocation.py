@@ -15,7 +15,7 @@ MAX_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BufferedResult:
     """What a function returned.
 
     Args:
@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class InvocationError:
     """An error in place of an answer.
 
     Args:
@@ -40,12 +40,12 @@ class Failure:
     body: bytes
 
     @classmethod
-    def make(cls, kind: str, message: str) -> Failure:
+    def make(cls, kind: str, message: str) -> InvocationError:
         """Make an error of the platform itself."""
         return cls(kind, message, json.dumps({"errorType": kind, "errorMessage": message}).encode())
 
 
-class Stream:
+class StreamedResult:
     """An answer in pieces.
 
     Args:
@@ -54,7 +54,7 @@ class Stream:
 
     def __init__(self, content_type: str) -> None:
         self.content_type = content_type
-        self.failure: Failure | None = None
+        self.failure: InvocationError | None = None
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
         self._ended = False
         self._unwanted = False
@@ -64,7 +64,7 @@ class Stream:
         if not self._unwanted and not self._ended:
             await self._chunks.put(chunk)
 
-    async def end(self, failure: Failure | None = None) -> None:
+    async def end(self, failure: InvocationError | None = None) -> None:
         """End the stream, well or by an error; a second call does nothing."""
         if self._ended:
             return
@@ -85,21 +85,21 @@ class Stream:
             self._chunks.get_nowait()
 
 
-Outcome = Answer | Failure | Stream
+InvocationResult = BufferedResult | InvocationError | StreamedResult
 
 
-async def collect(outcome: Outcome) -> Answer | Failure:
+async def collect(outcome: InvocationResult) -> BufferedResult | InvocationError:
     """Wait for the whole of an answer."""
-    if not isinstance(outcome, Stream):
+    if not isinstance(outcome, StreamedResult):
         return outcome
     try:
         body = b"".join([chunk async for chunk in outcome.chunks()])
     finally:
         outcome.discard()
-    return outcome.failure or Answer(body)
+    return outcome.failure or BufferedResult(body)
 
 
-class Invocation:
+class PendingInvocation:
     """One call of a function, from when it is asked for until its process is free again.
 
     Args:
@@ -112,7 +112,7 @@ class Invocation:
         self.payload = payload
         self.trace = trace
         self.deadline = 0.0
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
 
     def begin(self, seconds: float) -> None:
         """Start the clock."""
@@ -123,14 +123,14 @@ class Invocation:
         """Seconds until the process is killed."""
         return max(0.0, self.deadline - time.time())
 
-    def resolve(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: InvocationResult) -> None:
         """Tell the caller, unless it was told before."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
-    async def break_off(self, failure: Failure) -> None:
+    async def break_off(self, failure: InvocationError) -> None:
         """End the call by an error of the platform, also in the middle of a streamed answer."""
         self.resolve(failure)
         outcome = self.outcome.result()
-        if isinstance(outcome, Stream):
+        if isinstance(outcome, StreamedResult):
             await outcome.end(failure)

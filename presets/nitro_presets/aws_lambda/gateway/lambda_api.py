@@ -7,20 +7,26 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
-from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.quotas import Limits
-from nitro_presets.aws_lambda.gateway.signed_calls import Denial, Verifier, answer_bytes, answer_error, read_signed
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
+from nitro_presets.aws_lambda.gateway.signed_calls import (
+    ApiError,
+    SignatureVerifier,
+    answer_bytes,
+    answer_error,
+    read_signed,
+)
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
 SERVICE = "lambda"
 
 
-class Invoker:
+class LambdaApi:
     """Calls functions for whoever asks.
 
     Args:
@@ -29,14 +35,14 @@ class Invoker:
         limits: What the platform allows.
     """
 
-    def __init__(self, pools: Mapping[str, FunctionPool], verifier: Verifier, limits: Limits) -> None:
+    def __init__(self, pools: Mapping[str, FunctionPool], verifier: SignatureVerifier, limits: Quotas) -> None:
         self.dead_letters: list[bytes] = []
         self._pools = pools
         self._verifier = verifier
         self._limits = limits
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
 
-    async def handle(self, http: HttpConnection, request: Request, segment: str) -> None:
+    async def handle(self, http: HttpConnection, request: GatewayRequest, segment: str) -> None:
         """Answer a call.
 
         Args:
@@ -52,14 +58,14 @@ class Invoker:
         kind = request.get("x-amz-invocation-type") or "RequestResponse"
         limit = self._limits.async_payload if kind == "Event" else self._limits.payload
         if pool is None:
-            await answer_error(http, 404, Denial("ResourceNotFoundException", f"Function not found: {name}"))
+            await answer_error(http, 404, ApiError("ResourceNotFoundException", f"Function not found: {name}"))
         elif len(payload) > limit:
             message = (
                 f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
             )
-            await answer_error(http, 413, Denial("RequestTooLargeException", message))
+            await answer_error(http, 413, ApiError("RequestTooLargeException", message))
         elif not _is_json(payload):
-            denial = Denial("InvalidRequestContentException", "Could not parse request body into json.")
+            denial = ApiError("InvalidRequestContentException", "Could not parse request body into json.")
             await answer_error(http, 400, denial)
         elif kind == "Event":
             self.start(name, payload or b"{}", request.get(TRACE_HEADER.lower()))
@@ -67,7 +73,7 @@ class Invoker:
         elif kind == "RequestResponse":
             await self._answer(http, pool, payload or b"{}", request.get(TRACE_HEADER.lower()))
         else:
-            denial = Denial("InvalidParameterValueException", f"There is no invocation type `{kind}`.")
+            denial = ApiError("InvalidParameterValueException", f"There is no invocation type `{kind}`.")
             await answer_error(http, 400, denial)
 
     def start(self, name: str, payload: bytes, trace: str | None) -> None:
@@ -77,7 +83,7 @@ class Invoker:
     async def call(self, name: str, payload: bytes, trace: str | None) -> None:
         """Call a function that gives nobody an answer, and wait until it has ended."""
         outcome = await collect(await self._pools[name].invoke(payload, trace))
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, InvocationError):
             logger.error("[%s] An asynchronous call was given up: %s", name, outcome.message)
             self.dead_letters.append(payload)
 
@@ -97,9 +103,9 @@ class Invoker:
     async def _answer(self, http: HttpConnection, pool: FunctionPool, payload: bytes, trace: str | None) -> None:
         outcome = await collect(await pool.invoke(payload, trace))
         headers = [("content-type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, InvocationError):
             if outcome.kind == "RecursiveInvocationException":
-                await answer_error(http, 400, Denial(outcome.kind, outcome.message))
+                await answer_error(http, 400, ApiError(outcome.kind, outcome.message))
                 return
             headers.append(("X-Amz-Function-Error", "Unhandled"))
         await answer_bytes(http, 200, outcome.body, *headers)

@@ -25,7 +25,7 @@ PATIENCE = 60.0
 _PACKAGES = ("flask", "h11", "moto", "wsproto")
 
 
-class Database:
+class LocalDynamoDb:
     """Runs the server while it is entered.
 
     Raises:

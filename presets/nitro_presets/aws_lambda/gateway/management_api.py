@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import unquote
 
-from nitro_presets.aws_lambda.gateway.connections import Connections
+from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.formats import format_iso_time, is_connection_id
-from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_presets.aws_lambda.gateway.signed_calls import (
-    Denial,
-    Verifier,
+    ApiError,
+    SignatureVerifier,
     answer_bytes,
     answer_error,
     answer_json,
@@ -23,7 +23,7 @@ SERVICE = "execute-api"
 _METHODS = frozenset({"DELETE", "GET", "POST"})
 
 
-class Management:
+class ManagementApi:
     """Sends to connections, tells about them and ends them.
 
     Args:
@@ -33,13 +33,15 @@ class Management:
         limits: What the platform allows.
     """
 
-    def __init__(self, connections: Connections, verifier: Verifier, faults: Faults, limits: Limits) -> None:
+    def __init__(
+        self, connections: GatewayConnections, verifier: SignatureVerifier, faults: Faults, limits: Quotas
+    ) -> None:
         self._connections = connections
         self._verifier = verifier
         self._faults = faults
         self._limits = limits
 
-    async def handle(self, http: HttpConnection, request: Request, segment: str) -> None:
+    async def handle(self, http: HttpConnection, request: GatewayRequest, segment: str) -> None:
         """Answer a call.
 
         Args:
@@ -55,18 +57,18 @@ class Management:
         id = unquote(segment)
         # An id's `=` that is not percent-encoded is a sign of a path put together without thought.
         if "=" in segment or not is_connection_id(id):
-            await answer_error(http, 400, Denial("BadRequestException", f"Invalid connectionId: {id}"))
+            await answer_error(http, 400, ApiError("BadRequestException", f"Invalid connectionId: {id}"))
         elif request.method not in _METHODS:
-            await answer_error(http, 403, Denial("ForbiddenException", "Forbidden"))
+            await answer_error(http, 403, ApiError("ForbiddenException", "Forbidden"))
         elif self._faults.hits("throttle"):
-            await answer_error(http, 429, Denial("LimitExceededException", "Too Many Requests"))
+            await answer_error(http, 429, ApiError("LimitExceededException", "Too Many Requests"))
         else:
             await self._answer(http, request.method, id, body)
 
     async def _answer(self, http: HttpConnection, method: str, id: str, body: bytes) -> None:
         found = self._connections.find_open(id)
         if found is None:
-            await answer_error(http, 410, Denial("GoneException", "Gone"))
+            await answer_error(http, 410, ApiError("GoneException", "Gone"))
             return
         connection, socket = found
         if method == "GET":
@@ -81,9 +83,9 @@ class Management:
             socket.close(1000)
             await answer_bytes(http, 204)
         elif len(body) > self._limits.message:
-            await answer_error(http, 413, Denial("PayloadTooLargeException", "Message too long"))
+            await answer_error(http, 413, ApiError("PayloadTooLargeException", "Message too long"))
         elif socket.unsent > self._limits.buffer:
-            await answer_error(http, 429, Denial("LimitExceededException", "The client's buffer is full."))
+            await answer_error(http, 429, ApiError("LimitExceededException", "The client's buffer is full."))
         else:
             # What it makes of other bytes is not documented; it has no binary messages to send them as.
             socket.send_text(body.decode(errors="replace"))

@@ -7,13 +7,18 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.bundle import Function
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.formats import extend_trace
-from nitro_presets.aws_lambda.gateway.invocation import Failure, Invocation, Outcome, Stream
-from nitro_presets.aws_lambda.gateway.process import Worker
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.invocation import (
+    InvocationError,
+    InvocationResult,
+    PendingInvocation,
+    StreamedResult,
+)
+from nitro_presets.aws_lambda.gateway.process import FunctionProcess
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -33,19 +38,19 @@ class FunctionPool:
         self,
         function: Function,
         concurrency: int,
-        make_worker: Callable[[int], Worker],
+        make_worker: Callable[[int], FunctionProcess],
         faults: Faults,
-        limits: Limits,
+        limits: Quotas,
     ) -> None:
         self.function = function
         self._concurrency = concurrency
         self._make_worker = make_worker
         self._faults = faults
         self._limits = limits
-        self._queue: deque[Invocation] = deque()
-        self._idle: list[Worker] = []
-        self._workers: set[Worker] = set()
-        self._tasks = Tasks()
+        self._queue: deque[PendingInvocation] = deque()
+        self._idle: list[FunctionProcess] = []
+        self._workers: set[FunctionProcess] = set()
+        self._tasks = BackgroundTasks()
         self._started = 0
 
     @property
@@ -53,7 +58,7 @@ class FunctionPool:
         """The ids of the processes that have started."""
         return tuple(worker.pid for worker in self._workers if worker.alive)
 
-    async def invoke(self, payload: bytes, trace: str | None) -> Outcome:
+    async def invoke(self, payload: bytes, trace: str | None) -> InvocationResult:
         """Call the function and wait for its answer, or for the start of a streamed one.
 
         Args:
@@ -66,8 +71,8 @@ class FunctionPool:
                 f"`{self.function.name}` has called itself {self._limits.hops} times in a row, and was stopped."
             )
             logger.error("%s", message)
-            return Failure.make("RecursiveInvocationException", message)
-        invocation = Invocation(payload, told)
+            return InvocationError.make("RecursiveInvocationException", message)
+        invocation = PendingInvocation(payload, told)
         self._queue.append(invocation)
         self._assign()
         try:
@@ -96,7 +101,7 @@ class FunctionPool:
     async def close(self) -> None:
         """Kill all processes and wait until they are gone."""
         while self._queue:
-            self._queue.popleft().resolve(Failure.make("ServiceException", "The gateway stops."))
+            self._queue.popleft().resolve(InvocationError.make("ServiceException", "The gateway stops."))
         await self._tasks.close()
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         self._workers.clear()
@@ -117,7 +122,7 @@ class FunctionPool:
             else:
                 return
 
-    async def _run_cold(self, worker: Worker, invocation: Invocation) -> None:
+    async def _run_cold(self, worker: FunctionProcess, invocation: PendingInvocation) -> None:
         failure = await worker.start(self._limits.init + self.function.timeout)
         if failure is None:
             await self._run(worker, invocation)
@@ -127,7 +132,7 @@ class FunctionPool:
         invocation.resolve(failure)
         self._assign()
 
-    async def _run(self, worker: Worker, invocation: Invocation) -> None:
+    async def _run(self, worker: FunctionProcess, invocation: PendingInvocation) -> None:
         if self._faults.slow:
             await asyncio.sleep(self._faults.draw("slow"))
         invocation.begin(self.function.timeout)
@@ -145,6 +150,6 @@ class FunctionPool:
             self._tasks.start(worker.stop())
 
 
-def _discard(outcome: asyncio.Future[Outcome]) -> None:
-    if not outcome.cancelled() and isinstance(stream := outcome.result(), Stream):
+def _discard(outcome: asyncio.Future[InvocationResult]) -> None:
+    if not outcome.cancelled() and isinstance(stream := outcome.result(), StreamedResult):
         stream.discard()

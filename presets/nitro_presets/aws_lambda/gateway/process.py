@@ -11,8 +11,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
-from nitro_presets.aws_lambda.gateway.invocation import Failure, Invocation
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.invocation import InvocationError, PendingInvocation
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_presets.aws_lambda.gateway.runtime_api import RuntimeApi
 
 logger = logging.getLogger("nitro_py.aws.gateway")
@@ -20,7 +20,7 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 PIECE = 64 * 1024
 
 
-class Worker:
+class FunctionProcess:
     """Runs a function's process, one invocation at a time.
 
     Args:
@@ -32,7 +32,7 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], arn: str, limits: Limits
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], arn: str, limits: Quotas
     ) -> None:
         self.name = name
         self._command = command
@@ -54,7 +54,7 @@ class Worker:
         assert self._process is not None
         return self._process.pid
 
-    async def start(self, seconds: float) -> Failure | None:
+    async def start(self, seconds: float) -> InvocationError | None:
         """Start the process and wait until it asks for its first invocation.
 
         Args:
@@ -85,7 +85,7 @@ class Worker:
         await self.stop()
         return failure
 
-    async def run(self, invocation: Invocation, faults: Faults) -> None:
+    async def run(self, invocation: PendingInvocation, faults: Faults) -> None:
         """Has the process handle an invocation, until it asks for another or is gone."""
         seconds = invocation.seconds_left
         self._thaw()
@@ -141,18 +141,22 @@ class Worker:
         finally:
             waiting.cancel()
 
-    def _explain_start(self, seconds: float) -> Failure:
+    def _explain_start(self, seconds: float) -> InvocationError:
         if self._api.failed_start.done():
             return self._api.failed_start.result()
         if not self.alive:
-            return Failure.make("Runtime.ExitError", f"Runtime exited before it started: {self._exit_text()}.")
-        return Failure.make("Sandbox.Timedout", f"The function did not start within {seconds:.2f} seconds.")
+            return InvocationError.make(
+                "Runtime.ExitError", f"Runtime exited before it started: {self._exit_text()}."
+            )
+        return InvocationError.make(
+            "Sandbox.Timedout", f"The function did not start within {seconds:.2f} seconds."
+        )
 
-    def _explain_end(self, invocation: Invocation, seconds: float) -> Failure:
+    def _explain_end(self, invocation: PendingInvocation, seconds: float) -> InvocationError:
         if not self.alive:
             message = f"RequestId: {invocation.id} Error: Runtime exited with error: {self._exit_text()}"
-            return Failure.make("Runtime.ExitError", message)
-        return Failure.make(
+            return InvocationError.make("Runtime.ExitError", message)
+        return InvocationError.make(
             "Sandbox.Timedout", f"RequestId: {invocation.id} Error: Task timed out after {seconds:.2f} seconds"
         )
 

@@ -7,15 +7,15 @@ import json
 from typing import Any
 
 from nitro_presets.aws_lambda.gateway.formats import start_trace
-from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import MIB
 
 MAX_BODY = MIB
 
 
-class Publisher:
+class PublishEndpoint:
     """Publishes for who knows the token.
 
     Args:
@@ -27,7 +27,7 @@ class Publisher:
         self._pool = pool
         self._token = token
 
-    async def handle(self, http: HttpConnection, request: Request) -> None:
+    async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         """Answer a request."""
         if request.method != "POST":
             await http.respond_json(405, {"message": "Only POST publishes."}, [("allow", "POST")])
@@ -43,7 +43,7 @@ class Publisher:
             await http.respond_json(400, {"message": 'Expected {"topic": …, "data": …, "namespace": …}.'})
             return
         outcome = await collect(await self._pool.invoke(json.dumps({"nitro": work}).encode(), start_trace()))
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, InvocationError):
             await http.respond_json(502, {"message": outcome.message})
         else:
             await http.respond(202)

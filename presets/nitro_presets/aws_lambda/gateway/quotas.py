@@ -11,7 +11,7 @@ CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Quotas:
     """AWS's quotas; only tests have reason to change one.
 
     Args:
@@ -41,4 +41,4 @@ class Limits:
     hops: int = 16
 
 
-AWS_LIMITS = Limits()
+AWS_QUOTAS = Quotas()

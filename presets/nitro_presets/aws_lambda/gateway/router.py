@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from nitro_presets.aws_lambda.gateway.cloudfront import move_path, pass_headers
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
-from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.lambda_api import Invoker
-from nitro_presets.aws_lambda.gateway.management_api import Management
-from nitro_presets.aws_lambda.gateway.publish_endpoint import Publisher
-from nitro_presets.aws_lambda.gateway.websocket_api import SocketApi
-from nitro_presets.aws_lambda.gateway.websocket_events import Api
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
+from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
+from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
+from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
+from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 
 ROOT = "/_aws"
 PUBLISH_PATH = "/_nitro/publish"
@@ -36,16 +36,16 @@ class GatewayRouter:
         publisher: What publishes for the command line, if it may.
     """
 
-    api: Api
+    api: WebSocketEvents
     secret: str
-    management: Management
-    invoker: Invoker
-    sockets: SocketApi | None
+    management: ManagementApi
+    invoker: LambdaApi
+    sockets: WebSocketApi | None
     http: HttpApi | None
     queue: FifoQueue | None
-    publisher: Publisher | None
+    publisher: PublishEndpoint | None
 
-    async def handle(self, http: HttpConnection, request: Request) -> None:
+    async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         """Answer a request, or serve a socket to its end."""
         if request.path.startswith(f"{ROOT}/"):
             await self._call_service(http, request)
@@ -60,7 +60,7 @@ class GatewayRouter:
         else:
             await http.respond(404)
 
-    async def _call_service(self, http: HttpConnection, request: Request) -> None:
+    async def _call_service(self, http: HttpConnection, request: GatewayRequest) -> None:
         stage = f"{ROOT}/{self.api.stage}"
         invocations = _INVOCATIONS.fullmatch(request.path)
         if invocations is not None and request.method == "POST":

@@ -7,9 +7,19 @@ import base64
 import json
 import socket
 
-from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Listener, Request
-from nitro_presets.aws_lambda.gateway.invocation import Answer, Failure, Invocation, Stream
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.http_server import (
+    BodyTooLargeError,
+    GatewayRequest,
+    HttpConnection,
+    Listener,
+)
+from nitro_presets.aws_lambda.gateway.invocation import (
+    BufferedResult,
+    InvocationError,
+    PendingInvocation,
+    StreamedResult,
+)
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.server.ports import bind_port
 
 ROOT = "/2018-06-01/runtime/"
@@ -25,13 +35,13 @@ class RuntimeApi:
         limits: What the platform allows.
     """
 
-    def __init__(self, arn: str, limits: Limits) -> None:
-        self.failed_start: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
+    def __init__(self, arn: str, limits: Quotas) -> None:
+        self.failed_start: asyncio.Future[InvocationError] = asyncio.get_running_loop().create_future()
         self.waiting = asyncio.Event()
         self._arn = arn
         self._limits = limits
-        self._inbox: asyncio.Queue[Invocation] = asyncio.Queue(1)
-        self._current: Invocation | None = None
+        self._inbox: asyncio.Queue[PendingInvocation] = asyncio.Queue(1)
+        self._current: PendingInvocation | None = None
         self._listener = Listener(self._handle)
         self._socket: socket.socket | None = None
 
@@ -51,12 +61,12 @@ class RuntimeApi:
         """End all connections."""
         await self._listener.close()
 
-    def hand_over(self, invocation: Invocation) -> None:
+    def hand_over(self, invocation: PendingInvocation) -> None:
         """Return the process its next invocation, which it waits for."""
         self.waiting.clear()
         self._inbox.put_nowait(invocation)
 
-    async def _handle(self, http: HttpConnection, request: Request) -> None:
+    async def _handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         method, path = request.method, request.path
         if not path.startswith(ROOT):
             await _refuse(http, 404, "NotFound", f"There is no {path}.")
@@ -78,7 +88,7 @@ class RuntimeApi:
     async def _next(self, http: HttpConnection) -> None:
         if self._current is not None:
             # A runtime that asks for more has nothing more to say about what it had.
-            self._current.resolve(Failure.make("Runtime.NoResponse", "The function gave no answer."))
+            self._current.resolve(InvocationError.make("Runtime.NoResponse", "The function gave no answer."))
             self._current = None
         self.waiting.set()
         invocation = self._current = await self._inbox.get()
@@ -100,7 +110,7 @@ class RuntimeApi:
             return False
         return True
 
-    async def _take_answer(self, http: HttpConnection, request: Request) -> None:
+    async def _take_answer(self, http: HttpConnection, request: GatewayRequest) -> None:
         assert self._current is not None
         if (request.get("lambda-runtime-function-response-mode") or "").lower() == "streaming":
             await self._take_stream(self._current, http, request)
@@ -111,16 +121,20 @@ class RuntimeApi:
             message = (
                 f"Response payload size exceeded maximum allowed payload size ({self._limits.payload} bytes)."
             )
-            self._current.resolve(Failure.make("Function.ResponseSizeTooLarge", message))
+            self._current.resolve(InvocationError.make("Function.ResponseSizeTooLarge", message))
             await _refuse(http, 413, "RequestEntityTooLarge", message)
             return
-        self._current.resolve(Answer(body))
+        self._current.resolve(BufferedResult(body))
         await _accept(http)
 
-    async def _take_stream(self, invocation: Invocation, http: HttpConnection, request: Request) -> None:
-        stream = Stream(request.get("content-type") or "application/octet-stream")
+    async def _take_stream(
+        self, invocation: PendingInvocation, http: HttpConnection, request: GatewayRequest
+    ) -> None:
+        stream = StreamedResult(request.get("content-type") or "application/octet-stream")
         invocation.resolve(stream)
-        failure: Failure | None = Failure.make("Runtime.TruncatedResponse", "The answer broke off.")
+        failure: InvocationError | None = InvocationError.make(
+            "Runtime.TruncatedResponse", "The answer broke off."
+        )
         try:
             async for chunk in http.chunks():
                 await stream.feed(chunk)
@@ -129,13 +143,13 @@ class RuntimeApi:
             await stream.end(failure)
         await _accept(http)
 
-    async def _take_error(self, http: HttpConnection, request: Request) -> None:
+    async def _take_error(self, http: HttpConnection, request: GatewayRequest) -> None:
         assert self._current is not None
         invocation = self._current
         invocation.resolve(await self._read_failure(http, request))
         await _accept(http)
 
-    async def _take_failed_start(self, http: HttpConnection, request: Request) -> None:
+    async def _take_failed_start(self, http: HttpConnection, request: GatewayRequest) -> None:
         failure = await self._read_failure(http, request)
         if self.waiting.is_set() or self._current is not None:
             await _refuse(http, 403, "InvalidStateTransition", "The function has started.")
@@ -144,27 +158,27 @@ class RuntimeApi:
             self.failed_start.set_result(failure)
         await _accept(http)
 
-    async def _read_failure(self, http: HttpConnection, request: Request) -> Failure:
+    async def _read_failure(self, http: HttpConnection, request: GatewayRequest) -> InvocationError:
         body = await http.read_body(self._limits.payload)
         return _describe(request.get(ERROR_TYPE) or "Unhandled", body)
 
 
-def _describe(kind: str, body: bytes) -> Failure:
+def _describe(kind: str, body: bytes) -> InvocationError:
     try:
         message = str(json.loads(body).get("errorMessage", ""))
     except (ValueError, AttributeError):
         message = body[:200].decode(errors="replace")
-    return Failure(kind, message, body)
+    return InvocationError(kind, message, body)
 
 
-def _read_trailers(trailers: dict[str, str]) -> Failure | None:
+def _read_trailers(trailers: dict[str, str]) -> InvocationError | None:
     kind = trailers.get(ERROR_TYPE)
     if kind is None:
         return None
     try:
         return _describe(kind, base64.b64decode(trailers.get(ERROR_BODY, ""), validate=True))
     except ValueError:
-        return Failure.make(kind, "The trailer with the error is no base64.")
+        return InvocationError.make(kind, "The trailer with the error is no base64.")
 
 
 async def _accept(http: HttpConnection) -> None:

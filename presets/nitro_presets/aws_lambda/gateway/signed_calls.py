@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
-from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, HttpConnection, Request
+from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.quotas import MIB
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -24,7 +24,7 @@ _AUTHORIZATION = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class ApiError:
     """Says why a call is refused.
 
     Args:
@@ -36,15 +36,15 @@ class Denial:
     message: str
 
 
-_MISSING = Denial("MissingAuthenticationTokenException", "Missing Authentication Token")
-_TOKEN = Denial("UnrecognizedClientException", "The security token included in the request is invalid.")
-_MISMATCH = Denial(
+_MISSING = ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
+_TOKEN = ApiError("UnrecognizedClientException", "The security token included in the request is invalid.")
+_MISMATCH = ApiError(
     "InvalidSignatureException",
     "The request signature we calculated does not match the signature you provided.",
 )
 
 
-class Verifier:
+class SignatureVerifier:
     """Checks who signed a call.
 
     Args:
@@ -56,7 +56,7 @@ class Verifier:
         self._credentials = credentials
         self._region = region
 
-    def check(self, request: Request, body: bytes, service: str) -> Denial | None:
+    def check(self, request: GatewayRequest, body: bytes, service: str) -> ApiError | None:
         """Find what is wrong with a call's signature; `None` when it is good.
 
         Args:
@@ -70,7 +70,7 @@ class Verifier:
         found = _AUTHORIZATION.fullmatch(given)
         stamp = request.get("x-amz-date")
         if found is None or stamp is None:
-            return Denial("IncompleteSignatureException", "Authorization header or X-Amz-Date is malformed.")
+            return ApiError("IncompleteSignatureException", "Authorization header or X-Amz-Date is malformed.")
         key, *scope = found["scope"].split("/")
         if key != self._credentials.access_key:
             return _TOKEN
@@ -78,16 +78,16 @@ class Verifier:
             return _TOKEN
         expected = [stamp[:8], self._region, service, "aws4_request"]
         if scope != expected:
-            return Denial("InvalidSignatureException", f"Credential should be scoped to `{'/'.join(expected)}`.")
+            return ApiError("InvalidSignatureException", f"Credential should be scoped to `{'/'.join(expected)}`.")
         if not _is_now(stamp):
-            return Denial("InvalidSignatureException", f"Signature expired or not yet current: {stamp}")
+            return ApiError("InvalidSignatureException", f"Signature expired or not yet current: {stamp}")
         names = found["names"].split(";")
         if "host" not in names:
-            return Denial("InvalidSignatureException", "'Host' must be a signed header.")
+            return ApiError("InvalidSignatureException", "'Host' must be a signed header.")
         signature = self._sign(request, body, names, stamp, expected)
         return None if hmac.compare_digest(signature, found["signature"]) else _MISMATCH
 
-    def _sign(self, request: Request, body: bytes, names: list[str], stamp: str, scope: list[str]) -> str:
+    def _sign(self, request: GatewayRequest, body: bytes, names: list[str], stamp: str, scope: list[str]) -> str:
         lines = [f"{name}:{' '.join((request.get(name) or '').split())}" for name in names]
         query = "&".join(sorted(part if "=" in part else f"{part}=" for part in request.query.split("&") if part))
         canonical = [
@@ -120,7 +120,7 @@ def _is_now(stamp: str) -> bool:
 MAX_BODY = 16 * MIB
 
 
-async def answer_error(http: HttpConnection, status: int, denial: Denial) -> None:
+async def answer_error(http: HttpConnection, status: int, denial: ApiError) -> None:
     """Answer by an error as AWS's JSON protocols write it: the code in a header and in the body."""
     headers = [("x-amzn-RequestId", make_request_id()), ("x-amzn-ErrorType", denial.code)]
     await http.respond_json(status, {"__type": denial.code, "message": denial.message}, headers)
@@ -136,7 +136,9 @@ async def answer_bytes(http: HttpConnection, status: int, body: bytes = b"", *he
     await http.respond(status, [("x-amzn-RequestId", make_request_id()), *headers], body)
 
 
-async def read_signed(http: HttpConnection, request: Request, verifier: Verifier, service: str) -> bytes | None:
+async def read_signed(
+    http: HttpConnection, request: GatewayRequest, verifier: SignatureVerifier, service: str
+) -> bytes | None:
     """Read a call's body, and refuse the call if it is not signed for the service.
 
     Returns:
@@ -145,7 +147,7 @@ async def read_signed(http: HttpConnection, request: Request, verifier: Verifier
     try:
         body = await http.read_body(MAX_BODY)
     except BodyTooLargeError:
-        await answer_error(http, 413, Denial("RequestTooLargeException", "The request is too large."))
+        await answer_error(http, 413, ApiError("RequestTooLargeException", "The request is too large."))
         return None
     denial = verifier.check(request, body, service)
     if denial is None:

@@ -9,24 +9,24 @@ import logging
 import time
 from typing import Any
 
-from nitro_presets.aws_lambda.gateway.background_tasks import Tasks
+from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.cloudfront import add_client
 from nitro_presets.aws_lambda.gateway.connections import (
     LEFT,
     ClientSocket,
-    Connection,
-    Connections,
-    Ending,
+    Disconnect,
+    GatewayConnection,
+    GatewayConnections,
     accept_key,
 )
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue, map_message
 from nitro_presets.aws_lambda.gateway.formats import start_trace
-from nitro_presets.aws_lambda.gateway.http_server import HttpConnection, Request
-from nitro_presets.aws_lambda.gateway.invocation import Failure, collect
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.quotas import Limits
-from nitro_presets.aws_lambda.gateway.websocket_events import Api, Event
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
+from nitro_presets.aws_lambda.gateway.websocket_events import Event, WebSocketEvents
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 MAX_URL = 4096
 
 
-class SocketApi:
+class WebSocketApi:
     """Serves WebSocket clients.
 
     Args:
@@ -48,12 +48,12 @@ class SocketApi:
 
     def __init__(
         self,
-        api: Api,
-        connections: Connections,
+        api: WebSocketEvents,
+        connections: GatewayConnections,
         pool: FunctionPool,
         queue: FifoQueue | None,
         faults: Faults,
-        limits: Limits,
+        limits: Quotas,
     ) -> None:
         self._api = api
         self._connections = connections
@@ -61,10 +61,10 @@ class SocketApi:
         self._queue = queue
         self._faults = faults
         self._limits = limits
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
 
     async def serve(
-        self, http: HttpConnection, request: Request, headers: list[tuple[str, str]], query: str
+        self, http: HttpConnection, request: GatewayRequest, headers: list[tuple[str, str]], query: str
     ) -> None:
         """Serve a client from its handshake to its end.
 
@@ -77,11 +77,11 @@ class SocketApi:
         if status := find_flaw(request, query):
             await http.respond(status, [("sec-websocket-version", "13")] if status == 426 else [])
             return
-        connection = Connection(request.client, request.get("user-agent") or "")
+        connection = GatewayConnection(request.client, request.get("user-agent") or "")
         self._connections.add(connection)
         try:
             if self._faults.hits("early_disconnect"):
-                await self._tell_end(connection, Ending.of(1006, LEFT))
+                await self._tell_end(connection, Disconnect.of(1006, LEFT))
                 await self._connect(connection, request, headers, query)
                 http.abort()
                 return
@@ -92,7 +92,7 @@ class SocketApi:
             try:
                 socket = self._accept(connection, http, request, answer)
             except OSError:
-                self._end(connection, Ending.of(1006, LEFT))
+                self._end(connection, Disconnect.of(1006, LEFT))
                 return
             await self._talk(connection, socket)
         finally:
@@ -112,7 +112,7 @@ class SocketApi:
         await self._tasks.close()
 
     async def _connect(
-        self, connection: Connection, request: Request, headers: list[tuple[str, str]], query: str
+        self, connection: GatewayConnection, request: GatewayRequest, headers: list[tuple[str, str]], query: str
     ) -> Event | int:
         """Ask the function, and return its answer or the status of a refusal."""
         trace = start_trace()
@@ -126,7 +126,7 @@ class SocketApi:
         return status if 300 <= status <= 599 else 502
 
     def _accept(
-        self, connection: Connection, http: HttpConnection, request: Request, answer: Event
+        self, connection: GatewayConnection, http: HttpConnection, request: GatewayRequest, answer: Event
     ) -> ClientSocket:
         key = request.get("sec-websocket-key") or ""
         fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
@@ -138,7 +138,7 @@ class SocketApi:
         connection.socket = socket
         return socket
 
-    async def _talk(self, connection: Connection, socket: ClientSocket) -> None:
+    async def _talk(self, connection: GatewayConnection, socket: ClientSocket) -> None:
         life = asyncio.get_running_loop().call_later(self._limits.life, socket.close, 1001)
         idle = asyncio.ensure_future(self._watch(connection, socket))
         try:
@@ -156,7 +156,7 @@ class SocketApi:
             self._end(connection, socket.ending)
         await socket.finish()
 
-    async def _watch(self, connection: Connection, socket: ClientSocket) -> None:
+    async def _watch(self, connection: GatewayConnection, socket: ClientSocket) -> None:
         """End a connection in which nothing is said for long."""
         left = self._limits.idle
         while left > 0:
@@ -164,13 +164,13 @@ class SocketApi:
             left = connection.last_active_at / 1000 + self._limits.idle - time.time()
         socket.close(1001)
 
-    def _end(self, connection: Connection, ending: Ending) -> None:
+    def _end(self, connection: GatewayConnection, ending: Disconnect) -> None:
         if self._faults.hits("lost_disconnect"):
             return
         for _ in range(2 if self._faults.hits("double_disconnect") else 1):
             self._tasks.start(self._tell_end(connection, ending))
 
-    async def _hand_on(self, connection: Connection, socket: ClientSocket, text: str) -> None:
+    async def _hand_on(self, connection: GatewayConnection, socket: ClientSocket, text: str) -> None:
         event = self._api.message(connection, text)
         if self._queue is not None:
             context = event["requestContext"]
@@ -186,7 +186,7 @@ class SocketApi:
             content = {"message": words, "connectionId": connection.id, "requestId": request_id}
             socket.send_text(json.dumps(content))
 
-    async def _tell_end(self, connection: Connection, ending: Ending) -> None:
+    async def _tell_end(self, connection: GatewayConnection, ending: Disconnect) -> None:
         await self._invoke(self._api.disconnect(connection, ending), start_trace())
 
     async def _invoke(self, event: Event, trace: str) -> Event | int:
@@ -196,7 +196,7 @@ class SocketApi:
                 outcome = await collect(await self._pool.invoke(json.dumps(event).encode(), trace))
         except TimeoutError:
             return 504
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, InvocationError):
             return 502
         with contextlib.suppress(ValueError):
             answer = json.loads(outcome.body)
@@ -208,7 +208,7 @@ class SocketApi:
         return 502
 
 
-def find_flaw(request: Request, query: str) -> int | None:
+def find_flaw(request: GatewayRequest, query: str) -> int | None:
     """Find the status that something which is no proper handshake is answered by."""
     tokens = (request.get("connection") or "").lower().split(",")
     if (request.get("upgrade") or "").lower() != "websocket" or "upgrade" not in map(str.strip, tokens):
@@ -220,7 +220,7 @@ def find_flaw(request: Request, query: str) -> int | None:
     return 414 if len(request.path) + len(query) > MAX_URL else None
 
 
-def find_protocol(answer: dict[str, Any], request: Request) -> str | None:
+def find_protocol(answer: dict[str, Any], request: GatewayRequest) -> str | None:
     """Find the subprotocol that the function accepts, if the client offers it; only status 200 can accept one."""
     headers = answer.get("headers") or {}
     named = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from nitro_presets.aws_lambda.gateway.connections import Connection, Ending, now
+from nitro_presets.aws_lambda.gateway.connections import Disconnect, GatewayConnection, now
 from nitro_presets.aws_lambda.gateway.formats import (
     format_request_time,
     make_message_id,
@@ -20,7 +20,7 @@ _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "transfer
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class WebSocketEvents:
     """Names a WebSocket API.
 
     Args:
@@ -33,7 +33,7 @@ class Api:
     stage: str
     domain: str
 
-    def connect(self, connection: Connection, headers: Iterable[tuple[str, str]], query: str) -> Event:
+    def connect(self, connection: GatewayConnection, headers: Iterable[tuple[str, str]], query: str) -> Event:
         """Make a `$connect` event.
 
         Args:
@@ -60,13 +60,13 @@ class Api:
         event["isBase64Encoded"] = False
         return event
 
-    def message(self, connection: Connection, text: str) -> Event:
+    def message(self, connection: GatewayConnection, text: str) -> Event:
         """Make the event of a message."""
         context = self._context(connection, "$default", "MESSAGE")
         context["messageId"] = make_message_id()
         return {"requestContext": context, "body": text, "isBase64Encoded": False}
 
-    def disconnect(self, connection: Connection, ending: Ending) -> Event:
+    def disconnect(self, connection: GatewayConnection, ending: Disconnect) -> Event:
         """Make a `$disconnect` event."""
         headers = {"Host": self.domain, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
         context = self._context(connection, "$disconnect", "DISCONNECT")
@@ -79,7 +79,7 @@ class Api:
             "isBase64Encoded": False,
         }
 
-    def _context(self, connection: Connection, route: str, kind: str) -> Event:
+    def _context(self, connection: GatewayConnection, route: str, kind: str) -> Event:
         time = now()
         return {
             "routeKey": route,

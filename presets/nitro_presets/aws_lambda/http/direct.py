@@ -16,7 +16,7 @@ from nitro_py.runtime.routing.router import Match, NoMatch
 if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication
 
-FORMAT = "2.0"
+PAYLOAD_VERSION = "2.0"
 INTERNAL = "/_nitro/"
 
 
@@ -51,7 +51,7 @@ class DirectRoutes:
         return DirectRequest(self._app, match, scope, raw_path)
 
 
-class Body:
+class CompleteBody:
     """The ASGI receive callable of a request that is there as a whole, and whose client never leaves.
 
     Args:
@@ -97,7 +97,7 @@ class DirectRequest:
         self._match = match
         self._raw_path = raw_path
         self.scope = scope
-        self.receive = Body(scope["aws.event"])
+        self.receive = CompleteBody(scope["aws.event"])
         self._event: Event = make_event(app, match, scope, self.receive)
 
     async def answer(self) -> Any:
@@ -141,7 +141,7 @@ class DirectRequest:
             await send_answer(report_error(self._app, self._event, error), self._event, receive, send)
 
 
-class Collector:
+class ResponseCollector:
     """Puts together the answer that an ASGI application sends."""
 
     def __init__(self) -> None:

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
-from nitro_presets.aws_lambda.http.direct import FORMAT, Collector, DirectRequest, DirectRoutes
+from nitro_presets.aws_lambda.http.direct import PAYLOAD_VERSION, DirectRequest, DirectRoutes, ResponseCollector
 from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
-from nitro_presets.aws_lambda.http.scope import make_scope, pass_scope
-from nitro_presets.aws_lambda.lambda_runtime.context import Context, LambdaContext
+from nitro_presets.aws_lambda.http.scope import make_scope, read_viewer_scope
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
@@ -78,11 +78,11 @@ class HttpFunction:
         """
         if not self._started:
             run(self.start())
-        ours = context if isinstance(context, Context) else None
+        ours = context if isinstance(context, InvocationContext) else None
         if ours is not None:
             ours.defer(lambda: wait_for_tasks(_seconds_left(context)))
         try:
-            if event.get("version") == FORMAT:
+            if event.get("version") == PAYLOAD_VERSION:
                 found = self._find(event, context)
                 if ours is not None and self._streaming:
                     return self._stream(found, event, context)
@@ -98,7 +98,7 @@ class HttpFunction:
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
         """Find who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
         try:
-            return self._routes.find(pass_scope(make_scope(event, context), self._secret))
+            return self._routes.find(read_viewer_scope(make_scope(event, context), self._secret))
         except HTTPError as error:
             return write_refusal(error)
         except ValueError as error:
@@ -110,7 +110,7 @@ class HttpFunction:
         answer = await found.answer()
         if isinstance(answer, CompleteResponse):
             return answer
-        collector = Collector()
+        collector = ResponseCollector()
         application = found.sender(answer, buffered=True)
         try:
             await self._run_limited(application, found.scope, found.receive, collector.send, context)

@@ -10,7 +10,7 @@ from typing import Any
 from mangum import Mangum
 
 from nitro_presets.aws_lambda.http.payload import write_refusal
-from nitro_presets.aws_lambda.http.scope import complete_scope, pass_scope
+from nitro_presets.aws_lambda.http.scope import complete_scope, read_viewer_scope
 from nitro_presets.aws_lambda.http.stream import stream_answer
 from nitro_presets.aws_lambda.lambda_runtime.context import LambdaContext
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
@@ -76,7 +76,7 @@ class Applications:
 
     async def _serve(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            clean = pass_scope(scope, self._secret)
+            clean = read_viewer_scope(scope, self._secret)
         except HTTPError as error:
             answer = write_refusal(error)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})

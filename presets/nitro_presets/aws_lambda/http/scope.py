@@ -7,7 +7,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from nitro_presets.aws_lambda.cloudfront_secret import HIDDEN, hide_edge, pass_edge
+from nitro_presets.aws_lambda.cloudfront_secret import (
+    CLOUDFRONT_HEADERS,
+    hide_cloudfront_headers,
+    read_viewer_headers,
+)
 from nitro_py.event import Scope
 from nitro_py.headers import Headers
 
@@ -18,14 +22,14 @@ PLAIN = re.compile("[A-Za-z0-9/_.-]*")
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class Fields:
+class LazyHeaders:
     """Header fields, as bytes for those who ask for them: most handlers don't.
 
     Args:
         fields: The fields, their names in lower case.
 
     Example:
-        >>> list(Fields({"host": "a.test"}))
+        >>> list(LazyHeaders({"host": "a.test"}))
         [(b'host', b'a.test')]
     """
 
@@ -68,7 +72,7 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
         "raw_path": raw_path.encode(),
         "query_string": event.get("rawQueryString", "").encode(),
         "root_path": "",
-        "headers": Fields(headers),
+        "headers": LazyHeaders(headers),
         "client": (request["sourceIp"], 0),
         "server": None,
         "aws.event": event,
@@ -76,7 +80,7 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
     }
 
 
-def pass_scope(scope: Scope, secret: str | None) -> Scope:
+def read_viewer_scope(scope: Scope, secret: str | None) -> Scope:
     """Return a request's scope as handlers see it, without what the edge adds, there and in the gateway's event.
 
     Args:
@@ -87,10 +91,10 @@ def pass_scope(scope: Scope, secret: str | None) -> Scope:
         HTTPError: 403, the request did not come through the edge.
     """
     fields = scope["headers"]
-    if not secret and isinstance(fields, Fields) and HIDDEN.isdisjoint(fields.names):
+    if not secret and isinstance(fields, LazyHeaders) and CLOUDFRONT_HEADERS.isdisjoint(fields.names):
         return scope
-    headers = pass_edge(Headers.from_raw(fields), secret)
-    return {**scope, "headers": headers.to_raw(), "aws.event": hide_edge(scope["aws.event"])}
+    headers = read_viewer_headers(Headers.from_raw(fields), secret)
+    return {**scope, "headers": headers.to_raw(), "aws.event": hide_cloudfront_headers(scope["aws.event"])}
 
 
 def read_body(event: dict[str, Any]) -> bytes:

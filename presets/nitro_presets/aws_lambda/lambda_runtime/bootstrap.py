@@ -12,20 +12,20 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, Protocol
 
-from nitro_presets.aws_lambda.lambda_runtime.client import Invocation, RuntimeClient
-from nitro_presets.aws_lambda.lambda_runtime.context import Context
-from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
-from nitro_presets.aws_lambda.lambda_runtime.logs import set_up_logs
+from nitro_presets.aws_lambda.lambda_runtime.client import Invocation, RuntimeApiClient
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext
+from nitro_presets.aws_lambda.lambda_runtime.error_report import ErrorReport
+from nitro_presets.aws_lambda.lambda_runtime.logs import configure_logging
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
 from nitro_presets.aws_lambda.lambda_runtime.runner import enter_loop, run
 from nitro_py.errors import NitroError
 
 logger = logging.getLogger("nitro_py.aws")
 
-LambdaHandler = Callable[[Any, Context], Any]
+LambdaHandler = Callable[[Any, InvocationContext], Any]
 
 
-class LiveHandler(Protocol):
+class HandlerWithLifespan(Protocol):
     """A handler that wants to be started before the first invocation and stopped after the last."""
 
     async def start(self) -> None:
@@ -37,8 +37,8 @@ class LiveHandler(Protocol):
 
 def main() -> NoReturn:
     """Serve invocations of the function named by `_HANDLER` until the process is ended."""
-    request_id = set_up_logs()
-    client = RuntimeClient(_expect("AWS_LAMBDA_RUNTIME_API"))
+    request_id = configure_logging()
+    client = RuntimeApiClient(_expect("AWS_LAMBDA_RUNTIME_API"))
     stopping = asyncio.Event()
     enter_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     try:
@@ -49,7 +49,7 @@ def main() -> NoReturn:
         _call_if_there(handler, "start")
     except Exception as error:
         logger.exception("The function cannot start.")
-        run(client.fail_start(Fault.of(error, "Runtime")))
+        run(client.fail_start(ErrorReport.of(error, "Runtime")))
         raise SystemExit(1) from None
     while (invocation := run(_next(client, stopping))) is not None:
         request_id.id = invocation.id
@@ -76,7 +76,7 @@ def load_handler(name: str) -> LambdaHandler:
     return handler
 
 
-def answer(client: RuntimeClient, handler: LambdaHandler, invocation: Invocation) -> None:
+def answer(client: RuntimeApiClient, handler: LambdaHandler, invocation: Invocation) -> None:
     """Call the handler, outside of the running loop, and brings its answer or error to the client.
 
     Args:
@@ -94,7 +94,7 @@ def answer(client: RuntimeClient, handler: LambdaHandler, invocation: Invocation
             run(client.respond(invocation.id, json.dumps(result).encode()))
     except (Exception, asyncio.CancelledError) as error:
         logger.exception("The invocation failed.")
-        run(client.fail(invocation.id, Fault.of(error)))
+        run(client.fail(invocation.id, ErrorReport.of(error)))
     run(_finish(invocation.context))
 
 
@@ -106,7 +106,7 @@ def set_trace(trace: str | None) -> None:
         os.environ["_X_AMZN_TRACE_ID"] = trace
 
 
-async def _next(client: RuntimeClient, stopping: asyncio.Event) -> Invocation | None:
+async def _next(client: RuntimeApiClient, stopping: asyncio.Event) -> Invocation | None:
     polling = asyncio.ensure_future(client.next())
     ending = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({polling, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +118,7 @@ async def _next(client: RuntimeClient, stopping: asyncio.Event) -> Invocation | 
     return None
 
 
-async def _finish(context: Context) -> None:
+async def _finish(context: InvocationContext) -> None:
     for work in context.deferred:
         try:
             await work()

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from nitro_presets.aws_lambda.aws_client.http import Response, write_request
-from nitro_presets.aws_lambda.lambda_runtime.connection import Connection
-from nitro_presets.aws_lambda.lambda_runtime.context import Context
-from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
+from nitro_presets.aws_lambda.aws_client.http import ServiceResponse, write_request
+from nitro_presets.aws_lambda.lambda_runtime.connection import RuntimeApiConnection
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext
+from nitro_presets.aws_lambda.lambda_runtime.error_report import ErrorReport
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import ERROR_TYPE, ResponseStream, StreamedAnswer
 from nitro_py.errors import NitroError
 
@@ -32,10 +32,10 @@ class Invocation:
     id: str
     payload: bytes
     trace: str | None
-    context: Context
+    context: InvocationContext
 
 
-class RuntimeClient:
+class RuntimeApiClient:
     """Speaks with the Runtime API over one kept-alive connection, and another for each streamed response.
 
     Args:
@@ -51,7 +51,7 @@ class RuntimeClient:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._connection: Connection | None = None
+        self._connection: RuntimeApiConnection | None = None
 
     async def next(self) -> Invocation:
         """Wait for the next invocation; in the meantime the environment may freeze.
@@ -64,7 +64,7 @@ class RuntimeClient:
         headers = response.headers
         if response.status != 200 or "lambda-runtime-aws-request-id" not in headers:
             raise NitroError(f"The Runtime API gave no invocation: {response.status} {response.body[:200]!r}")
-        context = Context.from_headers(headers)
+        context = InvocationContext.from_headers(headers)
         trace = headers.get("lambda-runtime-trace-id")
         return Invocation(context.aws_request_id, response.body, trace, context)
 
@@ -89,17 +89,17 @@ class RuntimeClient:
                 raise
             logger.exception("A streamed answer failed.")
             try:
-                await stream.fail(Fault.of(error))
+                await stream.fail(ErrorReport.of(error))
             except OSError as broken:
                 logger.error("The Runtime API did not take a streamed answer to its end: %s", broken)
         finally:
             stream.close()
 
-    async def fail(self, id: str, fault: Fault) -> None:
+    async def fail(self, id: str, fault: ErrorReport) -> None:
         """Answer an invocation by an error."""
         await self._post(f"{ROOT}/invocation/{id}/error", fault.to_json(), fault.kind)
 
-    async def fail_start(self, fault: Fault) -> None:
+    async def fail_start(self, fault: ErrorReport) -> None:
         """Say that the function cannot start."""
         await self._post(f"{ROOT}/init/error", fault.to_json(), fault.kind)
 
@@ -124,14 +124,16 @@ class RuntimeClient:
         if response.status >= 300:
             logger.error("The Runtime API refused an answer: %d %r", response.status, response.body[:200])
 
-    async def _request(self, method: str, target: str, body: bytes = b"", error: str | None = None) -> Response:
+    async def _request(
+        self, method: str, target: str, body: bytes = b"", error: str | None = None
+    ) -> ServiceResponse:
         headers = {"Host": self._address, "Content-Type": "application/json"}
         if error is not None:
             headers[ERROR_TYPE] = error
         if self._connection is not None and not self._connection.reusable:
             self.close()
         if self._connection is None:
-            self._connection = await Connection.open(self._address)
+            self._connection = await RuntimeApiConnection.open(self._address)
         await self._connection.write(write_request(method, target, headers, body))
         try:
             return await self._connection.read()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from nitro_presets.aws_lambda.aws_client.http import Response, ResponseReader
+from nitro_presets.aws_lambda.aws_client.http import ResponseReader, ServiceResponse
 
 PIECE = 256 * 1024
 
 
-class Connection:
+class RuntimeApiConnection:
     """Sends requests over one socket, one at a time.
 
     Args:
@@ -23,7 +23,7 @@ class Connection:
         self._responses = ResponseReader()
 
     @classmethod
-    async def open(cls, address: str) -> Connection:
+    async def open(cls, address: str) -> RuntimeApiConnection:
         """Connect to `AWS_LAMBDA_RUNTIME_API`, such as `127.0.0.1:9001`."""
         host, _, port = address.rpartition(":")
         return cls(*await asyncio.open_connection(host, int(port)))
@@ -42,7 +42,7 @@ class Connection:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def read(self) -> Response:
+    async def read(self) -> ServiceResponse:
         """Wait for the response to what was sent, as long as it takes.
 
         Raises:

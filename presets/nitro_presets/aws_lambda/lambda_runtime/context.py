@@ -21,7 +21,7 @@ class LambdaContext(Protocol):
         """Milliseconds until the platform ends the invocation."""
 
 
-class Context:
+class InvocationContext:
     """What our own runtime client passes, with the names that awslambdaric gives them.
 
     Args:
@@ -43,7 +43,7 @@ class Context:
         self.deferred: list[Deferred] = []
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> Context:
+    def from_headers(cls, headers: Mapping[str, str]) -> InvocationContext:
         """Read the header fields of the Runtime API's next invocation."""
         return cls(
             aws_request_id=headers["lambda-runtime-aws-request-id"],

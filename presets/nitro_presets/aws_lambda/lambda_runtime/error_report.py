@@ -12,7 +12,7 @@ MAX_TRAILER = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ErrorReport:
     """Describes an exception.
 
     Args:
@@ -28,7 +28,7 @@ class Fault:
     trace: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, error: BaseException, category: str = "Function") -> Fault:
+    def of(cls, error: BaseException, category: str = "Function") -> ErrorReport:
         """Describe an exception that was raised.
 
         Args:
@@ -45,8 +45,8 @@ class Fault:
 
     def to_trailer(self) -> bytes:
         """Write the value of `Lambda-Runtime-Function-Error-Body`, with no more than fits into it."""
-        for fault in (self, Fault(self.kind, self.name, self.message[:512])):
+        for fault in (self, ErrorReport(self.kind, self.name, self.message[:512])):
             encoded = base64.b64encode(fault.to_json())
             if len(encoded) <= MAX_TRAILER:
                 return encoded
-        return base64.b64encode(Fault(self.kind, self.name, "").to_json())
+        return base64.b64encode(ErrorReport(self.kind, self.name, "").to_json())

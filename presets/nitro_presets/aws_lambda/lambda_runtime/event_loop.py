@@ -14,7 +14,7 @@ Ts = TypeVarTuple("Ts")
 _Step = tuple[Callable[[], object], Context | None]
 
 # How long the loop may go without a round while no coroutine waits, in seconds.
-LONGEST_REST = 0.05
+MAX_REST = 0.05
 
 
 class FunctionLoop(asyncio.SelectorEventLoop):
@@ -101,7 +101,7 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             self._first = None
         if not task.done():
             return self.run_until_complete(task)
-        if self._due or time.monotonic() - self._last_round > LONGEST_REST:
+        if self._due or time.monotonic() - self._last_round > MAX_REST:
             # What the coroutine left behind, and what has happened meanwhile, is not to wait for one that waits.
             self.call_soon(self.stop)
             self.run_forever()

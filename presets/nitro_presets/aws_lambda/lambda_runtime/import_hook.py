@@ -18,14 +18,14 @@ ASYNCIO = "asyncio"
 SNIFFIO = "sniffio"
 
 
-class LoopWatch:
+class AsyncioImportHook:
     """A finder on `sys.meta_path` that finds nothing, and calls a function once asyncio has been imported.
 
     Args:
         on_import: Called in the middle of the import, once the module is complete.
 
     Example:
-        watch = LoopWatch(lambda: print("asyncio"))
+        watch = AsyncioImportHook(lambda: print("asyncio"))
         watch.begin()
     """
 
@@ -59,11 +59,11 @@ class LoopWatch:
             return None
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = cast("Loader", _TellingLoader(spec.loader, self._on_import))
+            spec.loader = cast("Loader", _NotifyingLoader(spec.loader, self._on_import))
         return spec
 
 
-class _TellingLoader:
+class _NotifyingLoader:
     """Loads a module as another loader does, and then calls a function."""
 
     def __init__(self, loader: Any, on_load: Callable[[], object]) -> None:

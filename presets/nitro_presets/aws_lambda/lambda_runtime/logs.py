@@ -25,7 +25,7 @@ class RequestId(logging.Filter):
         return True
 
 
-class JsonFormatter(logging.Formatter):
+class LambdaJsonFormatter(logging.Formatter):
     """Writes records as Lambda's JSON log format has them."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -41,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-class FrameHandler(logging.Handler):
+class TelemetryLogHandler(logging.Handler):
     """Writes records to the platform's log descriptor, which keeps a traceback's lines together.
 
     Args:
@@ -58,7 +58,7 @@ class FrameHandler(logging.Handler):
         self._file.write(FRAME + len(text).to_bytes(4, "big") + stamp + text)
 
 
-def set_up_logs() -> RequestId:
+def configure_logging() -> RequestId:
     """Send all records to the platform, with the invocation's id, which the returned filter is told.
 
     `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, which a function's logging settings make, are heeded.
@@ -69,9 +69,9 @@ def set_up_logs() -> RequestId:
             stream.reconfigure(line_buffering=True)
     logging.Formatter.converter = time.gmtime
     descriptor = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
-    handler = FrameHandler(int(descriptor)) if descriptor else logging.StreamHandler(sys.stdout)
+    handler = TelemetryLogHandler(int(descriptor)) if descriptor else logging.StreamHandler(sys.stdout)
     if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(LambdaJsonFormatter())
     else:
         line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
         handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from nitro_presets.aws_lambda.lambda_runtime.connection import Connection
-from nitro_presets.aws_lambda.lambda_runtime.error_report import Fault
+from nitro_presets.aws_lambda.lambda_runtime.connection import RuntimeApiConnection
+from nitro_presets.aws_lambda.lambda_runtime.error_report import ErrorReport
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -51,7 +51,7 @@ class ResponseStream:
     def __init__(self, address: str, target: str) -> None:
         self._address = address
         self._target = target
-        self._connection: Connection | None = None
+        self._connection: RuntimeApiConnection | None = None
         self.ended = False
 
     @property
@@ -65,7 +65,7 @@ class ResponseStream:
         Raises:
             OSError: The Runtime API is not there.
         """
-        self._connection = await Connection.open(self._address)
+        self._connection = await RuntimeApiConnection.open(self._address)
         head = (
             f"POST {self._target} HTTP/1.1\r\n"
             f"Host: {self._address}\r\n"
@@ -92,7 +92,7 @@ class ResponseStream:
         """End the response and wait until the platform has taken it; a second call does nothing."""
         await self._end(b"")
 
-    async def fail(self, fault: Fault) -> None:
+    async def fail(self, fault: ErrorReport) -> None:
         """End a response that has started by an error, which the trailers tell."""
         trailers = f"{ERROR_TYPE}: {fault.kind}\r\n{ERROR_BODY}: ".encode() + fault.to_trailer() + b"\r\n"
         await self._end(trailers)

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nitro_presets.aws_lambda.lambda_runtime.import_hook import LoopWatch
+from nitro_presets.aws_lambda.lambda_runtime.import_hook import AsyncioImportHook
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +36,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     if _loop is not None:
         return _loop.run(work)
     # What another thread imports, this one would not learn of.
-    if LoopWatch.is_late() or _thread._count():
+    if AsyncioImportHook.is_late() or _thread._count():
         return enter_loop().run(work)
     sys.set_asyncgen_hooks(finalizer=_finalize)
     return FirstStep(work).take()
@@ -79,7 +79,7 @@ class FirstStep(Coroutine[Any, Any, T]):
 
     def take(self) -> T:
         """Take the step, and those that follow; return what the coroutine returns."""
-        watch = LoopWatch(self._enter)
+        watch = AsyncioImportHook(self._enter)
         watch.begin()
         try:
             self._left = self._context.run(self._work.send, None)

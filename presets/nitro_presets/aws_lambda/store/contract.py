@@ -90,7 +90,7 @@ class Claim(NamedTuple):
     row: ConnectionRow | None
 
 
-class Subscriber(NamedTuple):
+class Subscription(NamedTuple):
     """One connection's subscription to a topic.
 
     Args:
@@ -134,7 +134,7 @@ class TableClient(Protocol):
         """
 
 
-class Store(Protocol):
+class ConnectionStore(Protocol):
     """Keeps connections and topics. Every method MUST be safe to run concurrently from many processes."""
 
     @property
@@ -213,7 +213,7 @@ class Store(Protocol):
 
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
-    ) -> Page[Subscriber]:
+    ) -> Page[Subscription]:
         """List subscribers by namespace and id; MUST be one query, and MUST see every write before it.
 
         Args:
@@ -224,7 +224,7 @@ class Store(Protocol):
             limit: How many there are in a page at most.
         """
 
-    async def forget(self, subscribers: Collection[Subscriber]) -> None:
+    async def forget(self, subscribers: Collection[Subscription]) -> None:
         """Drop subscriptions whose peers were found dead."""
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:

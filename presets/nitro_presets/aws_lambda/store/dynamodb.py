@@ -10,15 +10,15 @@ from typing import Any
 from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarshal
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError
 from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry
-from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscriber, TableClient
+from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscription, TableClient
 from nitro_presets.aws_lambda.store.items import (
     READ_BATCH,
     Key,
     delete_rows,
     put_row,
+    query_index,
     read_rows,
     update_row,
-    walk_index,
     write_connection_key,
     write_key,
 )
@@ -38,13 +38,13 @@ from nitro_presets.aws_lambda.store.rows import (
     LEFT,
     TOPIC,
     due_time,
-    judge_close,
-    judge_open,
     make_token,
     read_connection,
+    resolve_close_claim,
+    resolve_open_claim,
     write_connection,
     write_json,
-    write_mark,
+    write_tombstone,
 )
 
 # An expression of DynamoDB has 300 operators and 4 KiB at most.
@@ -60,7 +60,7 @@ MAY_CLOSE = "close_state IN (:none, :pending) OR (close_state = :running AND clo
 
 
 class DynamoStore:
-    """Keeps connections and topics in DynamoDB; implements `Store`.
+    """Keeps connections and topics in DynamoDB; implements `ConnectionStore`.
 
     Args:
         client: Calls the table that `table_definition` defines.
@@ -117,7 +117,7 @@ class DynamoStore:
         values = write_claim(now, lease, token)
         won, found = await update_row(self._client, id, CLAIM_OPEN, MAY_OPEN, values, answer="ALL_NEW")
         row = read_connection(found)
-        return Claim("claimed", row) if won else judge_open(row, token)
+        return Claim("claimed", row) if won else resolve_open_claim(row, token)
 
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
@@ -153,9 +153,9 @@ class DynamoStore:
             won, found = await update_row(self._client, id, CLAIM_CLOSE, MAY_CLOSE, values, answer="ALL_NEW")
             row = read_connection(found)
             if won or found or not disconnected:
-                return Claim("claimed", row) if won else judge_close(row, token)
+                return Claim("claimed", row) if won else resolve_close_claim(row, token)
             try:
-                await put_row(self._client, write_mark(id, LEFT, now), ABSENT)
+                await put_row(self._client, write_tombstone(id, LEFT, now), ABSENT)
             except ConditionFailedError:
                 # Written in between: the row, which is to be claimed, or another's mark.
                 continue
@@ -171,13 +171,13 @@ class DynamoStore:
         now = self._clock()
         if now < row.connected_at + CONNECT_TIME:
             # `put_connection` may still be about to be repeated, and would bring the row back.
-            await put_row(self._client, write_mark(row.id, CLOSED, now))
+            await put_row(self._client, write_tombstone(row.id, CLOSED, now))
             return
         await self._client.call("DeleteItem", {"Key": write_connection_key(row.id)})
 
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
-    ) -> Page[Subscriber]:
+    ) -> Page[Subscription]:
         """List subscribers by namespace and id."""
         pk = topic_partition(topic, shard)
         condition = "pk = :pk"
@@ -199,18 +199,18 @@ class DynamoStore:
         answer = await self._client.call("Query", query)
         last = answer.get("LastEvaluatedKey")
         items = tuple(
-            Subscriber(read_subscriber(item["sk"]), item["connected_at"], pk, item["sk"])
+            Subscription(read_subscriber(item["sk"]), item["connected_at"], pk, item["sk"])
             for item in map(unmarshal, answer["Items"])
         )
         return Page(items, last["sk"]["S"] if last else None)
 
-    async def forget(self, subscribers: Collection[Subscriber]) -> None:
+    async def forget(self, subscribers: Collection[Subscription]) -> None:
         """Drop subscriptions whose peers were found dead."""
         await delete_rows(self._client, [(one.pk, one.sk) for one in subscribers], self._retry)
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
         """List the connected peers."""
-        page = await walk_index(
+        page = await query_index(
             self._client, "due > :now", self._clock(), start=start, limit=READ_BATCH, namespace=namespace
         )
         keys = [(connection_partition(id), CONNECTION_SORT) for id in page.items]
@@ -219,7 +219,7 @@ class DynamoStore:
 
     async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
         """List the ids of connections that the sweep is to close."""
-        return await walk_index(self._client, "due <= :now", self._clock(), start=start, limit=limit)
+        return await query_index(self._client, "due <= :now", self._clock(), start=start, limit=limit)
 
     async def _save(self, id: str, texts: Mapping[str, str | None], open_token: str) -> bool:
         names = {f"#{number}": CONTEXT + key for number, key in enumerate(texts)}

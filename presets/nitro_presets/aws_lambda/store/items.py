@@ -13,9 +13,9 @@ from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_presets.aws_lambda.store.contract import Page, TableClient
 from nitro_presets.aws_lambda.store.keys import (
     CONNECTION_SORT,
-    SLOTS,
+    INDEX_PARTITIONS,
     connection_partition,
-    name_slot,
+    name_index_partition,
     read_cursor,
     write_cursor,
 )
@@ -91,7 +91,7 @@ async def update_row(
     return True, unmarshal(changed.get("Attributes", {}))
 
 
-async def walk_index(
+async def query_index(
     client: TableClient,
     condition: str,
     now: float,
@@ -111,7 +111,7 @@ async def walk_index(
         namespace: Only the connections there.
     """
     slot, due, partition = read_cursor(start)
-    values: dict[str, object] = {":slot": name_slot(slot), ":now": now}
+    values: dict[str, object] = {":slot": name_index_partition(slot), ":now": now}
     query: dict[str, Any] = {
         "IndexName": INDEX,
         "KeyConditionExpression": f"slot = :slot AND {condition}",
@@ -122,14 +122,14 @@ async def walk_index(
         values[":namespace"] = namespace
     query["ExpressionAttributeValues"] = marshal_item(values)
     if partition is not None:
-        last = {"slot": name_slot(slot), "due": due, "pk": partition, "sk": CONNECTION_SORT}
+        last = {"slot": name_index_partition(slot), "due": due, "pk": partition, "sk": CONNECTION_SORT}
         query["ExclusiveStartKey"] = marshal_item(last)
     answer = await client.call("Query", query)
     ids = tuple(item["pk"]["S"].removeprefix(connection_partition("")) for item in answer["Items"])
     if "LastEvaluatedKey" in answer:
         reached = unmarshal(answer["LastEvaluatedKey"])
         return Page(ids, write_cursor(slot, reached["due"], reached["pk"]))
-    return Page(ids, write_cursor(slot + 1) if slot + 1 < SLOTS else None)
+    return Page(ids, write_cursor(slot + 1) if slot + 1 < INDEX_PARTITIONS else None)
 
 
 def write_connection_key(id: str) -> dict[str, Any]:

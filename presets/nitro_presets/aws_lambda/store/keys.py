@@ -8,14 +8,14 @@ from hashlib import sha256
 
 # The index on when the sweep is to look at a connection is spread over this many partitions. More can be added;
 # rows in those taken away would never be found.
-SLOTS = 8
+INDEX_PARTITIONS = 8
 
 CONNECTION_SORT = "c"
 SEPARATOR = "\0"
 # What a hash begins with, and no other text.
 HASHED = "\1"
 # Far below DynamoDB's 1,024 bytes of a sort key and 2,048 of a partition key.
-LONGEST = 512
+MAX_KEY_PART = 512
 
 
 def connection_partition(id: str) -> str:
@@ -35,12 +35,12 @@ def topic_partition(topic: str, shard: int) -> str:
         >>> topic_partition("chat", 0)
         't#chat#0'
     """
-    return f"t#{fold(topic)}#{shard}"
+    return f"t#{hash_if_long(topic)}#{shard}"
 
 
 def namespace_prefix(namespace: str) -> str:
     """Return what the sort keys of a namespace's subscribers begin with, and no others."""
-    return fold(namespace) + SEPARATOR
+    return hash_if_long(namespace) + SEPARATOR
 
 
 def topic_sort(namespace: str, id: str) -> str:
@@ -58,15 +58,15 @@ def read_subscriber(sort: str) -> str:
     return sort.rpartition(SEPARATOR)[2]
 
 
-def fold(text: str) -> str:
+def hash_if_long(text: str) -> str:
     """Return a text as a part of a key: as it is, or its hash where it is long or holds the separator.
 
     Example:
-        >>> fold("/chat"), len(fold("x" * 5000))
+        >>> hash_if_long("/chat"), len(hash_if_long("x" * 5000))
         ('/chat', 65)
     """
     data = text.encode("utf-8", "surrogatepass")
-    if len(data) <= LONGEST and SEPARATOR not in text and not text.startswith(HASHED):
+    if len(data) <= MAX_KEY_PART and SEPARATOR not in text and not text.startswith(HASHED):
         return text
     return HASHED + sha256(data).hexdigest()
 
@@ -76,14 +76,14 @@ def pick_shard(id: str, shards: int) -> int:
     return zlib.crc32(id.encode()) % shards
 
 
-def name_slot(number: int) -> str:
+def name_index_partition(number: int) -> str:
     """Name a partition of the index."""
     return f"x#{number}"
 
 
-def pick_slot(id: str) -> str:
+def pick_index_partition(id: str) -> str:
     """Pick the partition of the index for a connection."""
-    return name_slot(pick_shard(id, SLOTS))
+    return name_index_partition(pick_shard(id, INDEX_PARTITIONS))
 
 
 def write_cursor(slot: int, due: int | None = None, partition: str | None = None) -> str:

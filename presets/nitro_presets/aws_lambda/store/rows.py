@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow
-from nitro_presets.aws_lambda.store.keys import CONNECTION_SORT, connection_partition, pick_slot
+from nitro_presets.aws_lambda.store.keys import CONNECTION_SORT, connection_partition, pick_index_partition
 
 # How long after its end a connection's row may wait for the sweep, in seconds.
 SWEEP_GRACE = 86_400
 # How long a connection's place stays marked after its end, in seconds: longer than a function may take to answer
 # `$connect`, its calls repeated.
-MARK_LIFE = 900
+TOMBSTONE_LIFE = 900
 # How long after connecting a row may still be about to be written, in seconds.
 CONNECT_TIME = 60
 
@@ -55,7 +55,7 @@ def write_connection(row: ConnectionRow, due: int) -> dict[str, Any]:
     values: dict[str, Any] = {
         "pk": connection_partition(row.id),
         "sk": CONNECTION_SORT,
-        "slot": pick_slot(row.id),
+        "slot": pick_index_partition(row.id),
         "due": due,
         "ttl": row.expires_at + SWEEP_GRACE,
         "handshake": write_json(request),
@@ -103,13 +103,13 @@ def read_connection(values: Mapping[str, Any]) -> ConnectionRow | None:
     )
 
 
-def write_mark(id: str, mark: str, now: float) -> dict[str, Any]:
+def write_tombstone(id: str, mark: str, now: float) -> dict[str, Any]:
     """Write a mark in the place of a connection as the values of an item."""
     return {
         "pk": connection_partition(id),
         "sk": CONNECTION_SORT,
         "mark": mark,
-        "ttl": due_time(now + MARK_LIFE),
+        "ttl": due_time(now + TOMBSTONE_LIFE),
     }
 
 
@@ -118,7 +118,7 @@ def make_token() -> str:
     return os.urandom(8).hex()
 
 
-def judge_open(row: ConnectionRow | None, token: str) -> Claim:
+def resolve_open_claim(row: ConnectionRow | None, token: str) -> Claim:
     """Return why the open hook could not be claimed, or that a repeated call finds its own claim."""
     if row is not None and row.open_token == token:
         # Also when the end was claimed since: whoever did so knows that the hook was claimed.
@@ -128,7 +128,7 @@ def judge_open(row: ConnectionRow | None, token: str) -> Claim:
     return Claim("running" if row.open_state == "running" else "done", row)
 
 
-def judge_close(row: ConnectionRow | None, token: str) -> Claim:
+def resolve_close_claim(row: ConnectionRow | None, token: str) -> Claim:
     """Return why the end could not be claimed, or that a repeated call finds its own claim."""
     if row is None:
         return Claim("gone", None)

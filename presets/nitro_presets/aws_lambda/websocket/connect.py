@@ -10,8 +10,8 @@ from typing import Any
 
 from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
-from nitro_presets.aws_lambda.websocket.events import read_handshake, receive_nothing
-from nitro_presets.aws_lambda.websocket.services import Platform
+from nitro_presets.aws_lambda.websocket.events import read_handshake, receive_empty_body
+from nitro_presets.aws_lambda.websocket.services import AwsServices
 from nitro_py.errors import HTTPError
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade
@@ -22,19 +22,19 @@ from nitro_py.websocket import Upgrade, WebSocketHandler
 logger = logging.getLogger("nitro_py.aws")
 
 # How long a connection can live, in seconds: two hours, and what the platform may take to say so.
-LIFETIME = 2 * 60 * 60 + 300
+MAX_LIFETIME = 2 * 60 * 60 + 300
 # Headers with secrets, which are not kept beside the connection unless configured.
 SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 Answer = dict[str, Any]
 
 
-async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer:
+async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Answer:
     """Accept or refuses a handshake.
 
     Args:
         app: The app.
-        platform: The services.
+        services: The services.
         event: The `$connect` event.
     """
     id = event["requestContext"]["connectionId"]
@@ -48,7 +48,7 @@ async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer
         return {"statusCode": 404}
     decision, request = await decide_upgrade(
         handler,
-        make_event(app, match, scope, receive_nothing),
+        make_event(app, match, scope, receive_empty_body),
         middleware=app.middleware,
         settings=app.settings.websocket,
         offered=tuple(scope["subprotocols"]),
@@ -57,7 +57,7 @@ async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer
     if isinstance(decision, Refusal):
         return {"statusCode": refusal_status(decision.answer)}
     now = time.time()
-    kept = [pair for pair in request.headers.pairs() if keeps(pair[0], platform.settings.keep_headers)]
+    kept = [pair for pair in request.headers.pairs() if is_kept(pair[0], services.settings.keep_headers)]
     row = ConnectionRow(
         id=id,
         route=match.route.path,
@@ -69,23 +69,23 @@ async def connect(app: App, platform: Platform, event: dict[str, Any]) -> Answer
         protocol=decision.protocol,
         context=dict(decision.context),
         connected_at=now,
-        expires_at=int(now) + LIFETIME,
+        expires_at=int(now) + MAX_LIFETIME,
         open_state="none" if handler.open is None else "pending",
     )
-    if not await platform.store.put_connection(row):
+    if not await services.store.put_connection(row):
         # The peer left before it was here; its `$disconnect` found nothing to close.
-        await platform.start({"kind": "close", "id": id})
+        await services.start({"kind": "close", "id": id})
     elif handler.open is not None:
-        await platform.start({"kind": "open", "id": id})
-    return accepted(decision)
+        await services.start({"kind": "open", "id": id})
+    return accept_handshake(decision)
 
 
-def keeps(name: str, keep_headers: Collection[str]) -> bool:
+def is_kept(name: str, keep_headers: Collection[str]) -> bool:
     """Return whether a header field is kept for later hooks."""
     return name not in SECRET_HEADERS or name in keep_headers
 
 
-def accepted(decision: Upgrade) -> Answer:
+def accept_handshake(decision: Upgrade) -> Answer:
     """Make the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
     if decision.headers:
         logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))

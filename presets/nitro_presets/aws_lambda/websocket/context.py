@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from nitro_presets.aws_lambda.store.contract import Store
+from nitro_presets.aws_lambda.store.contract import ConnectionStore
 from nitro_presets.aws_lambda.store.rows import write_json
 from nitro_py.peer import Peer
 
@@ -20,10 +20,10 @@ class StoredContext:
         peer: Whose context it is, just as it was read.
     """
 
-    def __init__(self, store: Store, peer: Peer) -> None:
+    def __init__(self, store: ConnectionStore, peer: Peer) -> None:
         self._store = store
         self._peer = peer
-        self._stored = write_values(peer)
+        self._stored = write_context(peer)
         self._writing = asyncio.Lock()
 
     async def save(self, *, open_token: str = "") -> None:
@@ -37,7 +37,7 @@ class StoredContext:
         """
         # Whoever sends while another's write is on its way waits for it.
         async with self._writing:
-            values = write_values(self._peer)
+            values = write_context(self._peer)
             changed = {key: self._peer.context[key] for key in values if values[key] != self._stored.get(key)}
             removed = self._stored.keys() - values.keys()
             if changed or removed or open_token:
@@ -49,8 +49,8 @@ _current: ContextVar[StoredContext | None] = ContextVar("stored_context", defaul
 
 
 @contextmanager
-def keep_stored(context: StoredContext) -> Iterator[None]:
-    """Has `store_changes` store a context, for as long as its hook runs."""
+def use_context(context: StoredContext) -> Iterator[None]:
+    """Has `save_context` store a context, for as long as its hook runs."""
     token = _current.set(context)
     try:
         yield
@@ -58,7 +58,7 @@ def keep_stored(context: StoredContext) -> Iterator[None]:
         _current.reset(token)
 
 
-async def store_changes() -> None:
+async def save_context() -> None:
     """Store what the running hook has changed so far, if a hook runs.
 
     Whoever hears from a hook may answer at once, and another invocation must then see what the hook had changed.
@@ -68,6 +68,6 @@ async def store_changes() -> None:
         await context.save()
 
 
-def write_values(peer: Peer) -> dict[str, str]:
+def write_context(peer: Peer) -> dict[str, str]:
     """Write a context's values as JSON, so that a change deep inside of one can be seen."""
     return {key: write_json(value) for key, value in peer.context.items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
-from nitro_presets.aws_lambda.cloudfront_secret import pass_edge
+from nitro_presets.aws_lambda.cloudfront_secret import read_viewer_headers
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.headers import Headers
 from nitro_py.runtime.manifest import Route
@@ -28,10 +28,10 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
     Raises:
         HTTPError: 403, the handshake did not come through the edge.
     """
-    headers = pass_edge(read_headers(event), secret)
+    headers = read_viewer_headers(read_headers(event), secret)
     query = read_query(event)
     named = [value for name, value in query if name == PATH_PARAMETER]
-    raw_path = named[-1] if named else only_path(routes)
+    raw_path = named[-1] if named else default_path(routes)
     offered = [item.strip() for field in headers.getlist("sec-websocket-protocol") for item in field.split(",")]
     rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
     return {
@@ -72,7 +72,7 @@ def read_body(event: Mapping[str, Any]) -> str:
     return base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
 
 
-def only_path(routes: Sequence[Route]) -> str:
+def default_path(routes: Sequence[Route]) -> str:
     """Return the path of the app's only WebSocket route, where there is just one and it needs no parameter."""
     paths = [route.path for route in routes if route.kind == "websocket"]
     if len(paths) == 1 and not parameter_names(paths[0]):
@@ -80,6 +80,6 @@ def only_path(routes: Sequence[Route]) -> str:
     return "/"
 
 
-async def receive_nothing() -> ASGIMessage:
+async def receive_empty_body() -> ASGIMessage:
     """Is the ASGI receive callable of a handshake, which has no body."""
     return {"type": "http.request", "body": b"", "more_body": False}

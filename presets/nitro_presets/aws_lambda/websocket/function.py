@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
-from nitro_presets.aws_lambda.websocket.context import StoredContext, keep_stored
+from nitro_presets.aws_lambda.websocket.context import StoredContext, use_context
 from nitro_presets.aws_lambda.websocket.envelope import unwrap_text
 from nitro_presets.aws_lambda.websocket.events import read_body
 from nitro_presets.aws_lambda.websocket.peer import AwsHub
-from nitro_presets.aws_lambda.websocket.services import Platform, enter_hop
+from nitro_presets.aws_lambda.websocket.services import AwsServices, enter_depth
 from nitro_py.encoding import encode_frame
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks.errors import run_hook
@@ -32,20 +32,20 @@ Answer = dict[str, Any]
 TimeLeft = Callable[[], float]
 
 
-class SocketFunction:
+class WebSocketFunction:
     """Handles the events of one app's WebSocket API.
 
     Args:
         app: The app, with an `AwsHub`.
         hub: That hub.
-        platform: The services.
+        services: The services.
     """
 
-    def __init__(self, app: App, hub: AwsHub, platform: Platform) -> None:
+    def __init__(self, app: App, hub: AwsHub, services: AwsServices) -> None:
         self._app = app
         self._hub = hub
-        self._platform = platform
-        self._store = platform.store
+        self._services = services
+        self._store = services.store
 
     async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
         """Handle one event, whoever sent it.
@@ -60,25 +60,25 @@ class SocketFunction:
                 await self.handle(json.loads(record["body"]), time_left)
             return {"statusCode": 200}
         if "nitro" in event:
-            enter_hop(event["nitro"].get("hop", 0))
+            enter_depth(event["nitro"].get("hop", 0))
             await self._work(event["nitro"], time_left)
             return {"statusCode": 200}
-        enter_hop(0)
+        enter_depth(0)
         context = event["requestContext"]
         match context["eventType"]:
             case "CONNECT":
                 # Loaded by the first handshake: an environment that answers messages may never see one.
                 from nitro_presets.aws_lambda.websocket.connect import connect
 
-                return await connect(self._app, self._platform, event)
+                return await connect(self._app, self._services, event)
             case "MESSAGE":
                 await self._message(event, context["connectionId"], time_left)
             case "DISCONNECT":
                 code, reason = context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
                 work = {"kind": "left", "id": context["connectionId"], "code": code, "reason": reason}
-                if self._platform.settings.ordered:
+                if self._services.settings.ordered:
                     # Behind the peer's messages in its queue.
-                    await self._platform.start(work)
+                    await self._services.start(work)
                 else:
                     await self._work(work, time_left)
         return {"statusCode": 200}
@@ -94,7 +94,7 @@ class SocketFunction:
         if handler.message is None:
             return
         peer = self._hub.make_peer(row, settled=True)
-        data = unwrap_text(read_body(event), self._platform.settings.binary)
+        data = unwrap_text(read_body(event), self._services.settings.binary)
         message_id = event["requestContext"].get("messageId")
 
         async def call() -> None:
@@ -102,7 +102,7 @@ class SocketFunction:
             await settle(handler.message(peer, handler.read(data, peer, message_id)))
 
         context = StoredContext(self._store, peer)
-        with keep_stored(context):
+        with use_context(context):
             await run_hook(call, handler, peer, row.route)
         await context.save()
 
@@ -130,7 +130,7 @@ class SocketFunction:
             await settle(handler.open(peer))
 
         context = StoredContext(self._store, peer)
-        with keep_stored(context):
+        with use_context(context):
             well = await run_hook(call, handler, peer, row.route)
         await context.save(open_token=row.open_token)
         return well
@@ -183,11 +183,11 @@ class SocketFunction:
             case "job":
                 from nitro_presets.aws_lambda.fanout.run_job import run_job
 
-                await run_job(self._platform, work, time_left)
+                await run_job(self._services, work, time_left)
             case "sweep":
                 from nitro_presets.aws_lambda.fanout.publish import resume_jobs
 
-                await resume_jobs(self._platform, time_left)
+                await resume_jobs(self._services, time_left)
                 await self._sweep(time_left)
 
     async def _sweep(self, time_left: TimeLeft) -> None:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
-from nitro_presets.aws_lambda.websocket.context import store_changes
+from nitro_presets.aws_lambda.websocket.context import save_context
 from nitro_presets.aws_lambda.websocket.envelope import wrap_frame
-from nitro_presets.aws_lambda.websocket.services import Platform
+from nitro_presets.aws_lambda.websocket.services import AwsServices
 from nitro_py.encoding import Frame, make_id
 from nitro_py.errors import PeerClosedError, UnsupportedError
 from nitro_py.headers import Headers
@@ -26,18 +26,18 @@ class AwsChannel:
     Args:
         id: The connection's id.
         connected_at: When it connected, in seconds since the epoch.
-        platform: The services.
+        services: The services.
         ready_state: Where the connection stands.
     """
 
-    __slots__ = ("_connected_at", "_id", "_platform", "ready_state")
+    __slots__ = ("_connected_at", "_id", "_services", "ready_state")
 
     def __init__(
-        self, id: str, connected_at: float, platform: Platform, ready_state: ReadyState = ReadyState.OPEN
+        self, id: str, connected_at: float, services: AwsServices, ready_state: ReadyState = ReadyState.OPEN
     ) -> None:
         self._id = id
         self._connected_at = connected_at
-        self._platform = platform
+        self._services = services
         self.ready_state = ready_state
 
     @property
@@ -55,13 +55,13 @@ class AwsChannel:
         """
         if self.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{self._id}` is gone.")
-        text = wrap_frame(frame, self._platform.settings.binary)
-        await store_changes()
+        text = wrap_frame(frame, self._services.settings.binary)
+        await save_context()
         try:
-            await self._platform.post(self._id, self._connected_at, text)
+            await self._services.post(self._id, self._connected_at, text)
         except PeerClosedError:
             self.ready_state = ReadyState.CLOSED
-            await self._platform.forget(self._id, self._connected_at)
+            await self._services.forget(self._id, self._connected_at)
             raise
 
     @property
@@ -76,8 +76,8 @@ class AwsChannel:
         """End the connection; the platform tells the client neither code nor reason."""
         if self.ready_state is ReadyState.OPEN:
             self.ready_state = ReadyState.CLOSING
-            await store_changes()
-            await self._platform.poster.delete(self._id)
+            await save_context()
+            await self._services.poster.delete(self._id)
 
     async def terminate(self) -> None:
         """End the connection."""
@@ -91,11 +91,11 @@ class AwsHub:
     """Reaches every peer of the app, from whichever invocation.
 
     Args:
-        platform: The services.
+        services: The services.
     """
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
+    def __init__(self, services: AwsServices) -> None:
+        self.services = services
 
     def make_peer(self, row: ConnectionRow, *, settled: bool = False) -> Peer:
         """Make a peer of what is kept about it; the handler may change the copy of the context.
@@ -118,7 +118,7 @@ class AwsHub:
             protocol=row.protocol,
             context=copy_json(row.context),
             topics=set(row.topics),
-            channel=AwsChannel(row.id, 0.0 if settled else row.connected_at, self.platform, state),
+            channel=AwsChannel(row.id, 0.0 if settled else row.connected_at, self.services, state),
             hub=self,
             publish=self.publish,
         )
@@ -132,14 +132,14 @@ class AwsHub:
         if topic in peer.topics:
             return
         row = await self._row(peer)
-        if row is None or not await self.platform.store.subscribe(row, topic):
+        if row is None or not await self.services.store.subscribe(row, topic):
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
         """Take a peer out of a topic."""
         row = await self._row(peer)
         if row is not None:
-            await self.platform.store.unsubscribe(row, topic)
+            await self.services.store.unsubscribe(row, topic)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
@@ -151,19 +151,19 @@ class AwsHub:
             UnsupportedError: The frame is binary, and no envelope is configured.
             BackplaneError: The subscribers cannot be read, or the work cannot be handed on.
         """
-        from nitro_presets.aws_lambda.fanout.job_store import Publication
+        from nitro_presets.aws_lambda.fanout.job_store import TopicPublication
         from nitro_presets.aws_lambda.fanout.publish import fan_out
 
-        text = wrap_frame(frame, self.platform.settings.binary)
-        publication = Publication(make_id(), topic, text, namespace, exclude)
-        await store_changes()
-        await fan_out(self.platform, publication)
+        text = wrap_frame(frame, self.services.settings.binary)
+        publication = TopicPublication(make_id(), topic, text, namespace, exclude)
+        await save_context()
+        await fan_out(self.services, publication)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
         """Walk all connected peers."""
         start: str | None = None
         while True:
-            page = await self.platform.store.connections(namespace, start=start)
+            page = await self.services.store.connections(namespace, start=start)
             for row in page.items:
                 yield self.make_peer(row)
             if page.next is None:
@@ -172,11 +172,11 @@ class AwsHub:
 
     async def get_peer(self, id: str) -> Peer | None:
         """Reach one peer, wherever it is connected."""
-        row = await self.platform.store.get_connection(id)
+        row = await self.services.store.get_connection(id)
         return None if row is None or row.closing else self.make_peer(row)
 
     async def _row(self, peer: Peer) -> ConnectionRow | None:
-        return await self.platform.store.get_connection(peer.id)
+        return await self.services.store.get_connection(peer.id)
 
 
 def copy_json(value: Mapping[str, object]) -> dict[str, object]:

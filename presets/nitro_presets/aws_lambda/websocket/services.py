@@ -12,14 +12,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from nitro_presets.aws_lambda.store.contract import Store
+from nitro_presets.aws_lambda.store.contract import ConnectionStore
 from nitro_py.errors import BackplaneError, NitroError, PeerClosedError
 
 if TYPE_CHECKING:
-    from nitro_presets.aws_lambda.fanout.job_store import Jobs
+    from nitro_presets.aws_lambda.fanout.job_store import JobStore
 
 
-class AwsSettings(NamedTuple):
+class FunctionSettings(NamedTuple):
     """What the functions need of `aws.*`.
 
     Args:
@@ -37,7 +37,7 @@ class AwsSettings(NamedTuple):
     keep_headers: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AwsSettings:
+    def from_json(cls, data: Mapping[str, Any]) -> FunctionSettings:
         """Read the settings of a manifest; what the build alone needs is left out."""
         return cls(
             binary=data.get("binary", "none"),
@@ -53,18 +53,18 @@ logger = logging.getLogger("nitro_py.aws")
 # How many posts are under way at most.
 CONCURRENCY = 128
 # How young a connection is when a 410 may only mean that its `$connect` has not returned, in seconds.
-YOUNG = 10.0
+CONNECT_SECONDS = 10.0
 # How long such a 410 is answered by trying again, in seconds, and how often.
-YOUNG_PATIENCE = 3.0
-YOUNG_PAUSE = 0.1
+CONNECT_RETRY_SECONDS = 3.0
+CONNECT_RETRY_PAUSE = 0.1
 TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
 # What an asynchronous invocation may carry, in bytes.
 MAX_PAYLOAD = 256 * 1024
 # How many invocations may follow from one another. Lambda stops them at about 16, whatever they were doing.
-MAX_HOPS = 8
+MAX_DEPTH = 8
 
 # How many invocations this one follows from.
-_hops: ContextVar[int] = ContextVar("hops", default=0)
+_depth: ContextVar[int] = ContextVar("hops", default=0)
 
 
 class Poster(Protocol):
@@ -92,7 +92,7 @@ class Queue(Protocol):
 
 
 @dataclass(slots=True)
-class Platform:
+class AwsServices:
     """The services that the functions use.
 
     Args:
@@ -106,12 +106,12 @@ class Platform:
         queue_url: Its URL.
     """
 
-    store: Store
-    jobs: Jobs
+    store: ConnectionStore
+    jobs: JobStore
     poster: Poster
     invoker: Invoker
     function: str
-    settings: AwsSettings
+    settings: FunctionSettings
     queue: Queue | None = None
     queue_url: str = ""
 
@@ -121,15 +121,15 @@ class Platform:
         Raises:
             PeerClosedError: The peer is gone, or seems to be.
         """
-        until = time.time() + YOUNG_PATIENCE
-        pause = YOUNG_PAUSE
+        until = time.time() + CONNECT_RETRY_SECONDS
+        pause = CONNECT_RETRY_PAUSE
         while True:
             try:
                 await self.poster.post(id, text)
                 return
             except PeerClosedError:
                 now = time.time()
-                if now - connected_at > YOUNG or now + pause > until:
+                if now - connected_at > CONNECT_SECONDS or now + pause > until:
                     raise
             await asyncio.sleep(pause)
             pause *= 2
@@ -140,7 +140,7 @@ class Platform:
         Returns:
             Whether it is queued: not where the connection has only just begun, nor where it cannot be queued now.
         """
-        if time.time() - connected_at <= YOUNG:
+        if time.time() - connected_at <= CONNECT_SECONDS:
             return False
         try:
             await self.start({"kind": "close", "id": id})
@@ -160,7 +160,7 @@ class Platform:
             BackplaneError: Too many invocations have followed from one another.
             ServiceError: It cannot be queued.
         """
-        check_hops()
+        check_depth()
         payload = write_work(work)
         if otherwise is not None and len(payload) > MAX_PAYLOAD:
             payload = write_work(otherwise)
@@ -175,26 +175,26 @@ class Platform:
 
 def write_work(work: dict[str, Any]) -> bytes:
     """Write the event by which an invocation learns what to do, and how many came before it."""
-    event = {"nitro": {**work, "hop": _hops.get() + 1}}
+    event = {"nitro": {**work, "hop": _depth.get() + 1}}
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def enter_hop(hop: int) -> None:
+def enter_depth(hop: int) -> None:
     """Return how many invocations this one follows from.
 
     Raises:
         BackplaneError: There are too many.
     """
-    _hops.set(hop)
-    if hop > MAX_HOPS:
-        raise BackplaneError(f"More than {MAX_HOPS} invocations have followed from one another.")
+    _depth.set(hop)
+    if hop > MAX_DEPTH:
+        raise BackplaneError(f"More than {MAX_DEPTH} invocations have followed from one another.")
 
 
-def check_hops() -> None:
+def check_depth() -> None:
     """Make sure that another invocation may follow from this one.
 
     Raises:
         BackplaneError: Too many would have followed from one another.
     """
-    if _hops.get() >= MAX_HOPS:
-        raise BackplaneError(f"More than {MAX_HOPS} invocations would follow from one another.")
+    if _depth.get() >= MAX_DEPTH:
+        raise BackplaneError(f"More than {MAX_DEPTH} invocations would follow from one another.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
-from nitro_presets.aws_lambda.aws_client.http import Response, Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool, ServiceResponse
 from nitro_presets.aws_lambda.aws_client.service import Retry
 
 REGION = "eu-central-1"
@@ -130,6 +130,6 @@ class Peer:
                 return
 
 
-async def ask(transport: Transport, body: bytes = b"") -> Response:
+async def ask(transport: ConnectionPool, body: bytes = b"") -> ServiceResponse:
     """Send a request that nobody cares about."""
     return await transport.request("POST", "/", {}, body)

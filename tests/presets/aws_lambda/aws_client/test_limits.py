@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
-from nitro_presets.aws_lambda.aws_client.http import Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
 from tests.presets.aws_lambda.aws_client.service_double import SILENCE, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_each_request_has_its_own_time() -> None:
     async with Peer(SILENCE, SILENCE) as peer:
-        transport = Transport(peer.url, timeout=0.2)
+        transport = ConnectionPool(peer.url, timeout=0.2)
         loop = asyncio.get_running_loop()
 
         async def measure() -> float:
@@ -35,7 +35,7 @@ async def test_each_request_has_its_own_time() -> None:
 
 async def test_answer_that_does_not_come_is_given_up() -> None:
     async with Peer(SILENCE, SILENCE, answer(200, pause=0.05)) as peer:
-        transport = Transport(peer.url, timeout=0.2)
+        transport = ConnectionPool(peer.url, timeout=0.2)
         results = await asyncio.gather(*(ask(transport) for _ in range(3)), return_exceptions=True)
         again = await ask(transport)
         await transport.close()
@@ -47,7 +47,7 @@ async def test_answer_that_does_not_come_is_given_up() -> None:
 
 async def test_requests_under_way_are_bounded() -> None:
     async with Peer(*[answer(200, pause=0.01)] * 20) as peer:
-        transport = Transport(peer.url, connections=3)
+        transport = ConnectionPool(peer.url, connections=3)
         await asyncio.gather(*(ask(transport) for _ in range(20)))
         await transport.close()
     assert (peer.most_open, peer.connections, len(peer.requests)) == (3, 3, 20)
@@ -55,7 +55,7 @@ async def test_requests_under_way_are_bounded() -> None:
 
 async def test_cancelled_requests_leave_no_answer_and_no_place_behind() -> None:
     async with Peer(answer(200, b"late", pause=0.1), answer(200, b"mine")) as peer:
-        transport = Transport(peer.url, connections=1)
+        transport = ConnectionPool(peer.url, connections=1)
         sent = asyncio.create_task(ask(transport))
         waiting = [asyncio.create_task(ask(transport)) for _ in range(3)]
         await asyncio.sleep(0.05)
@@ -70,7 +70,7 @@ async def test_cancelled_requests_leave_no_answer_and_no_place_behind() -> None:
 
 async def test_place_given_to_a_cancelled_request_is_the_next_ones() -> None:
     async with Peer(answer(200, pause=0.05)) as peer:
-        transport = Transport(peer.url, connections=1)
+        transport = ConnectionPool(peer.url, connections=1)
 
         async def ask_and_cancel() -> None:
             await ask(transport)
@@ -95,7 +95,7 @@ async def test_connection_that_is_not_taken_is_given_up() -> None:
     for one in fill:
         one.setblocking(False)
         one.connect_ex(address)
-    transport = Transport(f"http://127.0.0.1:{address[1]}", connect_timeout=0.2)
+    transport = ConnectionPool(f"http://127.0.0.1:{address[1]}", connect_timeout=0.2)
     with pytest.raises(TransportError, match=r"took no connection within 0\.2 s") as caught:
         await ask(transport)
     assert not caught.value.sent

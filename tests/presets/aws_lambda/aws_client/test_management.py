@@ -28,7 +28,7 @@ from tests.presets.aws_lambda.aws_client.service_double import (
 pytestmark = pytest.mark.anyio
 
 ID = "BFHPhfCWIAMCKlQ="
-BUSY = answer(429, b'{"message": "Too Many Requests"}', "x-amzn-ErrorType: LimitExceededException:http://x/")
+THROTTLED = answer(429, b'{"message": "Too Many Requests"}', "x-amzn-ErrorType: LimitExceededException:http://x/")
 
 
 def make_client(peer: Peer, retry: Retry = QUICK, timeout: float = 1.0) -> ManagementClient:
@@ -89,7 +89,11 @@ async def test_frames_are_posted_signed() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [(BUSY,), (BUSY, answer(500), answer(503)), (answer(502, b"<html>"), BUSY)],
+    [
+        (THROTTLED,),
+        (THROTTLED, answer(500), answer(503)),
+        (answer(502, b"<html>"), THROTTLED),
+    ],
     ids=["429", "429, 500, 503", "502, 429"],
 )
 async def test_refused_post_is_tried_again(script: tuple[Answer, ...]) -> None:
@@ -101,7 +105,7 @@ async def test_refused_post_is_tried_again(script: tuple[Answer, ...]) -> None:
 
 
 async def test_attempts_are_bounded() -> None:
-    async with Peer(*[BUSY] * 9) as peer:
+    async with Peer(*[THROTTLED] * 9) as peer:
         client = make_client(peer)
         with pytest.raises(ServiceError, match="Too Many Requests") as caught:
             await client.post(ID, "hi")

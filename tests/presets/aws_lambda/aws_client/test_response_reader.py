@@ -5,7 +5,7 @@ import random
 import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
-from nitro_presets.aws_lambda.aws_client.http import MAX_HEAD, Response, ResponseReader, write_request
+from nitro_presets.aws_lambda.aws_client.http import MAX_HEAD, ResponseReader, ServiceResponse, write_request
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  1 \r\n\r\nhello"
 CHUNKED = (
@@ -17,7 +17,7 @@ INFORMED = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + PLAIN
 BINARY_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
 
 
-def read_pieces(reader: ResponseReader, pieces: list[bytes]) -> list[Response]:
+def read_pieces(reader: ResponseReader, pieces: list[bytes]) -> list[ServiceResponse]:
     """Feed piece by piece, and return the responses."""
     return [response for piece in pieces if (response := reader.feed(piece)) is not None]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
-from nitro_presets.aws_lambda.aws_client.http import Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
 from tests.certificates import make_certificate
 from tests.presets.aws_lambda.aws_client.service_double import Answer, Peer, answer
 
@@ -20,7 +20,7 @@ async def test_requests_go_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
     big = b"x" * 300_000
     async with Peer(PIECES, answer(200, big), context=context) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         bodies = [(await transport.request("POST", "/", {}, big)).body for _ in range(2)]
         peer.hang_up()
         await asyncio.sleep(0.05)
@@ -39,7 +39,7 @@ async def test_certificate_of_nobody_known_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     context, _ = make_certificate(tmp_path)
     async with Peer(context=context) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         with pytest.raises(TransportError, match="certificate") as caught:
             await transport.request("GET", "/", {}, b"")
         await transport.close()

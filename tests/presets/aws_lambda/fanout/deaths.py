@@ -9,22 +9,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.aws_client.http import ServiceResponse
 from nitro_presets.aws_lambda.aws_client.management import ManagementClient
-from nitro_presets.aws_lambda.fanout.job_store import Job, Jobs
-from nitro_presets.aws_lambda.store.contract import Store
+from nitro_presets.aws_lambda.fanout.job_store import Job, JobStore
+from nitro_presets.aws_lambda.store.contract import ConnectionStore
 from nitro_presets.aws_lambda.store.keys import pick_shard, topic_sort
-from nitro_presets.aws_lambda.websocket.function import SocketFunction
+from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
 from nitro_presets.aws_lambda.websocket.peer import AwsHub
-from nitro_presets.aws_lambda.websocket.services import Platform
+from nitro_presets.aws_lambda.websocket.services import AwsServices
 from nitro_py.errors import NitroError
 from tests.presets.aws_lambda.websocket.stage import PATH, Cloud, Edge
 
 # How many invocations run at a time; the others wait, as they do for an account's concurrency.
 ENVIRONMENTS = 24
 # The latest step to die at. A post is two steps, and a page of a walk is six.
-LONGEST = 500
-LONGEST_WALK = 30
+MAX_STEPS = 500
+MAX_WALK_STEPS = 30
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ class MortalTransport:
         self._edge = edge
         self._life = life
 
-    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Send one request."""
         await self._life.step()
         response = await self._edge.request(method, target, headers, body)
@@ -177,8 +177,8 @@ class MortalCloud(Cloud):
         async with self._room:
             work = event["nitro"]
             kind = work.get("job", {}).get("kind", "resumed" if work["kind"] == "job" else work["kind"])
-            platform = self.live(Life(self, kind, self._draw_steps(kind)))
-            function = SocketFunction(self.app, AwsHub(platform), platform)
+            services = self.live(Life(self, kind, self._draw_steps(kind)))
+            function = WebSocketFunction(self.app, AwsHub(services), services)
             return await function.handle(event, lambda: seconds)
 
     def _draw_steps(self, kind: str) -> int | None:
@@ -186,15 +186,15 @@ class MortalCloud(Cloud):
         risk = {"close": 0.0, "walk": 1.0}.get(kind, self.risk)
         if not self.risk or self.random.random() >= risk:
             return None
-        return self.random.randint(1, LONGEST_WALK if kind in ("walk", "sweep") else LONGEST)
+        return self.random.randint(1, MAX_WALK_STEPS if kind in ("walk", "sweep") else MAX_STEPS)
 
-    def live(self, life: Life) -> Platform:
+    def live(self, life: Life) -> AwsServices:
         """Make an invocation's services."""
         client = self.edge.connect()
         client._service._transport = MortalTransport(self.edge, life)  # type: ignore[assignment]
-        platform = self.platform()
-        platform.store = cast(Store, Steps(self.store, life))
-        platform.jobs = cast(Jobs, Steps(self.jobs, life))
-        platform.poster = MortalPoster(client, life)
-        platform.invoker = Steps(self, life)
-        return platform
+        services = self.services()
+        services.store = cast(ConnectionStore, Steps(self.store, life))
+        services.jobs = cast(JobStore, Steps(self.jobs, life))
+        services.poster = MortalPoster(client, life)
+        services.invoker = Steps(self, life)
+        return services

@@ -13,9 +13,16 @@ from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 from nitro_presets.aws_lambda.aws_client.attributes import unmarshal
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.fanout import job_store
-from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs, Jobs, Publication, first_job, page_job, shard_job
+from nitro_presets.aws_lambda.fanout.job_store import (
+    DynamoJobStore,
+    JobStore,
+    TopicPublication,
+    first_job,
+    page_job,
+    shard_job,
+)
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from tests.doubles.memory_jobs import MemoryJobs
+from tests.doubles.memory_jobs import MemoryJobStore
 from tests.presets.aws_lambda.store.stores import (
     START,
     Clock,
@@ -38,25 +45,25 @@ TEXT = "\1" * 131_072
 
 
 @pytest.fixture(params=["memory", "dynamodb", "dynamodb-repeating"])
-async def jobs(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Jobs]:
+async def jobs(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[JobStore]:
     """Make an empty store of jobs."""
     if request.param == "memory":
-        yield MemoryJobs(clock=clock)
+        yield MemoryJobStore(clock=clock)
         return
     async with make_table(request.getfixturevalue("database")) as client:
         repeating = request.param == "dynamodb-repeating"
-        yield DynamoJobs(RepeatingClient(client) if repeating else client, clock=clock)
+        yield DynamoJobStore(RepeatingClient(client) if repeating else client, clock=clock)
 
 
-async def list_due(jobs: Jobs, limit: int = 100) -> list[str]:
+async def list_due(jobs: JobStore, limit: int = 100) -> list[str]:
     """List what the sweep finds."""
     pages = await list_pages(lambda start: jobs.due(start=start, limit=limit))
     assert all(len(page) <= limit for page in pages)
     return sorted(key for page in pages for key in page)
 
 
-async def test_publication_is_kept_with_its_first_job(jobs: Jobs) -> None:
-    publication = Publication("m1", "topic", TEXT, "/chat", "a=")
+async def test_publication_is_kept_with_its_first_job(jobs: JobStore) -> None:
+    publication = TopicPublication("m1", "topic", TEXT, "/chat", "a=")
     await jobs.accept(publication, FIRST, LEASE)
     assert await jobs.read("m1") == FIRST
     assert await jobs.read_publication("m1") == publication
@@ -64,9 +71,9 @@ async def test_publication_is_kept_with_its_first_job(jobs: Jobs) -> None:
     assert await jobs.read("m2") is None
 
 
-async def test_publication_to_every_namespace_may_be_empty(jobs: Jobs) -> None:
-    await jobs.accept(Publication("m1", "", ""), FIRST, LEASE)
-    assert await jobs.read_publication("m1") == Publication("m1", "", "")
+async def test_publication_to_every_namespace_may_be_empty(jobs: JobStore) -> None:
+    await jobs.accept(TopicPublication("m1", "", ""), FIRST, LEASE)
+    assert await jobs.read_publication("m1") == TopicPublication("m1", "", "")
 
 
 async def test_keys_of_jobs_are_apart() -> None:
@@ -74,7 +81,7 @@ async def test_keys_of_jobs_are_apart() -> None:
     assert len({FIRST.key, WALK.key, *(page.key for page in pages)}) == 8
 
 
-async def test_job_is_added_once(jobs: Jobs, clock: Clock) -> None:
+async def test_job_is_added_once(jobs: JobStore, clock: Clock) -> None:
     assert await jobs.add(PAGE, LEASE) is None
     other = page_job(WALK, 1, PAGE.start, None)
     found = await jobs.add(other, LEASE)
@@ -87,12 +94,12 @@ async def test_job_is_added_once(jobs: Jobs, clock: Clock) -> None:
     assert finished.end == PAGE.end
 
 
-async def test_one_of_twenty_adds(jobs: Jobs) -> None:
+async def test_one_of_twenty_adds(jobs: JobStore) -> None:
     found = await asyncio.gather(*(jobs.add(PAGE, LEASE) for _ in range(20)))
     assert found.count(None) == 1
 
 
-async def test_job_goes_on_in_one_pair_of_hands(jobs: Jobs) -> None:
+async def test_job_goes_on_in_one_pair_of_hands(jobs: JobStore) -> None:
     await jobs.add(PAGE, LEASE)
     held = await jobs.advance(PAGE, "/chat\0c=", LEASE)
     assert held is not None
@@ -106,7 +113,7 @@ async def test_job_goes_on_in_one_pair_of_hands(jobs: Jobs) -> None:
     assert await jobs.finish(again)
 
 
-async def test_one_of_twenty_goes_on(jobs: Jobs) -> None:
+async def test_one_of_twenty_goes_on(jobs: JobStore) -> None:
     await jobs.add(WALK, LEASE)
     held = await asyncio.gather(*(jobs.advance(WALK, f"/\0{n}", LEASE) for n in range(20)))
     winners = [job for job in held if job is not None]
@@ -114,7 +121,7 @@ async def test_one_of_twenty_goes_on(jobs: Jobs) -> None:
     assert await jobs.read(WALK.key) == winners[0]
 
 
-async def test_finished_job_is_nobodys(jobs: Jobs, clock: Clock) -> None:
+async def test_finished_job_is_nobodys(jobs: JobStore, clock: Clock) -> None:
     await jobs.add(WALK, LEASE)
     assert await jobs.finish(WALK)
     assert await jobs.read(WALK.key) is None
@@ -125,7 +132,7 @@ async def test_finished_job_is_nobodys(jobs: Jobs, clock: Clock) -> None:
     assert await jobs.revive(WALK.key, LEASE) is None
 
 
-async def test_job_is_due_after_its_lease(jobs: Jobs, clock: Clock) -> None:
+async def test_job_is_due_after_its_lease(jobs: JobStore, clock: Clock) -> None:
     await jobs.add(WALK, LEASE)
     clock.now += LEASE - 1
     assert await list_due(jobs) == []
@@ -144,7 +151,7 @@ async def test_job_is_due_after_its_lease(jobs: Jobs, clock: Clock) -> None:
     assert await list_due(jobs) == []
 
 
-async def test_due_jobs_are_listed_in_pages(jobs: Jobs, clock: Clock) -> None:
+async def test_due_jobs_are_listed_in_pages(jobs: JobStore, clock: Clock) -> None:
     walks = [shard_job(FIRST, shard) for shard in range(40)]
     for walk in walks:
         await jobs.add(walk, LEASE)
@@ -153,8 +160,8 @@ async def test_due_jobs_are_listed_in_pages(jobs: Jobs, clock: Clock) -> None:
 
 
 async def test_each_step_is_one_call(client: DynamoClient, clock: Clock) -> None:
-    jobs = DynamoJobs(client, clock=clock)
-    await jobs.accept(Publication("m1", "t", "x"), FIRST, LEASE)
+    jobs = DynamoJobStore(client, clock=clock)
+    await jobs.accept(TopicPublication("m1", "t", "x"), FIRST, LEASE)
     await jobs.add(WALK, LEASE)
     assert client.calls == {"PutItem": 2}
     held = await jobs.advance(WALK, None, LEASE)
@@ -168,10 +175,10 @@ async def test_each_step_is_one_call(client: DynamoClient, clock: Clock) -> None
 
 
 async def test_jobs_and_connections_share_a_table_unseen(client: DynamoClient, clock: Clock) -> None:
-    store, jobs = DynamoStore(client, clock=clock), DynamoJobs(client, clock=clock)
+    store, jobs = DynamoStore(client, clock=clock), DynamoJobStore(client, clock=clock)
     row = await connect(store)
     await store.subscribe(row, "m1#1")
-    await jobs.accept(Publication("m1", "t", "x"), FIRST, LEASE)
+    await jobs.accept(TopicPublication("m1", "t", "x"), FIRST, LEASE)
     await jobs.add(WALK, LEASE)
     assert [one.id for page in await list_pages(lambda start: store.connections(start=start)) for one in page] == [
         row.id
@@ -184,8 +191,8 @@ async def test_jobs_and_connections_share_a_table_unseen(client: DynamoClient, c
 
 
 async def test_rows_go_once_nobody_can_add_them_again(client: DynamoClient, clock: Clock) -> None:
-    jobs = DynamoJobs(client, clock=clock)
-    await jobs.accept(Publication("m1", "t", "x"), FIRST, LEASE)
+    jobs = DynamoJobStore(client, clock=clock)
+    await jobs.accept(TopicPublication("m1", "t", "x"), FIRST, LEASE)
     await jobs.add(WALK, LEASE)
     await jobs.finish(WALK)
     rows = [unmarshal(item) for item in (await client.call("Scan", {}))["Items"]]

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
+from nitro_presets.aws_lambda.fanout.job_store import DynamoJobStore
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.websocket.services import MAX_HOPS, MAX_PAYLOAD, TRACE_VARIABLE, enter_hop
+from nitro_presets.aws_lambda.websocket.services import MAX_DEPTH, MAX_PAYLOAD, TRACE_VARIABLE, enter_depth
 from nitro_py.errors import BackplaneError
 from nitro_py.peer import Peer
 from tests.presets.aws_lambda.fanout.test_publish import crowd, receipts
@@ -64,7 +64,12 @@ async def test_threshold_is_about_all_shards_together() -> None:
 
 async def test_tree_on_dynamodb(database: str) -> None:
     async with make_table(database) as client:
-        cloud = Cloud(store=DynamoStore(client, shards=2), jobs=DynamoJobs(client), shards=2, fan_out_threshold=10)
+        cloud = Cloud(
+            store=DynamoStore(client, shards=2),
+            jobs=DynamoJobStore(client),
+            shards=2,
+            fan_out_threshold=10,
+        )
         await cloud.populate(crowd(50))
         cloud.copies = 2
         await publish(cloud)
@@ -182,7 +187,7 @@ async def test_invocation_that_runs_short_of_time_leaves_the_rest_to_another(
     # Each walk has time for one page, and each post for a batch or two.
     batches = itertools.cycle([False, True])
     late = property(lambda task: task.job.kind == "walk" or next(batches))
-    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.run_job.Task.late", late)
+    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.run_job.RunningJob.late", late)
     await publish(cloud)
     for _ in range(3):
         cloud.clock.ahead += 90
@@ -206,7 +211,7 @@ async def test_message_and_page_that_are_too_large_for_a_payload_are_read_from_t
 async def test_message_that_is_no_news_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = Cloud(fan_out_threshold=10)
     await cloud.populate(crowd(30))
-    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.publish.JOB_LIFE", -1)
+    monkeypatch.setattr("nitro_presets.aws_lambda.fanout.publish.MAX_JOB_AGE", -1)
     await publish(cloud)
     assert cloud.edge.received == {}
     cloud.clock.ahead = 90
@@ -249,7 +254,7 @@ async def test_hops_are_counted_and_end_at_eight() -> None:
     assert max(work["hop"] for work in cloud.sent) == 7
     assert receipts(cloud) == Counter(crowd(10))
     with pytest.raises(BackplaneError, match="8"):
-        await cloud.run({"nitro": replace_hop(work, MAX_HOPS + 1)})
+        await cloud.run({"nitro": replace_hop(work, MAX_DEPTH + 1)})
 
 
 async def test_publisher_at_the_last_hop_is_told_before_anything_is_kept() -> None:
@@ -257,7 +262,7 @@ async def test_publisher_at_the_last_hop_is_told_before_anything_is_kept() -> No
     await cloud.populate(crowd(10))
 
     async def publish_late() -> None:
-        enter_hop(MAX_HOPS)
+        enter_depth(MAX_DEPTH)
         await cloud.hub().publish("news", "x")
 
     with pytest.raises(BackplaneError, match="8"):

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.fanout.job_store import DynamoJobs
+from nitro_presets.aws_lambda.fanout.job_store import DynamoJobStore
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
 from nitro_presets.aws_lambda.websocket.services import CONCURRENCY
@@ -45,7 +45,7 @@ async def test_publish_costs_a_query_a_shard_and_the_posts(shards: int) -> None:
 
 async def test_publish_costs_as_much_on_dynamodb(database: str) -> None:
     async with make_table(database) as client:
-        cloud = Cloud(store=DynamoStore(client), jobs=DynamoJobs(client), fan_out_threshold=20)
+        cloud = Cloud(store=DynamoStore(client), jobs=DynamoJobStore(client), fan_out_threshold=20)
         await cloud.populate(crowd(20))
         client.calls.clear()
         await cloud.hub().publish("news", "x")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 
 pytestmark = pytest.mark.anyio
@@ -148,14 +148,14 @@ async def test_function_that_fails_is_a_server_error(
 
 
 async def test_http_api_does_not_wait_for_ever(open_gateway: OpenSite) -> None:
-    async with open_gateway(API, limits=Limits(http_integration=0.5)) as site, httpx.AsyncClient() as client:
+    async with open_gateway(API, limits=Quotas(http_integration=0.5)) as site, httpx.AsyncClient() as client:
         response = await client.get(ask(site, sleep=1))
         assert (response.status_code, response.json()) == (503, {"message": "Service Unavailable"})
 
 
 @pytest.mark.parametrize("pauses", [{"sleep": 1}, {"pause": 0.005}], ids=["start", "end"])
 async def test_late_answer_goes_nowhere_and_keeps_nobody(open_gateway: OpenSite, pauses: dict[str, Any]) -> None:
-    async with open_gateway(API, limits=Limits(http_integration=0.5)) as site, httpx.AsyncClient() as client:
+    async with open_gateway(API, limits=Quotas(http_integration=0.5)) as site, httpx.AsyncClient() as client:
         response = await client.get(ask(site, do="stream", chunks=["x"] * 200, **pauses))
         assert response.status_code == 503
         await site.gateway.idle()
@@ -165,7 +165,7 @@ async def test_late_answer_goes_nowhere_and_keeps_nobody(open_gateway: OpenSite,
 
 
 async def test_request_has_a_size(open_gateway: OpenSite) -> None:
-    async with open_gateway(URL, limits=Limits(payload=20_000)) as site, httpx.AsyncClient() as client:
+    async with open_gateway(URL, limits=Quotas(payload=20_000)) as site, httpx.AsyncClient() as client:
         assert (await client.post(site.gateway.url, content=b"a" * 10_000)).status_code == 200
         assert (await client.post(site.gateway.url, content=b"a" * 20_000)).status_code == 413
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
 from tests.presets.aws_lambda.gateway.test_handshake import ALWAYS, HANDSHAKE
 
@@ -68,7 +68,7 @@ async def test_client_is_told_that_the_function_failed(open_gateway: OpenSite, b
 
 
 async def test_client_is_told_that_the_function_took_too_long(open_gateway: OpenSite) -> None:
-    async with open_gateway(limits=Limits(integration=1.0)) as site, site.connect() as socket:
+    async with open_gateway(limits=Quotas(integration=1.0)) as site, site.connect() as socket:
         await order(socket, sleep=1.5)
         assert json.loads(await socket.recv())["message"] == "Endpoint request timed out"
         # The invocation itself has all the time that the function has.
@@ -190,8 +190,8 @@ async def test_close_without_a_status_is_1005(open_gateway: OpenSite) -> None:
         assert await read_end(site) == (1005, "Client-side close frame status not set")
 
 
-@pytest.mark.parametrize("limits", [Limits(idle=0.3), Limits(life=0.3)], ids=["idle", "life"])
-async def test_connection_ends_by_itself(open_gateway: OpenSite, limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [Quotas(idle=0.3), Quotas(life=0.3)], ids=["idle", "life"])
+async def test_connection_ends_by_itself(open_gateway: OpenSite, limits: Quotas) -> None:
     async with open_gateway(limits=limits) as site, site.connect() as socket:
         assert await wait_for_close(socket) == 1001
         assert await read_end(site) == (1001, "Going away")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, write_bundle
-from tests.presets.aws_lambda.gateway.test_invoke import invoke
+from tests.presets.aws_lambda.gateway.test_lambda_api import invoke
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +77,7 @@ async def test_function_that_cannot_start_says_why(open_gateway: OpenSite) -> No
 
 async def test_function_may_take_only_so_long_to_start(open_gateway: OpenSite) -> None:
     slow = {"START_SECONDS": "5"}
-    async with open_gateway({"websocket": {"timeout": 1}}, limits=Limits(init=0.0), environment=slow) as site:
+    async with open_gateway({"websocket": {"timeout": 1}}, limits=Quotas(init=0.0), environment=slow) as site:
         told = await ask(site)
         assert told["errorType"] == "Sandbox.Timedout"
         assert "did not start within 1.00 seconds" in told["errorMessage"]

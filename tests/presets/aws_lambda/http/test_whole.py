@@ -15,7 +15,7 @@ import pytest
 
 from nitro_presets.aws_lambda.entry import make_http_function
 from nitro_presets.aws_lambda.http.function import HttpFunction
-from nitro_presets.aws_lambda.lambda_runtime.context import Context
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from tests.presets.aws_lambda.http.project import SHAPES, Invoked, Shape, make_event, write_project
 
@@ -108,7 +108,7 @@ def test_work_after_the_answer_is_done_before_the_invocation_ends(function: Http
 
 
 def test_our_runtime_client_does_that_work_once_the_answer_is_out(function: HttpFunction, tmp_path: Path) -> None:
-    context = Context("1", int(time.time() * 1000) + 30_000, "arn")
+    context = InvocationContext("1", int(time.time() * 1000) + 30_000, "arn")
     answer = function(make_event("rest", "/api/later"), context)
     assert answer["body"] == "soon"
     assert not (tmp_path / "later").exists()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
-from nitro_presets.aws_lambda.store.contract import ConnectionRow, Page, Store, Subscriber
+from nitro_presets.aws_lambda.store.contract import ConnectionRow, ConnectionStore, Page, Subscription
 from nitro_presets.aws_lambda.store.table import table_definition
 from tests.presets.aws_lambda.aws_client.service_double import REGION, FixedSource
 
@@ -68,7 +68,7 @@ def make_row(id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
     return ConnectionRow(id, **{**given, **values})
 
 
-async def connect(store: Store, id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
+async def connect(store: ConnectionStore, id: str = "BFHPhfCWIAMCKlQ=", **values: Any) -> ConnectionRow:
     """Put a connection into a store, and read it."""
     assert await store.put_connection(make_row(id, **values))
     row = await store.get_connection(id)
@@ -88,9 +88,9 @@ async def list_pages(read: Callable[[str | None], Awaitable[Page[Any]]]) -> list
         start = page.next
 
 
-async def list_subscribers(store: Store, topic: str, namespace: str | None = None) -> list[Subscriber]:
+async def list_subscribers(store: ConnectionStore, topic: str, namespace: str | None = None) -> list[Subscription]:
     """List a topic's subscribers, shard by shard."""
-    found: list[Subscriber] = []
+    found: list[Subscription] = []
     for shard in range(store.shards):
         for page in await list_pages(
             lambda start, shard=shard: store.subscribers(topic, shard, namespace=namespace, start=start)  # type: ignore[misc]
@@ -99,11 +99,11 @@ async def list_subscribers(store: Store, topic: str, namespace: str | None = Non
     return found
 
 
-async def list_ids(store: Store, topic: str, namespace: str | None = None) -> list[str]:
+async def list_ids(store: ConnectionStore, topic: str, namespace: str | None = None) -> list[str]:
     """List the ids of a topic's subscribers."""
     return [subscriber.id for subscriber in await list_subscribers(store, topic, namespace)]
 
 
-async def list_expired(store: Store) -> set[str]:
+async def list_expired(store: ConnectionStore) -> set[str]:
     """List what the sweep finds."""
     return {id for page in await list_pages(lambda start: store.expired(start=start)) for id in page}

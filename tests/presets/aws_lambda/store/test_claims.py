@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contract import OpenState, Store
+from nitro_presets.aws_lambda.store.contract import ConnectionStore, OpenState
 from nitro_presets.aws_lambda.store.rows import CONNECT_TIME, SWEEP_GRACE
 from tests.presets.aws_lambda.store.stores import (
     LEASE,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 ID = "BFHPhfCWIAMCKlQ="
 
 
-async def claim_open(store: Store) -> str:
+async def claim_open(store: ConnectionStore) -> str:
     """Claim the open hook, which must succeed, and return the claim's token."""
     claim = await store.claim_open(ID, LEASE)
     assert claim.outcome == "claimed"
@@ -33,7 +33,7 @@ async def claim_open(store: Store) -> str:
     return claim.row.open_token
 
 
-async def end(store: Store) -> None:
+async def end(store: ConnectionStore) -> None:
     """Go through the end of a connection, which must be there to claim."""
     claim = await store.claim_close(ID, LEASE)
     assert claim.outcome == "claimed"
@@ -42,7 +42,7 @@ async def end(store: Store) -> None:
     await store.delete_connection(claim.row)
 
 
-async def test_open_is_claimed_once(store: Store, clock: Clock) -> None:
+async def test_open_is_claimed_once(store: ConnectionStore, clock: Clock) -> None:
     await connect(store, open_state="pending")
     token = await claim_open(store)
     running = await store.claim_open(ID, LEASE)
@@ -57,12 +57,12 @@ async def test_open_is_claimed_once(store: Store, clock: Clock) -> None:
     assert (done.row.open_state, done.row.context) == ("done", {"greeted": True})
 
 
-async def test_route_without_open_hook_has_nothing_to_claim(store: Store) -> None:
+async def test_route_without_open_hook_has_nothing_to_claim(store: ConnectionStore) -> None:
     await connect(store)
     assert (await store.claim_open(ID, LEASE)).outcome == "done"
 
 
-async def test_open_may_start_again_after_the_lease(store: Store, clock: Clock) -> None:
+async def test_open_may_start_again_after_the_lease(store: ConnectionStore, clock: Clock) -> None:
     await connect(store, open_state="pending")
     first = await claim_open(store)
     clock.now += LEASE - 0.5
@@ -73,7 +73,7 @@ async def test_open_may_start_again_after_the_lease(store: Store, clock: Clock) 
     assert (await store.claim_open(ID, LEASE)).outcome == "running"
 
 
-async def test_claim_that_was_lost_ends_nothing_and_still_saves(store: Store, clock: Clock) -> None:
+async def test_claim_that_was_lost_ends_nothing_and_still_saves(store: ConnectionStore, clock: Clock) -> None:
     await connect(store, open_state="pending")
     lost = await claim_open(store)
     clock.now += LEASE
@@ -88,7 +88,7 @@ async def test_claim_that_was_lost_ends_nothing_and_still_saves(store: Store, cl
     assert (await store.claim_open(ID, LEASE)).outcome == "done"
 
 
-async def test_lease_that_passed_unnoticed_is_still_done(store: Store, clock: Clock) -> None:
+async def test_lease_that_passed_unnoticed_is_still_done(store: ConnectionStore, clock: Clock) -> None:
     await connect(store, open_state="pending")
     token = await claim_open(store)
     clock.now += LEASE * 2
@@ -97,7 +97,7 @@ async def test_lease_that_passed_unnoticed_is_still_done(store: Store, clock: Cl
 
 
 @pytest.mark.parametrize("lapsed", [False, True])
-async def test_one_of_twenty_opens(store: Store, clock: Clock, lapsed: bool) -> None:
+async def test_one_of_twenty_opens(store: ConnectionStore, clock: Clock, lapsed: bool) -> None:
     await connect(store, open_state="pending")
     if lapsed:
         await claim_open(store)
@@ -107,7 +107,7 @@ async def test_one_of_twenty_opens(store: Store, clock: Clock, lapsed: bool) -> 
 
 
 @pytest.mark.parametrize("lapsed", [False, True])
-async def test_one_of_twenty_closes(store: Store, clock: Clock, lapsed: bool) -> None:
+async def test_one_of_twenty_closes(store: ConnectionStore, clock: Clock, lapsed: bool) -> None:
     await connect(store)
     if lapsed:
         await store.claim_close(ID, LEASE)
@@ -117,7 +117,7 @@ async def test_one_of_twenty_closes(store: Store, clock: Clock, lapsed: bool) ->
 
 
 @pytest.mark.parametrize("state", ["none", "running", "done"])
-async def test_close_hook_is_due_once_open_was_claimed(store: Store, state: OpenState) -> None:
+async def test_close_hook_is_due_once_open_was_claimed(store: ConnectionStore, state: OpenState) -> None:
     await connect(store, open_state="none" if state == "none" else "pending", context={"a": 1})
     if state != "none":
         token = await claim_open(store)
@@ -129,7 +129,7 @@ async def test_close_hook_is_due_once_open_was_claimed(store: Store, state: Open
     assert (await store.claim_open(ID, LEASE)).outcome == "gone"
 
 
-async def test_connection_that_was_not_opened_ends_without_its_hooks(store: Store, clock: Clock) -> None:
+async def test_connection_that_was_not_opened_ends_without_its_hooks(store: ConnectionStore, clock: Clock) -> None:
     await connect(store, open_state="pending")
     claim = await store.claim_close(ID, LEASE)
     assert claim.outcome == "claimed"
@@ -139,7 +139,7 @@ async def test_connection_that_was_not_opened_ends_without_its_hooks(store: Stor
     assert (await store.claim_open(ID, LEASE)).outcome == "gone"
 
 
-async def test_open_and_end_in_a_race_agree(store: Store) -> None:
+async def test_open_and_end_in_a_race_agree(store: ConnectionStore) -> None:
     for n in range(10):
         id = f"{n}="
         await connect(store, id, open_state="pending")
@@ -148,7 +148,7 @@ async def test_open_and_end_in_a_race_agree(store: Store) -> None:
         assert closed.row.opened == (opened.outcome == "claimed")
 
 
-async def test_end_is_told_twice(store: Store) -> None:
+async def test_end_is_told_twice(store: ConnectionStore) -> None:
     await connect(store)
     claim = await store.claim_close(ID, LEASE, disconnected=True)
     assert (await store.claim_close(ID, LEASE, disconnected=True)).outcome == "running"
@@ -159,7 +159,7 @@ async def test_end_is_told_twice(store: Store) -> None:
     assert (await store.claim_close(ID, LEASE)).outcome == "gone"
 
 
-async def test_end_that_is_never_told_is_found(store: Store, clock: Clock) -> None:
+async def test_end_that_is_never_told_is_found(store: ConnectionStore, clock: Clock) -> None:
     row = await connect(store)
     clock.now = row.expires_at - 1
     assert await list_expired(store) == set()
@@ -169,14 +169,14 @@ async def test_end_that_is_never_told_is_found(store: Store, clock: Clock) -> No
     assert await list_expired(store) == set()
 
 
-async def test_end_that_is_found_very_late_still_has_its_hook(store: Store, clock: Clock) -> None:
+async def test_end_that_is_found_very_late_still_has_its_hook(store: ConnectionStore, clock: Clock) -> None:
     row = await connect(store)
     clock.now = row.expires_at + SWEEP_GRACE + 1
     assert await list_expired(store) == {ID}
     await end(store)
 
 
-async def test_end_that_was_not_finished_is_found_after_its_lease(store: Store, clock: Clock) -> None:
+async def test_end_that_was_not_finished_is_found_after_its_lease(store: ConnectionStore, clock: Clock) -> None:
     await connect(store)
     first = await store.claim_close(ID, LEASE)
     clock.now += LEASE - 1
@@ -191,13 +191,13 @@ async def test_end_that_was_not_finished_is_found_after_its_lease(store: Store, 
     assert await list_expired(store) == set()
 
 
-async def test_context_can_be_saved_while_the_end_runs(store: Store) -> None:
+async def test_context_can_be_saved_while_the_end_runs(store: ConnectionStore) -> None:
     await connect(store)
     await store.claim_close(ID, LEASE)
     assert await store.save(ID, {"last": "words"})
 
 
-async def test_peer_that_left_before_its_row_was_written_is_closed_once(store: Store) -> None:
+async def test_peer_that_left_before_its_row_was_written_is_closed_once(store: ConnectionStore) -> None:
     early = await store.claim_close(ID, LEASE, disconnected=True)
     assert (early.outcome, early.row) == ("gone", None)
     assert await store.get_connection(ID) is None
@@ -211,7 +211,7 @@ async def test_peer_that_left_before_its_row_was_written_is_closed_once(store: S
     assert await list_ids(store, "t") == []
 
 
-async def test_peer_that_left_early_is_not_opened(store: Store) -> None:
+async def test_peer_that_left_early_is_not_opened(store: ConnectionStore) -> None:
     await store.claim_close(ID, LEASE, disconnected=True)
     assert not await store.put_connection(make_row(open_state="pending"))
     assert (await store.claim_open(ID, LEASE)).outcome == "gone"
@@ -220,19 +220,19 @@ async def test_peer_that_left_early_is_not_opened(store: Store) -> None:
     assert not claim.row.opened
 
 
-async def test_peer_that_left_early_is_found_when_nobody_closes_it(store: Store, clock: Clock) -> None:
+async def test_peer_that_left_early_is_found_when_nobody_closes_it(store: ConnectionStore, clock: Clock) -> None:
     await store.claim_close(ID, LEASE, disconnected=True)
     await store.put_connection(make_row())
     clock.now += 1
     assert await list_expired(store) == {ID}
 
 
-async def test_only_the_platform_knows_of_peers_to_come(store: Store) -> None:
+async def test_only_the_platform_knows_of_peers_to_come(store: ConnectionStore) -> None:
     assert (await store.claim_close(ID, LEASE)).outcome == "gone"
     assert await store.put_connection(make_row())
 
 
-async def test_row_is_not_put_again_after_the_end(store: Store, clock: Clock) -> None:
+async def test_row_is_not_put_again_after_the_end(store: ConnectionStore, clock: Clock) -> None:
     await connect(store)
     assert await store.put_connection(make_row())
     await end(store)
@@ -243,7 +243,7 @@ async def test_row_is_not_put_again_after_the_end(store: Store, clock: Clock) ->
     assert await list_expired(store) == set()
 
 
-async def test_connecting_and_leaving_at_once_ends_once(store: Store) -> None:
+async def test_connecting_and_leaving_at_once_ends_once(store: ConnectionStore) -> None:
     for n in range(10):
         row = make_row(f"{n}=")
         ended: list[str] = []

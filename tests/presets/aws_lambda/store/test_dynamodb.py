@@ -16,7 +16,7 @@ from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.aws_client.errors import ServiceError
 from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-from nitro_presets.aws_lambda.store.keys import SLOTS
+from nitro_presets.aws_lambda.store.keys import INDEX_PARTITIONS
 from nitro_presets.aws_lambda.store.rows import CLOSED, CONNECT_TIME, LEFT
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
 from tests.presets.aws_lambda.store.stores import LEASE, Clock, connect, list_ids, list_pages, make_row
@@ -163,11 +163,11 @@ async def test_end_without_topics_costs_two_writes(store: DynamoStore, client: D
 
 async def test_sweep_and_walk_cost_a_query_a_slot(store: DynamoStore, client: DynamoClient) -> None:
     await list_pages(lambda start: store.expired(start=start))
-    assert take_calls(client) == {"Query": SLOTS}
+    assert take_calls(client) == {"Query": INDEX_PARTITIONS}
     await connect(store)
     client.calls.clear()
     await list_pages(lambda start: store.connections(start=start))
-    assert take_calls(client) == {"Query": SLOTS, "BatchGetItem": 1}
+    assert take_calls(client) == {"Query": INDEX_PARTITIONS, "BatchGetItem": 1}
 
 
 async def test_publish_costs_a_query_a_page_of_each_shard(client: DynamoClient, clock: Clock) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contract import Store
+from nitro_presets.aws_lambda.store.contract import ConnectionStore
 from tests.presets.aws_lambda.store.stores import (
     LEASE,
     LIFE,
@@ -32,7 +32,9 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("topic", "namespace"), NAMES, ids=range(len(NAMES)))
-async def test_subscriber_is_found_until_it_unsubscribes(store: Store, topic: str, namespace: str) -> None:
+async def test_subscriber_is_found_until_it_unsubscribes(
+    store: ConnectionStore, topic: str, namespace: str
+) -> None:
     row = await connect(store, namespace=namespace)
     assert await store.subscribe(row, topic)
     assert await store.subscribe(row, topic)
@@ -50,7 +52,7 @@ async def test_subscriber_is_found_until_it_unsubscribes(store: Store, topic: st
     assert read.topics == frozenset()
 
 
-async def test_namespaces_and_topics_are_apart(store: Store) -> None:
+async def test_namespaces_and_topics_are_apart(store: ConnectionStore) -> None:
     for id, namespace in {"1": "/a", "2": "/a", "3": "/ab", "4": "/a\0b", "5": "/a/b", "6": "", "8": "\1"}.items():
         await store.subscribe(await connect(store, id, namespace=namespace), "t")
     await store.subscribe(await connect(store, "7", namespace="/a"), "t#0")
@@ -61,7 +63,7 @@ async def test_namespaces_and_topics_are_apart(store: Store) -> None:
     assert await list_ids(store, "unknown") == []
 
 
-async def test_subscribers_are_listed_in_pages(store: Store) -> None:
+async def test_subscribers_are_listed_in_pages(store: ConnectionStore) -> None:
     ids = [f"{n:02}" for n in range(12)]
     for id in ids:
         await store.subscribe(await connect(store, id, namespace=f"/{int(id) % 2}"), "t")
@@ -72,7 +74,7 @@ async def test_subscribers_are_listed_in_pages(store: Store) -> None:
     assert [one.id for page in pages for one in page] == ids[::2]
 
 
-async def test_page_goes_on_behind_a_subscriber_that_is_gone(store: Store) -> None:
+async def test_page_goes_on_behind_a_subscriber_that_is_gone(store: ConnectionStore) -> None:
     for id in "abcd":
         await store.subscribe(await connect(store, id), "t")
     first = await store.subscribers("t", 0, limit=2)
@@ -82,7 +84,7 @@ async def test_page_goes_on_behind_a_subscriber_that_is_gone(store: Store) -> No
     assert await list_ids(store, "t") == ["c", "d"]
 
 
-async def test_dead_peers_are_forgotten(store: Store) -> None:
+async def test_dead_peers_are_forgotten(store: ConnectionStore) -> None:
     for n in range(4):
         await store.subscribe(await connect(store, f"{n}"), "t")
     found = await list_subscribers(store, "t")
@@ -91,14 +93,16 @@ async def test_dead_peers_are_forgotten(store: Store) -> None:
     assert await list_subscribers(store, "t") == found[3:]
 
 
-async def test_subscription_is_left_out_once_its_connection_cannot_be_alive(store: Store, clock: Clock) -> None:
+async def test_subscription_is_left_out_once_its_connection_cannot_be_alive(
+    store: ConnectionStore, clock: Clock
+) -> None:
     await store.subscribe(await connect(store), "t")
     await store.subscribe(await connect(store, "longer", expires_at=int(START) + 2 * LIFE), "t")
     clock.now += LIFE
     assert await list_ids(store, "t") == ["longer"]
 
 
-async def test_all_topics_of_a_connection_go(store: Store) -> None:
+async def test_all_topics_of_a_connection_go(store: ConnectionStore) -> None:
     row, other = await connect(store), await connect(store, "other")
     await asyncio.gather(*(store.subscribe(row, f"topic {n}") for n in range(30)))
     await store.subscribe(other, "topic 0")
@@ -109,7 +113,7 @@ async def test_all_topics_of_a_connection_go(store: Store) -> None:
     assert [await list_ids(store, f"topic {n}") for n in (0, 1, 24, 25, 29)] == [["other"], [], [], [], []]
 
 
-async def test_nothing_can_be_subscribed_to_after_the_end(store: Store) -> None:
+async def test_nothing_can_be_subscribed_to_after_the_end(store: ConnectionStore) -> None:
     row = await connect(store)
     await store.subscribe(row, "before")
     claim = await store.claim_close(row.id, LEASE)
@@ -124,12 +128,12 @@ async def test_nothing_can_be_subscribed_to_after_the_end(store: Store) -> None:
     assert await store.get_connection(row.id) is None
 
 
-async def test_connection_that_was_never_put_cannot_subscribe(store: Store) -> None:
+async def test_connection_that_was_never_put_cannot_subscribe(store: ConnectionStore) -> None:
     assert not await store.subscribe(make_row(), "t")
     assert await list_ids(store, "t") == []
 
 
-async def test_race_of_subscriptions_and_the_end_leaves_nothing_behind(store: Store) -> None:
+async def test_race_of_subscriptions_and_the_end_leaves_nothing_behind(store: ConnectionStore) -> None:
     row = await connect(store)
 
     async def end() -> None:

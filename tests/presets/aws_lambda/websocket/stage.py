@@ -13,19 +13,19 @@ from urllib.parse import unquote
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.aws_client.errors import ServiceError
-from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.aws_client.http import ServiceResponse
 from nitro_presets.aws_lambda.aws_client.management import ManagementClient
 from nitro_presets.aws_lambda.aws_client.service import Retry
-from nitro_presets.aws_lambda.fanout.job_store import Jobs
-from nitro_presets.aws_lambda.store.contract import ConnectionRow, Store
+from nitro_presets.aws_lambda.fanout.job_store import JobStore
+from nitro_presets.aws_lambda.store.contract import ConnectionRow, ConnectionStore
 from nitro_presets.aws_lambda.store.keys import pick_shard
-from nitro_presets.aws_lambda.websocket.function import SocketFunction
+from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
 from nitro_presets.aws_lambda.websocket.peer import AwsHub
-from nitro_presets.aws_lambda.websocket.services import AwsSettings, Platform
+from nitro_presets.aws_lambda.websocket.services import AwsServices, FunctionSettings
 from nitro_py.runtime.app import App
 from nitro_py.runtime.manifest import Manifest, Route
 from nitro_py.websocket import WebSocketHandler, define_websocket_handler
-from tests.doubles.memory_jobs import MemoryJobs
+from tests.doubles.memory_jobs import MemoryJobStore
 from tests.doubles.memory_store import MemoryStore
 
 PATH = "/chat"
@@ -73,7 +73,7 @@ class Edge:
         self.under_way = 0
         self.most_under_way = 0
 
-    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Answer one request."""
         self.requests += 1
         self.under_way += 1
@@ -83,7 +83,7 @@ class Edge:
         finally:
             self.under_way -= 1
 
-    async def answer(self, method: str, id: str, body: bytes) -> Response:
+    async def answer(self, method: str, id: str, body: bytes) -> ServiceResponse:
         """Do what a request asks for, if the connection is there and has room."""
         await asyncio.sleep(0)
         if id in self.slow:
@@ -110,9 +110,9 @@ class Edge:
         return client
 
 
-def respond(status: int) -> Response:
+def respond(status: int) -> ServiceResponse:
     """Make an answer."""
-    return Response(status, f"HTTP/1.1 {status} X".encode(), b"")
+    return ServiceResponse(status, f"HTTP/1.1 {status} X".encode(), b"")
 
 
 class Counted:
@@ -162,15 +162,15 @@ class Cloud:
         hooks: Mapping[str, Any] | None = None,
         *,
         shards: int = 1,
-        store: Store | None = None,
-        jobs: Jobs | None = None,
+        store: ConnectionStore | None = None,
+        jobs: JobStore | None = None,
         **aws: Any,
     ) -> None:
         self.clock = Clock()
         self.store = store or MemoryStore(shards=shards, clock=self.clock)
-        self.jobs = jobs or MemoryJobs(clock=self.clock)
+        self.jobs = jobs or MemoryJobStore(clock=self.clock)
         self.edge = Edge()
-        self.settings = AwsSettings.from_json({**aws, "shards": shards})
+        self.settings = FunctionSettings.from_json({**aws, "shards": shards})
         self.app = StageApp(define_websocket_handler(**(hooks or {})), aws)
         self.calls: Counter[str] = Counter()
         # The work that invocations were sent, and the traces they came with.
@@ -202,11 +202,11 @@ class Cloud:
         assert queue_url == "queue"
         self.queued.append((group, dedup, json.loads(body)))
 
-    def platform(self) -> Platform:
+    def services(self) -> AwsServices:
         """Make one invocation's services."""
-        return Platform(
-            store=cast(Store, Counted(self.store, self.calls)),
-            jobs=cast(Jobs, Counted(self.jobs, self.calls)),
+        return AwsServices(
+            store=cast(ConnectionStore, Counted(self.store, self.calls)),
+            jobs=cast(JobStore, Counted(self.jobs, self.calls)),
             poster=self.edge.connect(),
             invoker=self,
             function="sockets",
@@ -217,7 +217,7 @@ class Cloud:
 
     def hub(self) -> AwsHub:
         """Make the hub of a publisher."""
-        return AwsHub(self.platform())
+        return AwsHub(self.services())
 
     async def run(self, event: dict[str, Any], seconds: float | None = None) -> Any:
         """Run one invocation to its end, outside of this one's context."""
@@ -233,8 +233,8 @@ class Cloud:
     async def handle(self, event: dict[str, Any], seconds: float) -> Any:
         """Is an invocation."""
         until = time.monotonic() + seconds
-        platform = self.platform()
-        function = SocketFunction(self.app, AwsHub(platform), platform)
+        services = self.services()
+        function = WebSocketFunction(self.app, AwsHub(services), services)
         return await function.handle(event, lambda: max(0.0, until - time.monotonic()))
 
     async def settle(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nitro_presets.aws_lambda.aws_client.http import Response
+from nitro_presets.aws_lambda.aws_client.http import ServiceResponse
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_py.message import Message
 from nitro_py.peer import Peer
@@ -39,7 +39,7 @@ def watch(cloud: Cloud) -> list[tuple[str, Mapping[str, Any]]]:
     seen: list[tuple[str, Mapping[str, Any]]] = []
     answer = cloud.edge.answer
 
-    async def note(method: str, id: str, body: bytes) -> Response:
+    async def note(method: str, id: str, body: bytes) -> ServiceResponse:
         seen.append((body.decode() or method, (await read_row(cloud)).context))
         return await answer(method, id, body)
 

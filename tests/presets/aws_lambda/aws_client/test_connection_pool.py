@@ -11,7 +11,7 @@ import pytest
 
 from nitro_presets.aws_lambda.aws_client import http
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
-from nitro_presets.aws_lambda.aws_client.http import Transport
+from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
 from tests.presets.aws_lambda.aws_client.service_double import HANG_UP, OK, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ class Greeter(BaseHTTPRequestHandler):
 
 async def test_connection_is_kept_for_the_next_request() -> None:
     async with Peer(answer(200, b"one"), answer(404, b"two")) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         responses = [await transport.request("POST", f"/{body}?q", {"x-a": "1"}, body.encode()) for body in "ab"]
         await transport.close()
     assert [(response.status, response.body) for response in responses] == [(200, b"one"), (404, b"two")]
@@ -50,7 +50,7 @@ async def test_chunked_and_slow_answers_are_whole() -> None:
     big = b"x" * 300_000
     slow = tuple(bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     async with Peer(Answer(CHUNKED, pause=0.01), Answer(slow, pause=0.001), answer(200, big)) as peer:
-        transport = Transport(peer.url, timeout=5)
+        transport = ConnectionPool(peer.url, timeout=5)
         bodies = [(await ask(transport, big)).body for _ in range(3)]
         await transport.close()
     assert bodies == [b"hello", b"ok", big]
@@ -64,7 +64,7 @@ async def test_connection_that_ended_during_a_freeze_is_replaced(
 ) -> None:
     monkeypatch.setattr(http, "TRUST", trust)
     listener = socket.create_server(("127.0.0.1", 0))
-    transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    transport = ConnectionPool(f"http://127.0.0.1:{listener.getsockname()[1]}")
 
     def serve() -> socket.socket:
         accepted, _ = listener.accept()
@@ -88,7 +88,7 @@ async def test_connection_that_ended_during_a_freeze_is_replaced(
 
 async def test_all_connections_that_ended_are_replaced() -> None:
     async with Peer(*[answer(200, pause=0.05)] * 4) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         await asyncio.gather(*(ask(transport) for _ in range(4)))
         peer.hang_up()
         # Not even yielding long enough for the loop to see the ends.
@@ -101,7 +101,7 @@ async def test_all_connections_that_ended_are_replaced() -> None:
 async def test_request_is_sent_once_more_only_where_nothing_came() -> None:
     torn = Answer((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",), hang_up=True)
     async with Peer(OK, torn, OK, HANG_UP, OK) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         await ask(transport)
         with pytest.raises(TransportError, match="lost") as caught:
             await ask(transport)
@@ -114,7 +114,7 @@ async def test_request_is_sent_once_more_only_where_nothing_came() -> None:
 
 async def test_new_connection_that_hangs_up_is_not_tried_again() -> None:
     async with Peer(HANG_UP) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         with pytest.raises(TransportError, match="lost") as caught:
             await ask(transport)
         await transport.close()
@@ -124,7 +124,7 @@ async def test_new_connection_that_hangs_up_is_not_tried_again() -> None:
 
 async def test_connection_is_closed_where_the_answer_says_so() -> None:
     async with Peer(answer(200, b"", "Connection: close"), OK) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         await ask(transport)
         await ask(transport)
         await transport.close()
@@ -133,7 +133,7 @@ async def test_connection_is_closed_where_the_answer_says_so() -> None:
 
 async def test_body_without_a_length_is_whole_at_the_end() -> None:
     async with Peer(Answer((b"HTTP/1.1 200 OK\r\n\r\nhel", b"lo"), hang_up=True), OK) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         assert (await ask(transport)).body == b"hello"
         await ask(transport)
         await transport.close()
@@ -143,7 +143,7 @@ async def test_body_without_a_length_is_whole_at_the_end() -> None:
 @pytest.mark.parametrize("junk", [b"junk", OK.pieces[0]])
 async def test_bytes_that_nobody_asked_for_end_the_connection(junk: bytes) -> None:
     async with Peer(Answer((OK.pieces[0], junk), pause=0.01), answer(201)) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         await ask(transport)
         await asyncio.sleep(0.05)
         assert (await ask(transport)).status == 201
@@ -153,7 +153,7 @@ async def test_bytes_that_nobody_asked_for_end_the_connection(junk: bytes) -> No
 
 async def test_answer_that_is_no_http_is_an_error() -> None:
     async with Peer(Answer((b"junk\r\n\r\n",))) as peer:
-        transport = Transport(peer.url)
+        transport = ConnectionPool(peer.url)
         with pytest.raises(TransportError, match="Expected a response of HTTP"):
             await ask(transport)
         assert (await ask(transport)).status == 200
@@ -166,7 +166,7 @@ async def test_closed_port_is_an_error_before_anything_was_sent() -> None:
     port = listener.getsockname()[1]
     listener.close()
     with pytest.raises(TransportError, match="cannot be reached") as caught:
-        await ask(Transport(f"http://127.0.0.1:{port}"))
+        await ask(ConnectionPool(f"http://127.0.0.1:{port}"))
     assert not caught.value.sent
 
 
@@ -179,7 +179,7 @@ def test_next_loop_starts_anew() -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Greeter) as server:
         threading.Thread(target=server.serve_forever).start()
-        transport = Transport(f"http://127.0.0.1:{server.server_port}")
+        transport = ConnectionPool(f"http://127.0.0.1:{server.server_port}")
         assert asyncio.run(ask_twice(close=False)) == [200, 200]
         # What the first loop left open is nobody's any more, and says so when it is collected.
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
@@ -191,4 +191,4 @@ def test_next_loop_starts_anew() -> None:
 @pytest.mark.parametrize("url", ["ftp://a", "127.0.0.1:80", ""])
 def test_url_is_checked(url: str) -> None:
     with pytest.raises(ValueError, match="Expected a URL"):
-        Transport(url)
+        ConnectionPool(url)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from nitro_presets.aws_lambda.aws_client.management import ManagementClient
 from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
-from nitro_presets.aws_lambda.gateway.quotas import Limits
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.errors import PeerClosedError
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 from tests.presets.aws_lambda.gateway.test_messages import HANDSHAKE_LINES
@@ -166,7 +166,7 @@ async def connect_deaf_client(site: Site) -> sockets.socket:
 
 
 async def test_posts_to_a_client_that_does_not_read_are_too_many(open_gateway: OpenSite) -> None:
-    async with open_gateway(limits=Limits(buffer=100_000)) as site:
+    async with open_gateway(limits=Quotas(buffer=100_000)) as site:
         deaf = await connect_deaf_client(site)
         client, id = site.client(API), await site.id()
         until = asyncio.get_running_loop().time() + 10

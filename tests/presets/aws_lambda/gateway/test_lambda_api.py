@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
-from nitro_presets.aws_lambda.gateway.quotas import MIB, Limits
+from nitro_presets.aws_lambda.gateway.quotas import MIB, Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_waited_for_call_may_be_larger(open_gateway: OpenSite) -> None:
 
 
 async def test_answer_has_a_size(open_gateway: OpenSite) -> None:
-    async with open_gateway(limits=Limits(payload=10_000)) as site:
+    async with open_gateway(limits=Quotas(payload=10_000)) as site:
         answer = await invoke(site, {"do": "large", "size": 10_000})
         assert json.loads(answer["Payload"])["errorType"] == "Function.ResponseSizeTooLarge"
         await site.wait_for(lambda: site.notes("status"))
