@@ -1,4 +1,4 @@
-"""The jobs' twin in memory: one process, the same rules."""
+"""A store of jobs in memory, for tests: one process, the same rules."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nitro_presets.aws_lambda.store.contract import Page
 
 
 class MemoryJobStore:
-    """Keeps publications and jobs in memory; implements `JobStore`.
+    """A `JobStore` in memory.
 
     Args:
-        clock: Gives the time in seconds since the epoch.
+        clock: Returns the time in seconds since the epoch.
 
     Example:
         jobs = MemoryJobs()
@@ -25,7 +25,7 @@ class MemoryJobStore:
         self._clock = clock
         self._publications: dict[str, TopicPublication] = {}
         self._jobs: dict[str, Job] = {}
-        # Finished jobs have no time.
+        # Finished jobs are not in it.
         self._due: dict[str, float] = {}
 
     async def accept(self, publication: TopicPublication, job: Job, lease: float) -> None:
@@ -34,7 +34,7 @@ class MemoryJobStore:
         await self.add(job, lease)
 
     async def add(self, job: Job, lease: float) -> Job | None:
-        """Keep a job unless its key is taken; return the one that stands there already."""
+        """Keep a job unless its key is taken; return the job that has it already."""
         if job.key in self._jobs:
             return self._jobs[job.key]
         self._keep(job, lease)
@@ -49,25 +49,25 @@ class MemoryJobStore:
         return self._publications.get(id)
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Write how far a job is; `None` where somebody else has written since."""
+        """Write how far a job is; return `None` if another caller has written since."""
         if not self._holds(job):
             return None
-        return self._keep(replace(job, start=start, turn=job.turn + 1), lease)
+        return self._keep(replace(job, start=start, version=job.version + 1), lease)
 
     async def finish(self, job: Job) -> bool:
-        """End a job; false where somebody else has written since."""
+        """End a job; return false if another caller has written since."""
         if not self._holds(job):
             return False
-        self._jobs[job.key] = replace(job, turn=job.turn + 1)
+        self._jobs[job.key] = replace(job, version=job.version + 1)
         del self._due[job.key]
         return True
 
-    async def revive(self, key: str, lease: float) -> Job | None:
-        """Take a due job from whoever has it."""
+    async def take_over(self, key: str, lease: float) -> Job | None:
+        """Take over a due job."""
         if key not in self._due or self._due[key] > self._clock():
             return None
         job = self._jobs[key]
-        return self._keep(replace(job, turn=job.turn + 1), lease)
+        return self._keep(replace(job, version=job.version + 1), lease)
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
         """List the keys of jobs that are due."""
@@ -77,7 +77,7 @@ class MemoryJobStore:
         return Page(page, page[-1] if len(keys) > limit else None)
 
     def _holds(self, job: Job) -> bool:
-        return job.key in self._due and self._jobs[job.key].turn == job.turn
+        return job.key in self._due and self._jobs[job.key].version == job.version
 
     def _keep(self, job: Job, lease: float) -> Job:
         self._jobs[job.key] = job

@@ -1,4 +1,4 @@
-"""The store's twin in memory: one process, the same rules."""
+"""A store in memory, for tests: one process, the same rules."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ PAGE = 100
 
 
 class MemoryStore:
-    """Keeps connections and topics in memory; implements `ConnectionStore`.
+    """A `ConnectionStore` in memory.
 
     Args:
-        shards: How many shards each topic is spread over.
-        clock: Gives the time in seconds since the epoch.
+        shards: The number of shards of each topic.
+        clock: Returns the time in seconds since the epoch.
 
     Example:
         store = MemoryStore()
@@ -47,24 +47,24 @@ class MemoryStore:
         self._clock = clock
         # As in the table, a row's context holds the values' JSON.
         self._rows: dict[str, ConnectionRow] = {}
-        self._marks: dict[str, str] = {}
+        self._tombstones: dict[str, str] = {}
         self._due: dict[str, int] = {}
         self._order: list[tuple[int, str]] = []
         self._topics: dict[str, Topic] = {}
 
     async def put_connection(self, row: ConnectionRow) -> bool:
-        """Keep a new connection; false when the peer has left already."""
+        """Store a new connection; return false if the peer has left already."""
         if row.id in self._rows:
             return not self._rows[row.id].closing
-        mark = self._marks.get(row.id)
-        if mark == CLOSED:
+        reason = self._tombstones.get(row.id)
+        if reason == CLOSED:
             return False
         context = {key: write_json(value) for key, value in row.context.items()}
         row = row._replace(shard=pick_shard(row.id, self.shards), context=context)
-        if mark is None:
+        if reason is None:
             self._keep(row, row.expires_at)
             return True
-        del self._marks[row.id]
+        del self._tombstones[row.id]
         self._keep(row._replace(close_state="pending"), due_time(self._clock()))
         return False
 
@@ -85,7 +85,7 @@ class MemoryStore:
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
     ) -> bool:
-        """Write changed keys of the context; false when the connection is gone."""
+        """Write changed keys of the context; return false if the connection is gone."""
         texts = {key: write_json(value) for key, value in changed.items()}
         if not texts and not removed and not open_token:
             return True
@@ -98,7 +98,7 @@ class MemoryStore:
         return True
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
-        """Add a connection to a topic; false when the connection has ended."""
+        """Add a connection to a topic; return false if the connection has ended."""
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return False
@@ -109,7 +109,7 @@ class MemoryStore:
         return True
 
     async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
-        """Take a connection out of a topic."""
+        """Remove a connection from a topic."""
         kept = self._rows.get(row.id)
         if kept is None or kept.closing:
             return
@@ -120,7 +120,7 @@ class MemoryStore:
         """Claim the end of a connection."""
         now, row = self._clock(), self._rows.get(id)
         if row is None and disconnected:
-            self._marks.setdefault(id, LEFT)
+            self._tombstones.setdefault(id, LEFT)
         if row is None or (row.close_state == "running" and row.close_lease > now):
             return resolve_close_claim(self._read(id), make_token())
         claimed = row._replace(close_state="running", close_lease=now + lease, close_token=make_token())
@@ -128,17 +128,17 @@ class MemoryStore:
         return Claim("claimed", self._read(id))
 
     async def delete_topics(self, row: ConnectionRow) -> None:
-        """Take a connection out of all its topics."""
+        """Remove a connection from all its topics."""
         for topic in row.topics:
             self._drop(topic_partition(topic, row.shard), topic_sort(row.namespace, row.id))
 
     async def delete_connection(self, row: ConnectionRow) -> None:
-        """Forget a connection."""
+        """Delete a connection."""
         if row.id in self._rows:
             del self._rows[row.id]
             self._unlist(row.id)
         if self._clock() < row.connected_at + CONNECT_TIME:
-            self._marks[row.id] = CLOSED
+            self._tombstones[row.id] = CLOSED
 
     async def subscribers(
         self, topic: str, shard: int, *, namespace: str | None = None, start: str | None = None, limit: int = 1000
@@ -154,8 +154,8 @@ class MemoryStore:
         more = len(inside) == limit and first + limit < len(rows.order)
         return Page(items, inside[-1] if more else None)
 
-    async def forget(self, subscribers: Collection[Subscription]) -> None:
-        """Drop subscriptions whose peers were found dead."""
+    async def delete_subscriptions(self, subscribers: Collection[Subscription]) -> None:
+        """Delete subscriptions whose peers were found dead."""
         for subscriber in subscribers:
             self._drop(subscriber.pk, subscriber.sk)
 
@@ -202,7 +202,7 @@ class MemoryStore:
 
 
 class Topic:
-    """One shard of a topic: its subscribers in the order of their keys."""
+    """One shard of a topic, with its subscribers in the order of their keys."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -217,7 +217,7 @@ class Topic:
         self.ends[subscriber.sk] = ends
 
     def remove(self, sk: str) -> bool:
-        """Drop a subscriber, if it is there; true when none is left."""
+        """Remove a subscriber, if it is there; return true if none is left."""
         if sk in self.subscribers:
             del self.subscribers[sk], self.ends[sk], self.order[bisect_left(self.order, sk)]
         return not self.order

@@ -1,4 +1,4 @@
-"""What the edge in front of the functions hands on: the viewer's host, and a secret that proves who says so."""
+"""The header fields that CloudFront adds: the viewer's host, and a secret that proves where they come from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ CLOUDFRONT_HEADERS = frozenset({HOST_HEADER, SECRET_HEADER})
 
 
 def read_viewer_headers(headers: Headers, secret: str | None) -> Headers:
-    """Return the header fields that handlers see, with the viewer's host where the edge names it.
+    """Return the header fields that handlers see, with the viewer's host if CloudFront names it.
 
     Args:
         headers: The fields as they came.
-        secret: What `NITRO_ORIGIN_SECRET` says; without it there is no edge, and nobody's word on the host counts.
+        secret: The value of `NITRO_ORIGIN_SECRET`. Without it there is no distribution, and a field that names
+            the viewer's host is not trusted.
 
     Raises:
-        HTTPError: 403, the request did not come through the edge.
+        HTTPError: 403, the request did not come through CloudFront.
 
     Example:
         >>> sent = Headers({"x-nitro-host": "a.test", "x-nitro-origin-secret": "s", "host": "b"})
@@ -38,7 +39,7 @@ def read_viewer_headers(headers: Headers, secret: str | None) -> Headers:
 
 
 def check_secret(given: str, secret: str) -> None:
-    """Refuse who does not know the secret, in a time that tells nothing of it."""
+    """Refuse a request without the secret; the comparison takes the same time for every wrong one."""
     from hmac import compare_digest
 
     if not compare_digest(given.encode(), secret.encode()):
@@ -46,7 +47,7 @@ def check_secret(given: str, secret: str) -> None:
 
 
 def hide_cloudfront_headers(event: dict[str, Any]) -> dict[str, Any]:
-    """Return a gateway's event without what the edge added to its header fields."""
+    """Return an event without the header fields that CloudFront adds."""
     kept = dict(event)
     for fields in ("headers", "multiValueHeaders"):
         if event.get(fields):

@@ -1,4 +1,4 @@
-"""What Lambda calls: the handlers of the two functions, each made once for its environment."""
+"""The handlers that Lambda calls, one for each function, made once for an execution environment."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub
 
-# What is kept of an invocation's time for its own end, in seconds.
+# The part of an invocation's time that is kept for its end, in seconds.
 MARGIN = 0.5
-# How often a post is tried while the account's rate is used up: for about five seconds.
+# How often a post is tried while API Gateway answers 429: for about five seconds.
 POST_ATTEMPTS = 10
 WEBSOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
 class WebSocketEntry:
-    """The WebSocket function's handler; it needs no environment until the first event comes.
+    """The WebSocket function's handler, which reads no environment variable before the first event.
 
     Args:
-        folder: The package's folder.
+        folder: The folder of the function package.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,14 +55,14 @@ class WebSocketEntry:
 
 
 def end_start() -> None:
-    """Let garbage be collected from now on, but for what the start has made, which stays for good."""
+    """Turn garbage collection on, without the objects of the start, which stay as long as the process."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
 async def finish_tasks(context: LambdaContext) -> None:
-    """Wait for work that goes on after an answer, once it is out where the runtime client can do that."""
+    """Wait for tasks that go on after an answer; our own runtime client sends the answer first."""
     if isinstance(context, InvocationContext):
         context.defer(lambda: wait_for_tasks(seconds_left(context)))
     else:
@@ -70,12 +70,12 @@ async def finish_tasks(context: LambdaContext) -> None:
 
 
 def seconds_left(context: LambdaContext) -> float:
-    """Return the seconds that an invocation may still take."""
+    """Return the seconds that an invocation has left, without those for its end."""
     return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
 
 
 def make_websocket_function(folder: Path) -> Any:
-    """Make the WebSocket function of a bundle's folder, from what the environment says."""
+    """Make the WebSocket function of a package, from its manifest and the environment variables."""
     from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
@@ -87,14 +87,14 @@ def make_websocket_function(folder: Path) -> Any:
 
 
 def make_services(manifest: Manifest) -> Any:
-    """Make the clients of the services that the functions use."""
+    """Make the clients of the services that the functions call."""
     from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
     from nitro_presets.aws_lambda.aws_client.management import ManagementClient
     from nitro_presets.aws_lambda.aws_client.service import Retry
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
     from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsServices, FunctionSettings
 
-    settings = FunctionSettings.from_json(manifest.settings.get("aws", {}))
+    settings = FunctionSettings.from_json(manifest.settings["aws"])
     client = DynamoClient(os.environ["NITRO_TABLE"])
     services = AwsServices(
         store=DynamoStore(client, shards=settings.shards),
@@ -115,21 +115,21 @@ def make_services(manifest: Manifest) -> Any:
 
 
 def make_jobs(client: TableClient) -> JobStore:
-    """Make what keeps the parts of large publications."""
+    """Make the store of publications and their jobs."""
     from nitro_presets.aws_lambda.fanout.job_store import DynamoJobStore
 
     return DynamoJobStore(client)
 
 
 def make_invoker() -> Invoker:
-    """Make the client by which functions are called."""
+    """Make the client of Lambda's Invoke API."""
     from nitro_presets.aws_lambda.aws_client.invoke import LambdaClient
 
     return LambdaClient()
 
 
 def make_http_function(folder: Path) -> Any:
-    """Make the HTTP function of a bundle's folder; publishing reaches the WebSocket API where there is one."""
+    """Make the HTTP function of a package; its hub reaches the peers of the WebSocket API, if there is one."""
     from nitro_presets.aws_lambda.http.function import HttpFunction
 
     manifest = read_manifest(folder)
@@ -138,17 +138,17 @@ def make_http_function(folder: Path) -> Any:
 
 
 def make_hub(manifest: Manifest) -> Hub[Peer]:
-    """Make what reaches the WebSocket API's peers."""
+    """Make the hub that reaches the peers of the WebSocket API."""
     from nitro_presets.aws_lambda.websocket.peer import AwsHub
 
     return AwsHub(make_services(manifest))
 
 
 class HttpEntry:
-    """The HTTP function's handler; it needs no environment until it is started, or the first event comes.
+    """The HTTP function's handler, which reads no environment variable before its start or the first event.
 
     Args:
-        folder: The package's folder.
+        folder: The folder of the function package.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -156,7 +156,7 @@ class HttpEntry:
         self._function: Any = None
 
     async def start(self) -> None:
-        """Load the routes and start the plugins, while the environment starts."""
+        """Load the routes and start the plugins, in Lambda's init phase."""
         try:
             await self._make().start()
         finally:

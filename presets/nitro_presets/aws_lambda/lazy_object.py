@@ -1,4 +1,7 @@
-"""Objects that a function may never use: made, with the modules behind them, when they are first used."""
+"""Objects that a function may never use, made at their first use, with the modules behind them.
+
+A function loads only the services that it calls: benchmark rows `lambda-cold-http` and `lambda-cold-websocket`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ T = TypeVar("T")
 
 
 def make_lazily(make: Callable[[], T]) -> T:
-    """Stand for an object until something is asked of it.
+    """Return an object that stands for another, which is made when the first attribute is read.
 
     Args:
         make: Makes the object.
@@ -26,7 +29,7 @@ class _Lazy:
         self._make = make
 
     def __getattr__(self, name: str) -> Any:
-        # Bound methods stay: the second call of one does not come here.
+        # Bound methods are kept: the second call of one does not come here.
         found = getattr(self._make_once(), name)
         setattr(self, name, found)
         return found

@@ -1,1 +1,1 @@
-"""A small client for the AWS APIs that the functions call."""
+"""A small client of the AWS APIs that the functions call, without boto3."""

@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values, to and from Python's."""
+"""DynamoDB's attribute values, from and to Python's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 
 
 def marshal(value: object) -> dict[str, Any]:
-    """Write a value as DynamoDB's JSON has it.
+    """Write a value in DynamoDB's JSON.
 
     Args:
-        value: A str, int, float, bool, bytes, `None`, list or tuple, mapping with str keys, or a set of str that
-            is not empty.
+        value: A str, int, float, bool, bytes, `None`, list, tuple, mapping with str keys, or non-empty set of str.
 
     Raises:
-        TypeError: DynamoDB has no such value.
+        TypeError: DynamoDB has no type for the value.
         ValueError: The set is empty, or the number is not finite.
 
     Example:
@@ -48,7 +47,7 @@ def marshal(value: object) -> dict[str, Any]:
 
 
 def marshal_item(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Write an item, or the values of an expression, each by its name.
+    """Write an item, or the attribute values of an expression.
 
     Example:
         >>> marshal_item({":now": 5})
@@ -61,11 +60,11 @@ def unmarshal_value(attribute: Mapping[str, Any]) -> Any:
     """Read one attribute value.
 
     Args:
-        attribute: As DynamoDB's JSON has it.
+        attribute: The value in DynamoDB's JSON.
 
     Returns:
-        What was written; tuples come back as lists, sets as frozensets, and floats without a fraction as ints,
-        since DynamoDB keeps no difference.
+        The value. Tuples become lists, sets frozensets, and floats without a fraction ints, because DynamoDB
+        does not tell them apart.
 
     Example:
         >>> unmarshal_value({"L": [{"N": "1.5"}, {"SS": ["a"]}]})

@@ -1,4 +1,4 @@
-"""Where a function's credentials come from."""
+"""Credentials of a function, from its environment variables or the container endpoint."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
 logger = logging.getLogger("nitro_py.aws")
 
 CONTAINER_ORIGIN = "http://169.254.170.2"
-# Hosts that may be told the container's token without TLS, beside loopback addresses.
+# Hosts that may be sent the container's token without TLS, beside loopback addresses.
 CONTAINER_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost"})
-# How long before their end credentials are renewed, and how long after an attempt the next one, in seconds.
+# How long before they expire credentials are renewed, and the pause after an attempt, in seconds.
 REFRESH_BEFORE = 300.0
 REFRESH_PAUSE = 30.0
 FETCH_ATTEMPTS = 3
@@ -30,13 +30,13 @@ FETCH_TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What requests are signed with.
+    """AWS credentials, which requests are signed with.
 
     Args:
-        access_key: The access key's id.
-        secret_key: Its secret.
+        access_key: The access key id.
+        secret_key: The secret access key.
         token: The session token of temporary credentials.
-        expires_at: When they end, in seconds since the epoch; `None` for never.
+        expires_at: When they expire, in seconds since the epoch; `None` for never.
 
     Example:
         >>> Credentials("AKID", "secret")
@@ -50,14 +50,17 @@ class Credentials:
 
 
 class CredentialSource(Protocol):
-    """Gives credentials, and new ones before they end."""
+    """A source of credentials."""
 
     async def get(self) -> Credentials:
-        """Return credentials; MUST give the same object until they change, and MUST be cheap to call."""
+        """Return credentials that have not expired.
+
+        MUST return the same object until they change, and MUST be cheap to call.
+        """
 
 
 class EnvironmentSource:
-    """Takes credentials from where Lambda puts them: its variables, or with SnapStart the container endpoint.
+    """The credentials that Lambda provides: in environment variables, or with SnapStart by the container endpoint.
 
     Nothing is read before the first call, so that a snapshot holds no credentials.
 
@@ -77,10 +80,10 @@ class EnvironmentSource:
         self._refresh: asyncio.Task[Credentials] | None = None
 
     async def get(self) -> Credentials:
-        """Return the credentials, renewed where they are about to end.
+        """Return the credentials, renewed if they are about to expire.
 
         Raises:
-            CredentialError: There are none, or they ended and could not be renewed.
+            CredentialError: There are none, or they have expired and could not be renewed.
         """
         current = self._current
         if current is not None:
@@ -94,7 +97,7 @@ class EnvironmentSource:
         if self._refresh is None or self._refresh.get_loop() is not asyncio.get_running_loop():
             self._refresh = asyncio.create_task(self._renew())
             self._refresh.add_done_callback(self._forget)
-        # Shielded, as others may wait for the same.
+        # Shielded, as other tasks may wait for the same result.
         return await asyncio.shield(self._refresh)
 
     def _forget(self, task: asyncio.Task[Credentials]) -> None:
@@ -111,13 +114,13 @@ class EnvironmentSource:
             current = self._current
             if current is None or current.expires_at is None or current.expires_at <= time.time():
                 raise
-            logger.warning("The credentials were not renewed, and are used as they are: %s", error)
+            logger.warning("The credentials were not renewed, and are used until they expire: %s", error)
             return current
         return self._current
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
-    """Read `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, where they are set."""
+    """Read `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; `None` if they are not set."""
     access_key = environ.get("AWS_ACCESS_KEY_ID")
     secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
     if not access_key or not secret_key:
@@ -126,23 +129,26 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
 
 
 async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
-    """Ask the container endpoint, as AWS's SDK reference describes under "Container credential provider".
+    """Fetch credentials from the container endpoint.
+
+    Follows "Container credential provider" in the AWS SDKs and Tools Reference Guide.
 
     Args:
-        environ: Holds `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and
-            `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+        environ: The environment, with `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or
+            `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or
+            `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
 
     Returns:
-        Credentials that end.
+        Temporary credentials.
 
     Raises:
-        CredentialError: None of these is set, or the endpoint does not answer with credentials.
+        CredentialError: No URL is set, or the endpoint does not return credentials.
     """
     url = find_endpoint(environ)
     headers = {"accept": "application/json"}
     file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     try:
-        # Read anew each time: the platform rotates it.
+        # Read each time, because Lambda rotates it.
         token = (await asyncio.to_thread(Path(file).read_text, "utf-8")) if file else None
     except OSError as error:
         raise CredentialError(f"The token file of the container endpoint cannot be read: {error}.") from error
@@ -151,20 +157,20 @@ async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
         headers["authorization"] = token
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    transport = ConnectionPool(url, connections=1, connect_timeout=FETCH_TIMEOUT, timeout=FETCH_TIMEOUT)
+    pool = ConnectionPool(url, connections=1, connect_timeout=FETCH_TIMEOUT, timeout=FETCH_TIMEOUT)
     try:
-        return await _ask(transport, target, headers)
+        return await _fetch(pool, target, headers)
     except ValueError as error:
-        raise CredentialError(f"The container endpoint cannot be asked for credentials: {error}") from error
+        raise CredentialError(f"The container endpoint cannot be called: {error}") from error
     finally:
-        await transport.close()
+        await pool.close()
 
 
 def find_endpoint(environ: Mapping[str, str]) -> str:
-    """Find the URL of the container endpoint.
+    """Return the URL of the container endpoint.
 
     Raises:
-        CredentialError: There is none, or it is elsewhere on the network without TLS.
+        CredentialError: There is none, or it is on another host without TLS.
     """
     relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
     if relative:
@@ -176,7 +182,7 @@ def find_endpoint(environ: Mapping[str, str]) -> str:
             "`AWS_CONTAINER_CREDENTIALS_FULL_URI` is set."
         )
     parts = urlsplit(url)
-    if parts.scheme != "https" and not _is_near(parts.hostname or ""):
+    if parts.scheme != "https" and not _is_local(parts.hostname or ""):
         expected = ", ".join(f"`{host}`" for host in sorted(CONTAINER_HOSTS))
         raise CredentialError(
             f"`AWS_CONTAINER_CREDENTIALS_FULL_URI` names `{parts.hostname}`: expected `https`, a loopback "
@@ -185,8 +191,8 @@ def find_endpoint(environ: Mapping[str, str]) -> str:
     return url
 
 
-def _is_near(host: str) -> bool:
-    # Only a function with SnapStart comes here; the others need not wait for the import.
+def _is_local(host: str) -> bool:
+    # Benchmark rows `lambda-cold-*`: only a function with SnapStart needs the module.
     from ipaddress import ip_address
 
     try:
@@ -195,13 +201,13 @@ def _is_near(host: str) -> bool:
         return False
 
 
-async def _ask(transport: ConnectionPool, target: str, headers: Mapping[str, str]) -> Credentials:
+async def _fetch(pool: ConnectionPool, target: str, headers: Mapping[str, str]) -> Credentials:
     reason = ""
     for attempt in range(FETCH_ATTEMPTS):
         if attempt:
             await asyncio.sleep(0.1 * 2**attempt)
         try:
-            response = await transport.request("GET", target, headers, b"")
+            response = await pool.request("GET", target, headers, b"")
         except TransportError as error:
             reason = error.message
             continue
@@ -210,7 +216,7 @@ async def _ask(transport: ConnectionPool, target: str, headers: Mapping[str, str
         reason = f"It answered {response.status}."
         if response.status < 500 and response.status != 429:
             break
-    raise CredentialError(f"The container endpoint gives no credentials. {reason}")
+    raise CredentialError(f"The container endpoint returns no credentials. {reason}")
 
 
 def _read_answer(body: bytes) -> Credentials:
@@ -225,5 +231,5 @@ def _read_answer(body: bytes) -> Credentials:
             expires_at=datetime.fromisoformat(answer["Expiration"]).timestamp(),
         )
     except (KeyError, TypeError, ValueError) as error:
-        # Not with the answer in the message: it may hold half a secret.
-        raise CredentialError(f"The container endpoint's answer is no credentials: {error!r}.") from None
+        # Without the answer in the message: it may hold half a secret.
+        raise CredentialError(f"The container endpoint's answer holds no credentials: {error!r}.") from None

@@ -1,4 +1,4 @@
-"""Calls DynamoDB."""
+"""The client of DynamoDB."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from nitro_presets.aws_lambda.aws_client.service import (
 
 __all__ = ["DynamoClient", "marshal", "marshal_item", "unmarshal", "unmarshal_value"]
 
-# Of API version 2012-08-10, as the header names it.
+# The API version, as the header names it.
 _TARGET = "DynamoDB_20120810."
 _CONDITION = "ConditionalCheckFailed"
 
 
 class DynamoClient:
-    """Calls DynamoDB, and counts the calls.
+    """A client of DynamoDB, which counts its calls.
 
-    A call without an answer is repeated, as AWS's own clients do: a conditional write may then find its own work
-    done.
+    A call without an answer is repeated, as AWS's SDKs do. A conditional write may then find its own result.
 
     Args:
-        table: The table that calls are about which name none.
+        table: The table of calls that name none.
         region: The region; by default `AWS_REGION`.
         endpoint: URL of the service; by default `AWS_ENDPOINT_URL_DYNAMODB`, or else the region's.
-        credentials: Where credentials come from; by default the environment.
+        credentials: The source of credentials; by default the environment.
         retry: How calls are tried again.
-        connections: How many calls are under way at most.
-        timeout: How long an answer may take, in seconds.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
 
     Example:
         >>> async def read(key: str) -> dict[str, Any]:
@@ -60,7 +59,7 @@ class DynamoClient:
     ) -> None:
         region = region or find_region()
         self.table = table
-        # Each call once, however often it is tried again.
+        # A call that is tried again is counted once.
         self.calls: Counter[str] = Counter()
         self._service = ServiceClient(
             endpoint or find_endpoint("dynamodb", region),
@@ -68,7 +67,7 @@ class DynamoClient:
             region=region,
             credentials=credentials,
             retry=retry,
-            repeat=True,
+            idempotent=True,
             connections=connections,
             timeout=timeout,
         )
@@ -77,17 +76,16 @@ class DynamoClient:
         """Make a call.
 
         Args:
-            operation: Its name, such as `GetItem`.
-            payload: What it takes. `TableName` is the client's table where the operation is about one table and
-                names none.
+            operation: The name of the operation, such as `GetItem`.
+            payload: Its parameters. `TableName` is added if the operation is about one table.
 
         Returns:
-            What DynamoDB answers.
+            DynamoDB's response.
 
         Raises:
             ConditionFailedError: The condition of the write, or of one in the transaction, is not met.
-            ServiceError: DynamoDB refused, for good or too often.
-            TransportError: There was no answer.
+            ServiceError: DynamoDB refused the call, or throttled it too often.
+            TransportError: There was no response.
         """
         self.calls[operation] += 1
         if not operation.startswith(("Batch", "Transact", "List")):
@@ -105,7 +103,7 @@ class DynamoClient:
         return answer
 
     async def close(self) -> None:
-        """End all connections to the service, and the calls on them."""
+        """Close all connections; calls on them fail."""
         await self._service.close()
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a function and a service of AWS."""
+"""The errors of calls to AWS services."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nitro_py.errors import NitroError
 
 
 class ServiceError(NitroError):
-    """Says that a service of AWS refused a call, and why.
+    """A call that an AWS service refused.
 
     Args:
-        message: What the service said.
-        status: The HTTP status; 0 when there was no answer.
-        code: The service's own name for the error, such as `ThrottlingException`.
-        details: The rest of what it said, as JSON; empty when it said none.
+        message: The service's message.
+        status: The HTTP status; 0 if there was no response.
+        code: The service's error code, such as `ThrottlingException`.
+        details: The body of the response, if it is JSON.
 
     Example:
         >>> ServiceError("Slow down.", status=429, code="LimitExceededException").status
@@ -30,7 +30,7 @@ class ServiceError(NitroError):
 
 
 class TransportError(ServiceError):
-    """Says that a call got no answer.
+    """A call without a response.
 
     Args:
         message: What happened to the connection.
@@ -43,7 +43,7 @@ class TransportError(ServiceError):
 
 
 class CredentialError(ServiceError):
-    """Says that there are no credentials to sign a call with.
+    """A call without credentials to sign it with.
 
     Args:
         message: Where they were looked for.
@@ -54,13 +54,13 @@ class CredentialError(ServiceError):
 
 
 class ConditionFailedError(ServiceError):
-    """Says that a conditional write of DynamoDB found another state.
+    """A conditional write of DynamoDB whose condition is not met.
 
     Args:
-        message: What the service said.
+        message: DynamoDB's message.
         code: `ConditionalCheckFailedException` or `TransactionCanceledException`.
-        item: The row as it stands, where the call asked for it by `ReturnValuesOnConditionCheckFailure`.
-        reasons: Of a transaction: each action's code in order, `"None"` where it would have passed.
+        item: The row as it is, if the call asked for it by `ReturnValuesOnConditionCheckFailure`.
+        reasons: For a transaction, the code of each action in order; `"None"` for one that would have passed.
     """
 
     def __init__(

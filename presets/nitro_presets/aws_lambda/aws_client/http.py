@@ -1,4 +1,8 @@
-"""Kept-alive HTTP/1.1 connections to one service."""
+"""An HTTP/1.1 client of one service: the wire format (RFC 9112), one connection, and a pool of connections.
+
+Serves the benchmark rows `aws-posts` and `lambda-cold-*`: one write for each request, no task for each connection,
+and no import of `http.client` or `email`.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,20 @@ from urllib.parse import urlsplit
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 
+# The largest head of a response, in bytes.
 MAX_HEAD = 64 * 1024
+# How long a connection may be idle before it is checked when it is used again, in seconds.
+MAX_UNCHECKED_IDLE = 1.0
+# The size of the buffer that the connections of a pool receive into, in bytes.
+BUFFER = 64 * 1024
 
 
 class ServiceResponse(NamedTuple):
-    """What a service answered.
+    """The response of a service.
 
     Args:
         status: The HTTP status.
-        head: Status line and header fields as they came.
+        head: The status line and header fields, as they came.
         body: The body, without its framing.
     """
 
@@ -33,24 +42,24 @@ class ServiceResponse(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Read the header fields; names in lower case, of doubled names the last."""
-        # Not read before somebody asks: most answers are a status and nothing else.
+        """The header fields, with names in lower case; of a repeated field the last."""
+        # Read when they are asked for: of most responses only the status counts.
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         fields = (line.partition(":") for line in lines)
         return {name.strip().lower(): value.strip() for name, _, value in fields}
 
 
 def write_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Write a request as one piece.
+    """Write a request.
 
     Args:
-        method: In capitals.
-        target: Path and query, percent-encoded.
-        headers: All fields but `content-length`.
+        method: The method, in capitals.
+        target: The path and query, percent-encoded.
+        headers: The header fields, without `content-length`.
         body: The body.
 
     Raises:
-        ValueError: A line break stands in the target or in a field, which would be read as another field.
+        ValueError: The target or a field contains a line break, which would begin another field.
 
     Example:
         >>> write_request("GET", "/", {"host": "a"}, b"")
@@ -59,14 +68,14 @@ def write_request(method: str, target: str, headers: Mapping[str, str], body: by
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     head = f"{method} {target} HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n"
     if head.count("\n") != len(headers) + 3 or head.count("\r") != len(headers) + 3:
-        raise ValueError("A line break stands in a header or in the path of a request.")
+        raise ValueError("A header field or the path of a request contains a line break.")
     return head.encode("latin-1") + body
 
 
 class ResponseReader:
-    """Reads one response after the other from pieces of any size.
+    """A parser of the responses on one connection, which come in pieces of any size.
 
-    Follows RFC 9112, sections 6 and 7; fed nothing but answers to requests with a body of their own.
+    Follows RFC 9112, sections 6 and 7. Responses to `HEAD` are not supported.
     """
 
     __slots__ = ("_buffer", "_chunked", "_head", "_length", "_status", "reusable")
@@ -81,14 +90,14 @@ class ResponseReader:
 
     @property
     def started(self) -> bool:
-        """Return whether any byte of the next response has come."""
+        """Whether any byte of the next response has come."""
         return self._status != 0 or len(self._buffer) > 0
 
     def feed(self, data: bytes) -> ServiceResponse | None:
-        """Take what came, and return the response once it is whole.
+        """Take received bytes, and return the response once it is complete.
 
         Raises:
-            TransportError: It is no HTTP.
+            TransportError: They are no HTTP/1.1 response.
         """
         if self._status == 0:
             if self._buffer:
@@ -116,14 +125,14 @@ class ResponseReader:
         return self._finish(bytes(self._buffer[: self._length]))
 
     def close(self) -> ServiceResponse | None:
-        """Return the response that the end of the connection completes, if there is one."""
+        """Return the response that ends with the connection, if there is one."""
         if self._status == 0 or self._chunked or self._length >= 0:
             return None
         return self._finish(bytes(self._buffer))
 
     def _keep_head(self, data: bytes) -> None:
         if len(data) > MAX_HEAD:
-            raise TransportError(f"A response's head has more than {MAX_HEAD} bytes.", sent=True)
+            raise TransportError(f"The head of a response has more than {MAX_HEAD} bytes.", sent=True)
         self._buffer = bytearray(data)
 
     def _read_head(self, head: bytes) -> None:
@@ -143,7 +152,7 @@ class ResponseReader:
             self.reusable = False
 
     def _read_chunks(self) -> ServiceResponse | None:
-        # Looked at again from the first chunk whenever a piece comes: services send such bodies whole.
+        # Parsed from the first chunk whenever a piece comes: services send such bodies in one piece.
         data = bytes(self._buffer)
         chunks: list[bytes] = []
         start = 0
@@ -180,24 +189,30 @@ def _find(fields: bytes, name: bytes) -> bytes:
     return (fields[start:end] if end >= 0 else fields[start:]).strip()
 
 
-# A connection that rested longer is looked at before it is trusted again, in seconds.
-TRUST = 1.0
-
-
 class StaleConnectionError(TransportError):
-    """Says that a kept-alive connection had ended before the request reached the service."""
+    """A request on a kept-alive connection that the service had closed before."""
 
 
 class ServiceConnection(asyncio.BufferedProtocol):
     """One connection, made by `loop.create_connection`.
 
     Args:
-        loop: The loop that it lives on.
-        buffer: Where the loop puts what it receives. One buffer serves all connections of a loop: what
-            came is taken out before the loop reads again.
+        loop: The event loop of the connection.
+        buffer: The buffer to receive into. All connections of a loop can share one, because received bytes are
+            copied before the loop reads again.
     """
 
-    __slots__ = ("_buffer", "_loop", "_reader", "_rested", "_socket", "_transport", "_used", "_waiter", "closed")
+    __slots__ = (
+        "_buffer",
+        "_idle_since",
+        "_loop",
+        "_reader",
+        "_socket",
+        "_transport",
+        "_used",
+        "_waiter",
+        "closed",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         self._loop = loop
@@ -207,16 +222,16 @@ class ServiceConnection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[ServiceResponse] | None = None
         self._socket = -1
         self._used = False
-        self._rested = 0.0
+        self._idle_since = 0.0
         self.closed = False
 
     @property
     def reusable(self) -> bool:
-        """Return whether another request may follow."""
+        """Whether another request may follow."""
         return not self.closed and self._reader.reusable
 
     def send(self, request: bytes) -> asyncio.Future[ServiceResponse]:
-        """Send a request; the future holds the response, or raises `TransportError`."""
+        """Send a request; return a future of the response, which may raise `TransportError`."""
         waiter = self._loop.create_future()
         self._waiter = waiter
         if self._transport is None or self.closed:
@@ -225,31 +240,31 @@ class ServiceConnection(asyncio.BufferedProtocol):
             self._transport.write(request)
         return waiter
 
-    def rest(self) -> None:
-        """Note that the connection waits for the next request from now on."""
+    def mark_idle(self) -> None:
+        """Note that the connection is idle from now on."""
         self._used = True
-        self._rested = time.monotonic()
+        self._idle_since = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Look whether the service ended the connection while it rested, or while the process was frozen."""
+        """Return whether the service has kept the connection open while it was idle, or the process frozen."""
         if self.closed:
             return False
-        if time.monotonic() - self._rested < TRUST:
+        if time.monotonic() - self._idle_since < MAX_UNCHECKED_IDLE:
             return True
-        # The loop has not seen the end yet, when it stood still as long as the process.
+        # A loop that was frozen with the process has not received the end of the connection yet.
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             return not selector.select(0)
 
     def fail(self, error: TransportError) -> None:
-        """End the connection, and the request on it."""
+        """Abort the connection; the request on it raises the error."""
         self.abort()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
@@ -295,19 +310,16 @@ class ServiceConnection(asyncio.BufferedProtocol):
             waiter.set_result(response)
 
 
-BUFFER = 64 * 1024
-
-
 class ConnectionPool:
-    """Sends requests to one origin over a bounded number of connections, each request on one of its own.
+    """A pool of connections to one origin, with one request at a time on each.
 
-    Belongs to the event loop that it is used on; on another loop it starts anew.
+    On another event loop than before the pool starts empty.
 
     Args:
-        url: The origin, such as `https://lambda.eu-central-1.amazonaws.com`; a path is not looked at.
-        connections: How many requests are under way at most; further ones wait.
-        connect_timeout: How long a connection may take to be made, in seconds, TLS included.
-        timeout: How long a response may take, in seconds, once the request is sent.
+        url: The origin, such as `https://lambda.eu-central-1.amazonaws.com`; a path is ignored.
+        connections: The most requests that are under way at once; further ones wait.
+        connect_timeout: How long connecting may take, TLS included, in seconds.
+        timeout: How long a response may take once the request is sent, in seconds.
 
     Example:
         >>> ConnectionPool("http://127.0.0.1:8000").host
@@ -329,9 +341,9 @@ class ConnectionPool:
         self._timeout = timeout
         self._buffer = memoryview(bytearray(BUFFER))
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._free = connections
+        self._free_slots = connections
         self._idle: list[ServiceConnection] = []
-        # Each connection with a request under way, and until when it may take, in the order of sending.
+        # Connections with a request under way, each with its deadline, in the order of sending.
         self._busy: dict[ServiceConnection, float] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -339,12 +351,12 @@ class ConnectionPool:
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Send a request and wait for its response.
 
-        A request on a kept-alive connection that turns out to have ended is sent once more, on a new one.
+        A request on a kept-alive connection that the service had closed is sent once more, on a new one.
 
         Args:
-            method: In capitals.
-            target: Path and query, percent-encoded.
-            headers: All fields but `content-length`; `host` is `self.host` where it is not given.
+            method: The method, in capitals.
+            target: The path and query, percent-encoded.
+            headers: The header fields, without `content-length`; `host` is added if it is missing.
             body: The body.
 
         Returns:
@@ -357,31 +369,31 @@ class ConnectionPool:
             headers = {"host": self.host, **headers}
         data = write_request(method, target, headers, body)
         if asyncio.get_running_loop() is not self._loop:
-            self._enter_loop()
-        if self._free > 0:
-            self._free -= 1
+            self._bind_to_loop()
+        if self._free_slots > 0:
+            self._free_slots -= 1
         else:
-            await self._wait()
+            await self._wait_for_slot()
         try:
-            connection = self._take() or await self._open()
+            connection = self._take_idle() or await self._connect()
             try:
                 return await self._exchange(connection, data)
             except StaleConnectionError:
-                # After a freeze they have all ended: the next one in line would be no better than a new one.
-                return await self._exchange(await self._open(), data)
+                # After a freeze the service has closed all of them, so that another idle one would not help.
+                return await self._exchange(await self._connect(), data)
         finally:
-            self._leave()
+            self._release_slot()
 
     async def close(self) -> None:
-        """End all connections, and the requests on them."""
+        """Close all connections; requests on them fail."""
         if asyncio.get_running_loop() is not self._loop:
-            self._enter_loop()
+            self._bind_to_loop()
         ended = [*self._idle, *self._busy]
         self._idle.clear()
         for connection in ended:
-            connection.fail(TransportError("The transport was closed.", sent=True))
+            connection.fail(TransportError("The connection pool was closed.", sent=True))
         if ended:
-            # Their sockets are closed in the loop's next turns, which may be its last.
+            # The loop closes their sockets in its next iterations, which may be its last.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
@@ -389,23 +401,23 @@ class ConnectionPool:
         deadline = time.monotonic() + self._timeout
         self._busy[connection] = deadline
         if self._timer is None:
-            self._watch(self._timeout)
+            self._set_timer(self._timeout)
         try:
             response = await connection.send(data)
         except BaseException:
-            # A response that nobody waits for any more would be taken for the next request's.
+            # A response that comes later would be taken for that of the next request.
             connection.abort()
             raise
         finally:
             del self._busy[connection]
         if connection.reusable:
-            connection.rest()
+            connection.mark_idle()
             self._idle.append(connection)
         else:
             connection.abort()
         return response
 
-    def _take(self) -> ServiceConnection | None:
+    def _take_idle(self) -> ServiceConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_alive():
@@ -413,7 +425,7 @@ class ConnectionPool:
             connection.abort()
         return None
 
-    async def _open(self) -> ServiceConnection:
+    async def _connect(self) -> ServiceConnection:
         host, port = self._address
         loop = asyncio.get_running_loop()
         try:
@@ -422,50 +434,50 @@ class ConnectionPool:
                     lambda: ServiceConnection(loop, self._buffer), host, port, ssl=self._ssl
                 )
         except TimeoutError:
-            message = f"`{self.host}` took no connection within {self._connect_timeout:g} s."
+            message = f"`{self.host}` accepted no connection within {self._connect_timeout:g} s."
             raise TransportError(message, sent=False) from None
         except OSError as error:
             raise TransportError(f"`{self.host}` cannot be reached: {error}.", sent=False) from error
         return connection
 
-    async def _wait(self) -> None:
+    async def _wait_for_slot(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
             await waiter
         except asyncio.CancelledError:
-            # Let in and cancelled in the same turn of the loop: the place is the next one's.
+            # Given a slot and cancelled in the same iteration of the loop: the slot is the next waiter's.
             if not waiter.cancelled():
-                self._leave()
+                self._release_slot()
             raise
 
-    def _leave(self) -> None:
+    def _release_slot(self) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        self._free += 1
+        self._free_slots += 1
 
-    def _watch(self, delay: float) -> None:
+    def _set_timer(self, delay: float) -> None:
         assert self._loop is not None
         self._timer = self._loop.call_later(delay, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         now = time.monotonic()
-        # All have the same time-out, so that they expire in the order in which they were sent.
+        # All have the same time-out, and so expire in the order in which they were sent.
         for connection, deadline in list(self._busy.items()):
             if deadline > now:
-                self._watch(deadline - now)
+                self._set_timer(deadline - now)
                 return
-            message = f"`{self.host}` gave no response within {self._timeout:g} s."
+            message = f"`{self.host}` sent no response within {self._timeout:g} s."
             connection.fail(TransportError(message, sent=True))
 
-    def _enter_loop(self) -> None:
-        # What is left of another loop can neither be used nor closed from here.
+    def _bind_to_loop(self) -> None:
+        # Connections of another loop can neither be used nor closed on this one.
         self._loop = asyncio.get_running_loop()
-        self._free = self._connections
+        self._free_slots = self._connections
         self._idle = []
         self._busy = {}
         self._waiters = deque()
@@ -474,5 +486,5 @@ class ConnectionPool:
 
 @cache
 def _make_context(bundle: str | None) -> ssl.SSLContext:
-    # Once per process: reading the authorities costs more than all the rest of a cold start's client.
+    # Once for a process: reading the certificate authorities takes longer than the rest of the client's start.
     return ssl.create_default_context(cafile=bundle)

@@ -1,4 +1,4 @@
-"""Invokes functions."""
+"""The client of Lambda's Invoke API."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ TRACE_HEADER = "x-amzn-trace-id"
 
 
 class LambdaClient:
-    """Calls Lambda's Invoke, asynchronously: Lambda answers before the function runs.
+    """A client that invokes functions asynchronously: Lambda answers before the function runs.
 
     An invocation that may have been accepted is not repeated.
 
     Args:
         region: The region; by default `AWS_REGION`.
         endpoint: URL of the service; by default `AWS_ENDPOINT_URL_LAMBDA`, or else the region's.
-        credentials: Where credentials come from; by default the environment.
+        credentials: The source of credentials; by default the environment.
         retry: How calls are tried again.
-        connections: How many calls are under way at most.
-        timeout: How long an answer may take, in seconds.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
 
     Example:
         >>> async def start(function: str) -> None:
@@ -56,16 +56,16 @@ class LambdaClient:
         )
 
     async def invoke_async(self, function: str, payload: bytes, *, trace: str | None) -> None:
-        """Has a function run with an event.
+        """Invoke a function with an event.
 
         Args:
-            function: Its name or ARN.
-            payload: The event, JSON.
-            trace: The trace that the invocation belongs to, as `X-Amzn-Trace-Id` has it; Lambda stops loops by it.
+            function: The function's name or ARN.
+            payload: The event as JSON.
+            trace: The value of `X-Amzn-Trace-Id`, by which Lambda stops recursive loops.
 
         Raises:
-            ServiceError: Lambda refused, for good or too often.
-            TransportError: There was no answer; the function may run.
+            ServiceError: Lambda refused the call, or throttled it too often.
+            TransportError: There was no response; the function may run.
         """
         headers = {"content-type": "application/json", "x-amz-invocation-type": "Event"}
         if trace:
@@ -74,5 +74,5 @@ class LambdaClient:
         await self._service.request("POST", path, headers, payload)
 
     async def close(self) -> None:
-        """End all connections to the service, and the calls on them."""
+        """Close all connections; calls on them fail."""
         await self._service.close()

@@ -1,4 +1,4 @@
-"""The management API of a WebSocket API: sends to a connection, asks about it, ends it."""
+"""The client of `@connections`, the management API of a WebSocket API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nitro_presets.aws_lambda.aws_client.errors import ServiceError
 from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry, ServiceClient
 from nitro_py.errors import MessageTooLargeError, PeerClosedError
 
-# What API Gateway takes in one message, in bytes.
+# The largest message that API Gateway accepts, in bytes.
 MAX_MESSAGE = 131_072
 
 _POST_HEADERS = {"content-type": "application/octet-stream"}
@@ -19,18 +19,18 @@ _NO_HEADERS: dict[str, str] = {}
 
 
 class ManagementClient:
-    """Calls `@connections` of one stage.
+    """A client of `@connections` of one stage.
 
-    A post that may have been delivered is not repeated: refusals (429, 5xx) are, and so are posts on a kept-alive
-    connection that the service had ended.
+    A post that may have been delivered is not repeated. One that was refused (429, 5xx) is, and so is one on a
+    kept-alive connection that API Gateway had closed.
 
     Args:
         endpoint: The stage's URL, such as `https://abc.execute-api.eu-central-1.amazonaws.com/prod`.
         region: The region; by default `AWS_REGION`.
-        credentials: Where credentials come from; by default the environment.
+        credentials: The source of credentials; by default the environment.
         retry: How calls are tried again.
-        connections: How many calls are under way at most.
-        timeout: How long an answer may take, in seconds.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
 
     Example:
         >>> async def greet(connection_id: str) -> None:
@@ -62,14 +62,14 @@ class ManagementClient:
         """Send a message to a connection.
 
         Args:
-            connection_id: As API Gateway gives it, such as `BFHPhfCWIAMCKlQ=`.
+            connection_id: The connection's id, such as `BFHPhfCWIAMCKlQ=`.
             frame: The message.
 
         Raises:
             PeerClosedError: The connection is gone, or not open yet.
             MessageTooLargeError: The message has more than 131,072 bytes.
-            ServiceError: The service refused, for good or too often.
-            TransportError: There was no answer; the message may have been delivered.
+            ServiceError: API Gateway refused the call, or throttled it too often.
+            TransportError: There was no response; the message may have been delivered.
         """
         body = frame.encode() if isinstance(frame, str) else frame
         if len(body) > MAX_MESSAGE:
@@ -84,16 +84,16 @@ class ManagementClient:
             raise
 
     async def get(self, connection_id: str) -> dict[str, Any] | None:
-        """Ask about a connection.
+        """Return what API Gateway knows of a connection.
 
         Args:
-            connection_id: As API Gateway gives it.
+            connection_id: The connection's id.
 
         Returns:
-            `connectedAt`, `lastActiveAt` and `identity`; `None` when the connection is gone.
+            `connectedAt`, `lastActiveAt` and `identity`; `None` if the connection is gone.
 
         Raises:
-            ServiceError: The service refused, for good or too often.
+            ServiceError: API Gateway refused the call, or throttled it too often.
         """
         try:
             answer = await self._service.request("GET", _find_path(connection_id), _NO_HEADERS, b"")
@@ -108,10 +108,10 @@ class ManagementClient:
         """End a connection; one that is gone already is no error.
 
         Args:
-            connection_id: As API Gateway gives it.
+            connection_id: The connection's id.
 
         Raises:
-            ServiceError: The service refused, for good or too often.
+            ServiceError: API Gateway refused the call, or throttled it too often.
         """
         try:
             await self._service.request("DELETE", _find_path(connection_id), _NO_HEADERS, b"")
@@ -120,7 +120,7 @@ class ManagementClient:
                 raise
 
     async def close(self) -> None:
-        """End all connections to the service, and the calls on them."""
+        """Close all connections; calls on them fail."""
         await self._service.close()
 
 

@@ -1,4 +1,4 @@
-"""Signed calls to one service of AWS, tried again where that helps."""
+"""Signed calls to one AWS service, with retries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportEr
 from nitro_presets.aws_lambda.aws_client.http import ConnectionPool, ServiceResponse
 from nitro_presets.aws_lambda.aws_client.signer import Signer
 
-# What a service says with status 400 and means as "later".
+# Codes with status 400 of calls that may succeed later.
 THROTTLING_CODES = frozenset(
     {
         "LimitExceededException",
@@ -31,16 +31,16 @@ THROTTLING_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
-# Why DynamoDB cancels a transaction that may pass the next time.
+# Reasons for which DynamoDB cancels a transaction that may succeed later.
 RETRYABLE_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 
 
 class Retry(NamedTuple):
-    """Says how often and how fast a call is tried again: with full jitter, twice as long each time.
+    """How a call is tried again: after exponential pauses with full jitter.
 
     Args:
-        attempts: How many there are at most, the first included.
-        base: The longest pause before the second, in seconds.
+        attempts: The most attempts, the first included.
+        base: The longest pause before the second attempt, in seconds; it doubles each time.
         cap: The longest pause of all, in seconds.
         deadline: How long after the start of the call the last attempt may start, in seconds.
 
@@ -56,7 +56,7 @@ class Retry(NamedTuple):
 
     def pause(self, attempt: int) -> float:
         """Draw the pause after an attempt, counted from 1, in seconds."""
-        # Loaded by the first call that fails.
+        # Benchmark rows `lambda-cold-*`: loaded by the first call that fails.
         from random import uniform
 
         return uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
@@ -66,17 +66,17 @@ DEFAULT_RETRY = Retry()
 
 
 class ServiceClient:
-    """Calls one service at one endpoint.
+    """A client of one service at one endpoint.
 
     Args:
-        endpoint: URL of the service; a path in it stands before that of each call.
+        endpoint: URL of the service; its path is prepended to that of each call.
         name: The signing name, such as `execute-api`.
         region: The region; by default `AWS_REGION`.
-        credentials: Where credentials come from; by default the environment.
+        credentials: The source of credentials; by default the environment.
         retry: How calls are tried again.
-        repeat: Whether a call is tried again that may have reached the service and was not answered.
-        connections: How many calls are under way at most.
-        timeout: How long an answer may take, in seconds.
+        idempotent: Whether a call is tried again that may have reached the service and got no response.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
 
     Example:
         >>> ServiceClient("http://127.0.0.1:8000/_aws/prod", "execute-api", region="eu-central-1").path
@@ -91,7 +91,7 @@ class ServiceClient:
         region: str | None = None,
         credentials: CredentialSource | None = None,
         retry: Retry = DEFAULT_RETRY,
-        repeat: bool = False,
+        idempotent: bool = False,
         connections: int = 64,
         timeout: float = 10.0,
     ) -> None:
@@ -99,25 +99,25 @@ class ServiceClient:
         self._signer = Signer(region or find_region(), name)
         self._credentials = credentials or EnvironmentSource()
         self._retry = retry
-        self._repeat = repeat
-        self._transport = ConnectionPool(endpoint, connections=connections, timeout=timeout)
-        self._host = {"host": self._transport.host}
+        self._idempotent = idempotent
+        self._pool = ConnectionPool(endpoint, connections=connections, timeout=timeout)
+        self._host = {"host": self._pool.host}
 
     async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Make a call.
 
         Args:
             method: In capitals.
-            path: After the endpoint's, percent-encoded.
-            headers: What the call needs, names in lower case.
+            path: The path after the endpoint's, percent-encoded.
+            headers: The header fields of the call, with names in lower case.
             body: The body.
 
         Returns:
-            An answer that says that the call succeeded.
+            A response with a status of 2xx.
 
         Raises:
-            ServiceError: The service refused, for good or too often.
-            TransportError: There was no answer.
+            ServiceError: The service refused the call, or throttled it too often.
+            TransportError: There was no response.
         """
         path = self.path + path
         headers = {**self._host, **headers}
@@ -127,9 +127,9 @@ class ServiceClient:
             credentials = await self._credentials.get()
             signed = self._signer.sign(credentials, method, path, "", headers, body, time.time())
             try:
-                response = await self._transport.request(method, path, {**headers, **signed}, body)
+                response = await self._pool.request(method, path, {**headers, **signed}, body)
             except TransportError as error:
-                if error.sent and not self._repeat:
+                if error.sent and not self._idempotent:
                     raise
                 failure: ServiceError = error
             else:
@@ -146,12 +146,12 @@ class ServiceClient:
             attempt += 1
 
     async def close(self) -> None:
-        """End all connections, and the calls on them."""
-        await self._transport.close()
+        """Close all connections; calls on them fail."""
+        await self._pool.close()
 
 
 def is_retryable(error: ServiceError) -> bool:
-    """Return whether a refusal may be gone at the next attempt."""
+    """Return whether a refused call may succeed later."""
     if error.status == 429 or error.status >= 500 or error.code in THROTTLING_CODES:
         return True
     reasons = set(list_reasons(error)) - {"None"}
@@ -159,15 +159,15 @@ def is_retryable(error: ServiceError) -> bool:
 
 
 def list_reasons(error: ServiceError) -> tuple[str, ...]:
-    """List why each action of a transaction was refused, in order; `"None"` where it was not."""
+    """List the reason for which each action of a transaction was refused, in order; `"None"` for none."""
     return tuple(str(reason.get("Code")) for reason in error.details.get("CancellationReasons", ()))
 
 
 def read_error(response: ServiceResponse) -> ServiceError:
-    """Read what a service says about a refusal.
+    """Read the error in a response.
 
     Args:
-        response: Its answer, whose code is in a header (REST) or in the body (JSON protocols).
+        response: The response, whose code is in a header (REST) or in the body (JSON protocols).
 
     Example:
         >>> head = b"HTTP/1.1 410 Gone\\r\\nx-amzn-ErrorType: GoneException"
@@ -183,7 +183,7 @@ def read_error(response: ServiceResponse) -> ServiceError:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object; whatever else a service or a proxy answers is read as an empty one."""
+    """Read a JSON object; return an empty one for any other body, such as that of a proxy."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -192,7 +192,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def find_region() -> str:
-    """Read `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
+    """Return `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
 
     Raises:
         ServiceError: Neither is set.
@@ -204,10 +204,10 @@ def find_region() -> str:
 
 
 def find_endpoint(service: str, region: str) -> str:
-    """Find a service's URL: `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or else the region's.
+    """Return a service's URL: `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or else the region's.
 
     Args:
-        service: Its name in host names, such as `dynamodb`.
+        service: The service's name in host names, such as `dynamodb`.
         region: The region.
     """
     given = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")

@@ -1,4 +1,4 @@
-"""Sends messages to SQS."""
+"""The client of SQS."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _HEADERS = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "Amazo
 
 
 class SqsClient:
-    """Sends to FIFO queues.
+    """A client that sends to FIFO queues.
 
-    A message without an answer is sent again: the queue drops what it has by the deduplication id.
+    A call without an answer is repeated: the queue drops the second message by its deduplication id.
 
     Args:
         region: The region; by default `AWS_REGION`.
         endpoint: URL of the service; by default `AWS_ENDPOINT_URL_SQS`, or else the region's.
-        credentials: Where credentials come from; by default the environment.
+        credentials: The source of credentials; by default the environment.
         retry: How calls are tried again.
-        connections: How many calls are under way at most.
-        timeout: How long an answer may take, in seconds.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
 
     Example:
         >>> async def queue(url: str) -> None:
@@ -51,7 +51,7 @@ class SqsClient:
             region=region,
             credentials=credentials,
             retry=retry,
-            repeat=True,
+            idempotent=True,
             connections=connections,
             timeout=timeout,
         )
@@ -60,14 +60,14 @@ class SqsClient:
         """Send a message.
 
         Args:
-            queue_url: The queue.
+            queue_url: The URL of the queue.
             body: The message.
-            group: Messages of one group are received one at a time, in order.
-            dedup: A message with an id that the queue got within five minutes is dropped.
+            group: The message group id. Messages of one group are received one at a time, in order.
+            dedup: The deduplication id. A second message with the same id within five minutes is dropped.
 
         Raises:
-            ServiceError: SQS refused, for good or too often.
-            TransportError: There was no answer.
+            ServiceError: SQS refused the call, or throttled it too often.
+            TransportError: There was no response.
         """
         payload = {
             "QueueUrl": queue_url,
@@ -78,5 +78,5 @@ class SqsClient:
         await self._service.request("POST", "/", _HEADERS, json.dumps(payload).encode())
 
     async def close(self) -> None:
-        """End all connections to the service, and the calls on them."""
+        """Close all connections; calls on them fail."""
         await self._service.close()

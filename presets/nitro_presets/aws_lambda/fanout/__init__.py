@@ -1,1 +1,1 @@
-"""Publishing to many peers, in one invocation or in a tree of them."""
+"""Publishing to many peers, in one invocation or in a tree of invocations."""

@@ -1,4 +1,4 @@
-"""Posting one message to many peers: no slow one holds up the rest, and the dead ones are forgotten."""
+"""Posting one message to many peers: no slow peer holds up the rest, and dead peers are dropped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nitro_py.errors import NitroError, PeerClosedError
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How many posts a batch has at least, but for the last: the fewer, the fewer slow peers can delay the next batch,
-# and the more often it is written down how far the batches are.
+# How many posts a batch has at least, but for the last one. With fewer, a slow peer delays the next batch less,
+# and progress is written more often.
 BATCH = 64
 
 Begin = Callable[[Sequence[Subscription]], Awaitable[bool]]
@@ -23,7 +23,7 @@ Begin = Callable[[Sequence[Subscription]], Awaitable[bool]]
 
 @dataclass(slots=True)
 class TopicDelivery:
-    """Posts a message to peers and keeps account of those that it does not reach.
+    """The delivery of one message to peers, with the peers that it did not reach.
 
     Args:
         services: The services.
@@ -36,22 +36,23 @@ class TopicDelivery:
     failed: int = 0
 
     async def post_each(self, subscribers: Collection[Subscription]) -> None:
-        """Post to all, the next as soon as another is done."""
+        """Post to all, each as soon as another post is done."""
         source = iter(subscribers)
 
         async def work() -> None:
-            # Workers that share the source cost much less than a task for each post.
+            # Benchmark row `aws-posts`: workers that share an iterator cost much less than a task for each post.
             for subscriber in source:
                 await self.post(subscriber)
 
         await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(subscribers)))))
 
     async def post_batches(self, subscribers: Sequence[Subscription], begin: Begin) -> bool:
-        """Post to all in batches, each of which is begun only when all of it can be under way at once.
+        """Post to all in batches, each of which begins only when all of its posts can be under way at once.
 
         Args:
-            subscribers: Whom to post to.
-            begin: Is called with each batch before its posts; where it gives false, all the rest is left out.
+            subscribers: The peers to post to.
+            begin: Called with each batch before its posts. If it returns false, the batch and all later ones are
+                left out.
 
         Returns:
             Whether all batches were begun.
@@ -62,10 +63,10 @@ class TopicDelivery:
 
         async def work() -> None:
             while True:
-                turn: asyncio.Future[Subscription | None] = loop.create_future()
-                free.append(turn)
+                assigned: asyncio.Future[Subscription | None] = loop.create_future()
+                free.append(assigned)
                 freed.set()
-                subscriber = await turn
+                subscriber = await assigned
                 if subscriber is None:
                     return
                 await self.post(subscriber)
@@ -89,33 +90,34 @@ class TopicDelivery:
                     for subscriber in batch:
                         free.popleft().set_result(subscriber)
             await wait_for(workers)
-            for turn in free:
-                turn.set_result(None)
+            for assigned in free:
+                assigned.set_result(None)
         return more
 
     async def post(self, subscriber: Subscription) -> None:
-        """Post to one peer; a failure is kept account of, not raised."""
+        """Post to one peer; a failure is counted, not raised."""
         try:
             await self.services.post(subscriber.id, subscriber.connected_at, self.text)
         except PeerClosedError:
             self.dead.append(subscriber)
         except NitroError as error:
             self.failed += 1
-            # One line tells what is wrong; thousands of them would tell no more.
+            # The first line says what is wrong; thousands of them would say no more.
             level = logging.WARNING if self.failed == 1 else logging.DEBUG
             logger.log(level, "Could not post to peer %s: %s", subscriber.id, error.message)
 
     async def settle(self) -> None:
-        """Forget the peers that were found dead, and tell how many others were not reached."""
+        """Drop the peers that were found dead, and log how many others were not reached."""
         if self.failed > 1:
             logger.warning("Could not post to %d peers.", self.failed)
         await drop_dead_peers(self.services, self.dead)
 
 
 async def drop_dead_peers(services: AwsServices, dead: Collection[Subscription]) -> None:
-    """Queue the closes of dead peers, and drop the subscriptions of those that are queued.
+    """Queue the closes of dead peers, and delete the subscriptions of those that are queued.
 
-    One that cannot be queued, or is too young to be believed dead, stays: the next message finds it again.
+    A peer whose close cannot be queued, or that connected too recently to be known dead, stays: the next message
+    finds it again.
     """
     if not dead:
         return
@@ -124,11 +126,11 @@ async def drop_dead_peers(services: AwsServices, dead: Collection[Subscription])
 
     async def work() -> None:
         for subscriber in source:
-            if await services.forget(subscriber.id, subscriber.connected_at):
+            if await services.queue_close(subscriber.id, subscriber.connected_at):
                 queued.append(subscriber)
 
     await asyncio.gather(*(work() for _ in range(min(CONCURRENCY, len(dead)))))
     try:
-        await services.store.forget(queued)
+        await services.store.delete_subscriptions(queued)
     except NitroError as error:
         logger.warning("Could not drop the subscriptions of %d dead peers: %s", len(queued), error.message)

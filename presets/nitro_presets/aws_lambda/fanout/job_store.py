@@ -1,4 +1,4 @@
-"""Jobs in DynamoDB, in the table and the index that connections are in."""
+"""Publications and their jobs, kept in DynamoDB: in the table and the index that connections are in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,22 @@ from nitro_presets.aws_lambda.store.keys import (
 from nitro_presets.aws_lambda.store.rows import due_time, make_token
 from nitro_presets.aws_lambda.store.table import INDEX
 
-# `walk`: finds the pages of the shards, and has each posted. `post`: posts to one page.
+# `walk` finds the pages of the shards and starts an invocation for each. `post` posts to one page.
 JobKind = Literal["walk", "post"]
 
-# How long an invocation may take that began before its job expired, in seconds: no invocation takes longer.
+# The longest time-out that Lambda allows a function, in seconds.
 MAX_INVOCATION = 900
+
+JOB_SORT = "j"
+
+# What a row of the table calls a job's version is `turn`.
+ABSENT = "attribute_not_exists(pk)"
+# A finished job has no `due`.
+UNCHANGED = "turn = :version AND attribute_exists(due)"
+NEXT_VERSION = "turn = turn + :one, turn_token = :token"
+ADVANCE = f"SET {NEXT_VERSION}, due = :due, progress = :progress"
+FINISH = f"SET {NEXT_VERSION} REMOVE due, slot"
+TAKE_OVER = f"SET {NEXT_VERSION}, due = :due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +67,13 @@ class Job:
     Args:
         key: The job's own key.
         message: The publication's id.
-        kind: What is to be done.
-        shards: The topic's shards that it is about; one, but for the first job of a publication.
-        expires_at: When it is too late to go on with it, in seconds since the epoch.
-        start: The sort key of the subscriber behind which it goes on; `None` is the shard's beginning.
-        end: Of `post`, the sort key of the page's last subscriber; `None` is the shard's end.
-        turn: How often the row was written. Only who knows it may write, so of two with the same job one goes on.
+        kind: The kind of work.
+        shards: The topic's shards to work on: all of them for the first job of a publication, else one.
+        expires_at: When the job is given up, in seconds since the epoch.
+        start: The sort key of the subscriber after which the work goes on; `None` is the shard's beginning.
+        end: For `post`, the sort key of the page's last subscriber; `None` is the shard's end.
+        version: How often the row was written. A write names the version that it follows, so that of two
+            invocations with the same job only one goes on.
 
     Example:
         >>> job = first_job("m1", shards=1, expires_at=3600)
@@ -76,13 +88,13 @@ class Job:
     expires_at: int
     start: str | None = None
     end: str | None = None
-    turn: int = 0
+    version: int = 0
 
 
 class JobStore(Protocol):
-    """Keeps publications and their jobs. Every method MUST be safe to run concurrently from many processes.
+    """A store of publications and their jobs. Every method MUST be safe to run concurrently from many processes.
 
-    A job is due when its lease has passed and nobody has finished it. Finished ones are kept for as long as they
+    A job is due when its lease has passed and it is not finished. Finished jobs are kept for as long as they
     could be added again.
     """
 
@@ -90,16 +102,16 @@ class JobStore(Protocol):
         """Keep a publication and its first job, whose key is the publication's id; MUST be one write.
 
         Args:
-            publication: The publication, whose id nobody has used.
+            publication: The publication, with an id of its own.
             job: The job.
-            lease: When the job is due unless somebody has advanced it, in seconds from now.
+            lease: When the job is due unless it is advanced before, in seconds from now.
         """
 
     async def add(self, job: Job, lease: float) -> Job | None:
         """Keep a job unless its key is taken; MUST be one write.
 
         Returns:
-            The job that stands there already, as it was added or as far as it is; `None` when this one was added.
+            The job that has the key already, in its present state; `None` when this one was added.
         """
 
     async def read(self, key: str) -> Job | None:
@@ -109,29 +121,29 @@ class JobStore(Protocol):
         """Read a publication; MUST be one read."""
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Write how far a job is, and hold it for as long as the lease lasts; MUST be one conditional write.
+        """Write how far a job is, and renew its lease; MUST be one conditional write.
 
         Args:
             job: The job as the caller knows it.
-            start: Behind which subscriber it goes on, if the caller does not.
+            start: The subscriber after which the work goes on, should the caller not finish it.
             lease: How long the caller may take, in seconds.
 
         Returns:
-            The job as it stands now; `None` where somebody else has written since: the caller stops.
+            The job as it stands now; `None` if another caller has written since, and this one MUST stop.
         """
 
     async def finish(self, job: Job) -> bool:
-        """End a job, which will never be due again; MUST be one conditional write.
+        """End a job, so that it is never due again; MUST be one conditional write.
 
         Returns:
-            False where somebody else has written since: the caller stops.
+            False if another caller has written since, and this one MUST stop.
         """
 
-    async def revive(self, key: str, lease: float) -> Job | None:
-        """Take a due job from whoever has it; MUST give it to one caller only.
+    async def take_over(self, key: str, lease: float) -> Job | None:
+        """Take over a due job; MUST give it to one caller only.
 
         Returns:
-            The job as it stands now; `None` where it is not due.
+            The job as it stands now; `None` if it is not due.
         """
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
@@ -144,40 +156,29 @@ class JobStore(Protocol):
 
 
 def first_job(message: str, *, shards: int, expires_at: int) -> Job:
-    """Make the job that all others of a publication come from."""
+    """Make the first job of a publication, which adds the others."""
     return Job(message, message, "walk", tuple(range(shards)), expires_at)
 
 
 def shard_job(job: Job, shard: int) -> Job:
-    """Make the job of walking one of a job's shards."""
-    return replace(job, key=f"{job.message}#{shard}", shards=(shard,), turn=0)
+    """Make the job that walks one shard."""
+    return replace(job, key=f"{job.message}#{shard}", shards=(shard,), version=0)
 
 
 def page_job(job: Job, shard: int, start: str | None, end: str | None) -> Job:
-    """Make the job of posting to one page; a page that begins at the same place is the same job."""
+    """Make the job that posts to one page. Pages that begin at the same place are the same job."""
     key = f"{job.message}#{shard}#{hash_if_long(start or '')}"
     return Job(key, job.message, "post", (shard,), job.expires_at, start, end)
 
 
-JOB_SORT = "j"
-
-ABSENT = "attribute_not_exists(pk)"
-# Of jobs that are finished, nothing is due.
-MINE = "turn = :turn AND attribute_exists(due)"
-NEXT_TURN = "turn = turn + :one, turn_token = :token"
-ADVANCE = f"SET {NEXT_TURN}, due = :due, progress = :progress"
-FINISH = f"SET {NEXT_TURN} REMOVE due, slot"
-REVIVE = f"SET {NEXT_TURN}, due = :due"
-
-
 class DynamoJobStore:
-    """Keeps publications and jobs in DynamoDB; implements `JobStore`.
+    """A `JobStore` in DynamoDB.
 
-    A publication stands in the row of its first job, so that both are there or neither is.
+    A publication is kept in the row of its first job, so that both are there or neither is.
 
     Args:
-        client: Calls the table that `table_definition` defines.
-        clock: Gives the time in seconds since the epoch.
+        client: A client of the table that `table_definition` defines.
+        clock: Returns the time in seconds since the epoch.
 
     Example:
         jobs = DynamoJobs(DynamoClient("nitro"))
@@ -191,20 +192,20 @@ class DynamoJobStore:
     async def accept(self, publication: TopicPublication, job: Job, lease: float) -> None:
         """Keep a publication and its first job."""
         row = self._write(job, lease, make_token())
-        # The text stands alone: escaped as JSON it might be larger than a row.
+        # The text is an attribute of its own: escaped as JSON it might be larger than a row.
         row |= {"message_text": publication.text, "publication": write_publication(publication)}
-        # Of a repeated call, its own row, which may have been advanced by now.
+        # A repeated call finds its own row, which may have been advanced by now.
         with suppress(ConditionFailedError):
             await put_row(self._client, row, ABSENT)
 
     async def add(self, job: Job, lease: float) -> Job | None:
-        """Keep a job unless its key is taken; return the one that stands there already."""
+        """Keep a job unless its key is taken; return the job that has it already."""
         token = make_token()
         try:
             await put_row(self._client, self._write(job, lease, token), ABSENT)
         except ConditionFailedError as error:
             found = error.item or {}
-            # Of a repeated call, its own row.
+            # A repeated call finds its own row.
             return None if found.get("turn_token") == token else read_job(found)
         return None
 
@@ -221,18 +222,18 @@ class DynamoJobStore:
         )
 
     async def advance(self, job: Job, start: str | None, lease: float) -> Job | None:
-        """Write how far a job is; `None` where somebody else has written since."""
-        values = {":turn": job.turn, ":due": self._due(lease), ":progress": start}
-        return await self._update(job.key, ADVANCE, MINE, values)
+        """Write how far a job is; return `None` if another caller has written since."""
+        values = {":version": job.version, ":due": self._due(lease), ":progress": start}
+        return await self._update(job.key, ADVANCE, UNCHANGED, values)
 
     async def finish(self, job: Job) -> bool:
-        """End a job; false where somebody else has written since."""
-        return await self._update(job.key, FINISH, MINE, {":turn": job.turn}) is not None
+        """End a job; return false if another caller has written since."""
+        return await self._update(job.key, FINISH, UNCHANGED, {":version": job.version}) is not None
 
-    async def revive(self, key: str, lease: float) -> Job | None:
-        """Take a due job from whoever has it."""
+    async def take_over(self, key: str, lease: float) -> Job | None:
+        """Take over a due job."""
         values = {":now": self._clock(), ":due": self._due(lease)}
-        return await self._update(key, REVIVE, "due <= :now", values)
+        return await self._update(key, TAKE_OVER, "due <= :now", values)
 
     async def due(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
         """List the keys of jobs that are due."""
@@ -276,13 +277,13 @@ class DynamoJobStore:
             row = unmarshal((await self._client.call("UpdateItem", payload))["Attributes"])
         except ConditionFailedError as error:
             row = dict(error.item or {})
-            # Of a repeated call, its own turn.
+            # A repeated call finds its own write.
             return read_job(row) if row.get("turn_token") == token else None
         return read_job(row)
 
     def _write(self, job: Job, lease: float, token: str) -> dict[str, Any]:
         fixed = {**asdict(job)}
-        progress, turn = fixed.pop("start"), fixed.pop("turn")
+        progress, version = fixed.pop("start"), fixed.pop("version")
         return {
             "pk": job_partition(job.key),
             "sk": JOB_SORT,
@@ -291,7 +292,7 @@ class DynamoJobStore:
             "ttl": job.expires_at + MAX_INVOCATION,
             "job": json.dumps(fixed, separators=(",", ":")),
             "progress": progress,
-            "turn": turn,
+            "turn": version,
             "turn_token": token,
         }
 
@@ -300,7 +301,7 @@ class DynamoJobStore:
 
 
 def job_partition(key: str) -> str:
-    """Return the partition of a job, one to itself: the jobs of one message together would be too many for one.
+    """Return the partition of a job. Each has its own, as one message may have too many jobs for one partition.
 
     Example:
         >>> job_partition("a3c1#0")
@@ -310,7 +311,7 @@ def job_partition(key: str) -> str:
 
 
 def name_index_partition(number: int) -> str:
-    """Name a partition of the index, apart from those of connections."""
+    """Return the name of an index partition of jobs, which are apart from those of connections."""
     return f"y#{number}"
 
 
@@ -324,4 +325,23 @@ def write_publication(publication: TopicPublication) -> str:
 def read_job(row: Mapping[str, Any]) -> Job:
     """Read a job from the values of its row."""
     fixed = json.loads(row["job"])
-    return Job(**{**fixed, "shards": tuple(fixed["shards"])}, start=row["progress"], turn=row["turn"])
+    return Job(**{**fixed, "shards": tuple(fixed["shards"])}, start=row["progress"], version=row["turn"])
+
+
+def write_payload_job(job: Job) -> dict[str, Any]:
+    """Write a job as the payload of an invocation has it, where its version is called `turn`."""
+    values = asdict(job)
+    values["turn"] = values.pop("version")
+    return values
+
+
+def read_payload_job(values: Mapping[str, Any]) -> Job:
+    """Read a job from the payload of an invocation.
+
+    Example:
+        >>> job = first_job("m1", shards=2, expires_at=3600)
+        >>> read_payload_job(json.loads(json.dumps(write_payload_job(job)))) == job
+        True
+    """
+    others = {name: value for name, value in values.items() if name not in ("shards", "turn")}
+    return Job(**others, shards=tuple(values["shards"]), version=values["turn"])

@@ -1,4 +1,4 @@
-"""The jobs of a publication, each in an invocation of its own: walks a topic's shards, posts to their pages."""
+"""The jobs of a publication, each in an invocation of its own: walking a shard, posting to a page."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from nitro_presets.aws_lambda.fanout.delivery import TopicDelivery
-from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, page_job, shard_job
+from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, page_job, read_payload_job, shard_job
 from nitro_presets.aws_lambda.fanout.publish import JOB_LEASE, TimeLeft, enqueue_job
 from nitro_presets.aws_lambda.store.contract import Subscription
 from nitro_presets.aws_lambda.websocket.services import AwsServices
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How many pages a walk hands out before it writes down how far it is.
+# How many pages a walk adds jobs for before it writes how far it is.
 WALKED_PAGES = 16
 
 
 async def run_job(services: AwsServices, work: dict[str, Any], time_left: TimeLeft) -> None:
-    """Do a job, or as much of it as half of the invocation's time is enough for.
+    """Do a job, or as much of it as half of the invocation's time allows.
 
     Args:
         services: The services.
-        work: What `enqueue_job` has sent.
-        time_left: Gives the seconds that this invocation has left.
+        work: The payload that `enqueue_job` has sent.
+        time_left: Returns the seconds that this invocation has left.
     """
     running = await read_running_job(services, work, time_left)
     if running is None:
         return
     job = running.job
     if job.expires_at <= time.time():
-        logger.error("Gave up a message to `%s`: its delivery was not done in time.", running.publication.topic)
+        logger.error("Gave up a message to `%s`: it was not delivered in time.", running.publication.topic)
         await services.jobs.finish(job)
     elif job.kind == "post":
         peers = work.get("peers")
@@ -48,28 +48,28 @@ async def run_job(services: AwsServices, work: dict[str, Any], time_left: TimeLe
 
 @dataclass(slots=True)
 class RunningJob:
-    """A job in the hands of an invocation.
+    """A job that an invocation is doing.
 
     Args:
         services: The services.
-        publication: What the job is a part of.
+        publication: The publication that the job is a part of.
         job: The job as it stands.
-        time_left: Gives the seconds that this invocation has left.
-        until: How many of them are kept for what is under way.
+        time_left: Returns the seconds that this invocation has left.
+        reserve: How many of them are kept to finish what is under way.
     """
 
     services: AwsServices
     publication: TopicPublication
     job: Job
     time_left: TimeLeft
-    until: float
+    reserve: float
 
     async def advance(self, start: str | None) -> bool:
-        """Write how far the job is; false where it is somebody else's now."""
+        """Write how far the job is; return false if another invocation does it now."""
         return await self._take(start, self.time_left())
 
     async def finish(self) -> bool:
-        """End the job; false where it is somebody else's now."""
+        """End the job; return false if another invocation does it now."""
         return await self.services.jobs.finish(self.job)
 
     async def pass_on(self, start: str | None) -> None:
@@ -80,26 +80,25 @@ class RunningJob:
     @property
     def late(self) -> bool:
         """Whether there is no time to begin anything more."""
-        return self.time_left() < self.until
+        return self.time_left() < self.reserve
 
     async def _take(self, start: str | None, lease: float) -> bool:
         job = await self.services.jobs.advance(self.job, start, lease)
         if job is None:
-            logger.info("Stopped: the job %s is done by another invocation.", self.job.key)
+            logger.info("Stopped: another invocation does the job %s.", self.job.key)
             return False
         self.job = job
         return True
 
 
 async def read_running_job(services: AwsServices, work: dict[str, Any], time_left: TimeLeft) -> RunningJob | None:
-    """Read what an invocation is to do, from its payload or else from the table; `None` if it comes too late."""
+    """Read an invocation's job from its payload, or else from the table; return `None` if it comes too late."""
     if "job" in work:
-        values = work["job"]
-        job: Job | None = Job(**{**values, "shards": tuple(values["shards"])})
+        job: Job | None = read_payload_job(work["job"])
         publication: TopicPublication | None = TopicPublication(**work["publication"])
     else:
         job = await services.jobs.read(work["key"])
-        if job is None or job.turn != work["turn"]:
+        if job is None or job.version != work["turn"]:
             return None
         publication = await services.jobs.read_publication(job.message)
     if job is None or publication is None:
@@ -108,22 +107,22 @@ async def read_running_job(services: AwsServices, work: dict[str, Any], time_lef
 
 
 async def split(running: RunningJob) -> None:
-    """Has each shard walked by an invocation of its own."""
+    """Start an invocation for each shard, which walks it."""
     if not await running.advance(None):
         return
     services = running.services
 
-    async def hand_out(shard: int) -> None:
+    async def add(shard: int) -> None:
         part = shard_job(running.job, shard)
         if await services.jobs.add(part, JOB_LEASE) is None:
             await enqueue_job(services, part, running.publication)
 
-    await asyncio.gather(*(hand_out(shard) for shard in running.job.shards))
+    await asyncio.gather(*(add(shard) for shard in running.job.shards))
     await running.finish()
 
 
 async def walk(running: RunningJob) -> None:
-    """Has each page of a shard posted by an invocation of its own."""
+    """Start an invocation for each page of a shard, which posts to it."""
     services, publication = running.services, running.publication
     (shard,) = running.job.shards
     reached, pages = running.job.start, 0
@@ -138,7 +137,7 @@ async def walk(running: RunningJob) -> None:
                 if found is None:
                     group.create_task(enqueue_job(services, job, publication, peers))
                 else:
-                    # Handed out before this walk was resumed; what follows begins where that page ends.
+                    # Added before this walk was resumed. What follows begins where that page ends.
                     end = found.end
             if end is None:
                 break
@@ -153,7 +152,7 @@ async def walk(running: RunningJob) -> None:
 
 
 async def post_page(running: RunningJob, peers: Sequence[Subscription]) -> None:
-    """Post to a page's subscribers, as far as nobody has done so."""
+    """Post to the subscribers of a page that have not been posted to."""
     delivery = TopicDelivery(running.services, running.publication.text)
     peers = [peer for peer in peers if peer.id != running.publication.exclude]
 
@@ -161,7 +160,7 @@ async def post_page(running: RunningJob, peers: Sequence[Subscription]) -> None:
         if running.late:
             await running.pass_on(running.job.start)
             return False
-        # Once the last batch is begun, there is nothing that anybody could go on with.
+        # Once the last batch is begun, there is nothing left for another invocation.
         return await (running.finish() if batch[-1] is peers[-1] else running.advance(batch[-1].sk))
 
     if peers:
@@ -172,10 +171,10 @@ async def post_page(running: RunningJob, peers: Sequence[Subscription]) -> None:
 
 
 async def read_full_page(running: RunningJob, start: str | None) -> tuple[list[Subscription], str | None]:
-    """Read the page of a shard that begins behind a subscriber, and where the page ends.
+    """Read the page of a shard that begins after a subscriber.
 
     Returns:
-        Its subscribers, none only if none follow; and the last one's key, `None` at the end of the shard.
+        The page's subscribers, none only if none follow; and the last one's key, `None` at the end of the shard.
     """
     (shard,) = running.job.shards
     while True:
@@ -192,7 +191,7 @@ async def read_full_page(running: RunningJob, start: str | None) -> tuple[list[S
 
 
 async def read_page(running: RunningJob) -> list[Subscription]:
-    """Read those subscribers of a page that are still to be posted to, and any that have come since."""
+    """Read the subscribers of a page that are still to be posted to, and those that have come since."""
     found: list[Subscription] = []
     start, end = running.job.start, running.job.end
     while True:

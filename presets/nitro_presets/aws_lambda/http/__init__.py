@@ -1,1 +1,1 @@
-"""The HTTP function: requests of every kind of gateway, answered whole or streamed."""
+"""The HTTP function: HTTP APIs, Function URLs, REST APIs and load balancers, answered whole or streamed."""

@@ -1,4 +1,7 @@
-"""Requests in payload format 2.0 for the app's own handlers, answered without an ASGI application in between."""
+"""Requests in payload format 2.0 for the app's own handlers, answered without an ASGI application between.
+
+Serves the benchmark rows `lambda-warm-1` and `lambda-warm-50`.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ INTERNAL = "/_nitro/"
 
 
 class DirectRoutes:
-    """Finds the requests that need no ASGI application.
+    """The routes of the requests that need no ASGI application.
 
-    That is all of them but those for mounted applications, for public files, and below `/_nitro/`.
+    Those that need one are for mounted applications, for public files, and below `/_nitro/`.
 
     Args:
         app: The app.
@@ -34,10 +37,10 @@ class DirectRoutes:
         self._public = PublicFiles(app.root / PUBLIC_DIR, app.manifest.public)
 
     def find(self, scope: Scope) -> DirectRequest | None:
-        """Return what answers a request; `None` where an application does.
+        """Return the request for a handler; `None` if an ASGI application answers it.
 
         Args:
-            scope: The ASGI scope that `make_scope` has made, with the header fields that handlers may see.
+            scope: The ASGI scope of `make_scope`, with the header fields that handlers may see.
 
         Raises:
             ValueError: The event is no valid request.
@@ -52,13 +55,13 @@ class DirectRoutes:
 
 
 class CompleteBody:
-    """The ASGI receive callable of a request that is there as a whole, and whose client never leaves.
+    """The ASGI receive callable of a request whose body is complete, and whose client never disconnects.
 
     Args:
-        event: The event; a broken body of it is found now.
+        event: The event.
 
     Raises:
-        ValueError: The body is not what the event says that it is.
+        ValueError: The body is not base64, though the event says so.
     """
 
     __slots__ = ("_body", "_given")
@@ -68,7 +71,7 @@ class CompleteBody:
         self._given = False
 
     async def __call__(self) -> ASGIMessage:
-        """Return the body, and after it nothing any more."""
+        """Return the body; a second call never returns."""
         if self._given:
             import asyncio
 
@@ -78,16 +81,16 @@ class CompleteBody:
 
 
 class DirectRequest:
-    """A request on its way to one of the app's own handlers.
+    """A request for one of the app's own handlers.
 
     Args:
         app: The app.
-        match: What the router has found.
+        match: The router's result.
         scope: The ASGI scope.
         raw_path: The path, percent-encoded.
 
     Raises:
-        ValueError: The body is not what the event says that it is.
+        ValueError: The body is not base64, though the event says so.
     """
 
     __slots__ = ("_app", "_event", "_match", "_raw_path", "receive", "scope")
@@ -101,10 +104,10 @@ class DirectRequest:
         self._event: Event = make_event(app, match, scope, self.receive)
 
     async def answer(self) -> Any:
-        """Let middleware and handler answer.
+        """Run middleware and handler.
 
         Returns:
-            A `CompleteResponse`, or what `send` sends piece by piece.
+            A `CompleteResponse`, or an answer that `sender` sends in pieces.
         """
         try:
             return await find_answer(self._app, self._match, self._event, self._raw_path)
@@ -112,16 +115,16 @@ class DirectRequest:
             return self.fail(error)
 
     def fail(self, error: Exception) -> CompleteResponse:
-        """Make the answer to an error, which is logged if it is no `HTTPError`."""
+        """Return the answer to an error, which is logged unless it is an `HTTPError`."""
         answer: CompleteResponse = make_whole(report_error(self._app, self._event, error), self._event)
         return answer
 
     def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:
-        """Return the application that sends an answer piece by piece.
+        """Return an ASGI application that sends an answer in pieces.
 
         Args:
             value: The answer.
-            buffered: Whether the target holds streams back, so that one that was not declared is an error.
+            buffered: Whether a stream is held back until its end, so that one that was not declared is an error.
         """
         return partial(self._send, value, buffered)
 
@@ -142,7 +145,7 @@ class DirectRequest:
 
 
 class ResponseCollector:
-    """Puts together the answer that an ASGI application sends."""
+    """The response that an ASGI application sends, put together."""
 
     def __init__(self) -> None:
         self._status: int | None = None
@@ -150,13 +153,13 @@ class ResponseCollector:
         self._pieces: list[bytes] = []
 
     async def send(self, message: ASGIMessage) -> None:
-        """Is the ASGI send callable."""
+        """Take a message: the ASGI send callable."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message.get("headers", ()))
         else:
             self._pieces.append(message.get("body", b""))
 
     def whole(self) -> CompleteResponse:
-        """Return the answer."""
+        """Return the response."""
         assert self._status is not None
         return CompleteResponse(self._status, self._headers, b"".join(self._pieces))

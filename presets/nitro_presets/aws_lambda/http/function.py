@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nitro_py.aws")
 
-STREAM_SECONDS = 60.0
-# What is kept of an invocation's time for its own end, in seconds.
+# The part of an invocation's time that is kept for its end, in seconds.
 MARGIN = 0.5
 
 
 class HttpFunction:
-    """Answers HTTP events: of HTTP APIs, Function URLs, REST APIs and load balancers.
+    """The handler of HTTP events: those of HTTP APIs, Function URLs, REST APIs and Application Load Balancers.
 
-    The app is started once for the environment, by `start` or by the first event, and lives on one event loop.
-    Under our own runtime client answers stream where the config says so, and work that goes on after an answer
-    keeps nobody waiting; under awslambdaric answers are whole, and come once that work is done.
+    The app is started once for an execution environment, by `start` or by the first event, on one event loop.
+    Under our own runtime client answers stream if `aws.streaming` says so, and tasks that go on after an answer
+    don't delay it. Under awslambdaric answers are whole, and come once those tasks are done.
 
     Args:
-        app: The app; its hub is whoever's makes it.
+        app: The app.
 
     Example:
         handler = HttpFunction(App(folder, read_manifest(folder), kinds=("http", "sse")))
@@ -47,16 +46,16 @@ class HttpFunction:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        settings = app.manifest.settings.get("aws", {})
-        self._streaming = settings.get("streaming") == "function-url"
-        self._stream_seconds = float(settings.get("stream_seconds", STREAM_SECONDS))
+        settings = app.manifest.settings["aws"]
+        self._streaming = settings["streaming"] == "function-url"
+        self._stream_seconds = float(settings["stream_seconds"])
         self._routes = DirectRoutes(app)
         self._secret: str | None = None
         self._started = False
 
     async def start(self) -> None:
         """Load the routes and start the plugins."""
-        # Lambda sets a function's variables once, for as long as its environment lives.
+        # Lambda sets a function's environment variables once, before the process starts.
         self._secret = os.environ.get(SECRET_VARIABLE)
         await self.app.start()
         self._started = True
@@ -70,11 +69,11 @@ class HttpFunction:
         """Answer one event.
 
         Args:
-            event: The gateway's event.
+            event: The event.
             context: The invocation's context.
 
         Returns:
-            What the gateway expects, or a `StreamedAnswer`.
+            The response that the event's source expects, or a `StreamedAnswer`.
         """
         if not self._started:
             run(self.start())
@@ -96,7 +95,7 @@ class HttpFunction:
                 run(wait_for_tasks(_seconds_left(context)))
 
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
-        """Find who answers: a handler of ours, an application (`None`), or nobody, as the event is refused."""
+        """Find what answers: one of the app's handlers, `None` for an ASGI application, or a refusal."""
         try:
             return self._routes.find(read_viewer_scope(make_scope(event, context), self._secret))
         except HTTPError as error:
@@ -106,7 +105,7 @@ class HttpFunction:
             return CompleteResponse(400, [], b"")
 
     async def _complete(self, found: DirectRequest, context: LambdaContext) -> CompleteResponse:
-        """Return the whole answer, once a stream that it may be has ended."""
+        """Return the whole answer; one that streams is collected to its end."""
         answer = await found.answer()
         if isinstance(answer, CompleteResponse):
             return answer
@@ -142,7 +141,7 @@ class HttpFunction:
 
     @cached_property
     def _applications(self) -> Applications:
-        # Loaded for the first request that our own handlers don't answer.
+        # Benchmark row `lambda-cold-http`: loaded for the first request that the app's own handlers don't answer.
         from nitro_presets.aws_lambda.http.mounted import Applications
 
         return Applications(self.app, self._secret, self._run_limited)
@@ -150,7 +149,7 @@ class HttpFunction:
     async def _run_limited(
         self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send, context: LambdaContext
     ) -> None:
-        # Loaded for the first answer that is sent piece by piece, as it needs an event loop.
+        # Benchmark row `lambda-cold-http`: loaded for the first answer in pieces, which needs asyncio.
         from nitro_presets.aws_lambda.http.stream import CLEANUP, run_limited
 
         def stream_seconds() -> float:

@@ -1,4 +1,4 @@
-"""Events for ASGI applications: mounted ones, public files, and whatever comes from other gateways."""
+"""Events for ASGI applications: mounted ones, public files, and all events that are not in payload format 2.0."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ RunLimited = Callable[[ASGIApplication, Scope, Receive, Send, LambdaContext], Aw
 
 
 class Applications:
-    """Answers events by way of ASGI.
+    """The ASGI applications of the app, which answer events.
 
     Args:
         app: The app.
-        secret: What `NITRO_ORIGIN_SECRET` says.
-        run_limited: Runs an application, and ends its answer if it streams for too long.
+        secret: The value of `NITRO_ORIGIN_SECRET`.
+        run_limited: Runs an application, and ends its answer if it streams for longer than `aws.stream_seconds`.
     """
 
     def __init__(self, app: App, secret: str | None, run_limited: RunLimited) -> None:
         self._secret = secret
         self._run_limited = run_limited
-        # A whole answer may hold a declared stream, as long as it ends in time; one unsaid is an error there.
+        # A whole answer may be a stream that the route declares; a stream that it does not declare is an error.
         self._whole = Application(app, buffered=True)
         self._streamed = Application(app)
 
     def stream(self, event: dict[str, Any], context: LambdaContext) -> StreamedAnswer:
-        """Answer an event in payload format 2.0, piece by piece."""
+        """Answer an event in payload format 2.0 by a stream."""
         return stream_answer(self._serve_streamed, event, context)
 
     @cached_property
@@ -52,7 +52,7 @@ class Applications:
 
     def answer(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Answer an event as a whole, through Mangum."""
-        # Mangum runs the application on the thread's current loop, and would make another if there were none.
+        # Mangum runs the application on the thread's current event loop, and would make one if there were none.
         enter_loop()
         try:
             return self._mangum(event, context)  # type: ignore[arg-type]

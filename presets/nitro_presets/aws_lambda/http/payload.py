@@ -1,4 +1,4 @@
-"""Whole answers in payload format 2.0."""
+"""Whole responses in payload format 2.0."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from nitro_py.errors import HTTPError
 from nitro_py.runtime.http.responses import CompleteResponse, describe_error, encode_body
 
-# What a content type has in it where the body travels as text; any other is sent as base64.
+# A body whose content type contains one of these is sent as text; any other is sent as base64.
 TEXTUAL = ("text/", "json", "xml", "javascript", "urlencoded")
 
 
 def write_refusal(error: HTTPError) -> CompleteResponse:
-    """Make the answer to an event that is refused before it is a request."""
+    """Make the response to an event that is refused before it is a request."""
     answer = describe_error(error, development=False)
     body, kind = encode_body(answer.body)
     headers = [(b"content-type", (kind or "").encode()), (b"content-length", str(len(body)).encode())]
@@ -20,7 +20,7 @@ def write_refusal(error: HTTPError) -> CompleteResponse:
 
 
 def write_answer(answer: CompleteResponse) -> dict[str, Any]:
-    """Write a whole answer as gateways expect it in payload format 2.0.
+    """Write a whole response in payload format 2.0.
 
     Example:
         >>> write_answer(CompleteResponse(200, [(b"content-type", b"text/plain")], b"hi"))["body"]
@@ -47,7 +47,7 @@ def write_answer(answer: CompleteResponse) -> dict[str, Any]:
 
 
 def write_body(body: bytes, kind: str) -> tuple[str, bool]:
-    """Write a body as text where its type says so and it is; return whether it is base64 instead."""
+    """Write a body as text if its content type and its bytes allow it; return it with whether it is base64."""
     if not body:
         return "", False
     if any(part in kind for part in TEXTUAL):
@@ -56,6 +56,6 @@ def write_body(body: bytes, kind: str) -> tuple[str, bool]:
         except UnicodeDecodeError:
             # Compressed, or in another encoding.
             pass
-    import base64  # Few answers are no text.
+    import base64  # Benchmark row `lambda-cold-http`: few responses are not text.
 
     return base64.b64encode(body).decode(), True

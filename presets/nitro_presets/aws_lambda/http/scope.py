@@ -1,4 +1,4 @@
-"""From a Function URL's event to an ASGI scope, and what other gateways' scopes need beside what Mangum reads."""
+"""From events in payload format 2.0 to ASGI scopes, and the repair of the scopes that Mangum makes of others."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from nitro_py.event import Scope
 from nitro_py.headers import Headers
 
 LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-# What most paths consist of, and what encoding leaves as it is.
+# A path of these needs no encoding. Most are.
 PLAIN = re.compile("[A-Za-z0-9/_.-]*")
-# Up to 2.3 an application listens for the client's leaving by itself, later it waits for `send` to fail.
+# Up to spec version 2.3 Starlette listens for `http.disconnect` itself; from 2.4 on it waits for `send` to fail.
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class LazyHeaders:
-    """Header fields, as bytes for those who ask for them: most handlers don't.
+    """Header fields that are encoded only when they are iterated over.
+
+    Most handlers never iterate over them (benchmark row `lambda-warm-1`).
 
     Args:
-        fields: The fields, their names in lower case.
+        fields: The fields, with names in lower case.
 
     Example:
         >>> list(LazyHeaders({"host": "a.test"}))
@@ -40,7 +42,7 @@ class LazyHeaders:
 
     @property
     def names(self) -> Collection[str]:
-        """Their names."""
+        """The names."""
         return self._fields.keys()
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -81,14 +83,14 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
 
 
 def read_viewer_scope(scope: Scope, secret: str | None) -> Scope:
-    """Return a request's scope as handlers see it, without what the edge adds, there and in the gateway's event.
+    """Return a scope as handlers see it: without what CloudFront adds, there and in the event.
 
     Args:
         scope: The scope.
-        secret: What `NITRO_ORIGIN_SECRET` says.
+        secret: The value of `NITRO_ORIGIN_SECRET`.
 
     Raises:
-        HTTPError: 403, the request did not come through the edge.
+        HTTPError: 403, the request did not come through CloudFront.
     """
     fields = scope["headers"]
     if not secret and isinstance(fields, LazyHeaders) and CLOUDFRONT_HEADERS.isdisjoint(fields.names):
@@ -102,24 +104,24 @@ def read_body(event: dict[str, Any]) -> bytes:
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return body.encode()
-    import base64  # Few requests have such a body.
+    import base64  # Benchmark row `lambda-cold-http`: few requests have such a body.
 
     return base64.b64decode(body)
 
 
 def complete_scope(scope: Scope) -> Scope:
-    """Mend Mangum's scope: the path as the client wrote it, the client's own address behind a load balancer."""
+    """Repair Mangum's scope: the path as the client sent it, the client's address behind a load balancer."""
     event = scope["aws.event"]
     raw_path = encode_path(event.get("rawPath") or event.get("path") or "/")
     address, port = scope["client"]
     if isinstance(address, str):
-        # A load balancer adds the address that it saw after those that it was told.
+        # A load balancer appends the address that it sees to those in `X-Forwarded-For`.
         address = address.rpartition(",")[2].strip()
     return {**scope, "path": unquote(raw_path), "raw_path": raw_path.encode(), "client": (address, port)}
 
 
 def encode_path(path: str) -> str:
-    """Percent-encode what may not stand in a URL's path; gateways differ on whether it is encoded already.
+    """Percent-encode what a URL's path must not contain. Event sources differ in whether they decode it.
 
     Example:
         >>> encode_path("/a b/c%2Fd/100%")

@@ -1,4 +1,4 @@
-"""From what an ASGI application sends to a streamed answer."""
+"""Streamed answers: what an ASGI application sends, into Lambda's response stream, for a limited time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from nitro_py.runtime.http.responses import CompleteResponse
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How long a stream's cleanup may take before it is cancelled, in seconds.
+# How long an application may go on once its time is over, before it is cancelled, in seconds.
 CLEANUP = 2.0
+# Fields of one connection (RFC 9110, 7.6.1). Lambda makes its own for the client.
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
 async def run_limited(
@@ -24,35 +26,35 @@ async def run_limited(
 ) -> None:
     """Run an ASGI application, and end its answer if it still streams after a time.
 
-    The application is told what it would be told if the client left: cleanup runs, and the answer ends as if it
-    were complete. An answer that announces its length is none of those, and takes as long as it takes.
+    The application receives `http.disconnect`, so that its cleanup runs, and the answer ends as if it were
+    complete. An answer with a `Content-Length` is not limited.
 
     Args:
         application: An ASGI 3 application.
         scope: The ASGI scope, of type `http`.
         receive: The ASGI receive callable.
         send: The ASGI send callable.
-        seconds: Gives how long an answer may stream, when it starts.
+        seconds: Returns how long the answer may stream, in seconds; called when it starts.
     """
-    exchange = _Exchange(receive, send, seconds)
-    running = asyncio.ensure_future(application(scope, exchange.receive, exchange.send))
-    ending = asyncio.ensure_future(exchange.over.wait())
+    limit = _TimeLimit(receive, send, seconds)
+    running = asyncio.ensure_future(application(scope, limit.receive, limit.send))
+    ending = asyncio.ensure_future(limit.over.wait())
     try:
         await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if not exchange.over.is_set():
+        if not limit.over.is_set():
             running.result()
             return
         await _clean_up(running, scope)
-        if not exchange.complete:
+        if not limit.complete:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
-        exchange.close()
+        limit.close()
         ending.cancel()
         running.cancel()
 
 
-class _Exchange:
-    """Stands between an application and its server, and lets the client seem to leave once the time is over."""
+class _TimeLimit:
+    """The receive and send callables of an application whose client seems to disconnect once a time is over."""
 
     def __init__(self, receive: Receive, send: Send, seconds: Callable[[], float]) -> None:
         self.over = asyncio.Event()
@@ -92,20 +94,16 @@ async def _clean_up(running: asyncio.Future[Any], scope: Scope) -> None:
     done, _ = await asyncio.wait({running}, timeout=CLEANUP)
     if not done:
         logger.warning(
-            "%s %s did not end when its client left, and was cancelled.", scope["method"], scope["path"]
+            "%s %s did not end after `http.disconnect`, and was cancelled.", scope["method"], scope["path"]
         )
         running.cancel()
         await asyncio.wait({running}, timeout=CLEANUP)
     if running.done() and not running.cancelled() and running.exception() is not None:
-        logger.debug("A stream ended by an error once its time was over.", exc_info=running.exception())
-
-
-# How a message travels is the connection's own affair, and Lambda's front end speaks to the client.
-HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+        logger.debug("A stream raised an error once its time was over.", exc_info=running.exception())
 
 
 class StreamSender:
-    """Sends an ASGI application's messages into a stream.
+    """A response stream that takes an ASGI application's messages.
 
     Args:
         stream: The stream.
@@ -116,21 +114,21 @@ class StreamSender:
         self.complete = asyncio.Event()
 
     async def send(self, message: ASGIMessage) -> None:
-        """Is the ASGI send callable."""
+        """Send a message: the ASGI send callable."""
         if message["type"] == "http.response.start":
             await self._stream.start(make_prelude(message["status"], message.get("headers", ())))
             return
         await self._stream.write(message.get("body", b""))
         if not message.get("more_body", False):
-            # Ended here, so that what the application does afterwards keeps nobody waiting.
+            # Ended here, so that the client does not wait for what the application does afterwards.
             await self._stream.end()
-            # Not before: an application that hears of the end may cancel this very call, and the next invocation
-            # would be asked for while this one's answer is still on its way.
+            # Not before: an application that receives `http.disconnect` may cancel this very call, and the runtime
+            # would ask for the next invocation before this response has ended.
             self.complete.set()
 
 
 def stream_answer(application: ASGIApplication, event: dict[str, Any], context: object) -> StreamedAnswer:
-    """Let an ASGI application answer a request in payload format 2.0, piece by piece.
+    """Let an ASGI application answer a request in payload format 2.0 by a stream.
 
     Args:
         application: An ASGI 3 application.
@@ -157,14 +155,14 @@ def stream_answer(application: ASGIApplication, event: dict[str, Any], context: 
 
 
 async def stream_whole(answer: CompleteResponse, stream: ResponseStream) -> None:
-    """Send a whole answer into a stream."""
+    """Send a whole response into a stream."""
     await stream.start(make_prelude(answer.status, answer.headers))
     await stream.write(answer.body)
     await stream.end()
 
 
 def make_prelude(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Prelude:
-    """Make a streamed answer's prelude from an ASGI start message."""
+    """Make the prelude of a streamed response from what `http.response.start` holds."""
     fields: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in headers:

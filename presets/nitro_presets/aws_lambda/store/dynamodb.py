@@ -1,4 +1,4 @@
-"""The store in DynamoDB: one table, and an index on when connections are due for the sweep."""
+"""The store in DynamoDB: one table, and an index on the time when the sweep looks at a connection."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from nitro_presets.aws_lambda.store.rows import (
     write_tombstone,
 )
 
-# An expression of DynamoDB has 300 operators and 4 KiB at most.
+# An expression of DynamoDB has at most 300 operators and 4 KiB.
 KEYS_PER_WRITE = 100
 
 ALIVE = "close_state = :none"
@@ -60,13 +60,13 @@ MAY_CLOSE = "close_state IN (:none, :pending) OR (close_state = :running AND clo
 
 
 class DynamoStore:
-    """Keeps connections and topics in DynamoDB; implements `ConnectionStore`.
+    """A `ConnectionStore` in DynamoDB.
 
     Args:
-        client: Calls the table that `table_definition` defines.
-        shards: How many shards each topic is spread over.
-        clock: Gives the time in seconds since the epoch.
-        retry: How what a batch leaves undone is tried again.
+        client: A client of the table that `table_definition` defines.
+        shards: The number of shards of each topic.
+        clock: Returns the time in seconds since the epoch.
+        retry: How the unprocessed items of a batch are tried again.
 
     Example:
         store = DynamoStore(DynamoClient("nitro"))
@@ -87,7 +87,7 @@ class DynamoStore:
         self._retry = retry
 
     async def put_connection(self, row: ConnectionRow) -> bool:
-        """Keep a new connection; false when the peer has left already."""
+        """Store a new connection; return false if the peer has left already."""
         row = row._replace(shard=pick_shard(row.id, self.shards))
         try:
             await put_row(self._client, write_connection(row, row.expires_at), ABSENT)
@@ -96,7 +96,7 @@ class DynamoStore:
         else:
             return True
         if found.get("mark") != LEFT:
-            # Of a repeated call, its own row; or the mark of a connection that was closed in the meantime.
+            # A repeated call finds its own row, or the tombstone of a connection that has closed since.
             return found.get("close_state") == "none"
         early = write_connection(row._replace(close_state="pending"), due_time(self._clock()))
         with suppress(ConditionFailedError):
@@ -122,7 +122,7 @@ class DynamoStore:
     async def save(
         self, id: str, changed: Mapping[str, object], removed: Collection[str] = (), *, open_token: str = ""
     ) -> bool:
-        """Write changed keys of the context; false when the connection is gone."""
+        """Write changed keys of the context; return false if the connection is gone."""
         texts: dict[str, str | None] = {key: write_json(value) for key, value in changed.items()}
         texts.update(dict.fromkeys(removed))
         keys = list(texts)
@@ -134,16 +134,16 @@ class DynamoStore:
         return bool(keys) or not open_token or await self._save(id, {}, open_token)
 
     async def subscribe(self, row: ConnectionRow, topic: str) -> bool:
-        """Add a connection to a topic; false when the connection has ended."""
+        """Add a connection to a topic; return false if the connection has ended."""
         pk, sk = self._topic_key(row, topic)
         item = {"pk": pk, "sk": sk, "connected_at": row.connected_at, "ttl": row.expires_at}
         put = {"Put": {"TableName": self._client.table, "Item": marshal_item(item)}}
-        return await self._move(row, topic, "SET #topic = :topic", put, {":topic": True})
+        return await self._change_topic(row, topic, "SET #topic = :topic", put, {":topic": True})
 
     async def unsubscribe(self, row: ConnectionRow, topic: str) -> None:
-        """Take a connection out of a topic."""
+        """Remove a connection from a topic."""
         delete = {"Delete": {"TableName": self._client.table, "Key": write_key(self._topic_key(row, topic))}}
-        await self._move(row, topic, "REMOVE #topic", delete, {})
+        await self._change_topic(row, topic, "REMOVE #topic", delete, {})
 
     async def claim_close(self, id: str, lease: float, *, disconnected: bool = False) -> Claim:
         """Claim the end of a connection."""
@@ -157,20 +157,20 @@ class DynamoStore:
             try:
                 await put_row(self._client, write_tombstone(id, LEFT, now), ABSENT)
             except ConditionFailedError:
-                # Written in between: the row, which is to be claimed, or another's mark.
+                # Written since the update: the row, which is now claimed, or another tombstone.
                 continue
             return Claim("gone", None)
 
     async def delete_topics(self, row: ConnectionRow) -> None:
-        """Take a connection out of all its topics."""
+        """Remove a connection from all its topics."""
         keys = [self._topic_key(row, topic) for topic in sorted(row.topics)]
         await delete_rows(self._client, keys, self._retry)
 
     async def delete_connection(self, row: ConnectionRow) -> None:
-        """Forget a connection."""
+        """Delete a connection."""
         now = self._clock()
         if now < row.connected_at + CONNECT_TIME:
-            # `put_connection` may still be about to be repeated, and would bring the row back.
+            # A repeated call of `put_connection` may still come, and would write the row again.
             await put_row(self._client, write_tombstone(row.id, CLOSED, now))
             return
         await self._client.call("DeleteItem", {"Key": write_connection_key(row.id)})
@@ -204,9 +204,10 @@ class DynamoStore:
         )
         return Page(items, last["sk"]["S"] if last else None)
 
-    async def forget(self, subscribers: Collection[Subscription]) -> None:
-        """Drop subscriptions whose peers were found dead."""
-        await delete_rows(self._client, [(one.pk, one.sk) for one in subscribers], self._retry)
+    async def delete_subscriptions(self, subscribers: Collection[Subscription]) -> None:
+        """Delete subscriptions whose peers were found dead."""
+        keys = [(subscriber.pk, subscriber.sk) for subscriber in subscribers]
+        await delete_rows(self._client, keys, self._retry)
 
     async def connections(self, namespace: str | None = None, *, start: str | None = None) -> Page[ConnectionRow]:
         """List the connected peers."""
@@ -235,10 +236,10 @@ class DynamoStore:
         won, found = await update_row(self._client, id, " ".join(parts), condition, values, names=names)
         if won or not open_token or read_connection(found) is None:
             return won
-        # Claimed by somebody else since: the hook is theirs to end, its context is written all the same.
+        # Claimed again since: the other caller ends the hook. The context is written all the same.
         return not texts or await self._save(id, texts, "")
 
-    async def _move(
+    async def _change_topic(
         self, row: ConnectionRow, topic: str, change: str, action: dict[str, Any], values: dict[str, object]
     ) -> bool:
         update: dict[str, Any] = {
@@ -260,6 +261,6 @@ class DynamoStore:
 
 
 def write_claim(now: float, lease: float, token: str) -> dict[str, object]:
-    """Write what the expressions of a claim are about."""
+    """Return the attribute values of a claim's expressions."""
     states = {":none": "none", ":pending": "pending", ":running": "running"}
     return {**states, ":now": now, ":until": now + lease, ":token": token}

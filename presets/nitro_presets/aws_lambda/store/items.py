@@ -1,4 +1,4 @@
-"""Calls of DynamoDB about one row, and the walk along the index."""
+"""Calls of DynamoDB: about one row, about batches of rows, and about a page of the index."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ from nitro_presets.aws_lambda.store.keys import (
 )
 from nitro_presets.aws_lambda.store.table import INDEX
 
+# The most items of BatchWriteItem and BatchGetItem.
+WRITE_BATCH = 25
+READ_BATCH = 100
+
+# Partition and sort key.
+Key = tuple[str, str]
+
 
 async def put_row(
     client: TableClient,
@@ -31,13 +38,13 @@ async def put_row(
     """Write a whole row.
 
     Args:
-        client: Calls the table.
-        row: Its values.
-        condition: What must be so.
-        values: What the condition is about.
+        client: The client of the table.
+        row: The row's values.
+        condition: The condition expression, if there is one.
+        values: The attribute values of the expression.
 
     Raises:
-        ConditionFailedError: It is not so; with the row as it stands.
+        ConditionFailedError: The condition is not met; the error holds the row as it is.
     """
     payload: dict[str, Any] = {"Item": marshal_item(row)}
     if condition is not None:
@@ -61,17 +68,17 @@ async def update_row(
     """Change a connection's row.
 
     Args:
-        client: Calls the table.
+        client: The client of the table.
         id: The connection's id.
-        change: The change, as an expression.
-        condition: What must be so.
-        values: What the two are about.
-        names: Attributes that the expressions cannot name themselves.
-        answer: What to give of the row after a change.
+        change: The update expression.
+        condition: The condition expression.
+        values: The attribute values of both expressions.
+        names: The attribute names of both expressions.
+        answer: Whether to return the row after a change.
 
     Returns:
-        Whether the row was changed, and its values: after the change, where they were asked for, or as they stand
-        where it was not changed. They are empty where there is no row.
+        Whether the row was changed, and its values: after the change, if `answer` says so, or as they are if it
+        was not changed. They are empty if there is no row.
     """
     payload: dict[str, Any] = {
         "Key": write_connection_key(id),
@@ -100,15 +107,15 @@ async def query_index(
     limit: int,
     namespace: str | None = None,
 ) -> Page[str]:
-    """List a page of the ids of connections by when they are due.
+    """List a page of connection ids, by the time when the sweep looks at them.
 
     Args:
-        client: Calls the table.
-        condition: Compares `due` with `:now`.
+        client: The client of the table.
+        condition: A key condition that compares `due` with `:now`.
         now: The time, in seconds since the epoch.
-        start: What the page before gave as `next`.
-        limit: How many are looked at at most.
-        namespace: Only the connections there.
+        start: The `next` of the page before.
+        limit: The most rows that are read.
+        namespace: Only connections of this namespace.
     """
     slot, due, partition = read_cursor(start)
     values: dict[str, object] = {":slot": name_index_partition(slot), ":now": now}
@@ -133,28 +140,20 @@ async def query_index(
 
 
 def write_connection_key(id: str) -> dict[str, Any]:
-    """Write the key of a connection's row as DynamoDB's JSON has it."""
+    """Write the key of a connection's row in DynamoDB's JSON."""
     return write_key((connection_partition(id), CONNECTION_SORT))
 
 
-# Limits of BatchWriteItem and BatchGetItem.
-WRITE_BATCH = 25
-READ_BATCH = 100
-
-# Partition and sort key.
-Key = tuple[str, str]
-
-
 async def delete_rows(client: TableClient, keys: Collection[Key], retry: Retry) -> None:
-    """Delete rows, those that are not there too.
+    """Delete rows; those that do not exist are no error.
 
     Args:
-        client: Calls the table.
-        keys: Where the rows are.
-        retry: How what DynamoDB leaves undone is tried again.
+        client: The client of the table.
+        keys: The keys of the rows.
+        retry: How unprocessed items are tried again.
 
     Raises:
-        ServiceError: DynamoDB left something undone too often.
+        ServiceError: DynamoDB left items unprocessed too often.
     """
     rest = iter(dict.fromkeys(keys))
     while batch := list(islice(rest, WRITE_BATCH)):
@@ -167,15 +166,15 @@ async def delete_rows(client: TableClient, keys: Collection[Key], retry: Retry) 
 
 
 async def read_rows(client: TableClient, keys: Collection[Key], retry: Retry) -> list[dict[str, Any]]:
-    """Read up to 100 rows as they stand now, in any order; those that are not there are left out.
+    """Read up to 100 rows with consistent reads, in any order; those that do not exist are left out.
 
     Args:
-        client: Calls the table.
-        keys: Where the rows are, each once.
-        retry: How what DynamoDB leaves undone is tried again.
+        client: The client of the table.
+        keys: The keys of the rows, each once.
+        retry: How unprocessed keys are tried again.
 
     Raises:
-        ServiceError: DynamoDB left something undone too often.
+        ServiceError: DynamoDB left keys unprocessed too often.
     """
     wanted = [write_key(key) for key in keys]
     rows: list[dict[str, Any]] = []
@@ -190,15 +189,15 @@ async def read_rows(client: TableClient, keys: Collection[Key], retry: Retry) ->
 
 
 def write_key(key: Key) -> dict[str, Any]:
-    """Write a key as DynamoDB's JSON has it."""
+    """Write a key in DynamoDB's JSON."""
     return marshal_item({"pk": key[0], "sk": key[1]})
 
 
-async def _pause(attempt: int, undone: int, retry: Retry) -> int:
-    if undone == 0:
+async def _pause(attempt: int, unprocessed: int, retry: Retry) -> int:
+    if unprocessed == 0:
         return attempt
     if attempt >= retry.attempts:
-        message = f"DynamoDB left {undone} rows of a batch undone, {attempt} times in a row."
+        message = f"DynamoDB left {unprocessed} rows of a batch unprocessed, {attempt} times in a row."
         raise ServiceError(message, status=200, code="Unprocessed")
     await asyncio.sleep(retry.pause(attempt))
     return attempt + 1

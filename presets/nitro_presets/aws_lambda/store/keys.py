@@ -1,4 +1,4 @@
-"""Where rows are in the table."""
+"""The keys of rows in the table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import zlib
 from hashlib import sha256
 
-# The index on when the sweep is to look at a connection is spread over this many partitions. More can be added;
+# The partitions that the index is spread over, because one alone limits the rate of writes. More can be added;
 # rows in those taken away would never be found.
 INDEX_PARTITIONS = 8
 
 CONNECTION_SORT = "c"
 SEPARATOR = "\0"
-# What a hash begins with, and no other text.
+# Begins a hash, and no other text.
 HASHED = "\1"
 # Far below DynamoDB's 1,024 bytes of a sort key and 2,048 of a partition key.
 MAX_KEY_PART = 512
@@ -39,7 +39,7 @@ def topic_partition(topic: str, shard: int) -> str:
 
 
 def namespace_prefix(namespace: str) -> str:
-    """Return what the sort keys of a namespace's subscribers begin with, and no others."""
+    """Return the prefix of the sort keys of a namespace's subscribers."""
     return hash_if_long(namespace) + SEPARATOR
 
 
@@ -59,7 +59,7 @@ def read_subscriber(sort: str) -> str:
 
 
 def hash_if_long(text: str) -> str:
-    """Return a text as a part of a key: as it is, or its hash where it is long or holds the separator.
+    """Return a text as a part of a key: as it is, or its hash if it is long or holds the separator.
 
     Example:
         >>> hash_if_long("/chat"), len(hash_if_long("x" * 5000))
@@ -72,27 +72,27 @@ def hash_if_long(text: str) -> str:
 
 
 def pick_shard(id: str, shards: int) -> int:
-    """Pick the same shard for a connection in every process."""
+    """Return the shard of a connection, which is the same in every process."""
     return zlib.crc32(id.encode()) % shards
 
 
 def name_index_partition(number: int) -> str:
-    """Name a partition of the index."""
+    """Return the name of an index partition of connections."""
     return f"x#{number}"
 
 
 def pick_index_partition(id: str) -> str:
-    """Pick the partition of the index for a connection."""
+    """Return the name of a connection's index partition."""
     return name_index_partition(pick_shard(id, INDEX_PARTITIONS))
 
 
 def write_cursor(slot: int, due: int | None = None, partition: str | None = None) -> str:
-    """Write down how far a walk along the index is."""
+    """Write the position of a walk along the index."""
     return json.dumps([slot, due, partition])
 
 
 def read_cursor(text: str | None) -> tuple[int, int | None, str | None]:
-    """Read how far a walk along the index is; `None` for its start.
+    """Read the position of a walk along the index; `None` is its start.
 
     Example:
         >>> read_cursor(write_cursor(1, 5, "c#1"))

@@ -1,4 +1,4 @@
-"""Rows of the table, and the rules by which they are claimed."""
+"""The rows of the table, and the rules by which they are claimed."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow
 from nitro_presets.aws_lambda.store.keys import CONNECTION_SORT, connection_partition, pick_index_partition
 
-# How long after its end a connection's row may wait for the sweep, in seconds.
+# How long a row stays for the sweep once its connection cannot be alive, in seconds.
 SWEEP_GRACE = 86_400
-# How long a connection's place stays marked after its end, in seconds: longer than a function may take to answer
-# `$connect`, its calls repeated.
+# How long a tombstone stays in the place of a connection's row, in seconds: longer than `$connect` may take, with
+# repeated calls.
 TOMBSTONE_LIFE = 900
-# How long after connecting a row may still be about to be written, in seconds.
+# How long after connecting the row may still be written, in seconds.
 CONNECT_TIME = 60
 
 CONTEXT = "context:"
 TOPIC = "topic:"
 
-# Marks in the place of a connection: its peer left before the row was written, or its close hook has run.
+# Why there is a tombstone: the peer left before the row was written, or its close hook has run.
 LEFT = "left"
 CLOSED = "closed"
 
 
 def write_json(value: object) -> str:
-    """Write a value as text; DynamoDB's own numbers would not bring each float and long int back."""
+    """Write a value as text, because DynamoDB's numbers would change some floats and long ints."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def due_time(moment: float) -> int:
-    """Return when the sweep may look at a connection, not before the moment."""
+    """Return a time for the index, rounded up to whole seconds."""
     return math.ceil(moment)
 
 
@@ -42,7 +42,7 @@ def write_connection(row: ConnectionRow, due: int) -> dict[str, Any]:
 
     Args:
         row: The connection.
-        due: When the sweep is to look at it, in seconds since the epoch.
+        due: When the sweep looks at it, in seconds since the epoch.
     """
     request = {
         "route": row.route,
@@ -72,7 +72,7 @@ def write_connection(row: ConnectionRow, due: int) -> dict[str, Any]:
 
 
 def read_connection(values: Mapping[str, Any]) -> ConnectionRow | None:
-    """Read a connection from the values of an item; `None` where there is only a mark."""
+    """Read a connection from the values of an item; return `None` for a tombstone."""
     if "close_state" not in values:
         return None
     request = json.loads(values["handshake"])
@@ -103,25 +103,25 @@ def read_connection(values: Mapping[str, Any]) -> ConnectionRow | None:
     )
 
 
-def write_tombstone(id: str, mark: str, now: float) -> dict[str, Any]:
-    """Write a mark in the place of a connection as the values of an item."""
+def write_tombstone(id: str, reason: str, now: float) -> dict[str, Any]:
+    """Write a tombstone in the place of a connection as the values of an item."""
     return {
         "pk": connection_partition(id),
         "sk": CONNECTION_SORT,
-        "mark": mark,
+        "mark": reason,
         "ttl": due_time(now + TOMBSTONE_LIFE),
     }
 
 
 def make_token() -> str:
-    """Make a name for a claim that nobody else has."""
+    """Return a random id for a claim."""
     return os.urandom(8).hex()
 
 
 def resolve_open_claim(row: ConnectionRow | None, token: str) -> Claim:
-    """Return why the open hook could not be claimed, or that a repeated call finds its own claim."""
+    """Return the result of a failed claim on the open hook; a repeated call may find its own claim."""
     if row is not None and row.open_token == token:
-        # Also when the end was claimed since: whoever did so knows that the hook was claimed.
+        # Also if the end was claimed since: that claim has seen that the open hook was claimed.
         return Claim("claimed", row)
     if row is None or row.closing:
         return Claim("gone", None)
@@ -129,7 +129,7 @@ def resolve_open_claim(row: ConnectionRow | None, token: str) -> Claim:
 
 
 def resolve_close_claim(row: ConnectionRow | None, token: str) -> Claim:
-    """Return why the end could not be claimed, or that a repeated call finds its own claim."""
+    """Return the result of a failed claim on the end; a repeated call may find its own claim."""
     if row is None:
         return Claim("gone", None)
     return Claim("claimed" if row.close_token == token else "running", row)

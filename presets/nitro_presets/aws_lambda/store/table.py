@@ -1,4 +1,4 @@
-"""The table's definition."""
+"""The definition of the DynamoDB table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ TTL = "ttl"
 
 
 def table_definition() -> dict[str, Any]:
-    """Return what `CreateTable` takes, but for the table's name.
+    """Return the parameters of `CreateTable` without the table's name.
 
-    Rows expire by the attribute `ttl`, which `UpdateTimeToLive` sets up.
+    Rows expire by the attribute `ttl`, for which `UpdateTimeToLive` is called.
 
     Example:
         >>> table_definition()["BillingMode"]

@@ -1,1 +1,1 @@
-"""The WebSocket function: events of API Gateway to hooks, and peers behind the management API."""
+"""The WebSocket function: API Gateway's events to hooks, and peers behind the `@connections` API."""

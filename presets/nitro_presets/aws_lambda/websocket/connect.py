@@ -1,4 +1,4 @@
-"""The handshake: middleware and upgrade hook, and what later invocations are told about the connection."""
+"""The `$connect` route: middleware and the upgrade hook, and what is stored for later invocations."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from nitro_py.websocket import Upgrade, WebSocketHandler
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How long a connection can live, in seconds: two hours, and what the platform may take to say so.
+# The longest that a connection lives, in seconds: two hours, and the time that `$disconnect` may take to come.
 MAX_LIFETIME = 2 * 60 * 60 + 300
-# Headers with secrets, which are not kept beside the connection unless configured.
+# Header fields with secrets, which are stored only if `aws.keep_headers` names them.
 SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 Answer = dict[str, Any]
 
 
 async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Answer:
-    """Accept or refuses a handshake.
+    """Accept or refuse a handshake.
 
     Args:
         app: The app.
@@ -73,7 +73,7 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
         open_state="none" if handler.open is None else "pending",
     )
     if not await services.store.put_connection(row):
-        # The peer left before it was here; its `$disconnect` found nothing to close.
+        # The peer has left already, and its `$disconnect` found no row to close.
         await services.start({"kind": "close", "id": id})
     elif handler.open is not None:
         await services.start({"kind": "open", "id": id})
@@ -81,25 +81,25 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
 
 
 def is_kept(name: str, keep_headers: Collection[str]) -> bool:
-    """Return whether a header field is kept for later hooks."""
+    """Return whether a header field is stored for later hooks."""
     return name not in SECRET_HEADERS or name in keep_headers
 
 
 def accept_handshake(decision: Upgrade) -> Answer:
-    """Make the answer that lets the gateway accept a handshake; only a subprotocol reaches the client."""
+    """Make the response that accepts a handshake; only the subprotocol reaches the client."""
     if decision.headers:
-        logger.warning("API Gateway does not hand on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
+        logger.warning("API Gateway does not pass on the headers of `Upgrade`: %s.", ", ".join(decision.headers))
     if decision.protocol is None:
         return {"statusCode": 200}
     return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": decision.protocol}}
 
 
 def refusal_status(answer: Any) -> int:
-    """Return the status of a refusal; the gateway tells the client nothing else."""
+    """Return the status of a refusal; API Gateway tells the client nothing else."""
     if isinstance(answer, HTTPError):
         return answer.status
     if isinstance(answer, BaseException):
         return 500
     status = getattr(answer, "status", None) or getattr(answer, "status_code", None)
-    # A refusal that names no status of its own, or one of success, still means no.
+    # A refusal without a status, or with one of success, is a refusal all the same.
     return status if isinstance(status, int) and status >= 300 else 403

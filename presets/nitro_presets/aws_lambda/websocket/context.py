@@ -1,4 +1,4 @@
-"""A peer's context while a hook runs: stored before anybody can hear of its changes."""
+"""A peer's context while a hook runs: stored before another invocation can learn of its changes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nitro_py.peer import Peer
 
 
 class StoredContext:
-    """Knows how much of a peer's context is stored, and stores the rest.
+    """A peer's context, with the values that are stored already.
 
     Args:
-        store: Where.
-        peer: Whose context it is, just as it was read.
+        store: The store.
+        peer: The peer, whose context is as it was read.
     """
 
     def __init__(self, store: ConnectionStore, peer: Peer) -> None:
@@ -27,15 +27,15 @@ class StoredContext:
         self._writing = asyncio.Lock()
 
     async def save(self, *, open_token: str = "") -> None:
-        """Write the keys that have changed since the last time, and nothing where none has.
+        """Store the keys that have changed since the last call; call nothing if none has.
 
         Args:
-            open_token: Of the claim under which the open hook is now done.
+            open_token: The token of the claim under which the open hook is now done.
 
         Raises:
-            TypeError: JSON cannot hold a value.
+            TypeError: A value is not JSON-able.
         """
-        # Whoever sends while another's write is on its way waits for it.
+        # A task that sends waits for another task's write that is on its way.
         async with self._writing:
             values = write_context(self._peer)
             changed = {key: self._peer.context[key] for key in values if values[key] != self._stored.get(key)}
@@ -50,7 +50,7 @@ _current: ContextVar[StoredContext | None] = ContextVar("stored_context", defaul
 
 @contextmanager
 def use_context(context: StoredContext) -> Iterator[None]:
-    """Has `save_context` store a context, for as long as its hook runs."""
+    """Make a context the one that `save_context` stores, while its hook runs."""
     token = _current.set(context)
     try:
         yield
@@ -61,7 +61,7 @@ def use_context(context: StoredContext) -> Iterator[None]:
 async def save_context() -> None:
     """Store what the running hook has changed so far, if a hook runs.
 
-    Whoever hears from a hook may answer at once, and another invocation must then see what the hook had changed.
+    A client may answer a hook's message at once, and the invocation for that answer must see the changes.
     """
     context = _current.get()
     if context is not None:
@@ -69,5 +69,5 @@ async def save_context() -> None:
 
 
 def write_context(peer: Peer) -> dict[str, str]:
-    """Write a context's values as JSON, so that a change deep inside of one can be seen."""
+    """Write a context's values as JSON, so that a change inside of one is found."""
     return {key: write_json(value) for key, value in peer.context.items()}

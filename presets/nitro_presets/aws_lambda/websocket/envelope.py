@@ -14,11 +14,11 @@ START = '{"base64":'
 
 
 def wrap_frame(frame: Frame, binary: str) -> str:
-    """Return what is posted for a frame.
+    """Return the text that is posted for a frame.
 
     Args:
         frame: The frame.
-        binary: The config's `aws.binary`.
+        binary: The setting `aws.binary`.
 
     Raises:
         UnsupportedError: The frame is binary, and no envelope is configured.
@@ -38,13 +38,13 @@ def wrap_frame(frame: Frame, binary: str) -> str:
 
 
 def unwrap_text(text: str, binary: str) -> Frame:
-    """Return the frame that a client's message means; text that is no envelope is what it is.
+    """Return the frame that a client's message means; text without an envelope is returned as it is.
 
     Example:
         >>> unwrap_text('{"base64":"aGk="}', "base64"), unwrap_text("hi", "base64")
         (b'hi', 'hi')
     """
-    # Most messages are no envelope, and need no parsing to tell.
+    # Most messages have no envelope, and are not parsed to find out.
     if binary != "base64" or not text.replace(" ", "", 1).startswith(START):
         return text
     try:

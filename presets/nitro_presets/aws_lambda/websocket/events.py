@@ -1,4 +1,4 @@
-"""Reading API Gateway's WebSocket events."""
+"""Reading the events of an API Gateway WebSocket API."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from nitro_py.headers import Headers
 from nitro_py.runtime.manifest import Route
 from nitro_py.runtime.routing.router import parameter_names
 
-# The query parameter that names the path, because API Gateway's own URL ends with the stage.
+# The query parameter that holds the path, because API Gateway's own URL ends with the stage.
 PATH_PARAMETER = "nitro_path"
 
 
 def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: str | None) -> Scope:
-    """Turn a `$connect` event into an ASGI scope, as the local preview would have it.
+    """Turn a `$connect` event into an ASGI scope.
 
     Args:
         event: The event.
-        routes: The app's routes; the only one there is needs no path.
-        secret: What the edge proves itself by, where there is one.
+        routes: The app's routes; a client of the only WebSocket route need not name its path.
+        secret: The secret that CloudFront adds, if there is a distribution.
 
     Raises:
-        HTTPError: 403, the handshake did not come through the edge.
+        HTTPError: 403, the handshake did not come through CloudFront.
     """
     headers = read_viewer_headers(read_headers(event), secret)
     query = read_query(event)
@@ -36,7 +36,7 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
     rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
     return {
         "type": "websocket",
-        # Only the local gateway speaks in the clear.
+        # Only the local gateway serves without TLS.
         "scheme": "ws" if headers.get("x-forwarded-proto") == "http" else "wss",
         "path": unquote(raw_path),
         "raw_path": raw_path.encode(),
@@ -51,7 +51,7 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
 
 
 def read_headers(event: Mapping[str, Any]) -> Headers:
-    """Read an event's header fields, those that stand more than once included."""
+    """Read an event's header fields, with every value of a repeated one."""
     several = event.get("multiValueHeaders")
     if several:
         return Headers([(name, value) for name, values in several.items() for value in values])
@@ -67,13 +67,13 @@ def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_body(event: Mapping[str, Any]) -> str:
-    """Read a message's text, which comes as base64 through a queue."""
+    """Read a message's text, which is base64 if it comes through a queue."""
     body: str = event.get("body") or ""
     return base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
 
 
 def default_path(routes: Sequence[Route]) -> str:
-    """Return the path of the app's only WebSocket route, where there is just one and it needs no parameter."""
+    """Return the path of the app's WebSocket route if there is one only, without parameters; else `/`."""
     paths = [route.path for route in routes if route.kind == "websocket"]
     if len(paths) == 1 and not parameter_names(paths[0]):
         return paths[0]
@@ -81,5 +81,5 @@ def default_path(routes: Sequence[Route]) -> str:
 
 
 async def receive_empty_body() -> ASGIMessage:
-    """Is the ASGI receive callable of a handshake, which has no body."""
+    """Return an empty body: the ASGI receive callable of a handshake."""
     return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,4 +1,4 @@
-"""From API Gateway's events to hooks: connect, open, message, close, each in an invocation of its own."""
+"""The WebSocket function: from API Gateway's events to hooks, each in an invocation of its own."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How long a message first waits for an open hook that runs elsewhere, in seconds, and at most.
+# The first and the longest pause while a message waits for an open hook that runs elsewhere, in seconds.
 OPEN_PAUSE = 0.02
 OPEN_PAUSE_MAX = 0.25
-# How many connections one sweep ends at a time.
+# How many connections the sweep ends at a time.
 SWEEP_PAGE = 50
 
 Answer = dict[str, Any]
@@ -33,11 +33,11 @@ TimeLeft = Callable[[], float]
 
 
 class WebSocketFunction:
-    """Handles the events of one app's WebSocket API.
+    """The handler of one app's WebSocket events.
 
     Args:
         app: The app, with an `AwsHub`.
-        hub: That hub.
+        hub: The app's hub.
         services: The services.
     """
 
@@ -48,11 +48,11 @@ class WebSocketFunction:
         self._store = services.store
 
     async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
-        """Handle one event, whoever sent it.
+        """Handle one event.
 
         Args:
-            event: API Gateway's, a queue's batch, or one that this function sent itself.
-            time_left: Gives the seconds that this invocation has left.
+            event: An event of API Gateway, a batch of SQS, or one that the function has sent itself.
+            time_left: Returns the seconds that this invocation has left.
         """
         await self._app.start()
         if "Records" in event:
@@ -67,7 +67,7 @@ class WebSocketFunction:
         context = event["requestContext"]
         match context["eventType"]:
             case "CONNECT":
-                # Loaded by the first handshake: an environment that answers messages may never see one.
+                # Benchmark row `lambda-cold-websocket`: not every process sees a handshake.
                 from nitro_presets.aws_lambda.websocket.connect import connect
 
                 return await connect(self._app, self._services, event)
@@ -77,7 +77,7 @@ class WebSocketFunction:
                 code, reason = context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
                 work = {"kind": "left", "id": context["connectionId"], "code": code, "reason": reason}
                 if self._services.settings.ordered:
-                    # Behind the peer's messages in its queue.
+                    # After the peer's messages in the queue.
                     await self._services.start(work)
                 else:
                     await self._work(work, time_left)
@@ -88,7 +88,7 @@ class WebSocketFunction:
         if row is not None and not row.closing and row.open_state in ("pending", "running"):
             row = await self._wait_for_open(id, time_left)
         if row is None or row.closing:
-            logger.info("Dropped a message of peer %s, which has ended.", id)
+            logger.info("Dropped a message of peer %s, whose connection has ended.", id)
             return
         handler = self._handler(row)
         if handler.message is None:
@@ -107,7 +107,7 @@ class WebSocketFunction:
         await context.save()
 
     async def _wait_for_open(self, id: str, time_left: TimeLeft) -> ConnectionRow | None:
-        """Run the open hook, or wait for it where it runs elsewhere."""
+        """Run the open hook, or wait while another invocation runs it."""
         pause = OPEN_PAUSE
         while True:
             claim = await self._store.claim_open(id, time_left())
@@ -138,7 +138,7 @@ class WebSocketFunction:
     async def _end(
         self, id: str, details: CloseDetails, time_left: TimeLeft, *, disconnected: bool = False
     ) -> None:
-        """End a connection: claim, topic rows, close hook, connection row."""
+        """End a connection: claim it, delete its topic rows, run the close hook, delete its row."""
         claim = await self._store.claim_close(id, time_left(), disconnected=disconnected)
         row = claim.row
         if claim.outcome != "claimed" or row is None:
@@ -153,14 +153,14 @@ class WebSocketFunction:
         try:
             handler = self._handler(row)
         except LookupError as error:
-            # Deployed since: there is no hook any more, and the row is to go all the same.
+            # A later deployment has no such route. The row is deleted all the same.
             logger.warning("%s", error)
             return
         peer = self._hub.make_peer(row)
         await run_hook(lambda: handler.call_close(peer, details), handler, peer, row.route)
 
     async def _wait_for_last_open(self, row: ConnectionRow, time_left: TimeLeft) -> ConnectionRow:
-        """Wait for an open hook that still runs, because `close` comes last."""
+        """Wait for an open hook that still runs, because the close hook comes last."""
         while row.open_state == "running" and time.time() < row.open_lease and time_left() > 1:
             await asyncio.sleep(OPEN_PAUSE_MAX)
             row = await self._store.get_connection(row.id) or row
@@ -198,7 +198,7 @@ class WebSocketFunction:
             results = await asyncio.gather(*ends, return_exceptions=True)
             for id, result in zip(page.items, results, strict=True):
                 if isinstance(result, Exception):
-                    # The others are not to wait for it; the next sweep finds it again.
+                    # The others go on; the next sweep finds this one again.
                     logger.error("Could not end peer %s.", id, exc_info=result)
             if page.next is None:
                 return

@@ -1,4 +1,4 @@
-"""Topics and peers of the whole app, in the store."""
+"""Peers and topics of the whole app: sent to by the `@connections` API, found in the store."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ logger = logging.getLogger("nitro_py.aws")
 
 
 class AwsChannel:
-    """Posts to one connection.
+    """The channel of a peer, which posts to its connection.
 
     Args:
         id: The connection's id.
         connected_at: When it connected, in seconds since the epoch.
         services: The services.
-        ready_state: Where the connection stands.
+        ready_state: The state of the connection.
     """
 
     __slots__ = ("_connected_at", "_id", "_services", "ready_state")
@@ -42,7 +42,7 @@ class AwsChannel:
 
     @property
     def buffered_amount(self) -> int:
-        """Is 0: what waits, waits at the gateway."""
+        """The bytes that wait in this process: always 0."""
         return 0
 
     async def send(self, frame: Frame) -> None:
@@ -50,8 +50,8 @@ class AwsChannel:
 
         Raises:
             PeerClosedError: The peer is gone.
-            MessageTooLargeError: The frame is larger than API Gateway takes.
-            UnsupportedError: The frame is binary, and no envelope is configured.
+            MessageTooLargeError: The frame is larger than API Gateway accepts.
+            UnsupportedError: The frame is binary, and `aws.binary` is `"none"`.
         """
         if self.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{self._id}` is gone.")
@@ -61,19 +61,23 @@ class AwsChannel:
             await self._services.post(self._id, self._connected_at, text)
         except PeerClosedError:
             self.ready_state = ReadyState.CLOSED
-            await self._services.forget(self._id, self._connected_at)
+            await self._services.queue_close(self._id, self._connected_at)
             raise
 
     @property
     def direct_writer(self) -> None:
-        """Is `None`, as nothing is handed over."""
+        """`None`: nothing is delivered within the process."""
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Is not how topics reach peers here: publishing posts to them."""
-        raise UnsupportedError("On AWS a topic's frames are posted, not handed over.")
+        """Refuse a broadcast: publishing posts to subscribers.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        raise UnsupportedError("On AWS a topic's frames are posted to its subscribers.")
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection; the platform tells the client neither code nor reason."""
+        """End the connection; API Gateway tells the client neither code nor reason."""
         if self.ready_state is ReadyState.OPEN:
             self.ready_state = ReadyState.CLOSING
             await save_context()
@@ -88,7 +92,7 @@ class AwsChannel:
 
 
 class AwsHub:
-    """Reaches every peer of the app, from whichever invocation.
+    """The hub of the whole app: it reaches every peer from any invocation.
 
     Args:
         services: The services.
@@ -98,11 +102,11 @@ class AwsHub:
         self.services = services
 
     def make_peer(self, row: ConnectionRow, *, settled: bool = False) -> Peer:
-        """Make a peer of what is kept about it; the handler may change the copy of the context.
+        """Make a peer from its row; the handler gets a copy of the context.
 
         Args:
-            row: What is kept.
-            settled: Whether its `$connect` is known to have returned, so that a 410 is believed at once.
+            row: The row.
+            settled: Whether its `$connect` is known to have returned, so that a 410 means that the peer is gone.
         """
         request = Request(
             row.url,
@@ -136,7 +140,7 @@ class AwsHub:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Take a peer out of a topic."""
+        """Remove a peer from a topic."""
         row = await self._row(peer)
         if row is not None:
             await self.services.store.unsubscribe(row, topic)
@@ -144,12 +148,12 @@ class AwsHub:
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Post a frame to every subscriber, or has other invocations do so where they are many.
+        """Post a frame to every subscriber; where they are many, let other invocations post.
 
         Raises:
-            MessageTooLargeError: API Gateway takes no message of this size.
-            UnsupportedError: The frame is binary, and no envelope is configured.
-            BackplaneError: The subscribers cannot be read, or the work cannot be handed on.
+            MessageTooLargeError: The frame is larger than API Gateway accepts.
+            UnsupportedError: The frame is binary, and `aws.binary` is `"none"`.
+            BackplaneError: The subscribers cannot be read, or the first job cannot be stored.
         """
         from nitro_presets.aws_lambda.fanout.job_store import TopicPublication
         from nitro_presets.aws_lambda.fanout.publish import fan_out
@@ -160,7 +164,7 @@ class AwsHub:
         await fan_out(self.services, publication)
 
     async def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
-        """Walk all connected peers."""
+        """Iterate over all connected peers."""
         start: str | None = None
         while True:
             page = await self.services.store.connections(namespace, start=start)
@@ -171,7 +175,7 @@ class AwsHub:
             start = page.next
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reach one peer, wherever it is connected."""
+        """Return the peer with an id; `None` if it is not connected."""
         row = await self.services.store.get_connection(id)
         return None if row is None or row.closing else self.make_peer(row)
 
@@ -180,6 +184,6 @@ class AwsHub:
 
 
 def copy_json(value: Mapping[str, object]) -> dict[str, object]:
-    """Copy a context so deeply that a change in it can be seen."""
+    """Return a deep copy of a context."""
     copied: dict[str, object] = json.loads(json.dumps(dict(value)))
     return copied

@@ -1,4 +1,4 @@
-"""What the function reaches outside of itself, behind one object that tests can build from other parts."""
+"""The services that the functions call, behind one object that tests can build from other parts."""
 
 from __future__ import annotations
 
@@ -20,90 +20,90 @@ if TYPE_CHECKING:
 
 
 class FunctionSettings(NamedTuple):
-    """What the functions need of `aws.*`.
+    """The settings `aws.*` that the functions read, as the build writes them into the manifest.
 
     Args:
         binary: How binary messages travel.
-        ordered: Whether messages come through a queue that keeps their order.
-        shards: Parts that a topic's subscribers are spread over.
-        fan_out_threshold: Subscribers above which publishing is spread over invocations.
-        keep_headers: Headers with secrets that are kept nevertheless.
+        ordered: Whether messages come through an SQS FIFO queue.
+        shards: The number of parts that a topic's subscribers are spread over.
+        fan_out_threshold: The number of subscribers above which a publication is delivered by other invocations.
+        keep_headers: The names of header fields with secrets that are stored nevertheless.
     """
 
-    binary: Literal["none", "base64"] = "none"
-    ordered: bool = False
-    shards: int = 1
-    fan_out_threshold: int = 500
-    keep_headers: tuple[str, ...] = ()
+    binary: Literal["none", "base64"]
+    ordered: bool
+    shards: int
+    fan_out_threshold: int
+    keep_headers: tuple[str, ...]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FunctionSettings:
-        """Read the settings of a manifest; what the build alone needs is left out."""
+        """Read the settings of a manifest, without those that only the build needs."""
         return cls(
-            binary=data.get("binary", "none"),
-            ordered=data.get("ordered", False),
-            shards=data.get("shards", 1),
-            fan_out_threshold=data.get("fan_out_threshold", 500),
-            keep_headers=tuple(data.get("keep_headers", ())),
+            binary=data["binary"],
+            ordered=data["ordered"],
+            shards=data["shards"],
+            fan_out_threshold=data["fan_out_threshold"],
+            keep_headers=tuple(data["keep_headers"]),
         )
 
 
 logger = logging.getLogger("nitro_py.aws")
 
-# How many posts are under way at most.
+# The most posts that are under way at once.
 CONCURRENCY = 128
-# How young a connection is when a 410 may only mean that its `$connect` has not returned, in seconds.
+# How long after connecting a 410 may only mean that `$connect` has not returned, in seconds.
 CONNECT_SECONDS = 10.0
-# How long such a 410 is answered by trying again, in seconds, and how often.
+# How long a post is tried again after such a 410, and the first pause, in seconds.
 CONNECT_RETRY_SECONDS = 3.0
 CONNECT_RETRY_PAUSE = 0.1
 TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
-# What an asynchronous invocation may carry, in bytes.
+# The largest payload of an asynchronous invocation, in bytes.
 MAX_PAYLOAD = 256 * 1024
-# How many invocations may follow from one another. Lambda stops them at about 16, whatever they were doing.
+# The most invocations that may follow from one another. Lambda stops a recursive loop after about 16.
 MAX_DEPTH = 8
 
-# How many invocations this one follows from.
-_depth: ContextVar[int] = ContextVar("hops", default=0)
+# The number of invocations that this one follows from.
+_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 class Poster(Protocol):
-    """Sends to connections and ends them."""
+    """A client of the `@connections` API."""
 
     async def post(self, connection_id: str, frame: str | bytes) -> None:
-        """Send a message; raises `PeerClosedError` for a 410."""
+        """Send a message; MUST raise `PeerClosedError` for a 410."""
 
     async def delete(self, connection_id: str) -> None:
         """End a connection."""
 
 
 class Invoker(Protocol):
-    """Has functions run."""
+    """A client of Lambda's Invoke API."""
 
     async def invoke_async(self, function: str, payload: bytes, *, trace: str | None) -> None:
-        """Hand an event to a function, and does not wait for it."""
+        """Invoke a function with an event; MUST NOT wait until it has run."""
 
 
 class Queue(Protocol):
-    """Keeps a connection's events in order."""
+    """A client of an SQS FIFO queue."""
 
     async def send(self, queue_url: str, body: str, *, group: str, dedup: str) -> None:
-        """Add an event to a group."""
+        """Add an event to a message group."""
 
 
 @dataclass(slots=True)
 class AwsServices:
-    """The services that the functions use.
+    """The services that the functions call.
 
     Args:
-        store: Connections and topics.
-        jobs: What is left to do of publications.
-        poster: The management API.
-        invoker: Lambda's own API.
+        store: The store of connections and topics.
+        jobs: The store of publications and their jobs.
+        poster: The client of the `@connections` API.
+        invoker: The client of Lambda's Invoke API.
         function: The WebSocket function's name.
-        settings: The config's `aws.*`.
-        queue: The queue, where messages are ordered.
-        queue_url: Its URL.
+        settings: The settings `aws.*`.
+        queue: The client of the queue, if messages are ordered.
+        queue_url: The queue's URL.
     """
 
     store: ConnectionStore
@@ -116,10 +116,10 @@ class AwsServices:
     queue_url: str = ""
 
     async def post(self, id: str, connected_at: float, text: str) -> None:
-        """Send a message, and does not believe in the end of a connection that has only just begun.
+        """Send a message; try again after a 410 for a connection whose `$connect` may not have returned yet.
 
         Raises:
-            PeerClosedError: The peer is gone, or seems to be.
+            PeerClosedError: The peer is gone, or still seems to be.
         """
         until = time.time() + CONNECT_RETRY_SECONDS
         pause = CONNECT_RETRY_PAUSE
@@ -134,11 +134,11 @@ class AwsServices:
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def forget(self, id: str, connected_at: float) -> bool:
-        """Queue the close of a peer that was found dead; its hook never runs inside the one who found it.
+    async def queue_close(self, id: str, connected_at: float) -> bool:
+        """Start an invocation that ends a peer found dead, so that its close hook runs apart from the caller.
 
         Returns:
-            Whether it is queued: not where the connection has only just begun, nor where it cannot be queued now.
+            Whether it is started: not if `$connect` may not have returned yet, nor if Lambda or SQS refuses.
         """
         if time.time() - connected_at <= CONNECT_SECONDS:
             return False
@@ -150,15 +150,15 @@ class AwsServices:
         return True
 
     async def start(self, work: dict[str, Any], *, otherwise: dict[str, Any] | None = None) -> None:
-        """Has the WebSocket function do something in an invocation of its own.
+        """Start an invocation of the WebSocket function.
 
         Args:
-            work: What to do.
-            otherwise: What to send instead where that is too large for an invocation.
+            work: The work, JSON-able, with its `kind`.
+            otherwise: What to send instead if that is too large for an invocation.
 
         Raises:
             BackplaneError: Too many invocations have followed from one another.
-            ServiceError: It cannot be queued.
+            ServiceError: Lambda or SQS refuses.
         """
         check_depth()
         payload = write_work(work)
@@ -168,25 +168,25 @@ class AwsServices:
             dedup = f"{work['kind']}-{work['id']}"
             await self.queue.send(self.queue_url, payload.decode(), group=work["id"], dedup=dedup)
             return
-        # Lambda finds loops by this header, and only where it is handed on.
+        # Lambda finds recursive loops by this header, and only if it is passed on.
         trace = os.environ.get(TRACE_VARIABLE)
         await self.invoker.invoke_async(self.function, payload, trace=trace)
 
 
 def write_work(work: dict[str, Any]) -> bytes:
-    """Write the event by which an invocation learns what to do, and how many came before it."""
+    """Write the event of an invocation: its work, and how many invocations it follows from."""
     event = {"nitro": {**work, "hop": _depth.get() + 1}}
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def enter_depth(hop: int) -> None:
-    """Return how many invocations this one follows from.
+def enter_depth(depth: int) -> None:
+    """Note how many invocations this one follows from.
 
     Raises:
         BackplaneError: There are too many.
     """
-    _depth.set(hop)
-    if hop > MAX_DEPTH:
+    _depth.set(depth)
+    if depth > MAX_DEPTH:
         raise BackplaneError(f"More than {MAX_DEPTH} invocations have followed from one another.")
 
 

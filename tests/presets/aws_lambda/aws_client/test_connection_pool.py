@@ -62,7 +62,7 @@ async def test_chunked_and_slow_answers_are_whole() -> None:
 async def test_connection_that_ended_during_a_freeze_is_replaced(
     monkeypatch: pytest.MonkeyPatch, trust: float, sent: bool
 ) -> None:
-    monkeypatch.setattr(http, "TRUST", trust)
+    monkeypatch.setattr(http, "MAX_UNCHECKED_IDLE", trust)
     listener = socket.create_server(("127.0.0.1", 0))
     transport = ConnectionPool(f"http://127.0.0.1:{listener.getsockname()[1]}")
 

@@ -112,7 +112,7 @@ async def test_endpoint_is_asked_again_after_a_failure() -> None:
     ("reply", "reason"),
     [
         (answer(403), "It answered 403"),
-        (answer(200, b"no json"), "is no credentials"),
+        (answer(200, b"no json"), "holds no credentials"),
         (answer(200, b'{"AccessKeyId": "A", "SecretAccessKey": "hidden"}'), "KeyError"),
     ],
 )

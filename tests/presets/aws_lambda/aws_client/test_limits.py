@@ -96,7 +96,7 @@ async def test_connection_that_is_not_taken_is_given_up() -> None:
         one.setblocking(False)
         one.connect_ex(address)
     transport = ConnectionPool(f"http://127.0.0.1:{address[1]}", connect_timeout=0.2)
-    with pytest.raises(TransportError, match=r"took no connection within 0\.2 s") as caught:
+    with pytest.raises(TransportError, match=r"accepted no connection within 0\.2 s") as caught:
         await ask(transport)
     assert not caught.value.sent
     for one in (listener, *fill):

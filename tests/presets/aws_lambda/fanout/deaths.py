@@ -119,7 +119,7 @@ class Steps:
         return call
 
 
-class MortalTransport:
+class MortalPool:
     """Carries requests to the edge; the invocation may die before one arrives, or before its answer does."""
 
     def __init__(self, edge: Edge, life: Life) -> None:
@@ -191,7 +191,7 @@ class MortalCloud(Cloud):
     def live(self, life: Life) -> AwsServices:
         """Make an invocation's services."""
         client = self.edge.connect()
-        client._service._transport = MortalTransport(self.edge, life)  # type: ignore[assignment]
+        client._service._pool = MortalPool(self.edge, life)  # type: ignore[assignment]
         services = self.services()
         services.store = cast(ConnectionStore, Steps(self.store, life))
         services.jobs = cast(JobStore, Steps(self.jobs, life))

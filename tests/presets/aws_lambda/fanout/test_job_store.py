@@ -86,7 +86,7 @@ async def test_job_is_added_once(jobs: JobStore, clock: Clock) -> None:
     other = page_job(WALK, 1, PAGE.start, None)
     found = await jobs.add(other, LEASE)
     assert found is not None
-    assert (found.end, found.turn) == (PAGE.end, 0)
+    assert (found.end, found.version) == (PAGE.end, 0)
     assert await jobs.finish(found)
     clock.now += 3600
     finished = await jobs.add(other, LEASE)
@@ -103,7 +103,7 @@ async def test_job_goes_on_in_one_pair_of_hands(jobs: JobStore) -> None:
     await jobs.add(PAGE, LEASE)
     held = await jobs.advance(PAGE, "/chat\0c=", LEASE)
     assert held is not None
-    assert (held.start, held.end, held.shards, held.turn) == ("/chat\0c=", PAGE.end, (1,), 1)
+    assert (held.start, held.end, held.shards, held.version) == ("/chat\0c=", PAGE.end, (1,), 1)
     assert await jobs.advance(PAGE, "/chat\0d=", LEASE) is None
     assert not await jobs.finish(PAGE)
     assert await jobs.read(PAGE.key) == held
@@ -129,23 +129,23 @@ async def test_finished_job_is_nobodys(jobs: JobStore, clock: Clock) -> None:
     assert not await jobs.finish(WALK)
     clock.now += LEASE * 2
     assert await list_due(jobs) == []
-    assert await jobs.revive(WALK.key, LEASE) is None
+    assert await jobs.take_over(WALK.key, LEASE) is None
 
 
 async def test_job_is_due_after_its_lease(jobs: JobStore, clock: Clock) -> None:
     await jobs.add(WALK, LEASE)
     clock.now += LEASE - 1
     assert await list_due(jobs) == []
-    assert await jobs.revive(WALK.key, LEASE) is None
+    assert await jobs.take_over(WALK.key, LEASE) is None
     held = await jobs.advance(WALK, "/\0a", LEASE)
     assert held is not None
     clock.now += LEASE - 1
     assert await list_due(jobs) == []
     clock.now += 2
     assert await list_due(jobs) == [WALK.key]
-    revived = await asyncio.gather(*(jobs.revive(WALK.key, LEASE) for _ in range(5)))
+    revived = await asyncio.gather(*(jobs.take_over(WALK.key, LEASE) for _ in range(5)))
     winners = [job for job in revived if job is not None]
-    assert [(job.start, job.turn) for job in winners] == [("/\0a", 2)]
+    assert [(job.start, job.version) for job in winners] == [("/\0a", 2)]
     assert await jobs.advance(held, "/\0b", LEASE) is None
     assert await jobs.read(WALK.key) == winners[0]
     assert await list_due(jobs) == []
@@ -205,7 +205,7 @@ async def test_rows_go_once_nobody_can_add_them_again(client: DynamoClient, cloc
 
 def test_no_expression_names_a_reserved_word() -> None:
     expressions: list[Any] = [
-        getattr(job_store, name) for name in ("ABSENT", "MINE", "ADVANCE", "FINISH", "REVIVE")
+        getattr(job_store, name) for name in ("ABSENT", "UNCHANGED", "ADVANCE", "FINISH", "TAKE_OVER")
     ]
     words = {word for text in expressions for word in re.findall(r"(?<!:)\b[a-z_]+\b", text)}
     assert {"turn", "turn_token", "due", "slot", "progress"} <= words

@@ -114,7 +114,7 @@ async def test_dead_peer_is_forgotten_and_closed_elsewhere() -> None:
     await cloud.populate(crowd(20))
     cloud.edge.gone = {"00003=", "00004="}
     await cloud.hub().publish("news", "x")
-    assert cloud.calls["forget"] == 1
+    assert cloud.calls["delete_subscriptions"] == 1
     await cloud.settle()
     assert sorted(closed) == [("00003=", 1006), ("00004=", 1006)]
     requests = cloud.edge.requests

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from nitro_py.capabilities import Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest, Route
 from tests.presets.aws_lambda.lambda_runtime.api import write_stubs
+from tests.presets.aws_lambda.settings import aws_settings
 
 Shape = Literal["httpapi", "function-url", "rest", "alb", "alb-multi"]
 SHAPES: tuple[Shape, ...] = ("httpapi", "function-url", "rest", "alb", "alb-multi")
@@ -191,13 +192,13 @@ ROUTES = (
 
 
 def write_project(folder: Path, **aws: Any) -> Path:
-    """Write the app's function package, with settings below `aws`."""
+    """Write the app's function package, with some settings below `aws`."""
     write_stubs(folder)
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     plugins = ("handlers/plugins/count.py",)
-    manifest = Manifest("production", ROUTES, plugins=plugins, settings={"aws": aws})
+    manifest = Manifest("production", ROUTES, plugins=plugins, settings={"aws": aws_settings(**aws)})
     (folder / MANIFEST_NAME).write_text(manifest.to_json())
     return folder
 

@@ -133,7 +133,7 @@ async def test_no_event_costs_more_calls_than_it_must(
     assert take_calls(client) == {"TransactWriteItems": 2}
     await store.subscribers("t", 0)
     assert take_calls(client) == {"Query": 1}
-    await store.forget([])
+    await store.delete_subscriptions([])
     assert take_calls(client) == {}
     for n in range(26):
         await store.subscribe(row, f"{n}")
@@ -197,7 +197,7 @@ async def test_what_a_batch_leaves_undone_is_done_later(client: DynamoClient, cl
     pages = await list_pages(lambda start: part.connections(start=start))
     assert len([row for page in pages for row in page]) == 30
     page = await store.subscribers("t", 0)
-    await part.forget(page.items)
+    await part.delete_subscriptions(page.items)
     assert stingy.largest == 25
     assert await list_ids(store, "t") == []
 
@@ -206,8 +206,8 @@ async def test_batch_that_is_never_done_is_given_up(client: DynamoClient, clock:
     store = DynamoStore(StingyClient(client, 0), clock=clock, retry=QUICK)
     await store.subscribe(await connect(store), "t")
     page = await store.subscribers("t", 0)
-    with pytest.raises(ServiceError, match="left 1 rows of a batch undone, 4 times"):
-        await store.forget(page.items)
+    with pytest.raises(ServiceError, match="left 1 rows of a batch unprocessed, 4 times"):
+        await store.delete_subscriptions(page.items)
 
 
 async def test_row_that_is_written_just_before_the_mark_is_claimed(

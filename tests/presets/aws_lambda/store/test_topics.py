@@ -78,7 +78,7 @@ async def test_page_goes_on_behind_a_subscriber_that_is_gone(store: ConnectionSt
     for id in "abcd":
         await store.subscribe(await connect(store, id), "t")
     first = await store.subscribers("t", 0, limit=2)
-    await store.forget(first.items)
+    await store.delete_subscriptions(first.items)
     rest = await store.subscribers("t", 0, start=first.next, limit=2)
     assert [one.id for one in (*first.items, *rest.items)] == list("abcd")
     assert await list_ids(store, "t") == ["c", "d"]
@@ -88,8 +88,8 @@ async def test_dead_peers_are_forgotten(store: ConnectionStore) -> None:
     for n in range(4):
         await store.subscribe(await connect(store, f"{n}"), "t")
     found = await list_subscribers(store, "t")
-    await store.forget([*found[:3], *found[:2]])
-    await store.forget([])
+    await store.delete_subscriptions([*found[:3], *found[:2]])
+    await store.delete_subscriptions([])
     assert await list_subscribers(store, "t") == found[3:]
 
 

@@ -27,6 +27,7 @@ from nitro_py.runtime.manifest import Manifest, Route
 from nitro_py.websocket import WebSocketHandler, define_websocket_handler
 from tests.doubles.memory_jobs import MemoryJobStore
 from tests.doubles.memory_store import MemoryStore
+from tests.presets.aws_lambda.settings import aws_settings
 
 PATH = "/chat"
 ROUTE = Route(PATH, "websocket", (), "handlers/chat.py")
@@ -106,7 +107,7 @@ class Edge:
         client = ManagementClient(
             "http://edge/prod", region="eu-central-1", credentials=FixedSource(), retry=QUICK
         )
-        client._service._transport = self  # type: ignore[assignment]
+        client._service._pool = self  # type: ignore[assignment]
         return client
 
 
@@ -170,7 +171,7 @@ class Cloud:
         self.store = store or MemoryStore(shards=shards, clock=self.clock)
         self.jobs = jobs or MemoryJobStore(clock=self.clock)
         self.edge = Edge()
-        self.settings = FunctionSettings.from_json({**aws, "shards": shards})
+        self.settings = FunctionSettings.from_json(aws_settings(**aws, shards=shards))
         self.app = StageApp(define_websocket_handler(**(hooks or {})), aws)
         self.calls: Counter[str] = Counter()
         # The work that invocations were sent, and the traces they came with.
