@@ -74,13 +74,13 @@ class WebSocketHandler(NamedTuple):
     async def call_open(self, peer: Peer) -> None:
         """Call the open hook."""
         if self.open is not None:
-            await settle(self.open(peer))
+            await maybe_await(self.open(peer))
 
     async def call_close(self, peer: Peer, details: CloseDetails) -> None:
         """Call the close hook with as many arguments as it takes."""
         if self.close is not None:
             arguments = (peer, details) if takes(self.close, 2) else (peer,)
-            await settle(self.close(*arguments))
+            await maybe_await(self.close(*arguments))
 
     def read(self, data: str | bytes, peer: Peer, id: str | None = None) -> Any:
         """Return what the message hook is called with: a `Message`, or the validated model.
@@ -149,6 +149,6 @@ def define_websocket_handler(
     )
 
 
-async def settle(result: Any) -> Any:
+async def maybe_await(result: Any) -> Any:
     """Return a hook's result, awaiting it if the hook was async."""
     return await result if is_awaitable(result) else result

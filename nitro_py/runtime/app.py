@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nitro_py.app")
 
-EVERY_KIND: tuple[Kind, ...] = ("http", "sse", "websocket")
+ALL_KINDS: tuple[Kind, ...] = ("http", "sse", "websocket")
 
 # How long clients may take to answer the last close frames of a stop, in seconds.
-CLOSE_ANSWERS = 1.0
+CLOSE_ANSWER_TIMEOUT = 1.0
 
 
 class App:
@@ -64,7 +64,7 @@ class App:
         root: Path,
         manifest: Manifest,
         *,
-        kinds: Collection[Kind] = EVERY_KIND,
+        kinds: Collection[Kind] = ALL_KINDS,
         hub: Hub[Peer] | None = None,
         backplane: Backplane | None = None,
     ) -> None:
@@ -141,11 +141,11 @@ class App:
         """Whether the stop has begun, and so nothing new shall come."""
         return self._grace is not None
 
-    def begin_stop(self, *, patient: bool = True) -> GracePeriod:
+    def begin_stop(self, *, gradual: bool = True) -> GracePeriod:
         """Say that the stop begins, before anything is closed; a second call changes nothing.
 
         Args:
-            patient: Whether connections are closed one after the other.
+            gradual: Whether connections are closed one after the other.
 
         Returns:
             The grace period, which runs from the first call on.
@@ -153,13 +153,13 @@ class App:
         from nitro_py.runtime.shutdown import GracePeriod
 
         if self._grace is None:
-            self._grace = GracePeriod(self.settings.server.grace, patient=patient)
+            self._grace = GracePeriod(self.settings.server.grace, gradual=gradual)
         return self._grace
 
     async def drain(self) -> None:
         """Close sockets with 1001 and ends streams, spread over the grace period; wait for the last hooks."""
         from nitro_py.runtime.hooks.session import PeerSession
-        from nitro_py.runtime.shutdown import WORK, close_gradually
+        from nitro_py.runtime.shutdown import WORK_SHARE, close_gradually
 
         grace = self.begin_stop()
         leaving: list[PeerSession] = []
@@ -169,7 +169,7 @@ class App:
             leaving += [item for item in unnotified if isinstance(item, PeerSession)]
             ends = [item.shut_down if isinstance(item, PeerSession) else item.close for item in unnotified]
             await close_gradually(ends, grace)
-        late = await grace.wait([connection.finished() for connection in leaving], WORK)
+        late = await grace.wait([connection.finished() for connection in leaving], WORK_SHARE)
         if late:
             logger.warning("%d sockets still had running hooks when their time was over.", late)
         if leaving:
@@ -177,11 +177,11 @@ class App:
 
     async def stop(self) -> None:
         """Drain, waits for background work, and stop the plugins in reverse order."""
-        from nitro_py.runtime.shutdown import BACKGROUND
+        from nitro_py.runtime.shutdown import BACKGROUND_SHARE
 
         grace = self.begin_stop()
         await self.drain()
-        await grace.wait([wait_for_tasks(grace.left(BACKGROUND))], BACKGROUND)
+        await grace.wait([wait_for_tasks(grace.left(BACKGROUND_SHARE))], BACKGROUND_SHARE)
         stack, self._stack = self._stack, None
         if stack is not None:
             try:
@@ -195,9 +195,9 @@ class App:
 
     async def _wait_for_answers(self, grace: GracePeriod) -> None:
         """Wait until clients have answered: a close frame may be lost with a connection that is dropped."""
-        from nitro_py.runtime.shutdown import WORK
+        from nitro_py.runtime.shutdown import WORK_SHARE
 
-        until = min(grace.left(WORK), CLOSE_ANSWERS)
+        until = min(grace.left(WORK_SHARE), CLOSE_ANSWER_TIMEOUT)
         pause = 0.01
         while self._connections and until > 0:
             await grace.sleep(pause)
@@ -244,7 +244,7 @@ class App:
         self.local_hub.join(topic, namespace, id, stream)
         stream.on_closed(lambda: self.local_hub.leave(topic, namespace, id))
         if self._backplane_hub is not None:
-            stream.hold_until(self._backplane_hub.cover(topic))
+            stream.hold_until(self._backplane_hub.wait_subscribed(topic))
 
     async def _enter(self) -> AsyncExitStack:
         add_project(self.root)

@@ -1,36 +1,31 @@
-"""Whom the running code works for: a request or a peer, as logs name it."""
+"""The request or peer that the running code works for, as logs name it."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nitro_py.event import Event
     from nitro_py.peer import Peer
 
-# The route's path goes along; `None` where no route was found.
-Subject = tuple["Event | Peer", "str | None"]
+# A request or a peer, and its route's path; `None` where no route was found.
+LogContext = tuple["Event | Peer", "str | None"]
 
-current_subject: ContextVar[Subject | None] = ContextVar("nitro_py_subject", default=None)
+current_log_context: ContextVar[LogContext | None] = ContextVar("nitro_py_log_context", default=None)
 
 
-def enter_subject(subject: Event | Peer, route: str | None) -> Token[Subject | None]:
-    """Note whom the code from here on works for, in this task and those that it starts.
+def enter_log_context(subject: Event | Peer, route: str | None) -> None:
+    """Note what the code from here on works for, in this task and those that it starts.
 
-    Nothing is looked up until somebody logs, so that a request costs no more than the note.
+    Nothing is looked up until a line is logged, so that a request costs no more than the note (row `http`).
     """
-    return current_subject.set((subject, route))
+    current_log_context.set((subject, route))
 
 
-def leave_subject(token: Token[Subject | None]) -> None:
-    """Take a note back, where the same context goes on with something else."""
-    current_subject.reset(token)
-
-
-def describe_subject() -> dict[str, str]:
-    """Return what logs show: `request_id` or `peer_id`, and `route`; nothing outside of requests and hooks."""
-    found = current_subject.get()
+def read_log_fields() -> dict[str, str]:
+    """Return what logs show: `request_id` or `peer_id`, and `route`; nothing outside requests and hooks."""
+    found = current_log_context.get()
     if found is None:
         return {}
     from nitro_py.event import Event

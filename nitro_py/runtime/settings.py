@@ -43,7 +43,7 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
     return value
 
 
-def read_count(environ: Mapping[str, str], name: str, default: int) -> int:
+def read_int(environ: Mapping[str, str], name: str, default: int) -> int:
     """Read a whole number from 0 on.
 
     Raises:
@@ -57,7 +57,7 @@ def read_count(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def read_switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
+def read_bool(environ: Mapping[str, str], name: str, default: bool) -> bool:
     """Read `true` or `1`, `false` or `0`.
 
     Raises:
@@ -173,7 +173,7 @@ class Settings(NamedTuple):
             http=HttpSettings(**data.get("http", {})),
             backplane=BackplaneSettings.from_json(data, environ),
             server=read_server(data.get("server", {}), environ),
-            metrics=read_switch(environ, "NITRO_METRICS", data.get("metrics", defaults.metrics)),
+            metrics=read_bool(environ, "NITRO_METRICS", data.get("metrics", defaults.metrics)),
             log=read_choice(environ, "NITRO_LOG", LOG_FORMATS, data.get("log", defaults.log)),
             runtime_config=override(data.get("runtime_config", defaults.runtime_config), environ),
         )
@@ -190,7 +190,7 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
             f"expected less than `server.grace`, {grace:g}, got {delay:g}.",
             hint="Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.",
         )
-    most = read_count(environ, "NITRO_SERVER__MAX_CONNECTIONS", given.max_connections)
+    most = read_int(environ, "NITRO_SERVER__MAX_CONNECTIONS", given.max_connections)
     return ServerSettings(grace=grace, drain_delay=delay, max_connections=most)
 
 

@@ -1,4 +1,4 @@
-"""The time that a stop may take, and how its goodbyes are spread over it."""
+"""The time that a stop may take, and how its closes are spread over it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 logger = logging.getLogger("nitro_py.app")
 
-# Shares of the grace period at whose end each step of a stop must be over: goodbyes, then hooks and requests that
+# Shares of the grace period at whose end each step of a stop must be over: closes, then hooks and requests that
 # are under way, then background work, then plugins.
-GOODBYES = 0.5
-WORK = 0.75
-BACKGROUND = 0.8
-PLUGINS = 0.85
+CLOSE_SHARE = 0.5
+WORK_SHARE = 0.75
+BACKGROUND_SHARE = 0.8
+PLUGIN_SHARE = 0.85
 
 # How many connections are closed in a second, while the grace period allows it: their clients all come back.
-PACE = 100.0
+CLOSES_PER_SECOND = 100.0
 
 # What is left of a grace period that was cut short, in seconds.
-HURRY = 1.0
+CUT_SHORT_SECONDS = 1.0
 
-Goodbye = Callable[[], Awaitable[None]]
+Close = Callable[[], Awaitable[None]]
 
 
 class GracePeriod:
@@ -31,18 +31,18 @@ class GracePeriod:
 
     Args:
         seconds: How long it is.
-        patient: Whether goodbyes are spread; a person who waits for the end has no use for that.
+        gradual: Whether closes are spread; a person who waits for the end has no use for that.
 
     Example:
         >>> GracePeriod(8.0).left(0.5) <= 4.0
         True
     """
 
-    def __init__(self, seconds: float, *, patient: bool = True) -> None:
-        self.patient = patient
+    def __init__(self, seconds: float, *, gradual: bool = True) -> None:
+        self.gradual = gradual
         self._since = time.monotonic()
         self._end = self._since + seconds
-        self._hurried = asyncio.Event()
+        self._cut_short = asyncio.Event()
 
     def left(self, share: float = 1.0) -> float:
         """Return the seconds until a share of the period has passed."""
@@ -54,19 +54,19 @@ class GracePeriod:
 
     def cut_short(self) -> None:
         """Cut the period short; to be called in the event loop."""
-        if self.left() > HURRY:
+        if self.left() > CUT_SHORT_SECONDS:
             self._since = time.monotonic()
-            self._end = self._since + HURRY
-        self.patient = False
-        self._hurried.set()
+            self._end = self._since + CUT_SHORT_SECONDS
+        self.gradual = False
+        self._cut_short.set()
 
     async def sleep(self, seconds: float) -> None:
         """Wait, or until somebody hurries."""
-        if self._hurried.is_set():
+        if self._cut_short.is_set():
             return
         try:
             async with asyncio.timeout(seconds):
-                await self._hurried.wait()
+                await self._cut_short.wait()
         except TimeoutError:
             return
 
@@ -79,47 +79,47 @@ class GracePeriod:
         tasks = [asyncio.ensure_future(item) for item in work]
         # One future for them all: a wait on each would cost their number again at each look.
         all_done = asyncio.gather(*tasks, return_exceptions=True)
-        hurried = asyncio.ensure_future(self._hurried.wait())
+        cut_short = asyncio.ensure_future(self._cut_short.wait())
         try:
             while not all_done.done() and (left := self.left(share)):
-                watched: set[asyncio.Future[Any]] = {all_done} if hurried.done() else {all_done, hurried}
+                watched: set[asyncio.Future[Any]] = {all_done} if cut_short.done() else {all_done, cut_short}
                 await asyncio.wait(watched, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            hurried.cancel()
+            cut_short.cancel()
             late = [task for task in tasks if not task.done()]
             for task in late:
                 task.cancel()
         return len(late)
 
 
-async def close_gradually(goodbyes: Sequence[Goodbye], grace: GracePeriod) -> None:
+async def close_gradually(closes: Sequence[Close], grace: GracePeriod) -> None:
     """End connections one after the other, in any order and at uneven times, so that clients don't return as one.
 
     Few connections take no time worth mentioning; more than the pace allows for share the time that there is.
 
     Args:
-        goodbyes: Ends one connection each.
+        closes: Ends one connection each.
         grace: The grace period.
     """
     # Loaded at the stop only.
     import random
 
-    order = random.sample(goodbyes, len(goodbyes))
-    window = min(len(order) / PACE, grace.left(GOODBYES))
+    order = random.sample(closes, len(closes))
+    window = min(len(order) / CLOSES_PER_SECOND, grace.left(CLOSE_SHARE))
     began = time.monotonic()
     tasks = []
-    for place, goodbye in enumerate(order):
+    for place, close in enumerate(order):
         # Each has a slot of its own, and an uncertain place in it.
         due = began + window * (place + random.random()) / len(order)
-        if grace.patient and (pause := due - time.monotonic()) > 0:
+        if grace.gradual and (pause := due - time.monotonic()) > 0:
             await grace.sleep(pause)
-        # A slow client must not hold up the goodbyes of the others.
-        tasks.append(asyncio.ensure_future(_try(goodbye)))
-    await grace.wait(tasks, WORK)
+        # A slow client must not hold up the closes of the others.
+        tasks.append(asyncio.ensure_future(_log_failure(close)))
+    await grace.wait(tasks, WORK_SHARE)
 
 
-async def _try(goodbye: Goodbye) -> None:
+async def _log_failure(close: Close) -> None:
     try:
-        await goodbye()
+        await close()
     except Exception:
         logger.exception("A connection could not be closed.")

@@ -27,14 +27,14 @@ def start_task(work: Awaitable[object]) -> None:
     task.add_done_callback(_running.discard)
 
 
-def work_is_left() -> bool:
+def has_running_tasks() -> bool:
     """Return whether any work still runs."""
     return bool(_running)
 
 
 async def wait_for_tasks(seconds: float) -> None:
     """Wait for this loop's running work and what it starts in turn, and cancel what takes longer than that."""
-    if not work_is_left():
+    if not has_running_tasks():
         return
     import asyncio
 

@@ -83,7 +83,7 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
     )
     parser.add_argument(
         "--workers",
-        type=read_count,
+        type=read_int,
         default=os.environ.get("NITRO_WORKERS") or 1,
         help="processes that share the port; more than one needs a backplane for its topics",
     )
@@ -92,7 +92,7 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_count(text: str) -> int:
+def read_int(text: str) -> int:
     """Read a number of processes.
 
     Raises:

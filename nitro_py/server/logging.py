@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import DefaultFormatter
 
-from nitro_py.runtime.log_context import describe_subject
+from nitro_py.runtime.log_context import read_log_fields
 
 # Writes a line about a request, by its ASGI scope and the answer's status.
 LogAccess = Callable[[Any, int], None]
@@ -82,7 +82,7 @@ class TextFormatter(DefaultFormatter):
         record = copy.copy(record)
         record.message = _NOT_IN_LINE.sub(_escape, record.message)
         text = super().formatMessage(record)
-        id = describe_subject().get("request_id")
+        id = read_log_fields().get("request_id")
         return text if id is None else f"{text} [request {id}]"
 
 
@@ -105,7 +105,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **describe_subject(),
+            **read_log_fields(),
         }
         for name, value in vars(record).items():
             if name not in _RECORD_NAMES:
@@ -185,7 +185,7 @@ class JsonAccessLog(AccessLog):
             "level": "INFO",
             "logger": ACCESS_LOGGER.name,
             "message": f'{client} - "{method} {target} HTTP/{version}" {status}',
-            **describe_subject(),
+            **read_log_fields(),
             "client": client,
             "method": method,
             "path": target,

@@ -20,7 +20,7 @@ from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.settings import Settings
-from nitro_py.runtime.shutdown import HURRY, PLUGINS, WORK, GracePeriod
+from nitro_py.runtime.shutdown import CUT_SHORT_SECONDS, PLUGIN_SHARE, WORK_SHARE, GracePeriod
 from nitro_py.server.handover import Handover, SendDescriptor
 from nitro_py.server.http.head import CLOSE
 from nitro_py.server.http.limits import Limiter, make_limiter
@@ -171,29 +171,29 @@ class GracefulServer(uvicorn.Server):
         if not self._app.stopping:
             self._announce_end()
             # A person who has pressed Ctrl+C waits for the end.
-            limit_stop(self._app.begin_stop(patient=sig != signal.SIGINT).left())
+            limit_stop(self._app.begin_stop(gradual=sig != signal.SIGINT).left())
         elif self._loop is not None:
             grace = self._app.begin_stop()
             self._loop.call_soon_threadsafe(grace.cut_short)
-            limit_stop(min(grace.left(), HURRY) + LAST_STEPS)
+            limit_stop(min(grace.left(), CUT_SHORT_SECONDS) + LAST_STEPS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain the app, let it answer what it was asked, and stop it."""
         grace = self._app.begin_stop()
         self._announce_end()
         # In development no load balancer sends clients elsewhere first, and a person waits.
-        if grace.patient and not self._app.development:
+        if grace.gradual and not self._app.development:
             await grace.sleep(self._app.settings.server.drain_delay)
         grace.begin_work()
         await self._stop_accepting(sockets or [])
-        waits = grace.patient and not self._app.development
+        waits = grace.gradual and not self._app.development
         last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if waits else 0.0))
         await self._application.drain()
         if self.server_state.connections and waits:
             await last_requests
         self._end_connections()
         await self._finish_requests(grace)
-        if await grace.wait([self.lifespan.shutdown()], PLUGINS):
+        if await grace.wait([self.lifespan.shutdown()], PLUGIN_SHARE):
             logger.error("The plugins had not stopped when their time was over.")
 
     def _announce_end(self) -> None:
@@ -235,13 +235,13 @@ class GracefulServer(uvicorn.Server):
     async def _finish_requests(self, grace: GracePeriod) -> None:
         state = self.server_state
         # uvicorn's sets have no event for the moment when they are empty.
-        while (state.connections or state.tasks) and grace.left(WORK):  # noqa: ASYNC110
+        while (state.connections or state.tasks) and grace.left(WORK_SHARE):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         if late := list(state.tasks):
             logger.warning("Cut off %d requests that were not answered when their time was over.", len(late))
             for task in late:
                 task.cancel()
-            await asyncio.wait(late, timeout=grace.left(PLUGINS))
+            await asyncio.wait(late, timeout=grace.left(PLUGIN_SHARE))
 
     @property
     def _successor(self) -> Handover | None:

@@ -19,7 +19,7 @@ from tests.dev.pages import PATIENCE, hear, wait_for, watch_page
 
 RELOADS = 6
 MANY = 400
-LONGEST_PAUSE = 0.6
+MAX_RETRY_PAUSE = 0.6
 
 Connect = Callable[[], http.client.HTTPConnection]
 Visit = Callable[[Connect, threading.Event], Iterator[str]]
@@ -44,7 +44,7 @@ def keep_for_later(connect: Connect, ended: threading.Event) -> Iterator[str]:
     """Ask now and then on one connection."""
     with closing(connect()) as connection:
         first = connection.sock
-        while not ended.wait(random.uniform(0, LONGEST_PAUSE)):
+        while not ended.wait(random.uniform(0, MAX_RETRY_PAUSE)):
             yield ask(connection)
             assert connection.sock is first
 
@@ -60,7 +60,7 @@ def come_early(connect: Connect, ended: threading.Event) -> Iterator[str]:
     """Open connections well before asking, as browsers do."""
     while not ended.is_set():
         with closing(connect()) as connection:
-            time.sleep(random.uniform(0, LONGEST_PAUSE))
+            time.sleep(random.uniform(0, MAX_RETRY_PAUSE))
             yield ask(connection)
 
 
@@ -98,7 +98,7 @@ def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
                     write_files(root, {"handlers/api/hello.get.py": HELLO.replace('"hello"', f'"{word}"')})
                     assert hear(page) == {"type": "reload"}
             # Everybody shall have met the last app, too.
-            time.sleep(2 * LONGEST_PAUSE)
+            time.sleep(2 * MAX_RETRY_PAUSE)
         for answers in results():
             assert words[-1] in answers <= {*words}
 

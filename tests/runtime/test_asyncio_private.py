@@ -56,7 +56,7 @@ records = []
 handler = logging.Handler()
 handler.emit = records.append
 logging.getLogger("nitro_py.websocket").addHandler(handler)
-status = pytest.main(["-q", "-p", "no:cacheprovider", "tests/runtime/test_connection.py"])
+status = pytest.main(["-q", "-p", "no:cacheprovider", "tests/runtime/test_session.py"])
 warnings = [record.getMessage() for record in records if "release of asyncio" in record.getMessage()]
 print(*warnings, sep="\\n", file=sys.stderr)
 sys.exit(status)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from nitro_py.runtime.hooks.eager import READY, HookDriver, Hooks, TaskStarter
-from nitro_py.runtime.log_context import Subject, describe_subject, enter_subject
+from nitro_py.runtime.log_context import LogContext, enter_log_context, read_log_fields
 
 pytestmark = pytest.mark.anyio
 
@@ -30,12 +30,12 @@ class Owner:
     """Takes note of how what is left of a hook has ended."""
 
     def __init__(self, id: str = "1") -> None:
-        self.subject = cast(Subject, (Named(id), "/chat"))
+        self.log_context = cast(LogContext, (Named(id), "/chat"))
         self.ends: list[object] = []
 
     async def go_on(self, rest: Awaitable[None]) -> None:
         """Await it."""
-        enter_subject(*self.subject)
+        enter_log_context(*self.log_context)
         try:
             await rest
         except BaseException as error:
@@ -96,7 +96,7 @@ async def test_hook_that_waits_for_nothing_has_ended_when_it_has_begun() -> None
         async with asyncio.timeout(5):
             await done
         ran.append(asyncio.current_task() is not None)
-        ran.append(describe_subject())
+        ran.append(read_log_fields())
 
     async with open_starter() as begin:
         done = asyncio.get_running_loop().create_future()
@@ -263,7 +263,7 @@ async def test_one_driver_runs_hooks_however_those_before_have_ended() -> None:
     async def next_hook(wait: bool) -> None:
         if wait:
             await asyncio.sleep(0)
-        seen.append((who.get(), describe_subject()))
+        seen.append((who.get(), read_log_fields()))
 
     seen: list[object] = []
     async with open_starter() as begin:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.extensions import find_direct
+from nitro_py.runtime.asgi.extensions import find_direct_send
 from nitro_py.runtime.asgi.internal_routes import (
     INTERNAL_PREFIX,
     LIVE_PATH,
@@ -101,8 +101,8 @@ class Application:
         if self.app.meter is None:
             await self._public.serve(file, scope, receive, send)
             return
-        with self.app.meter.watch(scope["method"], PUBLIC_FILE).watching(send) as watched:
-            await self._public.serve(file, scope, receive, watched)
+        with self.app.meter.time_request(scope["method"], PUBLIC_FILE).timing(send) as timed:
+            await self._public.serve(file, scope, receive, timed)
 
     async def _serve_internal(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         event = make_event(self.app, NoMatch(), scope, receive)
@@ -111,10 +111,10 @@ class Application:
         except HTTPError as error:
             answer = describe_error(error, development=False)
         if answer is not None:
-            direct = find_direct(scope, send) if path in PROBES and answer.status == 200 else None
+            direct = find_direct_send(scope, send) if path in PROBES and answer.status == 200 else None
             if direct is not None:
                 # Platforms ask every few seconds, and only what went wrong is worth a line.
-                direct.leave_unlogged()
+                direct.skip_access_log()
             await send_answer(answer, event, receive, send)
         else:
             await self._serve_project(path, scope, receive, send)

@@ -53,7 +53,7 @@ class DirectSend(Protocol):
             ValueError: A field holds what would end it.
         """
 
-    def leave_unlogged(self) -> None:
+    def skip_access_log(self) -> None:
         """Leave the answer, which MUST NOT have begun, out of the access log."""
 
     def watch(self, listener: StreamListener) -> None:
@@ -72,16 +72,16 @@ class DirectSend(Protocol):
         """Drop the connection, and what waits for the client with it."""
 
 
-def find_direct(scope: Scope, send: Send) -> DirectSend | None:
+def find_direct_send(scope: Scope, send: Send) -> DirectSend | None:
     """Return the server's own `send`, unless there is another server or something between it and the app.
 
     Compression, for one, wraps `send`, and what went past it would reach the client as it is.
     """
-    direct = find_server(scope)
+    direct = find_server_send(scope)
     return direct if direct is send else None
 
 
-def find_server(scope: Scope) -> DirectSend | None:
+def find_server_send(scope: Scope) -> DirectSend | None:
     """Return the server's own `send`, whatever stands around it: to listen to, not to send by."""
     extensions = scope.get("extensions")
     return cast("DirectSend | None", extensions.get(DIRECT_EXTENSION)) if extensions else None
@@ -104,11 +104,11 @@ class PassthroughSend:
         await self.send(message)
 
 
-def find_stream(scope: Scope, send: Send) -> DirectSend | None:
+def find_stream_send(scope: Scope, send: Send) -> DirectSend | None:
     """Return the server's own `send` for a body whose start goes by messages: whoever looks on has seen that."""
     while isinstance(send, PassthroughSend):
         send = send.send
-    return find_direct(scope, send)
+    return find_direct_send(scope, send)
 
 
 def frame_chunk(data: bytes) -> bytes:
@@ -121,16 +121,16 @@ def frame_chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-EXTENSION: Final = "nitro.socket"
+SOCKET_EXTENSION: Final = "nitro.socket"
 
 
-class Receiver(Protocol):
+class MessageReceiver(Protocol):
     """Is told what comes from a client, as it comes."""
 
-    on_room: Callable[[], None] | None
+    on_resume: Callable[[], None] | None
 
     def feed(self, data: Frame) -> bool:
-        """Take a message; false asks to read no more until it calls `on_room`."""
+        """Take a message; false asks to read no more until it calls `on_resume`."""
 
     def lost(self, details: CloseDetails) -> None:
         """Note that the connection has ended, or is too slow to be kept; only the first call counts."""
@@ -146,7 +146,7 @@ class DirectSocket(Protocol):
 
     Example:
         await send({"type": "websocket.accept"})
-        direct = find_socket(scope, send)
+        direct = find_direct_socket(scope, send)
         channel = direct.open_channel(limit=settings.buffer_limit, counters=counters)
         direct.attach(receiver)
     """
@@ -165,14 +165,14 @@ class DirectSocket(Protocol):
             RuntimeError: The handshake was not accepted.
         """
 
-    def attach(self, receiver: Receiver) -> None:
+    def attach(self, receiver: MessageReceiver) -> None:
         """Hand everything that comes to a receiver from now on, beginning with what came already."""
 
 
-def find_socket(scope: Scope, send: Send) -> DirectSocket | None:
+def find_direct_socket(scope: Scope, send: Send) -> DirectSocket | None:
     """Return what takes a socket over; `None` on another server, or behind something that stands around `send`.
 
     What the latter wants to see of messages would go past it.
     """
-    direct: DirectSocket | None = scope.get("extensions", {}).get(EXTENSION)
+    direct: DirectSocket | None = scope.get("extensions", {}).get(SOCKET_EXTENSION)
     return direct if direct is not None and direct.send == send else None

@@ -32,7 +32,7 @@ async def answer_internal(app: App, event: Event, path: str) -> Response | None:
     if path in PROBES:
         return _probe(app, path)
     if path == METRICS_PATH:
-        return answer_scrape(app, event)
+        return answer_metrics(app, event)
     token = os.environ.get(PUBLISH_TOKEN)
     if path == PUBLISH_PATH and token:
         return await _publish(app, event, token)
@@ -105,7 +105,7 @@ def turn_on_metrics(app: App) -> None:
     app.measure()
 
 
-def answer_scrape(app: App, event: Event) -> Response | None:
+def answer_metrics(app: App, event: Event) -> Response | None:
     """Return the app's figures, those of its other workers included; `None` if it is not measured.
 
     With `NITRO_METRICS_TOKEN` set, only whoever has that token is answered.

@@ -62,7 +62,7 @@ class SendChannel:
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self.ready_state = ReadyState.OPEN
-        self.goodbye: CloseFrame | None = None
+        self.sent_close: CloseFrame | None = None
 
     @property
     def buffered_amount(self) -> int:
@@ -142,8 +142,8 @@ class SendChannel:
 
     def _begin_close(self, code: int, reason: str) -> None:
         self.ready_state = ReadyState.CLOSING
-        self.goodbye = CloseFrame(code, reason)
-        self._queue.append(self.goodbye)
+        self.sent_close = CloseFrame(code, reason)
+        self._queue.append(self.sent_close)
         self._start_writer()
         self._changed.set()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)

@@ -13,14 +13,14 @@ from nitro_py.peer import Peer
 from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.extensions import DirectSocket, find_socket
+from nitro_py.runtime.asgi.extensions import DirectSocket, find_direct_socket
 from nitro_py.runtime.asgi.send_channel import SendChannel
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade, pass_middleware
 from nitro_py.runtime.http.dispatch import make_event, mounted_scope, strip_root
 from nitro_py.runtime.http.responses import describe_error, send_answer
-from nitro_py.runtime.log_context import enter_subject
+from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
 
@@ -38,7 +38,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
     match = app.router.match("GET", raw_path, "websocket")
     handler = app.handler_of(match.route) if isinstance(match, Match) else None
     event = make_event(app, match, scope, receive)
-    enter_subject(event, match.route.path if isinstance(match, Match) else None)
+    enter_log_context(event, match.route.path if isinstance(match, Match) else None)
     if app.stopping:
         await receive()
         await refuse(Response(status=503), app, event, send)
@@ -65,7 +65,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
         await refuse(Response(status=503), app, event, send)
     else:
         await accept(decision, event, send)
-        direct = find_socket(scope, send)
+        direct = find_direct_socket(scope, send)
         if direct is None:
             await run_socket(app, handler, decision, request, match.route.path, receive, send)
         else:
@@ -142,25 +142,25 @@ async def run_socket(
         if connection is not None:
             connection.lost(CloseDetails(code, reason))
 
-    outbox = SendChannel(
+    channel = SendChannel(
         send,
         limit=app.settings.websocket.buffer_limit,
         drop=drop,
         overflow=overflow,
         counters=app.counters,
     )
-    connection = make_connection(app, handler, decision, request, route, outbox)
+    connection = make_connection(app, handler, decision, request, route, channel)
     connection.start()
     reading = asyncio.create_task(read_socket(connection, receive))
     try:
         details = await _settle_reading(reading)
-        outbox.closed()
-        if outbox.goodbye is not None:
+        channel.closed()
+        if channel.sent_close is not None:
             # Not every server repeats to the app what the app itself has said.
-            details = CloseDetails(outbox.goodbye.code, outbox.goodbye.reason)
+            details = CloseDetails(channel.sent_close.code, channel.sent_close.reason)
         connection.lost(details)
         await connection.finished()
-        await outbox.finish()
+        await channel.finish()
     finally:
         connection.gone()
 
@@ -209,14 +209,14 @@ async def read_socket(connection: PeerSession, receive: Receive) -> CloseDetails
             return CloseDetails(message.get("code") or 1005, message.get("reason") or "")
         text = message.get("text")
         if not connection.feed(message["bytes"] if text is None else text):
-            await connection.wait_for_room()
+            await connection.wait_until_resumed()
 
 
 async def _settle_reading(reading: asyncio.Task[CloseDetails]) -> CloseDetails:
     try:
         return await asyncio.shield(reading)
     except asyncio.CancelledError:
-        # Either the outbox dropped the connection, or the server cancels us; hooks go on in both cases.
+        # Either the channel dropped the connection, or the server cancels us; hooks go on in both cases.
         if not reading.done():
             reading.cancel()
         return CloseDetails(1006)

@@ -11,7 +11,7 @@ from types import coroutine
 from typing import Any, Final, Protocol
 
 from nitro_py.runtime.hooks.asyncio_private import CAN_ENTER_TASKS, NAMES, enter_task, leave_task
-from nitro_py.runtime.log_context import Subject, current_subject
+from nitro_py.runtime.log_context import LogContext, current_log_context
 
 logger = logging.getLogger("nitro_py.websocket")
 
@@ -23,10 +23,10 @@ READY: Final = object()
 Hooks = Generator[object, Any, None]
 
 
-class Owner(Protocol):
+class HookOwner(Protocol):
     """Is whose hooks they are."""
 
-    subject: Subject
+    log_context: LogContext
 
     async def go_on(self, rest: Awaitable[None]) -> None:
         """Await what is left of a hook, and do what comes after it."""
@@ -76,7 +76,7 @@ class HookDriver:
 
     __slots__ = ("_before", "_context", "_hooks", "_make", "_owner", "_run", "_send", "_starter")
 
-    def __init__(self, starter: TaskStarter, owner: Owner, make: Callable[[], Hooks]) -> None:
+    def __init__(self, starter: TaskStarter, owner: HookOwner, make: Callable[[], Hooks]) -> None:
         self._starter = starter
         self._owner = owner
         self._make = make
@@ -148,7 +148,7 @@ class HookDriver:
 
     def _renew(self) -> None:
         context = copy_context()
-        context.run(current_subject.set, self._owner.subject)
+        context.run(current_log_context.set, self._owner.log_context)
         self._context = context
         self._before = context.copy()
         self._hooks = self._make()

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
-from nitro_py.runtime.log_context import enter_subject
-from nitro_py.websocket import WebSocketHandler, settle
+from nitro_py.runtime.log_context import enter_log_context
+from nitro_py.websocket import WebSocketHandler, maybe_await
 
 logger = logging.getLogger("nitro_py.websocket")
 
@@ -32,7 +32,7 @@ async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandle
 
 async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
     """Await what a hook has left to do; see `run_hook`."""
-    enter_subject(peer, route)
+    enter_log_context(peer, route)
     try:
         await rest
     except PeerClosedError:
@@ -82,7 +82,7 @@ async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route
     if handler.error is None:
         return
     try:
-        await settle(handler.error(peer, error))
+        await maybe_await(handler.error(peer, error))
     except PeerClosedError:
         return
     except Exception:

@@ -39,7 +39,7 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
 
 
 def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool) -> bool:
-    place = _place_of(origin)
+    place = _parse_origin(origin)
     if place is None:
         # "null" is what sandboxed pages send: nobody's origin matches it but the wildcard.
         return "*" in allowed
@@ -47,7 +47,7 @@ def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool)
     if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):
         return True
     if not allowed:
-        return (name, port) == _place_of_host(host, scheme)
+        return (name, port) == _parse_host(host, scheme)
     return any(_matches(pattern, place) for pattern in allowed)
 
 
@@ -57,7 +57,7 @@ def _matches(pattern: str, place: tuple[str, str, int | None]) -> bool:
     scheme, name, port = place
     if "://" in pattern:
         wanted, _, rest = pattern.partition("://")
-        host, wanted_port = _place_of_host(rest, wanted)
+        host, wanted_port = _parse_host(rest, wanted)
         if (wanted, wanted_port) != (scheme, port):
             return False
     else:
@@ -65,7 +65,7 @@ def _matches(pattern: str, place: tuple[str, str, int | None]) -> bool:
     return name.endswith(host[1:]) if host.startswith("*.") else name == host
 
 
-def _place_of(origin: str) -> tuple[str, str, int | None] | None:
+def _parse_origin(origin: str) -> tuple[str, str, int | None] | None:
     try:
         parts = urlsplit(origin)
         port = parts.port
@@ -76,6 +76,6 @@ def _place_of(origin: str) -> tuple[str, str, int | None] | None:
     return parts.scheme, parts.hostname, port or DEFAULT_PORTS.get(parts.scheme)
 
 
-def _place_of_host(host: str, scheme: str) -> tuple[str, int | None]:
-    place = _place_of(f"{scheme}://{host}")
+def _parse_host(host: str, scheme: str) -> tuple[str, int | None]:
+    place = _parse_origin(f"{scheme}://{host}")
     return (place[1], place[2]) if place else ("", None)

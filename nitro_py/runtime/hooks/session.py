@@ -15,11 +15,11 @@ from nitro_py.peer import Peer
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hooks.eager import READY, HookDriver, Hooks, find_starter
 from nitro_py.runtime.hooks.errors import fail_with, finish_hook
-from nitro_py.runtime.log_context import Subject
-from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, settle
+from nitro_py.runtime.log_context import LogContext
+from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, maybe_await
 
 
-class Membership(Protocol):
+class PeerRegistry(Protocol):
     """Where a connection announces its peer and takes it away."""
 
     def add(self, peer: Peer) -> None:
@@ -67,17 +67,17 @@ class PeerSession:
         "_route",
         "_starter",
         "_task",
+        "log_context",
         "on_end",
-        "on_room",
+        "on_resume",
         "peer",
-        "subject",
     )
 
     def __init__(
         self,
         peer: Peer,
         handler: WebSocketHandler,
-        hub: Membership,
+        hub: PeerRegistry,
         *,
         route: str,
         max_queue: int,
@@ -85,10 +85,10 @@ class PeerSession:
     ) -> None:
         self.peer = peer
         # Called when messages are taken again after `feed` has said to stop, and once all is over.
-        self.on_room: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
         self.on_end: Callable[[PeerSession], None] | None = None
         self._handler = handler
-        self.subject: Subject = (peer, route)
+        self.log_context: LogContext = (peer, route)
         self._starter = find_starter()
         # Runs the message hooks; made with the first message, as many connections have none.
         self._driver: HookDriver | None = None
@@ -119,7 +119,7 @@ class PeerSession:
             self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
 
     def feed(self, data: Frame) -> bool:
-        """Run the message hook, or let the message wait for it; false asks to read no more until `on_room`."""
+        """Run the message hook, or let the message wait for it; false asks to read no more until `on_resume`."""
         self._counters.messages_received += 1
         if self._busy or self._ignores_messages:
             return self._ignores_messages or self._enqueue(data)
@@ -134,10 +134,10 @@ class PeerSession:
             self._go_on_with(task)
         return True
 
-    async def wait_for_room(self) -> None:
+    async def wait_until_resumed(self) -> None:
         """Wait until messages are taken again, once `feed` has said to stop."""
         room = asyncio.Event()
-        self.on_room = room.set
+        self.on_resume = room.set
         await room.wait()
 
     def lost(self, details: CloseDetails) -> None:
@@ -183,7 +183,7 @@ class PeerSession:
                     self._fail()
                 if self._queue:
                     data = self._queue.popleft()
-                    self._make_room()
+                    self._resume()
                     rest = (self._driver or self._drive()).run(data)
                 elif self._details is not None and not self._closed:
                     self._closed = True
@@ -215,17 +215,17 @@ class PeerSession:
         self._queue.append(data)
         return len(self._queue) < self._max_queue
 
-    def _make_room(self) -> None:
+    def _resume(self) -> None:
         # Not with each message: pausing and resuming a transport costs more than a message does.
-        if self.on_room is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
-            room, self.on_room = self.on_room, None
+        if self.on_resume is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
+            room, self.on_resume = self.on_resume, None
             room()
 
     def _fail(self) -> None:
         """Let no more messages through."""
         self._ignores_messages = True
         self._queue = None
-        self._make_room()
+        self._resume()
 
     def _end(self) -> None:
         self._ended = True
@@ -249,4 +249,4 @@ def _call_hooks(hook: MessageHook, read: Read, peer: Peer) -> Hooks:
         if type(rest) is CoroutineType:
             yield from rest  # type: ignore[misc]  # mypy knows coroutines by another name.
         elif rest is not None:
-            yield from settle(rest)
+            yield from maybe_await(rest)

@@ -14,7 +14,7 @@ from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.hooks.origin import check_origin
 from nitro_py.runtime.settings import WebSocketSettings
-from nitro_py.websocket import Upgrade, WebSocketHandler, settle
+from nitro_py.websocket import Upgrade, WebSocketHandler, maybe_await
 
 logger = logging.getLogger("nitro_py.websocket")
 
@@ -59,7 +59,7 @@ async def decide_upgrade(
         return Refusal(HTTPError(403, "The origin is not allowed to open a socket here.")), request
 
     async def run_hook() -> Any:
-        return None if handler.upgrade is None else await settle(handler.upgrade(request))
+        return None if handler.upgrade is None else await maybe_await(handler.upgrade(request))
 
     answer = await pass_middleware(event, middleware, run_hook)
     if isinstance(answer, Refusal):

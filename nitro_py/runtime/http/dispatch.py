@@ -14,17 +14,17 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
 from nitro_py.middleware import run_middleware
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream
+from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream_send
 from nitro_py.runtime.http.responses import (
     CompleteResponse,
     MountedAnswer,
     describe_error,
-    make_whole,
+    make_complete,
     send_answer,
+    send_complete,
     send_directly,
-    send_whole,
 )
-from nitro_py.runtime.log_context import enter_subject
+from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.runtime.tasks import start_task
 
@@ -61,20 +61,20 @@ async def serve_http(
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
     route = match.route.path if isinstance(match, Match) else None
-    enter_subject(event, route)
-    watch = None if app.meter is None else app.meter.watch(scope["method"], route)
+    enter_log_context(event, route)
+    timer = None if app.meter is None else app.meter.time_request(scope["method"], route)
     try:
-        answer = make_whole(await _answer(app, match, event, raw_path), event)
+        answer = make_complete(await _answer(app, match, event, raw_path), event)
     except Exception as error:
-        answer = make_whole(report_error(app, event, error), event)
+        answer = make_complete(report_error(app, event, error), event)
     if isinstance(answer, CompleteResponse):
         if not send_directly(answer, scope, send):
-            await send_whole(answer, send)
-        if watch is not None:
-            watch.note(answer.status)
-    elif watch is not None:
-        with watch.watching(send) as watched:
-            await _send_pieces(app, answer, event, receive, watched, buffered=buffered)
+            await send_complete(answer, send)
+        if timer is not None:
+            timer.note(answer.status)
+    elif timer is not None:
+        with timer.timing(send) as timed:
+            await _send_pieces(app, answer, event, receive, timed, buffered=buffered)
     else:
         await _send_pieces(app, answer, event, receive, send, buffered=buffered)
 
@@ -89,17 +89,17 @@ async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: 
         raw_path: The path below the place that the app is mounted at, percent-encoded.
 
     Returns:
-        A `CompleteResponse`, or what is sent piece by piece: see `make_whole`.
+        A `CompleteResponse`, or what is sent piece by piece: see `make_complete`.
 
     Raises:
         Exception: What middleware or handler raised; `report_error` makes an answer of it.
     """
-    return make_whole(await _answer(app, match, event, raw_path), event)
+    return make_complete(await _answer(app, match, event, raw_path), event)
 
 
 def report_error(app: App, event: Event, error: Exception) -> Response:
     """Log an error that is no `HTTPError`, and make the answer to it."""
-    if has_left(error):
+    if is_disconnect(error):
         error = ClientLeftError()
     if not isinstance(error, HTTPError):
         logger.error("%s %s failed.", event.method, event.path, exc_info=error)
@@ -109,7 +109,7 @@ def report_error(app: App, event: Event, error: Exception) -> Response:
     return describe_error(error, development=app.development)
 
 
-def has_left(error: Exception) -> bool:
+def is_disconnect(error: Exception) -> bool:
     """Return whether an error tells no more than that the client left in the middle of its request."""
     # Only who has used Starlette's request can have met its word for it.
     requests = sys.modules.get("starlette.requests")
@@ -171,13 +171,13 @@ async def _send_pieces(
     app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
 ) -> None:
     """Send an answer that is no whole; until it has begun, an error can still be told instead."""
-    state: DirectSend | TrackedSend | None = find_stream(event.scope, send)
+    state: DirectSend | TrackedSend | None = find_stream_send(event.scope, send)
     if state is None:
         send = state = TrackedSend(send)
     try:
         await send_answer(answer, event, receive, send, buffered=buffered)
     except Exception as error:
-        if state.started and (isinstance(error, OSError) or has_left(error)):
+        if state.started and (isinstance(error, OSError) or is_disconnect(error)):
             return  # The client left while it was being answered.
         failure = report_error(app, event, error)
         if state.started:

@@ -10,7 +10,7 @@ from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.response import Response, StreamedResponse
-from nitro_py.runtime.asgi.extensions import find_direct
+from nitro_py.runtime.asgi.extensions import find_direct_send
 
 if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication
@@ -60,16 +60,16 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
     """Send what a handler returned.
 
     Args:
-        value: The returned value, or what `make_whole` made of it.
+        value: The returned value, or what `make_complete` made of it.
         event: The request, with the status and header fields that the handler set.
         receive: The ASGI receive callable, which tells that a streaming client left.
         send: The ASGI send callable.
         buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
     """
-    answer = make_whole(value, event)
+    answer = make_complete(value, event)
     if isinstance(answer, CompleteResponse):
         if not send_directly(answer, event.scope, send):
-            await send_whole(answer, send)
+            await send_complete(answer, send)
         return
     content: Any = value.body if isinstance(value, Response) else value
     if is_asgi_answer(content):
@@ -86,7 +86,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
     await send_pieces(content, lambda: head_of(value, event), event, receive, send)
 
 
-def make_whole(value: Any, event: Event) -> Any:
+def make_complete(value: Any, event: Event) -> Any:
     """Make the whole answer that a returned value means; what is sent piece by piece stays as it is.
 
     Args:
@@ -125,14 +125,14 @@ def make_whole(value: Any, event: Event) -> Any:
 
 def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
     """Send a whole answer at once, if the server can and its client does not hold it up."""
-    direct = find_direct(scope, send)
+    direct = find_direct_send(scope, send)
     if direct is None or direct.paused:
         return False
     direct.answer(answer.status, answer.headers, answer.body)
     return True
 
 
-async def send_whole(answer: CompleteResponse, send: Send) -> None:
+async def send_complete(answer: CompleteResponse, send: Send) -> None:
     """Send a whole answer by the messages that any server takes."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -9,7 +9,7 @@ from typing import Any
 
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
-from nitro_py.runtime.asgi.extensions import DirectSend, find_server, find_stream
+from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
 from nitro_py.runtime.tasks import logger
 from nitro_py.sse import EventStream, EventStreamWriter, source_of, writer_of
 
@@ -38,7 +38,7 @@ class ClientWatch:
         self.left.set()
 
 
-class AsyncSource:
+class AsyncChunkReader:
     """Reads an async iterator.
 
     Args:
@@ -58,7 +58,7 @@ class AsyncSource:
             await self._chunks.aclose()
 
 
-class ThreadSource:
+class ThreadChunkReader:
     """Reads a plain iterator, which may block, in a thread.
 
     Args:
@@ -134,7 +134,7 @@ async def send_chunks(
     send: Send,
 ) -> None:
     """Send the chunks of an iterator, text or bytes, until it ends or the client leaves."""
-    source = AsyncSource(chunks) if isinstance(chunks, AsyncIterator) else ThreadSource(chunks)
+    source = AsyncChunkReader(chunks) if isinstance(chunks, AsyncIterator) else ThreadChunkReader(chunks)
     try:
         # The first chunk is taken before the start, so that an error in it can still become a 500, and a handler
         # that is a generator can still set status and header fields.
@@ -152,7 +152,7 @@ async def send_chunks(
 
 
 async def _send_events(writer: EventStreamWriter, event: Event, receive: Receive, send: Send) -> None:
-    direct = find_stream(event.scope, send)
+    direct = find_stream_send(event.scope, send)
     if direct is not None:
         await writer.ready()
     if direct is None or not direct.open_stream(writer):
@@ -200,7 +200,7 @@ async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventSt
 async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:
     """Run work to its end, or until the client leaves."""
     working = asyncio.ensure_future(work)
-    server = find_server(event.scope)
+    server = find_server_send(event.scope)
     listening = asyncio.ensure_future(_wait_for_disconnect(receive) if server is None else _watch(server))
     try:
         await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)

@@ -64,14 +64,16 @@ class Meter:
         self.requests: dict[tuple[str, str, str], Histogram] = {}
         self.publishes = Histogram()
 
-    def watch(self, method: str, route: str | None) -> Watch:
+    def time_request(self, method: str, route: str | None) -> RequestTimer:
         """Begin to measure a request.
 
         Args:
             method: Its method.
             route: The path of its route; `None` if there is none.
         """
-        return Watch(self, method if method in METHODS else OTHER_METHOD, NO_ROUTE if route is None else route)
+        return RequestTimer(
+            self, method if method in METHODS else OTHER_METHOD, NO_ROUTE if route is None else route
+        )
 
     def time_publish(self, publish: Publish) -> Publish:
         """Return a function that publishes and measures it, the wait for the backplane included."""
@@ -105,7 +107,7 @@ class Meter:
         )
 
 
-class Watch:
+class RequestTimer:
     """Measures one request, from when it is made."""
 
     __slots__ = ("_began", "_meter", "_method", "_route")
@@ -130,19 +132,19 @@ class Watch:
         histogram.observe((time.perf_counter() if ended is None else ended) - self._began)
 
     @contextmanager
-    def watching(self, send: Send) -> Iterator[Send]:
+    def timing(self, send: Send) -> Iterator[Send]:
         """Return a `send` that sees how the request is answered, and note it at the end of the block.
 
         An event stream is answered once it begins: its end says when somebody left.
         """
-        watched = WatchedSend(send)
+        timed = TimedSend(send)
         try:
-            yield watched
+            yield timed
         finally:
-            self.note(watched.status, watched.ended)
+            self.note(timed.status, timed.ended)
 
 
-class WatchedSend(PassthroughSend):
+class TimedSend(PassthroughSend):
     """An ASGI send callable that sees how a request is answered.
 
     Args:

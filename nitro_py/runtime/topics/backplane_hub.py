@@ -20,7 +20,7 @@ from nitro_py.runtime.topics.local_hub import LocalHub
 logger = logging.getLogger("nitro_py.backplane")
 
 # How many messages are remembered to drop those that a broker delivers twice.
-REMEMBERED = 4096
+MAX_RECENT_IDS = 4096
 
 
 class BackplaneHub:
@@ -44,7 +44,7 @@ class BackplaneHub:
         self._link = BrokerLink(backplane, local, self._receive, state)
         self._publisher = os.urandom(16)
         self._number = 0
-        self._recent = RecentIds(REMEMBERED)
+        self._recent = RecentIds(MAX_RECENT_IDS)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,7 +67,7 @@ class BackplaneHub:
         if topic in peer.topics:
             return
         try:
-            await self._link.cover(topic)
+            await self._link.wait_subscribed(topic)
         except BaseException:
             self._local.leave(topic, peer.namespace, peer.id)
             raise
@@ -80,9 +80,9 @@ class BackplaneHub:
         """Take a peer out of a topic."""
         await self._local.unsubscribe(peer, topic)
 
-    async def cover(self, topic: str) -> None:
+    async def wait_subscribed(self, topic: str) -> None:
         """Wait until the broker sends a topic that has subscribers here, or is lost."""
-        await self._link.cover(topic)
+        await self._link.wait_subscribed(topic)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None

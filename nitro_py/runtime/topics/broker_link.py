@@ -60,15 +60,15 @@ logger = logging.getLogger("nitro_py.backplane")
 ANSWER_TIMEOUT = 5.0
 # The first and the longest pause between two attempts to connect, in seconds. Half of each is left to chance, so
 # that processes which lost the same broker don't come back all at once.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+MIN_RETRY_PAUSE = 0.1
+MAX_RETRY_PAUSE = 5.0
 # How many messages, or topics, go to the broker at once, at most.
 BATCH = 256
 # After how many bytes of messages the broker's answer is waited for.
 BATCH_SIZE = 1024 * 1024
 
 
-class Waiting(NamedTuple):
+class PendingMessage(NamedTuple):
     """A message whose publisher waits until the broker has it."""
 
     message: Outgoing
@@ -96,23 +96,23 @@ class BrokerLink:
         self._state = state
         self._connection: BackplaneConnection | None = None
         # Topics that the broker sends here, and those of which that may no longer be right.
-        self._covered: set[str] = set()
+        self._subscribed: set[str] = set()
         self._stale: set[str] = set()
         self._stale_seen = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._outbox: deque[Waiting] = deque()
+        self._subscriptions_changed = asyncio.Event()
+        self._outbox: deque[PendingMessage] = deque()
         self._outbox_filled = asyncio.Event()
-        self._tried = asyncio.Event()
+        self._attempted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._down_since: float | None = None
         self._failures_before = 0
         state.connected = False
-        local.watch(self._mark)
+        local.watch(self._note_topic_changed)
 
     async def start(self) -> None:
         """Make the first attempt to connect; where it fails, others follow in the background."""
         self._task = asyncio.create_task(self._run())
-        await self._tried.wait()
+        await self._attempted.wait()
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -122,10 +122,10 @@ class BrokerLink:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def cover(self, topic: str) -> None:
+    async def wait_subscribed(self, topic: str) -> None:
         """Wait until the broker sends a topic, which has subscribers here; returns at once while it is lost."""
-        while self._connection is not None and topic not in self._covered and self._local.has(topic):
-            await self._settled.wait()
+        while self._connection is not None and topic not in self._subscribed and self._local.has(topic):
+            await self._subscriptions_changed.wait()
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Hand a message to the broker, and wait until that has accepted it.
@@ -138,7 +138,7 @@ class BrokerLink:
         limit = self._connection.max_size
         if limit is not None and len(data) > limit:
             raise BackplaneError(f"The broker takes at most {limit} bytes, and it has {len(data)}.")
-        waiting = Waiting(Outgoing(topic, data), asyncio.get_running_loop().create_future())
+        waiting = PendingMessage(Outgoing(topic, data), asyncio.get_running_loop().create_future())
         self._outbox.append(waiting)
         self._outbox_filled.set()
         await waiting.accepted
@@ -150,29 +150,29 @@ class BrokerLink:
                 async with responsive_timeout(ANSWER_TIMEOUT):
                     connection = await self._backplane.connect(self._receive)
             except TimeoutError:
-                self._note_down("it does not answer")
+                self._note_lost("it does not answer")
             except Exception as error:
-                self._note_down(error)
+                self._note_lost(error)
             else:
                 started = asyncio.get_running_loop().time()
-                self._note_down(await self._use(connection))
-                if asyncio.get_running_loop().time() - started > LONGEST_PAUSE:
+                self._note_lost(await self._use(connection))
+                if asyncio.get_running_loop().time() - started > MAX_RETRY_PAUSE:
                     attempts = 0
-            self._tried.set()
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts, 16))
+            self._attempted.set()
+            pause = min(MAX_RETRY_PAUSE, MIN_RETRY_PAUSE * 2 ** min(attempts, 16))
             attempts += 1
             await asyncio.sleep(pause * random.uniform(0.5, 1))
 
     async def _use(self, connection: BackplaneConnection) -> object:
         """Work with a connection until it is lost, and return the reason."""
         self._connection = connection
-        self._covered.clear()
+        self._subscribed.clear()
         self._stale = set(self._local.topics())
         self._stale_seen.set()
         reason: object = None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(watch(connection))
+                group.create_task(watch_connection(connection))
                 group.create_task(self._follow(connection))
                 group.create_task(self._write(connection))
         except ExceptionGroup as errors:
@@ -183,8 +183,8 @@ class BrokerLink:
         finally:
             self._connection = None
             self._state.connected = False
-            self._settle()
-            fail(self._outbox)
+            self._wake_waiting()
+            fail_pending(self._outbox)
             self._outbox.clear()
             with suppress(Exception):
                 async with responsive_timeout(ANSWER_TIMEOUT):
@@ -197,22 +197,22 @@ class BrokerLink:
             await self._stale_seen.wait()
             self._stale_seen.clear()
             stale, self._stale = self._stale, set()
-            gone = [topic for topic in stale if topic in self._covered and not self._local.has(topic)]
-            new = [topic for topic in stale if topic not in self._covered and self._local.has(topic)]
+            gone = [topic for topic in stale if topic in self._subscribed and not self._local.has(topic)]
+            new = [topic for topic in stale if topic not in self._subscribed and self._local.has(topic)]
             # Taken away first: who joins again meanwhile must wait for a new confirmation.
-            self._covered.difference_update(gone)
-            for some in split(gone):
+            self._subscribed.difference_update(gone)
+            for some in split_batches(gone):
                 async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.unsubscribe(some)
-            for some in split(new):
+            for some in split_batches(new):
                 async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.subscribe(some)
-                self._covered.update(some)
-                self._settle()
+                self._subscribed.update(some)
+                self._wake_waiting()
             # Who waits for a topic that nobody listens to any more must know too.
-            self._settle()
+            self._wake_waiting()
             if not self._state.connected:
-                self._note_up()
+                self._note_connected()
 
     async def _write(self, connection: BackplaneConnection) -> None:
         while True:
@@ -227,27 +227,27 @@ class BrokerLink:
                         if not waiting.accepted.done():
                             waiting.accepted.set_result(None)
                 finally:
-                    fail(batch)
+                    fail_pending(batch)
 
-    def _take_batch(self) -> list[Waiting]:
-        batch: list[Waiting] = []
+    def _take_batch(self) -> list[PendingMessage]:
+        batch: list[PendingMessage] = []
         size = 0
         while self._outbox and len(batch) < BATCH and size < BATCH_SIZE:
             batch.append(self._outbox.popleft())
             size += len(batch[-1].message.data)
         return batch
 
-    def _mark(self, topic: str) -> None:
+    def _note_topic_changed(self, topic: str) -> None:
         """Note that a topic got its first subscriber here, or lost its last."""
         if self._connection is not None:
             self._stale.add(topic)
             self._stale_seen.set()
 
-    def _settle(self) -> None:
-        settled, self._settled = self._settled, asyncio.Event()
-        settled.set()
+    def _wake_waiting(self) -> None:
+        changed, self._subscriptions_changed = self._subscriptions_changed, asyncio.Event()
+        changed.set()
 
-    def _note_down(self, reason: object) -> None:
+    def _note_lost(self, reason: object) -> None:
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
             self._failures_before = self._state.failures
@@ -257,9 +257,9 @@ class BrokerLink:
                 str(reason).rstrip("."),
             )
 
-    def _note_up(self) -> None:
+    def _note_connected(self) -> None:
         self._state.connected = True
-        self._tried.set()
+        self._attempted.set()
         if self._down_since is not None:
             seconds = asyncio.get_running_loop().time() - self._down_since
             self._down_since = None
@@ -272,13 +272,13 @@ class BrokerLink:
             )
 
 
-def split(topics: list[str]) -> Iterator[list[str]]:
+def split_batches(topics: list[str]) -> Iterator[list[str]]:
     """Return topics in parts for which the broker needs no longer than it may."""
     for start in range(0, len(topics), BATCH):
         yield topics[start : start + BATCH]
 
 
-async def watch(connection: BackplaneConnection) -> None:
+async def watch_connection(connection: BackplaneConnection) -> None:
     """Wait until a connection is lost.
 
     Raises:
@@ -288,7 +288,7 @@ async def watch(connection: BackplaneConnection) -> None:
     raise BackplaneError("The connection ended.")
 
 
-def fail(batch: Iterable[Waiting]) -> None:
+def fail_pending(batch: Iterable[PendingMessage]) -> None:
     """Tell publishers that the broker was lost before it had accepted their messages."""
     for waiting in batch:
         if not waiting.accepted.done():

@@ -241,7 +241,7 @@ class RequestCycle:
         if not self._disconnected and not self._complete:
             self._owner.transport.write(chunk)
 
-    def leave_unlogged(self) -> None:
+    def skip_access_log(self) -> None:
         """Leave the answer out of the access log; see `DirectSend`."""
         self._scope = None
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage, Scope
-from nitro_py.runtime.asgi.extensions import EXTENSION, Receiver
+from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION, MessageReceiver
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.http.head import PLAIN_TEXT, Field, describe_connection
@@ -58,7 +58,7 @@ class BridgeOwner(Protocol):
             write: Writes compressed messages, if client and server agreed on that.
         """
 
-    def attach(self, receiver: Receiver) -> None:
+    def attach(self, receiver: MessageReceiver) -> None:
         """Hand messages to another receiver from now on."""
 
 
@@ -82,7 +82,7 @@ class AsgiBridge:
         "_shared",
         "_state",
         "_transport",
-        "on_room",
+        "on_resume",
     )
 
     def __init__(self, owner: BridgeOwner, transport: asyncio.Transport, shared: SharedState) -> None:
@@ -96,7 +96,7 @@ class AsgiBridge:
         self._channel: TransportChannel | None = None
         # A refusal's status and fields, until the first part of its body shows how it is framed.
         self._head: tuple[int, list[Field]] | None = None
-        self.on_room: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
 
     def begin(self, head: bytes) -> None:
         """Start the application for a request, or refuse one that is no handshake."""
@@ -144,7 +144,7 @@ class AsgiBridge:
         self._channel.configure(limit=limit, counters=counters)
         return self._channel
 
-    def attach(self, receiver: Receiver) -> None:
+    def attach(self, receiver: MessageReceiver) -> None:
         """Hand the socket over to a receiver, with what came already."""
         self._state = BridgeState.CLOSED
         self._owner.attach(receiver)
@@ -155,16 +155,16 @@ class AsgiBridge:
                 receiver.lost(item)
             elif item is not None:
                 has_room = receiver.feed(item)
-        if (room := self.on_room) is not None and has_room:
+        if (room := self.on_resume) is not None and has_room:
             room()
         elif room is not None:
-            receiver.on_room = room
+            receiver.on_resume = room
 
     async def receive(self) -> ASGIMessage:
         """Return the next message from the client; the ASGI `receive`."""
         item = await self._queue.get()
-        if self.on_room is not None and self._queue.empty():
-            room, self.on_room = self.on_room, None
+        if self.on_resume is not None and self._queue.empty():
+            room, self.on_resume = self.on_resume, None
             room()
         if item is None:
             return {"type": "websocket.connect"}
@@ -289,7 +289,7 @@ class AsgiBridge:
             "headers": request.fields,
             "subprotocols": request.offers(b"sec-websocket-protocol"),
             "state": self._shared.app_state.copy(),
-            "extensions": {"websocket.http.response": {}, EXTENSION: self},
+            "extensions": {"websocket.http.response": {}, SOCKET_EXTENSION: self},
         }
 
     def _log(self, outcome: str) -> None:

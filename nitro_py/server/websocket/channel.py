@@ -64,8 +64,8 @@ class TransportChannel:
         "_timer",
         "_transport",
         "_write",
-        "goodbye",
         "ready_state",
+        "sent_close",
     )
 
     def __init__(self, transport: asyncio.Transport, owner: ChannelOwner, write: Writer) -> None:
@@ -85,7 +85,7 @@ class TransportChannel:
         self._changed: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.ready_state = ReadyState.OPEN
-        self.goodbye: CloseDetails | None = None
+        self.sent_close: CloseDetails | None = None
 
     def configure(self, *, limit: int, counters: Counters) -> None:
         """Set what the application that takes the socket over wants.
@@ -151,7 +151,7 @@ class TransportChannel:
         """Start the closing handshake, unless it has been started."""
         if self.ready_state is not ReadyState.OPEN:
             return
-        self.goodbye = CloseDetails(code, reason)
+        self.sent_close = CloseDetails(code, reason)
         self._leave(ReadyState.CLOSING)
         self._write_next(write_close(code, reason))
         self._owner.close_sent()
@@ -169,7 +169,7 @@ class TransportChannel:
         if self.ready_state is not ReadyState.OPEN:
             self.abort()
             return
-        self.goodbye = CloseDetails(code, reason)
+        self.sent_close = CloseDetails(code, reason)
         self._leave(ReadyState.CLOSING)
         self._drop_held()
         self._transport.write(write_close(code, reason))

@@ -9,7 +9,7 @@ from typing import Any, cast
 from uvicorn import Config
 
 from nitro_py.encoding import Frame
-from nitro_py.runtime.asgi.extensions import Receiver
+from nitro_py.runtime.asgi.extensions import MessageReceiver
 from nitro_py.runtime.contracts import ReadyState
 from nitro_py.server.uvicorn_internals import ServerState
 from nitro_py.server.websocket.asgi_bridge import AsgiBridge
@@ -78,7 +78,7 @@ class WebSocketProtocol(asyncio.Protocol):
     ) -> None:
         self._shared = share_state(config, server_state, app_state)
         self._transport = cast(asyncio.Transport, None)
-        self._receiver = cast(Receiver, None)
+        self._receiver = cast(MessageReceiver, None)
         self._channel: TransportChannel | None = None
         self._state = ReadState.HEAD
         self._compression = False
@@ -132,7 +132,7 @@ class WebSocketProtocol(asyncio.Protocol):
         details = CloseDetails(1006)
         if self._channel is not None:
             self._channel.closed()
-            details = self._channel.goodbye or details
+            details = self._channel.sent_close or details
         self._receiver.lost(details)
         self._receiver.gone()
 
@@ -159,7 +159,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._flow(self._parser, ReadState.FLOWING)
         return self._channel
 
-    def attach(self, receiver: Receiver) -> None:
+    def attach(self, receiver: MessageReceiver) -> None:
         """Hand messages to another receiver from now on."""
         self._receiver = receiver
 
@@ -225,7 +225,7 @@ class WebSocketProtocol(asyncio.Protocol):
             details = read_close(data)
             self._end()
             self._channel.answer_close(details)
-            self._receiver.lost(self._channel.goodbye or details)
+            self._receiver.lost(self._channel.sent_close or details)
         elif self._state is ReadState.CLOSING or opcode == PONG:
             return
         elif opcode == PING:
@@ -238,7 +238,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._state is ReadState.FLOWING:
             self._state = ReadState.HELD
             self._parser = self._parser or self._make_parser()
-            self._receiver.on_room = self._release
+            self._receiver.on_resume = self._release
             self._transport.pause_reading()
 
     def _release(self) -> None:
@@ -255,7 +255,7 @@ class WebSocketProtocol(asyncio.Protocol):
         assert self._channel is not None
         self._end()
         self._channel.fail(error.code, error.reason)
-        self._receiver.lost(self._channel.goodbye or CloseDetails(error.code, error.reason))
+        self._receiver.lost(self._channel.sent_close or CloseDetails(error.code, error.reason))
 
     def _end(self) -> None:
         """Ignore what comes from now on, and what is stored."""

@@ -33,7 +33,7 @@ logger = logging.getLogger("nitro_py.workers")
 # A worker that dies within this time has died at once, in seconds.
 STEADY: Final = 5.0
 # The first and the longest pause before a worker that died at once is started again, in seconds.
-FIRST_PAUSE: Final = 0.5
+MIN_RETRY_PAUSE: Final = 0.5
 MAX_PAUSE: Final = 30.0
 # How much longer than their grace period workers may take to end, in seconds.
 LAST_STEPS: Final = 2.0
@@ -189,7 +189,7 @@ class Supervisor:
             self._stop(signal.SIGTERM)
             return
         worker.deaths = worker.deaths + 1 if now - worker.started < STEADY else 0
-        pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (worker.deaths - 1)) if worker.deaths else 0.0
+        pause = min(MAX_PAUSE, MIN_RETRY_PAUSE * 2 ** (worker.deaths - 1)) if worker.deaths else 0.0
         worker.due = now + pause
         logger.error(
             "Worker %d ended with status %d; another takes its place%s.",

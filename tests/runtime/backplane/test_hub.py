@@ -116,7 +116,7 @@ async def test_nobody_waits_for_a_topic_that_has_lost_its_subscribers(monkeypatc
         await peer.unsubscribe("before")
         await busy.wait()
         one.local.join("a", peer.namespace, peer.id, channel_of(peer))
-        waiting = asyncio.create_task(one.hub.cover("a"))
+        waiting = asyncio.create_task(one.hub.wait_subscribed("a"))
         await asyncio.sleep(0)
         one.local.leave("a", peer.namespace, peer.id)
         go_on.set()

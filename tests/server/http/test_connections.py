@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.runtime.asgi.extensions import find_direct, frame_chunk
+from nitro_py.runtime.asgi.extensions import find_direct_send, frame_chunk
 from tests.server.http.wire import HELLO, PATIENCE, echo, serve
 
 pytestmark = pytest.mark.anyio
@@ -212,7 +212,9 @@ async def test_wrapped_send_is_not_gone_past() -> None:
         async def wrapped(message: Any) -> None:
             await send(message)
 
-        found.append((find_direct(scope, send) is send, find_direct(scope, wrapped), find_direct({}, send)))
+        found.append(
+            (find_direct_send(scope, send) is send, find_direct_send(scope, wrapped), find_direct_send({}, send))
+        )
         await echo(scope, receive, send)
 
     async with serve(app) as site, site.connect() as wire:
@@ -225,7 +227,7 @@ async def test_stream_is_written_past_the_messages_only_while_it_is_chunked() ->
     opened = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        direct = find_direct(scope, send)
+        direct = find_direct_send(scope, send)
         assert direct is not None
 
         class Listener:

@@ -13,7 +13,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from nitro_py.mount import ASGIApplication
-from nitro_py.runtime.asgi.extensions import find_direct
+from nitro_py.runtime.asgi.extensions import find_direct_send
 from nitro_py.server.http.protocol import HttpProtocol
 
 PATIENCE = 5.0
@@ -149,7 +149,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 async def answer(scope: Any, send: Any, status: int, headers: Any, body: bytes) -> None:
     """Answer, directly unless the path says otherwise."""
-    direct = None if scope["path"].startswith("/plain") else find_direct(scope, send)
+    direct = None if scope["path"].startswith("/plain") else find_direct_send(scope, send)
     if direct is None:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.extensions import EXTENSION
+from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION
 from nitro_py.runtime.counters import Counters
 from nitro_py.websocket import CloseDetails
 from tests.server.websocket.raw import PATIENCE
@@ -22,7 +22,7 @@ class Recorder:
     """
 
     def __init__(self, room: int = 1000, limit: int = 1 << 20) -> None:
-        self.on_room: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
         self.messages: list[Any] = []
         self.lost_with: list[CloseDetails] = []
         self.is_gone = False
@@ -34,7 +34,7 @@ class Recorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Accept, takes the socket over, and returns."""
-        direct = scope["extensions"][EXTENSION]
+        direct = scope["extensions"][SOCKET_EXTENSION]
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
         self.channel = direct.open_channel(limit=self._limit, counters=self.counters)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.extensions import EXTENSION
+from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION
 from nitro_py.server.websocket.frames import CLOSE, FIN, TEXT
 from tests.server.websocket.raw import (
     HANDSHAKE,
@@ -40,7 +40,7 @@ async def test_scope_has_what_the_specification_wants() -> None:
     assert headers[0] == (b"host", b"test")
     assert headers[-2:] == [(b"x-word", "é".encode("latin-1")), (b"x-word", b"two")]
     extensions = scope.pop("extensions")
-    assert set(extensions) == {"websocket.http.response", EXTENSION}
+    assert set(extensions) == {"websocket.http.response", SOCKET_EXTENSION}
     assert scope == {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

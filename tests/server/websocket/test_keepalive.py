@@ -44,6 +44,6 @@ async def test_client_that_is_not_read_is_not_blamed_for_silence() -> None:
     app = Recorder(room=1)
     async with serve(app, ws_ping_interval=0.05) as port, open_socket(port) as (client, _):
         client.send(FIN | TEXT, b"x")
-        await app.reach(lambda: app.on_room is not None)
+        await app.reach(lambda: app.on_resume is not None)
         await asyncio.sleep(0.4)
         assert app.lost_with == []

@@ -10,7 +10,7 @@ import pytest
 
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Receive, Scope, Send
-from nitro_py.runtime.asgi.extensions import EXTENSION
+from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION
 from nitro_py.runtime.contracts import ReadyState
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.http.protocol import HttpProtocol
@@ -47,7 +47,7 @@ async def test_socket_cannot_be_taken_over_before_it_is_accepted() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            scope["extensions"][EXTENSION].open_channel(limit=1, counters=Counters())
+            scope["extensions"][SOCKET_EXTENSION].open_channel(limit=1, counters=Counters())
         except RuntimeError as error:
             problems.append(str(error))
         await send({"type": "websocket.close"})
@@ -150,16 +150,16 @@ async def test_reading_pauses_while_the_receiver_is_full_and_loses_nothing() -> 
     app = Recorder(room=2)
     async with serve(app) as port, open_socket(port) as (client, _):
         client.writer.write(b"".join(write_masked(FIN | TEXT, str(number).encode()) for number in range(50)))
-        await app.reach(lambda: app.on_room is not None)
+        await app.reach(lambda: app.on_resume is not None)
         await asyncio.sleep(0.05)
         assert app.messages == ["0", "1"]
         app.room = 10
-        app.on_room, room = None, app.on_room
+        app.on_resume, room = None, app.on_resume
         assert room is not None
         room()
         assert app.messages == [str(number) for number in range(10)]
         app.room = 1000
-        room = app.on_room
+        room = app.on_resume
         assert room is not None
         room()
         client.send(FIN | TEXT, b"50")
@@ -172,7 +172,7 @@ async def test_close_goes_through_while_reading_is_paused() -> None:
     async with serve(app) as port, open_socket(port) as (client, _):
         for _ in range(20):
             client.send(FIN | TEXT, b"x" * 10_000)
-        await app.reach(lambda: app.on_room is not None)
+        await app.reach(lambda: app.on_resume is not None)
         await app.channel.close(1000, "")
         assert await client.read_frame() == (FIN | CLOSE, (1000).to_bytes(2))
         client.send(FIN | CLOSE, (1000).to_bytes(2))
@@ -207,8 +207,8 @@ async def test_many_frames_that_come_with_the_handshake_do_not_stop_the_reading(
         client.writer.write(write_head() + b"".join(write_masked(FIN | TEXT, b"%d" % i) for i in range(40)))
         await app.reach(lambda: len(app.messages) == min(room, 40))
         app.room = 1000
-        if app.on_room is not None:
-            app.on_room()
+        if app.on_resume is not None:
+            app.on_resume()
         client.send(FIN | TEXT, b"40")
         await app.reach(lambda: len(app.messages) == 41)
         assert app.messages == [str(number) for number in range(41)]

@@ -16,7 +16,7 @@ from nitro_presets.aws_lambda.gateway.local_dynamodb import require_packages
 from nitro_presets.aws_lambda.gateway.quotas import CONCURRENCY
 from nitro_py.errors import NitroError
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
-from nitro_py.server.launch import read_count
+from nitro_py.server.launch import read_int
 from nitro_py.server.ports import bind_port
 
 # As in the stack, in seconds.
@@ -45,7 +45,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=3000, help="Port; 0 takes a free one.")
     parser.add_argument(
         "--concurrency",
-        type=read_count,
+        type=read_int,
         default=CONCURRENCY,
         help="Processes of each function; calls beyond wait.",
     )

@@ -13,7 +13,7 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.http.dispatch import find_answer, make_event, report_error
-from nitro_py.runtime.http.responses import CompleteResponse, make_whole, send_answer
+from nitro_py.runtime.http.responses import CompleteResponse, make_complete, send_answer
 from nitro_py.runtime.routing.router import Match, NoMatch
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class DirectRequest:
 
     def fail(self, error: Exception) -> CompleteResponse:
         """Return the answer to an error, which is logged unless it is an `HTTPError`."""
-        answer: CompleteResponse = make_whole(report_error(self._app, self._event, error), self._event)
+        answer: CompleteResponse = make_complete(report_error(self._app, self._event, error), self._event)
         return answer
 
     def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:

@@ -17,7 +17,7 @@ from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.http.responses import CompleteResponse
-from nitro_py.runtime.tasks import wait_for_tasks, work_is_left
+from nitro_py.runtime.tasks import has_running_tasks, wait_for_tasks
 
 if TYPE_CHECKING:
     from nitro_presets.aws_lambda.http.mounted import Applications
@@ -91,7 +91,7 @@ class HttpFunction:
                     return write_answer(run(self._complete(found, context)))
             return self._applications.answer(event, context)
         finally:
-            if ours is None and work_is_left():
+            if ours is None and has_running_tasks():
                 run(wait_for_tasks(_seconds_left(context)))
 
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:

@@ -18,7 +18,7 @@ from nitro_presets.aws_lambda.websocket.services import AwsServices, enter_depth
 from nitro_py.encoding import encode_frame
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks.errors import run_hook
-from nitro_py.websocket import CloseDetails, WebSocketHandler, settle
+from nitro_py.websocket import CloseDetails, WebSocketHandler, maybe_await
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -99,7 +99,7 @@ class WebSocketFunction:
 
         async def call() -> None:
             assert handler.message is not None
-            await settle(handler.message(peer, handler.read(data, peer, message_id)))
+            await maybe_await(handler.message(peer, handler.read(data, peer, message_id)))
 
         context = StoredContext(self._store, peer)
         with use_context(context):
@@ -127,7 +127,7 @@ class WebSocketFunction:
 
         async def call() -> None:
             assert handler.open is not None
-            await settle(handler.open(peer))
+            await maybe_await(handler.open(peer))
 
         context = StoredContext(self._store, peer)
         with use_context(context):

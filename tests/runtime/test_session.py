@@ -136,7 +136,7 @@ async def test_reading_pauses_past_the_queue() -> None:
     await asyncio.sleep(0.01)
     assert connection.feed("b")
     assert not connection.feed("c")
-    waiting = asyncio.create_task(connection.wait_for_room())
+    waiting = asyncio.create_task(connection.wait_until_resumed())
     await asyncio.sleep(0.01)
     assert not waiting.done()
     hooks.gate.set()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from nitro_py.runtime.shutdown import HURRY, PACE, GracePeriod, close_gradually
+from nitro_py.runtime.shutdown import CLOSES_PER_SECOND, CUT_SHORT_SECONDS, GracePeriod, close_gradually
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_goodbyes_are_spread_evenly_and_in_any_order() -> None:
     assert numbers != sorted(numbers)
     # Each leaves in its slot; a busy machine makes it later, never earlier.
     for place, (_, when) in enumerate(door.left):
-        assert when - began >= place / PACE - 0.005
+        assert when - began >= place / CLOSES_PER_SECOND - 0.005
 
 
 async def test_few_goodbyes_take_no_time_and_many_share_what_there_is() -> None:
@@ -55,9 +55,9 @@ async def test_few_goodbyes_take_no_time_and_many_share_what_there_is() -> None:
 async def test_impatient_goodbyes_are_said_at_once() -> None:
     door = Door()
     began = time.monotonic()
-    await close_gradually([door.make(number) for number in range(300)], GracePeriod(10, patient=False))
+    await close_gradually([door.make(number) for number in range(300)], GracePeriod(10, gradual=False))
     assert len(door.left) == 300
-    assert time.monotonic() - began < 300 / PACE / 2
+    assert time.monotonic() - began < 300 / CLOSES_PER_SECOND / 2
 
 
 async def test_slow_goodbye_holds_up_nobody_and_broken_one_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,8 +103,8 @@ async def test_hurry_cuts_waiting_and_goodbyes_short() -> None:
         grace.sleep(60),
     )
     assert len(door.left) == 1000
-    assert time.monotonic() - began < 2 * HURRY + 1
-    assert grace.left() <= HURRY
+    assert time.monotonic() - began < 2 * CUT_SHORT_SECONDS + 1
+    assert grace.left() <= CUT_SHORT_SECONDS
 
 
 async def test_shares_count_from_where_the_work_begins() -> None:
