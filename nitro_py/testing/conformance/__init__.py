@@ -1,7 +1,7 @@
-"""The portable contract as tests, for whoever writes a preset or a server for one.
+"""The portable contract as tests, for authors of presets and servers.
 
-The suite drives a running build of the app in `APP` over real sockets. Its user subclasses `Conformance` in a test
-module of their own and gives a fixture named `target`:
+The suite drives a running build of the app in `APP` over real sockets. Subclass `Conformance` in a test module
+and define a fixture named `target`:
 
     from nitro_py.testing.conformance import APP, ServerTarget
     from nitro_py.testing.conformance.suite import Conformance
@@ -27,7 +27,7 @@ import pytest
 from nitro_py.testing.conformance.server import ServerTarget
 from nitro_py.testing.conformance.target import Socket, Stream, Target, requires
 
-# The modules are none of pytest's own, and a bare `AssertionError` tells nothing.
+# pytest rewrites only test modules by itself, and a bare `AssertionError` says nothing.
 pytest.register_assert_rewrite("nitro_py.testing.conformance.suite")
 
 # The project that the suite drives.

@@ -15,7 +15,7 @@ JSON = "application/json"
 
 @pytest.mark.anyio
 class Answers:
-    """Tests the contract's section "HTTP"."""
+    """Tests of the contract's section "HTTP"."""
 
     async def test_event_tells_all_about_the_request(self, target: Target) -> None:
         """Check H1 of the contract."""

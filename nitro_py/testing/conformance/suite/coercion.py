@@ -10,7 +10,7 @@ from nitro_py.testing.conformance.target import Target, requires
 
 @pytest.mark.anyio
 class Coercion:
-    """Tests the contract's paragraphs "send" and "Message"."""
+    """Tests of the contract's paragraphs "send" and "Message"."""
 
     @requires("websocket")
     @pytest.mark.parametrize(

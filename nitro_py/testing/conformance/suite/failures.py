@@ -11,7 +11,7 @@ from nitro_py.testing.conformance.target import Target, requires
 
 @pytest.mark.anyio
 class Failures:
-    """Tests the contract's paragraph "Errors"."""
+    """Tests of the contract's paragraph "Errors"."""
 
     @requires("websocket", "websocket.ordered")
     async def test_exception_in_a_message_hook_goes_to_error_then_close(self, target: Target) -> None:

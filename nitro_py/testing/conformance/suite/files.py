@@ -11,7 +11,7 @@ HELLO = "Hello from a file, with enough in it for a range.\n"
 
 @pytest.mark.anyio
 class Files:
-    """Tests what is served beside the routes."""
+    """Tests of what is served beside the routes."""
 
     async def test_health_is_told(self, target: Target) -> None:
         """Check H9 of the contract."""

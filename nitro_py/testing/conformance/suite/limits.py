@@ -14,7 +14,7 @@ LARGEST = 1024 * 1024
 
 @pytest.mark.anyio
 class Limits:
-    """Tests sizes, slow event streams and `terminate`; for targets that run nitropy-kit's own server."""
+    """Tests of sizes, slow event streams and `terminate`; for targets that run nitropy-kit's own server."""
 
     @requires("websocket")
     async def test_largest_message_is_taken(self, target: Target) -> None:

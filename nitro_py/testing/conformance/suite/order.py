@@ -26,7 +26,7 @@ BUFFERS = 16 * 1024 * 1024
 
 @pytest.mark.anyio
 class Order:
-    """Tests the contract's paragraph "Order"."""
+    """Tests of the contract's paragraph "Order"."""
 
     @requires("websocket")
     async def test_open_ends_before_the_first_message(self, target: Target) -> None:

@@ -19,7 +19,7 @@ async def identify(socket: Socket) -> str:
 
 @pytest.mark.anyio
 class Peers:
-    """Tests the contract's paragraph "Peer"."""
+    """Tests of the contract's paragraph "Peer"."""
 
     @requires("websocket")
     async def test_peer_tells_all_about_itself(self, target: Target) -> None:

@@ -12,7 +12,7 @@ METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
 
 @pytest.mark.anyio
 class Routes:
-    """Tests the contract's section "Route files"."""
+    """Tests of the contract's section "Route files"."""
 
     @pytest.mark.parametrize("path", ["/rules", "/rules/", "/rules/grouped", "/rules/grouped/", "/rules/users/7/"])
     async def test_index_group_and_trailing_slash_name_the_same_path(self, target: Target, path: str) -> None:

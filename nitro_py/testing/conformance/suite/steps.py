@@ -1,4 +1,4 @@
-"""What the suite's tests do again and again."""
+"""Steps that several tests of the suite take."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from nitro_py.testing.conformance.target import Socket, Target
 
-# How long something may take to show, in seconds.
-PATIENCE = 5.0
-# How long is waited to see that nothing comes, in seconds.
+# How long something may take to become visible, in seconds.
+TIMEOUT = 5.0
+# How long to wait to see that nothing comes, in seconds.
 SILENCE = 0.1
 
 
 def make_key() -> str:
-    """Make a name that no other test uses."""
+    """Return a name that no other test uses."""
     return uuid.uuid4().hex
 
 
@@ -48,19 +48,23 @@ async def reach_close(target: Target, key: str, count: int = 1) -> list[str]:
 
 
 async def poll(look: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
-    """Look again and again until what is seen is good, and return it.
+    """Call a function until its result is good, and return that.
+
+    Args:
+        look: The function.
+        good: Whether a result is good.
 
     Raises:
-        AssertionError: It never is.
+        AssertionError: No result is good in time.
     """
     seen = None
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             # Only looking again shows what happens in another process.
             while not good(seen := await look()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"Waited {PATIENCE:g} s in vain; last seen: {seen!r}") from None
+        raise AssertionError(f"Waited {TIMEOUT:g} s in vain; last seen: {seen!r}") from None
     return seen
 
 

@@ -37,7 +37,7 @@ data: second of two
 
 @pytest.mark.anyio
 class Streams:
-    """Tests the contract's section "Server-sent events", and chunks."""
+    """Tests of the contract's section "Server-sent events", and chunks."""
 
     @requires("streaming")
     async def test_messages_have_the_wire_format_and_nothing_follows_the_close(self, target: Target) -> None:

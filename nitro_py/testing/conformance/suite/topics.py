@@ -16,7 +16,7 @@ async def publish(target: Target, topic: str, **order: object) -> None:
 
 @pytest.mark.anyio
 class Topics:
-    """Tests the contract's paragraphs "Topics" and "Delivery"."""
+    """Tests of the contract's paragraphs "Topics" and "Delivery"."""
 
     @requires("topics")
     async def test_publishing_reaches_the_namespace_and_not_the_sender(self, target: Target) -> None:
