@@ -48,6 +48,6 @@ def test_quoted_text_is_read_back(text: str) -> None:
 
 
 def test_part_that_is_not_there_is_an_error() -> None:
-    assert read_part("nitro_presets.aws_lambda", "aws", "edge.js").startswith("import")
+    assert read_part("nitro_presets.aws_lambda", "aws", "cloudfront-function.js").startswith("import")
     with pytest.raises(FileNotFoundError):
         read_part("nitro_presets.aws_lambda", "aws", "nothing.yaml")

@@ -113,7 +113,7 @@ def render_template(options: TemplateOptions) -> str:
         "websocket_timeout": str(options.websocket_timeout),
     }
     blocks = {
-        "edge": fill_part(_read_part("edge.js"), holds, values, {}),
+        "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
         "http_environment": _write_environment(options.http_environment),
         "websocket_environment": _write_environment(options.websocket_environment),
     }

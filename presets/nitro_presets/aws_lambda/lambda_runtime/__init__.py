@@ -1,1 +1,1 @@
-"""The runtime client of a function: from the Runtime API to the handler and back."""
+"""A Lambda runtime client, in place of awslambdaric: from the Runtime API to the handler and back."""

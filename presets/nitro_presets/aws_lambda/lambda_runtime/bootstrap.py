@@ -1,4 +1,4 @@
-"""The function's process: starts the handler, then brings it one invocation after the other."""
+"""The main loop of a function's process: it starts the handler, then calls it for each invocation."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ LambdaHandler = Callable[[Any, InvocationContext], Any]
 
 
 class HandlerWithLifespan(Protocol):
-    """A handler that wants to be started before the first invocation and stopped after the last."""
+    """A handler that is started before the first invocation and stopped after the last."""
 
     async def start(self) -> None:
-        """Run while the environment starts, when Lambda gives the most CPU; what it raises is an init error."""
+        """Start in Lambda's init phase, which has the most CPU; an exception is an init error."""
 
     async def stop(self) -> None:
-        """Run when the environment is told to end, which Lambda does only where an extension is installed."""
+        """Stop at `SIGTERM`, which Lambda sends only to functions with an extension."""
 
 
 def main() -> NoReturn:
-    """Serve invocations of the function named by `_HANDLER` until the process is ended."""
+    """Serve invocations by the handler that `_HANDLER` names until the process ends."""
     request_id = configure_logging()
     client = RuntimeApiClient(_expect("AWS_LAMBDA_RUNTIME_API"))
     stopping = asyncio.Event()
@@ -44,12 +44,12 @@ def main() -> NoReturn:
     try:
         handler = load_handler(_expect("_HANDLER"))
         if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-            # What starts afterwards, such as plugins with their connections, is not part of the snapshot.
+            # Started after the restore, so that plugins' connections are not part of the snapshot.
             run(client.wait_for_restore())
         _call_if_there(handler, "start")
     except Exception as error:
         logger.exception("The function cannot start.")
-        run(client.fail_start(ErrorReport.of(error, "Runtime")))
+        run(client.report_init_error(ErrorReport.of(error, "Runtime")))
         raise SystemExit(1) from None
     while (invocation := run(_next(client, stopping))) is not None:
         request_id.id = invocation.id
@@ -77,12 +77,12 @@ def load_handler(name: str) -> LambdaHandler:
 
 
 def answer(client: RuntimeApiClient, handler: LambdaHandler, invocation: Invocation) -> None:
-    """Call the handler, outside of the running loop, and brings its answer or error to the client.
+    """Call the handler outside of the event loop, and send its response or error to the Runtime API.
 
     Args:
-        client: Where the answer goes.
-        handler: A function, plain or async, that gives anything JSON can hold or a `StreamedAnswer`.
-        invocation: The call.
+        client: The client of the Runtime API.
+        handler: A function, plain or async, that returns a JSON-able value or a `StreamedAnswer`.
+        invocation: The invocation.
     """
     try:
         result = handler(json.loads(invocation.payload), invocation.context)
@@ -94,12 +94,12 @@ def answer(client: RuntimeApiClient, handler: LambdaHandler, invocation: Invocat
             run(client.respond(invocation.id, json.dumps(result).encode()))
     except (Exception, asyncio.CancelledError) as error:
         logger.exception("The invocation failed.")
-        run(client.fail(invocation.id, ErrorReport.of(error)))
+        run(client.report_error(invocation.id, ErrorReport.of(error)))
     run(_finish(invocation.context))
 
 
 def set_trace(trace: str | None) -> None:
-    """Put the trace header where tracing libraries and our own calls look for it."""
+    """Put the trace header into `_X_AMZN_TRACE_ID`, where tracing libraries and our own calls read it."""
     if trace is None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     else:
@@ -123,7 +123,7 @@ async def _finish(context: InvocationContext) -> None:
         try:
             await work()
         except Exception:
-            logger.exception("Work after an answer failed.")
+            logger.exception("A task after a response failed.")
 
 
 async def _settle(result: Awaitable[Any]) -> Any:
@@ -139,5 +139,5 @@ def _call_if_there(handler: LambdaHandler, name: str) -> None:
 def _expect(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise SystemExit(f"error: `{name}` is not set: this program runs where Lambda's Runtime API does.")
+        raise SystemExit(f"error: `{name}` is not set: this program runs on Lambda only.")
     return value

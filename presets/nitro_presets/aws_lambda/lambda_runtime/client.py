@@ -1,4 +1,4 @@
-"""The Runtime API of Lambda: where a function gets its invocations from and brings its answers to."""
+"""The client of Lambda's Runtime API, which a function gets invocations from and sends responses to."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ROOT = "/2018-06-01/runtime"
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One call of the function.
+    """An invocation of the function.
 
     Args:
-        id: Its id.
-        payload: The event, as JSON.
-        trace: The value of `_X_AMZN_TRACE_ID`, if the call is traced.
-        context: What the handler is told about it.
+        id: The request id.
+        payload: The event as JSON.
+        trace: The value of `Lambda-Runtime-Trace-Id`, if there is one.
+        context: The context for the handler.
     """
 
     id: str
@@ -36,12 +36,12 @@ class Invocation:
 
 
 class RuntimeApiClient:
-    """Speaks with the Runtime API over one kept-alive connection, and another for each streamed response.
+    """A client of the Runtime API, with one kept-alive connection and another for each streamed response.
+
+    Follows AWS Lambda's Runtime API, version 2018-06-01.
 
     Args:
         address: The API's host and port, from `AWS_LAMBDA_RUNTIME_API`.
-
-    Follows AWS Lambda's Runtime API, version 2018-06-01.
 
     Example:
         client = RuntimeClient("127.0.0.1:9001")
@@ -54,64 +54,64 @@ class RuntimeApiClient:
         self._connection: RuntimeApiConnection | None = None
 
     async def next(self) -> Invocation:
-        """Wait for the next invocation; in the meantime the environment may freeze.
+        """Wait for the next invocation; meanwhile Lambda may freeze the process.
 
         Raises:
-            NitroError: The API has none.
-            OSError: The API is gone.
+            NitroError: The Runtime API answers without an invocation.
+            OSError: The connection to the Runtime API failed.
         """
         response = await self._request("GET", f"{ROOT}/invocation/next")
         headers = response.headers
         if response.status != 200 or "lambda-runtime-aws-request-id" not in headers:
-            raise NitroError(f"The Runtime API gave no invocation: {response.status} {response.body[:200]!r}")
+            raise NitroError(f"The Runtime API returned no invocation: {response.status} {response.body[:200]!r}")
         context = InvocationContext.from_headers(headers)
         trace = headers.get("lambda-runtime-trace-id")
         return Invocation(context.aws_request_id, response.body, trace, context)
 
     async def respond(self, id: str, body: bytes) -> None:
-        """Answer an invocation, with at most 6 MB of JSON."""
+        """Send the response of an invocation: at most 6 MB of JSON."""
         await self._post(f"{ROOT}/invocation/{id}/response", body)
 
     async def stream(self, id: str, answer: StreamedAnswer) -> None:
-        """Stream the answer to an invocation.
+        """Stream the response of an invocation.
 
         Raises:
-            Exception: What the answer raised before its start. Later errors are logged, and told by the trailers.
+            Exception: An error before the response has started. Later ones are logged, and sent in the trailers.
         """
         stream = ResponseStream(self._address, f"{ROOT}/invocation/{id}/response")
         try:
             await answer.produce(stream)
             if not stream.started:
-                raise NitroError("The handler ended without an answer.")
+                raise NitroError("The handler ended without a response.")
             await stream.end()
         except (Exception, asyncio.CancelledError) as error:
             if not stream.started:
                 raise
-            logger.exception("A streamed answer failed.")
+            logger.exception("A streamed response failed.")
             try:
                 await stream.fail(ErrorReport.of(error))
             except OSError as broken:
-                logger.error("The Runtime API did not take a streamed answer to its end: %s", broken)
+                logger.error("The Runtime API did not receive the end of a streamed response: %s", broken)
         finally:
             stream.close()
 
-    async def fail(self, id: str, fault: ErrorReport) -> None:
-        """Answer an invocation by an error."""
-        await self._post(f"{ROOT}/invocation/{id}/error", fault.to_json(), fault.kind)
+    async def report_error(self, id: str, report: ErrorReport) -> None:
+        """Report that an invocation failed."""
+        await self._post(f"{ROOT}/invocation/{id}/error", report.to_json(), report.kind)
 
-    async def fail_start(self, fault: ErrorReport) -> None:
-        """Say that the function cannot start."""
-        await self._post(f"{ROOT}/init/error", fault.to_json(), fault.kind)
+    async def report_init_error(self, report: ErrorReport) -> None:
+        """Report that the function cannot start."""
+        await self._post(f"{ROOT}/init/error", report.to_json(), report.kind)
 
     async def wait_for_restore(self) -> None:
-        """Say that a snapshot may be taken (SnapStart); returns in the environments made from it.
+        """Let SnapStart take a snapshot, and return in each process that is restored from it.
 
         Raises:
-            NitroError: The API takes no snapshots.
+            NitroError: The Runtime API does not support SnapStart.
         """
         response = await self._request("GET", f"{ROOT}/restore/next")
         if response.status != 200:
-            raise NitroError(f"The Runtime API restores nothing: {response.status} {response.body[:200]!r}")
+            raise NitroError(f"The Runtime API does not restore: {response.status} {response.body[:200]!r}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -122,7 +122,7 @@ class RuntimeApiClient:
     async def _post(self, target: str, body: bytes, error: str | None = None) -> None:
         response = await self._request("POST", target, body, error)
         if response.status >= 300:
-            logger.error("The Runtime API refused an answer: %d %r", response.status, response.body[:200])
+            logger.error("The Runtime API refused a response: %d %r", response.status, response.body[:200])
 
     async def _request(
         self, method: str, target: str, body: bytes = b"", error: str | None = None
@@ -138,6 +138,6 @@ class RuntimeApiClient:
         try:
             return await self._connection.read()
         except BaseException:
-            # An answer that nobody waits for any more would be taken for the next request's.
+            # A response that comes later would be taken for that of the next request.
             self.close()
             raise

@@ -1,4 +1,4 @@
-"""One connection to the Runtime API."""
+"""A connection to the Runtime API."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PIECE = 256 * 1024
 
 
 class RuntimeApiConnection:
-    """Sends requests over one socket, one at a time.
+    """A connection to the Runtime API, for one request at a time.
 
     Args:
-        reader: What the API sends.
-        writer: What it is sent.
+        reader: The stream to read from.
+        writer: The stream to write to.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,24 +30,24 @@ class RuntimeApiConnection:
 
     @property
     def reusable(self) -> bool:
-        """Return whether another request may follow."""
+        """Whether another request may follow."""
         return self._responses.reusable and not self._reader.at_eof() and not self._writer.is_closing()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes, and waits while more than a few wait to be sent.
+        """Send bytes; wait while too many are unsent.
 
         Raises:
-            OSError: The connection is gone.
+            OSError: The connection was lost.
         """
         self._writer.write(data)
         await self._writer.drain()
 
     async def read(self) -> ServiceResponse:
-        """Wait for the response to what was sent, as long as it takes.
+        """Wait for the response to a request, without a time-out.
 
         Raises:
-            OSError: The connection ended before it was whole.
-            TransportError: It is no HTTP.
+            OSError: The connection was lost before the response was complete.
+            TransportError: It is no HTTP/1.1 response.
         """
         while piece := await self._reader.read(PIECE):
             response = self._responses.feed(piece)
@@ -55,9 +55,9 @@ class RuntimeApiConnection:
                 return response
         response = self._responses.close()
         if response is None:
-            raise ConnectionResetError("The Runtime API ended the connection before it answered.")
+            raise ConnectionResetError("The Runtime API closed the connection before it answered.")
         return response
 
     def close(self) -> None:
-        """Close the connection, after what was sent."""
+        """Close the connection once everything is sent."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""What a handler is told about its invocation."""
+"""The context of an invocation, which a handler gets beside the event."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ Deferred = Callable[[], Awaitable[None]]
 
 
 class LambdaContext(Protocol):
-    """What every runtime client passes to a handler, awslambdaric too."""
+    """The context of any runtime client, awslambdaric included."""
 
     @property
     def aws_request_id(self) -> str:
-        """The invocation's id."""
+        """The request id of the invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the platform ends the invocation."""
+        """Return the milliseconds until Lambda ends the invocation."""
 
 
 class InvocationContext:
-    """What our own runtime client passes, with the names that awslambdaric gives them.
+    """The context of our own runtime client, with the attributes of awslambdaric's.
 
     Args:
-        aws_request_id: The invocation's id.
-        deadline: When the platform ends the invocation, in milliseconds of Unix time.
-        invoked_function_arn: The function, as its invoker named it.
+        aws_request_id: The request id of the invocation.
+        deadline: When Lambda ends the invocation, in milliseconds since the epoch.
+        invoked_function_arn: The ARN by which the function was invoked.
     """
 
     def __init__(self, aws_request_id: str, deadline: int, invoked_function_arn: str) -> None:
@@ -44,7 +44,7 @@ class InvocationContext:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> InvocationContext:
-        """Read the header fields of the Runtime API's next invocation."""
+        """Make the context from the header fields of the Runtime API's next invocation."""
         return cls(
             aws_request_id=headers["lambda-runtime-aws-request-id"],
             deadline=int(headers.get("lambda-runtime-deadline-ms", "0")),
@@ -52,9 +52,9 @@ class InvocationContext:
         )
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the platform ends the invocation."""
+        """Return the milliseconds until Lambda ends the invocation."""
         return max(0, self.deadline - int(time.time() * 1000))
 
     def defer(self, work: Deferred) -> None:
-        """Run work once the answer is out and before the environment freezes: the caller does not wait for it."""
+        """Run work once the response is sent and before Lambda freezes the process."""
         self.deferred.append(work)

@@ -1,4 +1,7 @@
-"""The one event loop of a function's process, which stands still between invocations and keeps what it holds."""
+"""The event loop of a function's process, which stops between invocations and keeps its tasks.
+
+Serves the benchmark rows `lambda-warm-1` and `lambda-warm-50`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _Step = tuple[Callable[[], object], Context | None]
 
-# How long the loop may go without a round while no coroutine waits, in seconds.
-MAX_REST = 0.05
+# How long the loop may go without an iteration while no coroutine waits, in seconds.
+MAX_PAUSE = 0.05
 
 
 class FunctionLoop(asyncio.SelectorEventLoop):
-    """Runs coroutines, and those that never wait without a round of the loop.
+    """An event loop that runs a coroutine without an iteration of the loop, if it never waits.
 
-    A round asks the operating system what has happened, and with what sets it up costs more than most handlers. A
-    coroutine is a task all the same: only that its first step is taken at once.
+    An iteration calls the selector, which takes longer than most handlers. The coroutine is a task all the same:
+    only its first step is taken at once.
     """
 
     def __init__(self) -> None:
@@ -30,12 +33,12 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         self._making = False
         self._handle = asyncio.Handle(self.stop, (), self)
         self._due = False
-        self._last_round = time.monotonic()
+        self._last_iteration = time.monotonic()
 
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Call a function at the next round; the first step of a task that `run` makes is left to `run`."""
+        """Call a function in the next iteration; the first step of a task that `run` makes is left to `run`."""
         if self._making:
             self._first = (callback, context)
             return self._handle
@@ -43,17 +46,17 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         return super().call_soon(callback, *args, context=context)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end; tasks that it leaves behind go on at the next call."""
+        """Run a coroutine to its end; tasks that it has started go on at the next call."""
         return self._finish(self._make(work))
 
     def enter(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
-        """Make code that runs already, outside of any loop, the first step of a task of this one.
+        """Make running code, outside of any loop, the first step of a task of this one.
 
-        `_enter_task` and `_leave_task` are what asyncio documents for third parties' tasks ("Extending asyncio").
+        asyncio's documentation ("Extending") names `_enter_task` and `_leave_task` for third-party tasks.
 
         Args:
-            work: A coroutine whose first step gives what came of that code.
-            context: The context that the code runs in.
+            work: A coroutine whose first step has the result of that code.
+            context: The `contextvars` context that the code runs in.
 
         Returns:
             The task, for `leave`.
@@ -75,10 +78,10 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             super().run_forever()
         finally:
             self._due = False
-            self._last_round = time.monotonic()
+            self._last_iteration = time.monotonic()
 
     def finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Close an asynchronous generator that was dropped outside of a round."""
+        """Close an asynchronous generator that was garbage-collected while the loop stood still."""
         self.call_soon_threadsafe(self.create_task, generator.aclose())
 
     def _make(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
@@ -90,7 +93,7 @@ class FunctionLoop(asyncio.SelectorEventLoop):
 
     def _finish(self, task: asyncio.Task[T]) -> T:
         if self._first is None:
-            # This Python's tasks begin in another way.
+            # Tasks of this Python don't begin by `call_soon`.
             return self.run_until_complete(task)
         step, context = self._first
         asyncio._set_running_loop(self)
@@ -101,8 +104,8 @@ class FunctionLoop(asyncio.SelectorEventLoop):
             self._first = None
         if not task.done():
             return self.run_until_complete(task)
-        if self._due or time.monotonic() - self._last_round > MAX_REST:
-            # What the coroutine left behind, and what has happened meanwhile, is not to wait for one that waits.
+        if self._due or time.monotonic() - self._last_iteration > MAX_PAUSE:
+            # Callbacks, and what the selector has meanwhile, must not wait for a coroutine that waits.
             self.call_soon(self.stop)
             self.run_forever()
         return task.result()

@@ -1,4 +1,4 @@
-"""Noticing that code asks for an event loop, by what it imports."""
+"""An import hook that tells when code begins to use asyncio."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from importlib.abc import Loader
 
 ASYNCIO = "asyncio"
-# By this libraries ask which kind of loop runs, and it says "none" while asyncio is not loaded.
+# Libraries ask it which kind of event loop runs. It finds none while asyncio is not imported.
 SNIFFIO = "sniffio"
 
 
 class AsyncioImportHook:
-    """A finder on `sys.meta_path` that finds nothing, and calls a function once asyncio has been imported.
+    """A finder on `sys.meta_path` that calls a function once asyncio has been imported.
 
     Args:
-        on_import: Called in the middle of the import, once the module is complete.
+        on_import: Called within the import, once the module is executed.
 
     Example:
-        watch = AsyncioImportHook(lambda: print("asyncio"))
-        watch.begin()
+        hook = AsyncioImportHook(lambda: print("asyncio"))
+        hook.install()
     """
 
     def __init__(self, on_import: Callable[[], object]) -> None:
@@ -34,26 +34,26 @@ class AsyncioImportHook:
         self._thread = get_ident()
 
     @staticmethod
-    def is_late() -> bool:
-        """Return whether there is nothing to watch any more."""
+    def is_too_late() -> bool:
+        """Return whether asyncio has been imported already."""
         return ASYNCIO in sys.modules or SNIFFIO in sys.modules
 
-    def begin(self) -> None:
-        """Watch this thread's imports from now on."""
+    def install(self) -> None:
+        """Add the hook, for the imports of this thread."""
         sys.meta_path.insert(0, self)
 
-    def end(self) -> None:
-        """Watch no longer; a second call does nothing."""
+    def remove(self) -> None:
+        """Remove the hook; a second call does nothing."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Is what the import of a module asks first; `None` leaves it to the next finder."""
+        """Return `None`, so that the next finder finds the module; for asyncio, a spec that calls the function."""
         if name not in (ASYNCIO, SNIFFIO) or get_ident() != self._thread:
             return None
-        self.end()
+        self.remove()
         if name == SNIFFIO:
             self._on_import()
             return None
@@ -64,7 +64,7 @@ class AsyncioImportHook:
 
 
 class _NotifyingLoader:
-    """Loads a module as another loader does, and then calls a function."""
+    """A loader that calls a function once another loader has loaded the module."""
 
     def __init__(self, loader: Any, on_load: Callable[[], object]) -> None:
         self._loader = loader
@@ -76,7 +76,7 @@ class _NotifyingLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        # Nobody shall find anything but the module's own loader in it.
+        # The module must show its own loader.
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._on_load()

@@ -1,4 +1,4 @@
-"""Logging as the managed runtime sets it up, which our client stands in for."""
+"""Logging as the managed runtime's own client sets it up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 import time
 from typing import Any
 
-# The frame types of the managed runtimes' log descriptor, without a level: `0xa55a0003`.
+# Begins a frame on the log descriptor of the managed runtimes: `0xa55a0003`, without a level.
 FRAME = bytes.fromhex("a55a0003")
 
 
 class RequestId(logging.Filter):
-    """Adds the id of the running invocation to each record."""
+    """A filter that adds the request id of the running invocation to each record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class RequestId(logging.Filter):
 
 
 class LambdaJsonFormatter(logging.Formatter):
-    """Writes records as Lambda's JSON log format has them."""
+    """A formatter for Lambda's JSON log format."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
@@ -42,10 +42,10 @@ class LambdaJsonFormatter(logging.Formatter):
 
 
 class TelemetryLogHandler(logging.Handler):
-    """Writes records to the platform's log descriptor, which keeps a traceback's lines together.
+    """A handler that writes to Lambda's log descriptor, which keeps the lines of a record together.
 
     Args:
-        descriptor: The number in `_LAMBDA_TELEMETRY_LOG_FD`.
+        descriptor: The file descriptor in `_LAMBDA_TELEMETRY_LOG_FD`.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -59,13 +59,13 @@ class TelemetryLogHandler(logging.Handler):
 
 
 def configure_logging() -> RequestId:
-    """Send all records to the platform, with the invocation's id, which the returned filter is told.
+    """Send all records to CloudWatch Logs, with the request id that is set on the returned filter.
 
-    `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, which a function's logging settings make, are heeded.
+    Follows `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, from the function's logging configuration.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # What a print leaves in a buffer would be frozen with it.
+            # Buffered output would be frozen with the process.
             stream.reconfigure(line_buffering=True)
     logging.Formatter.converter = time.gmtime
     descriptor = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)

@@ -1,4 +1,4 @@
-"""A streamed answer: the Runtime API's streaming response mode, for HTTP integrations."""
+"""A streamed response: the Runtime API's streaming response mode, for HTTP integrations."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ERROR_BODY = "Lambda-Runtime-Function-Error-Body"
 
 @dataclass(frozen=True, slots=True)
 class Prelude:
-    """What comes before a streamed body.
+    """The status and header fields before a streamed body.
 
     Args:
         status: The HTTP status.
-        headers: Header fields, without cookies.
+        headers: The header fields, without cookies.
         cookies: The values of `Set-Cookie`.
 
     Example:
@@ -35,13 +35,13 @@ class Prelude:
     cookies: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
-        """Write the prelude with the eight NULs that end it."""
+        """Write the prelude with the eight NUL bytes that end it."""
         content = {"statusCode": self.status, "headers": dict(self.headers), "cookies": list(self.cookies)}
         return json.dumps(content, separators=(",", ":")).encode() + bytes(8)
 
 
 class ResponseStream:
-    """One streamed response, on a connection of its own, which ends with it.
+    """A streamed response, on a connection of its own.
 
     Args:
         address: The Runtime API's host and port.
@@ -56,14 +56,14 @@ class ResponseStream:
 
     @property
     def started(self) -> bool:
-        """Return whether the prelude was sent; from then on an error can only be told by the trailers."""
+        """Whether the prelude was sent. From then on an error can be sent in the trailers only."""
         return self._connection is not None
 
     async def start(self, prelude: Prelude) -> None:
         """Send the prelude.
 
         Raises:
-            OSError: The Runtime API is not there.
+            OSError: The Runtime API cannot be reached.
         """
         self._connection = await RuntimeApiConnection.open(self._address)
         head = (
@@ -78,23 +78,23 @@ class ResponseStream:
         await self._connection.write(head.encode() + _frame(prelude.encode()))
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the platform takes no more.
+        """Send a piece of the body; wait while Lambda accepts no more.
 
         Raises:
-            OSError: The platform has ended the response.
+            OSError: Lambda has ended the response.
         """
         assert self._connection is not None
-        # A chunk of no length would end the response.
+        # An empty chunk would end the response.
         if data:
             await self._connection.write(_frame(data))
 
     async def end(self) -> None:
-        """End the response and wait until the platform has taken it; a second call does nothing."""
+        """End the response and wait until Lambda has received it; a second call does nothing."""
         await self._end(b"")
 
-    async def fail(self, fault: ErrorReport) -> None:
-        """End a response that has started by an error, which the trailers tell."""
-        trailers = f"{ERROR_TYPE}: {fault.kind}\r\n{ERROR_BODY}: ".encode() + fault.to_trailer() + b"\r\n"
+    async def fail(self, report: ErrorReport) -> None:
+        """End a response that has started with an error in the trailers."""
+        trailers = f"{ERROR_TYPE}: {report.kind}\r\n{ERROR_BODY}: ".encode() + report.to_trailer() + b"\r\n"
         await self._end(trailers)
 
     def close(self) -> None:
@@ -117,11 +117,11 @@ class ResponseStream:
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """What a handler returns to stream, where our own runtime client calls it.
+    """A handler's result that our own runtime client streams.
 
     Args:
-        produce: Starts the response, writes it, and may end it; what it raises before the start is the
-            invocation's error, afterwards the response's.
+        produce: Starts the response, writes it, and may end it. An exception before the start is the error of the
+            invocation, a later one that of the response.
     """
 
     produce: Callable[[ResponseStream], Awaitable[None]]

@@ -1,7 +1,7 @@
-"""Running coroutines from Lambda's plain functions, without asyncio until something asks for it.
+"""Running coroutines from Lambda's plain functions, without asyncio until a handler imports it.
 
-Loading asyncio takes longer than all else in the start of a function, and a handler that waits for nothing needs
-no loop.
+Serves the benchmark row `lambda-cold-http`: importing asyncio takes longer than the rest of a function's start,
+and a handler that waits for nothing needs no event loop.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _loop: FunctionLoop | None = None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; tasks that it leaves behind go on at the next call.
+    """Run a coroutine to its end; tasks that it has started go on at the next call.
 
-    Lambda's handlers are plain functions, called outside of any loop: this is how they get into theirs.
+    Lambda's handlers are plain functions that are called outside of any event loop.
 
     Example:
         def handler(event: Any, context: Any) -> Any:
@@ -35,15 +35,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """
     if _loop is not None:
         return _loop.run(work)
-    # What another thread imports, this one would not learn of.
-    if AsyncioImportHook.is_late() or _thread._count():
+    # The import hook does not see the imports of another thread.
+    if AsyncioImportHook.is_too_late() or _thread._count():
         return enter_loop().run(work)
     sys.set_asyncgen_hooks(finalizer=_finalize)
     return FirstStep(work).take()
 
 
 def enter_loop() -> FunctionLoop:
-    """Return the loop, and make it the thread's current one."""
+    """Return the event loop, and make it the thread's current one."""
     global _loop
     import asyncio
     import atexit
@@ -59,11 +59,11 @@ def enter_loop() -> FunctionLoop:
 
 
 class FirstStep(Coroutine[Any, Any, T]):
-    """A coroutine whose first step is taken outside of any loop.
+    """A coroutine whose first step is taken outside of any event loop.
 
-    Most end with it. Once the step imports asyncio, it goes on as a task of the loop, so that `current_task`,
-    `timeout` and `TaskGroup` work in it; if it then waits, the task takes the further steps. What the first one
-    has given, the task learns when it takes its own.
+    Most coroutines end with it. If it imports asyncio, it goes on as a task of the loop, so that `current_task`,
+    `timeout` and `TaskGroup` work; if it then waits, the task takes the further steps. The task gets the result of
+    the first step when it takes its own first one.
 
     Args:
         work: The coroutine.
@@ -73,57 +73,57 @@ class FirstStep(Coroutine[Any, Any, T]):
         self._work = work
         self._context = copy_context()
         self._task: asyncio.Task[T] | None = None
-        self._told = False
-        self._left: Any = None
-        self._end: BaseException | None = None
+        self._replayed = False
+        self._yielded: Any = None
+        self._raised: BaseException | None = None
 
     def take(self) -> T:
-        """Take the step, and those that follow; return what the coroutine returns."""
-        watch = AsyncioImportHook(self._enter)
-        watch.begin()
+        """Take the first step, and those that follow; return the coroutine's result."""
+        hook = AsyncioImportHook(self._enter)
+        hook.install()
         try:
-            self._left = self._context.run(self._work.send, None)
+            self._yielded = self._context.run(self._work.send, None)
         except BaseException as error:
             if self._task is None:
                 if isinstance(error, StopIteration):
                     value: T = error.value
                     return value
                 raise
-            self._end = error
+            self._raised = error
         finally:
-            watch.end()
-        # What waits without asyncio gets a loop all the same, which knows what to say to that.
+            hook.remove()
+        # A coroutine that waits without asyncio gets the loop's error.
         task = self._task or self._enter()
         return enter_loop().leave(task)
 
     def send(self, value: Any) -> Any:
         """Take a step of the task."""
-        if self._told:
+        if self._replayed:
             return self._work.send(value)
-        self._told = True
-        if self._end is not None:
-            raise self._end
-        return self._left
+        self._replayed = True
+        if self._raised is not None:
+            raise self._raised
+        return self._yielded
 
     def throw(self, *error: Any) -> Any:
-        """Take a step of the task, which was cancelled."""
-        if self._told:
+        """Take a step of the task, in which an exception is raised."""
+        if self._replayed:
             return self._work.throw(*error)
-        self._told = True
-        if self._end is not None:
-            raise error[0] if isinstance(self._end, StopIteration) else self._end
-        if self._left is None:
+        self._replayed = True
+        if self._raised is not None:
+            raise error[0] if isinstance(self._raised, StopIteration) else self._raised
+        if self._yielded is None:
             return self._work.throw(*error)
-        # What a task waits for is cancelled first, and the task by that.
-        self._left.cancel()
-        return self._left
+        # A cancelled task cancels first what it waits for.
+        self._yielded.cancel()
+        return self._yielded
 
     def close(self) -> None:
         """Close the coroutine."""
         self._work.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
-        raise NotImplementedError("Only a task takes the steps of this one.")
+        raise NotImplementedError("Only a task takes its steps.")
 
     def _enter(self) -> asyncio.Task[T]:
         self._task = enter_loop().enter(self, self._context)

@@ -1,4 +1,4 @@
-"""The function at the edge, as it is deployed, under node."""
+"""The CloudFront function, as it is deployed, under node."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ export default {
 """
 RUN = """
 import { readFileSync } from 'node:fs';
-import { handler } from './edge.mjs';
+import { handler } from './function.mjs';
 const answer = handler(JSON.parse(readFileSync(0, 'utf8')));
 console.log(JSON.stringify({ answer, origin: globalThis.selected ?? null }));
 """
@@ -28,7 +28,7 @@ console.log(JSON.stringify({ answer, origin: globalThis.selected ?? null }));
 MAX_CODE = 10 * 1024
 
 
-class Edge:
+class CloudFrontFunction:
     """Runs the function of a stack.
 
     Args:
@@ -45,7 +45,7 @@ class Edge:
         module.mkdir(parents=True)
         (module / "package.json").write_text('{"name": "cloudfront", "type": "module", "exports": "./index.js"}')
         (module / "index.js").write_text(CLOUDFRONT)
-        (folder / "edge.mjs").write_text(f"{self.code}\nexport {{ handler }};\n")
+        (folder / "function.mjs").write_text(f"{self.code}\nexport {{ handler }};\n")
         (folder / "run.mjs").write_text(RUN)
 
     def call(self, uri: str, query: dict[str, str], headers: dict[str, str]) -> tuple[Any, str | None]:
@@ -72,16 +72,16 @@ class Edge:
 
 
 @pytest.fixture
-def edge(tmp_path: Path) -> Edge:
+def function(tmp_path: Path) -> CloudFrontFunction:
     """Make the function in front of sockets and HTTP."""
-    return Edge(tmp_path, "websocket+http-api+cloudfront")
+    return CloudFrontFunction(tmp_path, "websocket+http-api+cloudfront")
 
 
 HANDSHAKE = {"host": "d1.cloudfront.net", "sec-websocket-key": "x", "sec-websocket-version": "13"}
 
 
-def test_handshake_goes_to_the_stage_with_its_path_in_the_query(edge: Edge) -> None:
-    request, origin = edge.call("/api/ws/chat", {"x": "1"}, HANDSHAKE)
+def test_handshake_goes_to_the_stage_with_its_path_in_the_query(function: CloudFrontFunction) -> None:
+    request, origin = function.call("/api/ws/chat", {"x": "1"}, HANDSHAKE)
     assert origin == "websocket"
     assert request["uri"] == "/prod"
     assert request["querystring"] == {"x": {"value": "1"}, "nitro_path": {"value": "%2Fapi%2Fws%2Fchat"}}
@@ -98,28 +98,28 @@ def test_handshake_goes_to_the_stage_with_its_path_in_the_query(edge: Edge) -> N
         ("/a&nitro_path=/b", "%2Fa%26nitro_path%3D%2Fb"),
     ],
 )
-def test_path_arrives_as_it_was_written(edge: Edge, path: str, sent: str) -> None:
-    request, _ = edge.call(path, {}, HANDSHAKE)
+def test_path_arrives_as_it_was_written(function: CloudFrontFunction, path: str, sent: str) -> None:
+    request, _ = function.call(path, {}, HANDSHAKE)
     assert request["querystring"] == {"nitro_path": {"value": sent}}
 
 
 @pytest.mark.parametrize("name", ["nitro_path", "nitro%5Fpath", "%6eitro_path"])
-def test_path_that_a_client_chose_is_replaced(edge: Edge, name: str) -> None:
-    request, _ = edge.call("/chat", {name: "/admin", "bad%": "kept"}, HANDSHAKE)
+def test_path_that_a_client_chose_is_replaced(function: CloudFrontFunction, name: str) -> None:
+    request, _ = function.call("/chat", {name: "/admin", "bad%": "kept"}, HANDSHAKE)
     assert request["querystring"] == {"bad%": {"value": "kept"}, "nitro_path": {"value": "%2Fchat"}}
 
 
 @pytest.mark.parametrize("socket", [True, False])
-def test_headers_that_a_client_forged_are_replaced(edge: Edge, socket: bool) -> None:
+def test_headers_that_a_client_forged_are_replaced(function: CloudFrontFunction, socket: bool) -> None:
     forged = {"x-nitro-host": "evil.test", "x-nitro-origin-secret": "guess", "host": "d1.cloudfront.net"}
-    request, _ = edge.call("/chat", {}, (HANDSHAKE if socket else {}) | forged)
+    request, _ = function.call("/chat", {}, (HANDSHAKE if socket else {}) | forged)
     assert request["headers"]["x-nitro-host"] == {"value": "d1.cloudfront.net"}
     assert "x-nitro-origin-secret" not in request["headers"]
 
 
-def test_plain_request_keeps_its_path_query_and_origin(edge: Edge) -> None:
+def test_plain_request_keeps_its_path_query_and_origin(function: CloudFrontFunction) -> None:
     query = {"nitro_path": "/mine", "x": "1"}
-    request, origin = edge.call("/api/ws/chat", query, {"host": "d1.cloudfront.net", "accept": "*/*"})
+    request, origin = function.call("/api/ws/chat", query, {"host": "d1.cloudfront.net", "accept": "*/*"})
     assert origin is None
     assert request["uri"] == "/api/ws/chat"
     assert request["querystring"] == {name: {"value": value} for name, value in query.items()}
@@ -131,23 +131,23 @@ def test_plain_request_keeps_its_path_query_and_origin(edge: Edge) -> None:
 
 
 def test_plain_request_is_not_found_where_nothing_serves_http(tmp_path: Path) -> None:
-    edge = Edge(tmp_path, "websocket+cloudfront")
-    answer, origin = edge.call("/", {}, {"host": "d1.cloudfront.net"})
+    function = CloudFrontFunction(tmp_path, "websocket+cloudfront")
+    answer, origin = function.call("/", {}, {"host": "d1.cloudfront.net"})
     assert (answer["statusCode"], origin) == (404, None)
-    request, origin = edge.call("/", {}, HANDSHAKE)
+    request, origin = function.call("/", {}, HANDSHAKE)
     assert (request["uri"], origin) == ("/prod", "websocket")
 
 
 def test_without_sockets_there_is_no_other_origin(tmp_path: Path) -> None:
-    edge = Edge(tmp_path, "http-api+cloudfront")
-    assert "cloudfront" not in edge.code.replace("CloudFront", "")
-    request, origin = edge.call("/chat", {}, HANDSHAKE)
+    function = CloudFrontFunction(tmp_path, "http-api+cloudfront")
+    assert "cloudfront" not in function.code.replace("CloudFront", "")
+    request, origin = function.call("/chat", {}, HANDSHAKE)
     assert (request["uri"], origin) == ("/chat", None)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if "cloudfront" in name])
 def test_stack_has_the_origins_that_its_function_picks(tmp_path: Path, name: str) -> None:
-    code = Edge(tmp_path, name).code
+    code = CloudFrontFunction(tmp_path, name).code
     assert len(code.encode()) <= MAX_CODE
     config = render_stack(OPTIONS[name])["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     origins = {origin["Id"]: origin for origin in config["Origins"]}

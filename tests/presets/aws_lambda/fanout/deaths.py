@@ -18,7 +18,7 @@ from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
 from nitro_presets.aws_lambda.websocket.peer import AwsHub
 from nitro_presets.aws_lambda.websocket.services import AwsServices
 from nitro_py.errors import NitroError
-from tests.presets.aws_lambda.websocket.stage import PATH, Cloud, Edge
+from tests.presets.aws_lambda.websocket.stage import PATH, Cloud, ManagementDouble
 
 # How many invocations run at a time; the others wait, as they do for an account's concurrency.
 ENVIRONMENTS = 24
@@ -120,16 +120,16 @@ class Steps:
 
 
 class MortalPool:
-    """Carries requests to the edge; the invocation may die before one arrives, or before its answer does."""
+    """Carries requests to the management API; the invocation may die before one arrives, or its answer."""
 
-    def __init__(self, edge: Edge, life: Life) -> None:
-        self._edge = edge
+    def __init__(self, management: ManagementDouble, life: Life) -> None:
+        self._management = management
         self._life = life
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Send one request."""
         await self._life.step()
-        response = await self._edge.request(method, target, headers, body)
+        response = await self._management.request(method, target, headers, body)
         await self._life.step()
         return response
 
@@ -190,8 +190,8 @@ class MortalCloud(Cloud):
 
     def live(self, life: Life) -> AwsServices:
         """Make an invocation's services."""
-        client = self.edge.connect()
-        client._service._pool = MortalPool(self.edge, life)  # type: ignore[assignment]
+        client = self.management.connect()
+        client._service._pool = MortalPool(self.management, life)  # type: ignore[assignment]
         services = self.services()
         services.store = cast(ConnectionStore, Steps(self.store, life))
         services.jobs = cast(JobStore, Steps(self.jobs, life))

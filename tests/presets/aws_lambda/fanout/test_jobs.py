@@ -51,7 +51,7 @@ async def test_costs_are_as_told() -> None:
     assert posting <= 10
     assert cloud.calls == {"accept": 1, "add": 10, "finish": 1 + 10}
     assert Counter(work["job"]["kind"] for work in cloud.sent) == {"walk": 1, "post": 10}
-    assert cloud.edge.requests == 1000
+    assert cloud.management.requests == 1000
 
 
 async def test_threshold_is_about_all_shards_together() -> None:
@@ -80,9 +80,9 @@ async def test_publisher_does_not_wait_for_the_posts() -> None:
     cloud = Cloud(fan_out_threshold=10)
     await cloud.populate(crowd(30))
     gate = asyncio.Event()
-    cloud.edge.slow = dict.fromkeys(crowd(30), gate)
+    cloud.management.slow = dict.fromkeys(crowd(30), gate)
     await cloud.hub().publish("news", "x", exclude="00007=")
-    assert cloud.edge.received == {}
+    assert cloud.management.received == {}
     gate.set()
     await cloud.settle()
     assert receipts(cloud) == Counter(crowd(30)) - Counter(["00007="])
@@ -103,12 +103,12 @@ async def test_slow_invocation_stops_when_another_has_taken_over() -> None:
     ids = crowd(600)
     await cloud.populate(ids)
     gate = asyncio.Event()
-    cloud.edge.slow = dict.fromkeys(ids[:100], gate)
+    cloud.management.slow = dict.fromkeys(ids[:100], gate)
     await cloud.hub().publish("news", "x")
-    await until(lambda: len(cloud.edge.received) == 328)
+    await until(lambda: len(cloud.management.received) == 328)
     cloud.clock.ahead = 90
     cloud.start({"nitro": {"kind": "sweep"}})
-    await until(lambda: len(cloud.edge.received) == 500)
+    await until(lambda: len(cloud.management.received) == 500)
     gate.set()
     await cloud.settle()
     assert receipts(cloud) == Counter(ids)
@@ -118,11 +118,11 @@ async def test_invocation_that_comes_again_much_later_does_nothing() -> None:
     cloud = Cloud(fan_out_threshold=50)
     await cloud.populate(crowd(200))
     await publish(cloud)
-    posts = cloud.edge.requests
+    posts = cloud.management.requests
     for work in list(cloud.sent):
         await cloud.run({"nitro": work})
     await cloud.settle()
-    assert cloud.edge.requests == posts
+    assert cloud.management.requests == posts
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -132,7 +132,7 @@ async def test_lost_invocations_are_made_up_for_by_the_sweep(shards: int) -> Non
     cloud.copies = 0
     await publish(cloud)
     await cloud.sweep()
-    assert cloud.edge.received == {}
+    assert cloud.management.received == {}
     for _ in range(3):
         cloud.clock.ahead += 90
         # Of each level the invocations that the sweep sends come, but none that these send.
@@ -200,10 +200,10 @@ async def test_message_and_page_that_are_too_large_for_a_payload_are_read_from_t
     cloud = Cloud(fan_out_threshold=100)
     await cloud.populate(crowd(300), namespace="/" + "n" * 500)
     for text in ("\1" * 131_072, "x" * 131_072, '"' * 100_000):
-        cloud.edge.received.clear()
+        cloud.management.received.clear()
         await publish(cloud, text)
         assert receipts(cloud) == Counter(crowd(300))
-        assert all(received == [text] for received in cloud.edge.received.values())
+        assert all(received == [text] for received in cloud.management.received.values())
     assert max(map(len, cloud.payloads)) <= MAX_PAYLOAD
     assert {"key" in work for work in cloud.sent} == {True, False}
 
@@ -213,7 +213,7 @@ async def test_message_that_is_no_news_any_more_is_given_up(monkeypatch: pytest.
     await cloud.populate(crowd(30))
     monkeypatch.setattr("nitro_presets.aws_lambda.fanout.publish.MAX_JOB_AGE", -1)
     await publish(cloud)
-    assert cloud.edge.received == {}
+    assert cloud.management.received == {}
     cloud.clock.ahead = 90
     cloud.sent.clear()
     await cloud.sweep()
@@ -229,13 +229,13 @@ async def test_dead_peers_of_a_page_are_forgotten() -> None:
     cloud = Cloud({"close": close}, fan_out_threshold=50)
     await cloud.populate(crowd(300))
     dead = set(crowd(300)[::30])
-    cloud.edge.gone = set(dead)
+    cloud.management.gone = set(dead)
     await publish(cloud)
     assert sorted(closed) == sorted(dead)
-    cloud.edge.received.clear()
-    requests = cloud.edge.requests
+    cloud.management.received.clear()
+    requests = cloud.management.requests
     await publish(cloud)
-    assert cloud.edge.requests == requests + 290
+    assert cloud.management.requests == requests + 290
 
 
 async def test_hops_are_counted_and_end_at_eight() -> None:

@@ -29,7 +29,7 @@ def crowd(count: int) -> list[str]:
 
 def receipts(cloud: Cloud) -> Counter[str]:
     """Count what each peer has received."""
-    return Counter({id: len(texts) for id, texts in cloud.edge.received.items()})
+    return Counter({id: len(texts) for id, texts in cloud.management.received.items()})
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -38,7 +38,7 @@ async def test_publish_costs_a_query_a_shard_and_the_posts(shards: int) -> None:
     await cloud.populate(crowd(200))
     await cloud.hub().publish("news", "x")
     assert cloud.calls == {"subscribers": shards}
-    assert cloud.edge.requests == 200
+    assert cloud.management.requests == 200
     assert receipts(cloud) == Counter(crowd(200))
     assert cloud.sent == []
 
@@ -62,7 +62,7 @@ async def test_publish_reaches_whom_it_is_for() -> None:
     await cloud.hub().publish("news", "everywhere")
     await cloud.hub().publish("nobody's", "lost")
     everywhere = ["everywhere"]
-    assert cloud.edge.received == {"a=": everywhere, "b=": ["here", "everywhere"], "c=": everywhere}
+    assert cloud.management.received == {"a=": everywhere, "b=": ["here", "everywhere"], "c=": everywhere}
 
 
 async def test_no_slow_peer_holds_up_the_rest() -> None:
@@ -71,20 +71,20 @@ async def test_no_slow_peer_holds_up_the_rest() -> None:
     await cloud.populate(ids)
     gate = asyncio.Event()
     slow = ids[: CONCURRENCY - 1]
-    cloud.edge.slow = dict.fromkeys(slow, gate)
+    cloud.management.slow = dict.fromkeys(slow, gate)
     publishing = asyncio.create_task(cloud.hub().publish("news", "x"))
-    await until(lambda: len(cloud.edge.received) == 400 - len(slow))
+    await until(lambda: len(cloud.management.received) == 400 - len(slow))
     assert not publishing.done()
     gate.set()
     await publishing
     assert receipts(cloud) == Counter(ids)
-    assert cloud.edge.most_under_way == CONCURRENCY
+    assert cloud.management.most_under_way == CONCURRENCY
 
 
 async def test_peer_that_is_busy_gets_it_in_the_end() -> None:
     cloud = Cloud()
     await cloud.populate(crowd(20))
-    cloud.edge.busy = Counter({"00003=": 5, "00004=": 1})
+    cloud.management.busy = Counter({"00003=": 5, "00004=": 1})
     await cloud.hub().publish("news", "x")
     assert receipts(cloud) == Counter(crowd(20))
 
@@ -92,7 +92,7 @@ async def test_peer_that_is_busy_gets_it_in_the_end() -> None:
 async def test_peer_that_cannot_be_posted_to_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     cloud = Cloud()
     await cloud.populate(crowd(20))
-    cloud.edge.broken = {"00003=", "00004="}
+    cloud.management.broken = {"00003=", "00004="}
     with caplog.at_level(logging.WARNING):
         await cloud.hub().publish("news", "x")
     assert receipts(cloud) == Counter(crowd(20)) - Counter(["00003=", "00004="])
@@ -112,14 +112,14 @@ async def test_dead_peer_is_forgotten_and_closed_elsewhere() -> None:
 
     cloud = Cloud({"close": close})
     await cloud.populate(crowd(20))
-    cloud.edge.gone = {"00003=", "00004="}
+    cloud.management.gone = {"00003=", "00004="}
     await cloud.hub().publish("news", "x")
     assert cloud.calls["delete_subscriptions"] == 1
     await cloud.settle()
     assert sorted(closed) == [("00003=", 1006), ("00004=", 1006)]
-    requests = cloud.edge.requests
+    requests = cloud.management.requests
     await cloud.hub().publish("news", "x")
-    assert cloud.edge.requests == requests + 18
+    assert cloud.management.requests == requests + 18
     await cloud.settle()
     assert len(closed) == 2
 
@@ -127,7 +127,7 @@ async def test_dead_peer_is_forgotten_and_closed_elsewhere() -> None:
 async def test_dead_peer_whose_close_cannot_be_queued_is_found_again() -> None:
     cloud = Cloud()
     await cloud.populate(crowd(3))
-    cloud.edge.gone = {"00001="}
+    cloud.management.gone = {"00001="}
     cloud.refusing = True
     await cloud.hub().publish("news", "x")
     cloud.refusing = False
@@ -141,14 +141,14 @@ async def test_young_peer_is_not_believed_dead() -> None:
     row = ConnectionRow("new=", PATH, "wss://h", PATH, connected_at=now - 1, expires_at=int(now) + 7200)
     await cloud.store.put_connection(row)
     await cloud.store.subscribe(row, "news")
-    cloud.edge.absent["new="] = 2
+    cloud.management.absent["new="] = 2
     await cloud.hub().publish("news", "x")
-    assert cloud.edge.received == {"new=": ["x"]}
-    cloud.edge.absent["new="] = 1000
+    assert cloud.management.received == {"new=": ["x"]}
+    cloud.management.absent["new="] = 1000
     await cloud.hub().publish("news", "y")
-    cloud.edge.absent.clear()
+    cloud.management.absent.clear()
     await cloud.hub().publish("news", "z")
-    assert cloud.edge.received == {"new=": ["x", "z"]}
+    assert cloud.management.received == {"new=": ["x", "z"]}
     assert cloud.sent == []
 
 
@@ -160,7 +160,7 @@ async def test_message_that_is_too_large_is_refused_before_anything_is_sent() ->
             await cloud.hub().publish("news", text)
     with pytest.raises(UnsupportedError):
         await cloud.hub().publish("news", b"x")
-    assert (cloud.calls, cloud.edge.requests, cloud.sent) == ({}, 0, [])
+    assert (cloud.calls, cloud.management.requests, cloud.sent) == ({}, 0, [])
 
 
 async def test_topic_that_cannot_be_read_is_the_publishers_to_know(database: str) -> None:

@@ -33,9 +33,9 @@ async def simulate(subscribers: int, page: int, risk: float) -> tuple[MortalClou
     cloud = MortalCloud({"close": close}, risk=risk, shards=SHARDS, fan_out_threshold=page)
     ids = [f"{n:06}AMCKlQ=" for n in range(subscribers)]
     await cloud.populate(ids)
-    cloud.edge.gone = {id for id in ids if chance.random() < GONE}
-    cloud.edge.busy = Counter({id: chance.randint(1, 3) for id in ids if chance.random() < BUSY})
-    cloud.audience = Audience([id for id in ids if id not in cloud.edge.gone], SHARDS)
+    cloud.management.gone = {id for id in ids if chance.random() < GONE}
+    cloud.management.busy = Counter({id: chance.randint(1, 3) for id in ids if chance.random() < BUSY})
+    cloud.audience = Audience([id for id in ids if id not in cloud.management.gone], SHARDS)
     await cloud.hub().publish("news", "hello")
     await cloud.settle()
     for _ in range(100):
@@ -46,13 +46,13 @@ async def simulate(subscribers: int, page: int, risk: float) -> tuple[MortalClou
     assert cloud.failures == []
     assert (await cloud.jobs.due()).items == ()
     # Each dead peer is closed once, and only dead ones are.
-    assert set(closed) <= cloud.edge.gone
+    assert set(closed) <= cloud.management.gone
     assert set(closed.values()) == {1}
     assert max(map(len, cloud.payloads)) <= MAX_PAYLOAD
     assert max(work["hop"] for work in cloud.sent if work["kind"] == "job") <= 3
     if not risk:
-        assert set(closed) == cloud.edge.gone
-    return cloud, Counter({id: len(texts) for id, texts in cloud.edge.received.items()})
+        assert set(closed) == cloud.management.gone
+    return cloud, Counter({id: len(texts) for id, texts in cloud.management.received.items()})
 
 
 async def test_everybody_healthy_receives_exactly_one() -> None:

@@ -182,7 +182,7 @@ async def test_answer_that_is_refused_is_logged_and_the_next_one_served(package:
     async with serve_api(status=413) as api, run_function(package, "handlers.fickle", api):
         await api.whole("a")
         assert (await api.whole("b")).json() == "b"
-    assert "The Runtime API refused an answer: 413" in (package / "log").read_text()
+    assert "The Runtime API refused a response: 413" in (package / "log").read_text()
 
 
 async def test_logs_as_the_managed_runtime_does(package: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nitro_presets.aws_lambda.lambda_runtime.event_loop import MAX_REST, FunctionLoop
+from nitro_presets.aws_lambda.lambda_runtime.event_loop import MAX_PAUSE, FunctionLoop
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="outside")
 
@@ -111,7 +111,7 @@ def test_what_is_left_behind_goes_on_though_nobody_waits(loop: FunctionLoop) -> 
 def test_timers_are_seen_to_though_nobody_waits(loop: FunctionLoop) -> None:
     seen: list[str] = []
     loop.call_later(0, seen.append, "timer")
-    loop._last_round -= 2 * MAX_REST
+    loop._last_iteration -= 2 * MAX_PAUSE
     loop.run(describe())
     assert seen == ["timer"]
 

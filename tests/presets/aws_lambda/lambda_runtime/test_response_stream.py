@@ -73,7 +73,7 @@ async def test_first_chunk_is_out_before_the_last_is_produced(package: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("event", "message"), [("early", "before the start"), ("nothing", "The handler ended without an answer.")]
+    ("event", "message"), [("early", "before the start"), ("nothing", "The handler ended without a response.")]
 )
 async def test_error_before_the_start_is_the_invocations(package: Path, event: str, message: str) -> None:
     async with serve_api() as api, run_function(package, "streams.handler", api):

@@ -57,7 +57,7 @@ class FixedSource:
         return self._credentials
 
 
-class Edge:
+class ManagementDouble:
     """Is API Gateway's end of the management API: the transport under the real client, and who received what."""
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class Cloud:
         self.clock = Clock()
         self.store = store or MemoryStore(shards=shards, clock=self.clock)
         self.jobs = jobs or MemoryJobStore(clock=self.clock)
-        self.edge = Edge()
+        self.management = ManagementDouble()
         self.settings = FunctionSettings.from_json(aws_settings(**aws, shards=shards))
         self.app = StageApp(define_websocket_handler(**(hooks or {})), aws)
         self.calls: Counter[str] = Counter()
@@ -208,7 +208,7 @@ class Cloud:
         return AwsServices(
             store=cast(ConnectionStore, Counted(self.store, self.calls)),
             jobs=cast(JobStore, Counted(self.jobs, self.calls)),
-            poster=self.edge.connect(),
+            poster=self.management.connect(),
             invoker=self,
             function="sockets",
             settings=self.settings,

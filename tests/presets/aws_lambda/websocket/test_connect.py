@@ -41,8 +41,8 @@ async def test_only_the_edge_comes_through_and_its_secret_stays_here(monkeypatch
     for wrong in ({}, {"X-Nitro-Origin-Secret": "open"}, {"X-Nitro-Host": "www.test"}):
         assert await cloud.run(connecting(ID, **wrong)) == {"statusCode": 403}
     assert (cloud.calls, cloud.sent) == ({}, [])
-    edge = {"X-Nitro-Origin-Secret": "open sesame", "X-Nitro-Host": "www.test"}
-    assert await cloud.run(connecting(ID, **edge)) == {"statusCode": 200}
+    management = {"X-Nitro-Origin-Secret": "open sesame", "X-Nitro-Host": "www.test"}
+    assert await cloud.run(connecting(ID, **management)) == {"statusCode": 200}
     await cloud.run(saying(ID, "x"))
     (peer,) = log.peers
     assert peer.request.url.startswith("wss://www.test/chat")

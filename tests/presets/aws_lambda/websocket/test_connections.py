@@ -122,10 +122,10 @@ async def test_410_while_connect_has_not_returned_is_not_believed() -> None:
         await peer.send("hello")
 
     cloud = Cloud({"open": open})
-    cloud.edge.absent[ID] = 3
+    cloud.management.absent[ID] = 3
     await cloud.run(connecting(ID))
     await cloud.settle()
-    assert cloud.edge.received == {ID: ["hello"]}
+    assert cloud.management.received == {ID: ["hello"]}
     assert [work["kind"] for work in cloud.sent] == ["open"]
 
 
@@ -139,12 +139,12 @@ async def test_hook_publishes_and_reaches_peers() -> None:
         await cloud.run(connecting(id))
     await cloud.run(saying("a=", "one"))
     await cloud.run(saying("b=", "two"))
-    assert cloud.edge.received == {"a=": ["two"]}
+    assert cloud.management.received == {"a=": ["two"]}
     found = await cloud.hub().get_peer("b=")
     assert found is not None
     await found.send("three")
     assert found.topics == {"news"}
     assert [peer.id async for peer in cloud.hub().peers()] == ["a=", "b="]
     await found.close()
-    await until(lambda: cloud.edge.deleted == ["b="])
-    assert cloud.edge.received["b="] == ["three"]
+    await until(lambda: cloud.management.deleted == ["b="])
+    assert cloud.management.received["b="] == ["three"]

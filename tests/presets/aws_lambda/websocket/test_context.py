@@ -37,13 +37,13 @@ async def read_row(cloud: Cloud) -> ConnectionRow:
 def watch(cloud: Cloud) -> list[tuple[str, Mapping[str, Any]]]:
     """Note, whenever the API is called, what for and what is stored of the peer's context at that moment."""
     seen: list[tuple[str, Mapping[str, Any]]] = []
-    answer = cloud.edge.answer
+    answer = cloud.management.answer
 
     async def note(method: str, id: str, body: bytes) -> ServiceResponse:
         seen.append((body.decode() or method, (await read_row(cloud)).context))
         return await answer(method, id, body)
 
-    cloud.edge.answer = note  # type: ignore[method-assign]
+    cloud.management.answer = note  # type: ignore[method-assign]
     return seen
 
 
@@ -149,10 +149,10 @@ async def test_whoever_sends_during_the_write_waits_for_it() -> None:
     cloud.store.save = save_slowly  # type: ignore[method-assign]
     running = cloud.start(saying(ID, "x"))
     await asyncio.sleep(0.02)
-    assert cloud.edge.received == {}
+    assert cloud.management.received == {}
     gate.set()
     await running
-    assert sorted(cloud.edge.received[ID]) == ["a", "b"]
+    assert sorted(cloud.management.received[ID]) == ["a", "b"]
 
 
 async def test_greeting_of_the_open_hook_is_heard_once_its_changes_are_stored() -> None:
@@ -203,7 +203,7 @@ async def test_peer_that_leaves_while_a_hook_runs_leaves_nothing_behind() -> Non
     await cloud.run(leaving(ID))
     gate.set()
     await running
-    assert (log.entries, cloud.edge.received) == (["close 1001"], {OTHER: ["left"]})
+    assert (log.entries, cloud.management.received) == (["close 1001"], {OTHER: ["left"]})
     assert await cloud.store.get_connection(ID) is None
 
 

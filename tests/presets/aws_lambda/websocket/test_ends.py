@@ -92,7 +92,7 @@ async def test_failing_hook_is_told_and_ends_the_connection() -> None:
     await cloud.run(saying(ID, "x"))
     # The message had to open, which failed: it is not handled any more.
     assert log.entries == ["error out of ink"]
-    assert cloud.edge.deleted == [ID]
+    assert cloud.management.deleted == [ID]
     await cloud.run(leaving(ID))
     assert log.entries == ["error out of ink", "close 1001"]
 
