@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -23,6 +24,25 @@ pytestmark = pytest.mark.timeout(180)
 # What the WebSocket function must not load, unless a route asks for it.
 HEAVY = ("boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn")
 
+
+# What only a server, a build, `dev` or a test uses.
+ELSEWHERE = (
+    "nitro_presets/aws_lambda/deploy/",
+    "nitro_presets/aws_lambda/gateway/",
+    "nitro_presets/aws_lambda/preset.py",
+    "nitro_presets/aws_lambda/settings.py",
+    "nitro_presets/aws_lambda/templates/",
+    "nitro_py/brokers/",
+    "nitro_py/build/",
+    "nitro_py/cli/",
+    "nitro_py/dev/",
+    "nitro_py/preset.py",
+    "nitro_py/server/",
+    "nitro_py/testing/",
+    "tests/",
+)
+# Largest source of nitropy-kit itself in a package, in bytes, without byte code. It was 703 kB once.
+MAX_OWN_SOURCE = 550_000
 
 SETTINGS = """
 preset = "aws-lambda"
@@ -61,8 +81,28 @@ def test_package_of_the_demo_is_small_and_holds_what_runs(demo: Path) -> None:
     packages = {name.split("/")[1] for name in names if name.startswith("vendor/")}
     assert {"mangum", "pydantic", "starlette"} <= packages
     assert not {"boto3", "botocore", "typer", "uv", "uvicorn", "watchfiles"} & packages
-    assert not any(name.startswith(("nitro_py/build/", "nitro_py/cli/", "nitro_py/dev/")) for name in names)
-    assert not any(name.startswith("nitro_presets/aws_lambda/gateway/") for name in names)
+
+
+def test_package_holds_only_our_own_source_that_a_function_uses(demo: Path) -> None:
+    with zipfile.ZipFile(demo / "function.zip") as package:
+        own = {
+            item.filename: item.file_size
+            for item in package.infolist()
+            if item.filename.startswith(("nitro_presets/", "nitro_py/")) and item.filename.endswith(".py")
+        }
+        names = package.namelist()
+        classes = {
+            node.name
+            for name in own
+            for node in ast.walk(ast.parse(package.read(name)))
+            if isinstance(node, ast.ClassDef)
+        }
+    assert {"nitro_presets/aws_lambda/entry.py", "nitro_py/runtime/app.py"} <= own.keys()
+    assert [name for name in names if name.startswith(ELSEWHERE)] == []
+    # The stores of a function are in DynamoDB; those in memory are doubles for tests.
+    assert {"DynamoStore", "DynamoJobStore"} <= classes
+    assert [name for name in classes if name.startswith("Memory")] == []
+    assert sum(own.values()) < MAX_OWN_SOURCE
 
 
 def test_archive_and_folder_are_the_same(demo: Path) -> None:
