@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from nitro_py.build.config.load import load_config
-from nitro_py.build.pipeline import Plan, plan_build, write_plan
+from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from tests.checkout import ROOT
 
 # How long a server may take to start or to stop, in seconds.
@@ -79,7 +79,7 @@ def copy_demo(folder: Path) -> Path:
 def plan_project(root: Path, *, vendored: bool = False, **overrides: object) -> Plan:
     """Plan the build of a project, with settings as the command line would give them."""
     loaded = load_config(root, mode="production", overrides=overrides, environ={})
-    return plan_build(loaded, {}, vendored=vendored)
+    return plan_build(loaded, choose_preset(loaded, {}), vendored=vendored)
 
 
 def build_project(root: Path, *, vendored: bool = False) -> Path:

@@ -20,16 +20,26 @@ from nitro_py.build.bundle.sources import collect_public, collect_sources
 from nitro_py.build.config.load import LoadedConfig, check_included
 from nitro_py.build.config.settings import runtime_settings
 from nitro_py.build.inspect.load import load_routes
-from nitro_py.build.preset import BuildInput, Bundle
-from nitro_py.build.registry import Choice, choose_preset
+from nitro_py.build.preset import BuildInput, Bundle, Preset
+from nitro_py.build.registry import find_preset, list_presets
 from nitro_py.build.scan import scan_handlers
 from nitro_py.build.validate import validate
 from nitro_py.build.write import write_bundle
+from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
 
 INFO_NAME = "nitro.json"
+DEFAULT_PRESET = "asgi"
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The preset that was chosen, and why."""
+
+    preset: Preset
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,27 @@ class Plan:
     def output(self) -> Path:
         """The folder that the bundle is written to."""
         return self.loaded.root / self.loaded.config.output_dir
+
+
+def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
+    """Choose the preset: command line, `NITRO_PRESET`, configuration, detected platform, `asgi`.
+
+    Raises:
+        BuildError: The preset is unknown or broken.
+    """
+    name = loaded.config.preset
+    if name is not None:
+        place = loaded.place("preset")
+        try:
+            return Choice(find_preset(name, loaded.root), f"said by {place.source}")
+        except BuildError as error:
+            raise BuildError(error.message, file=place.file, line=place.line, hint=error.hint) from error
+    for candidate in list_presets():
+        preset = find_preset(candidate, loaded.root)
+        variable = preset.detect(environ)
+        if variable is not None:
+            return Choice(preset, f"`{variable}` is set in the environment")
+    return Choice(find_preset(DEFAULT_PRESET, loaded.root), "the default")
 
 
 def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: None) -> Manifest:
@@ -91,7 +122,7 @@ def count_routes(routes: Sized) -> str:
 
 def plan_build(
     loaded: LoadedConfig,
-    environ: Mapping[str, str],
+    choice: Choice,
     *,
     vendored: bool = False,
     progress: Progress = lambda stage: None,
@@ -100,14 +131,13 @@ def plan_build(
 
     Args:
         loaded: The configuration.
-        environ: The environment, which may show the platform.
+        choice: The preset.
         vendored: Whether dependencies go into the bundle.
         progress: Is told what is being done.
 
     Raises:
         NitroError: The project cannot be built.
     """
-    choice = choose_preset(loaded, environ)
     manifest = make_manifest(loaded, progress=progress)
     progress("Validating")
     validate(manifest, loaded, choice.preset)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.config.types import SettingsTable
 from nitro_py.capabilities import Capability
-from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
 
 
@@ -63,12 +61,14 @@ class Package:
         folder: The folder, relative to the output folder.
         archive: The zip archive to write beside it, relative to the output folder.
         bytecode: Whether byte code goes beside the modules; only the Python that compiled it can use it.
+        home: Where the folder will be when it runs: tracebacks name files by it.
         programs: The paths in the folder of files that must be executable.
     """
 
     folder: str
     archive: str | None = None
     bytecode: bool = False
+    home: str = ""
     programs: frozenset[str] = frozenset()
 
 
@@ -148,6 +148,73 @@ class Preset(Protocol):
         """Compute the bundle; MUST be pure: the same input gives the same bytes, nothing is written."""
 
 
+@runtime_checkable
+class PresetWithSettings(Preset, Protocol):
+    """A preset that has settings of its own: a table of `nitro.toml`."""
+
+    @property
+    def settings(self) -> type[SettingsTable]:
+        """The settings, each with a default; `build.config.table(…)` returns their values."""
+
+    @property
+    def settings_table(self) -> str:
+        """The table's name: that of the preset, or the first word of it (`cloud_run` or `cloud`)."""
+
+
+Command = Literal["build", "deploy", "publish"]
+Value = TypeVar("Value")
+
+
+# Without slots: making one of a subscripted class, `Option[int](…)`, fails with them before Python 3.12.
+@dataclass(frozen=True)
+class Option(Generic[Value]):
+    """An option of a command that only some presets know.
+
+    Args:
+        name: The option as it is written, such as `--region`.
+        type: The type that its text is read as: `str`, `int`, `float` or `Path`; `bool` makes a flag.
+        default: The value where the option is not given.
+        help: One sentence for `--help`.
+        metavar: What stands for its value there.
+
+    Example:
+        >>> REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
+        >>> OptionValues({"--region": "eu-west-1"}).get(REGION)
+        'eu-west-1'
+    """
+
+    name: str
+    type: type[str] | type[int] | type[float] | type[bool] | type[Path]
+    default: Value
+    help: str
+    metavar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionValues:
+    """The values of a preset's options on a command line.
+
+    Args:
+        given: The options that are given: name → value.
+    """
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, option: Option[Value]) -> Value:
+        """Return the value of an option."""
+        value: Value = self.given.get(option.name, option.default)
+        return value
+
+
+@runtime_checkable
+class PresetWithOptions(Preset, Protocol):
+    """A preset that adds options to commands."""
+
+    @property
+    def options(self) -> Mapping[Command, tuple[Option[Any], ...]]:
+        """The options by command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """What `nitropy deploy` was asked for.
@@ -155,22 +222,20 @@ class Deployment:
     Args:
         output: The folder that the build wrote.
         config: The configuration.
-        stack: The name of what is deployed; by default the configuration's.
-        region: The target's region; by default the environment's.
-        bucket: Where the package is uploaded to; by default the preset's choice.
+        options: The preset's own options.
         dry_run: Whether to stop once the changes are shown.
-        confirm: Is asked, after the changes were shown, whether to apply them.
-        report: Is told what happens.
+        confirm: Asks, after the changes were shown, whether to apply them.
+        report: Shows a line about the progress.
+        show_table: Shows a table: the names of its columns, then the cells of each row.
     """
 
     output: Path
     config: NitroConfig
-    stack: str | None
-    region: str | None
-    bucket: str | None
+    options: OptionValues
     dry_run: bool
     confirm: Callable[[], bool]
     report: Callable[[str], None]
+    show_table: Callable[[Sequence[str], Sequence[Sequence[str]]], None]
 
 
 @runtime_checkable
@@ -182,34 +247,47 @@ class DeployablePreset(Preset, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRequest:
-    """What `nitropy build --oci` was asked for.
+class WrittenBundle:
+    """A bundle once it is written.
 
     Args:
         output: The folder that the build wrote.
         build: What its emission depended on.
-        base: The base image: a folder or an archive.
-        file: The archive to write.
-        report: Is told what is being done.
+        report: Shows a line about the progress.
     """
 
     output: Path
     build: BuildInput
-    base: Path
-    file: Path
     report: Callable[[str], None]
 
 
-@runtime_checkable
-class ImagePreset(Preset, Protocol):
-    """A preset that can make a container image of its bundle."""
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Something that is made of a bundle, such as an image of a disk.
 
-    def write_image(self, request: ImageRequest) -> Mapping[str, str]:
-        """Write the image, all or nothing, and say what it is, name by name."""
+    Args:
+        kind: What it is, in one word.
+        write: Writes it, all or nothing, and returns what it is, name by name.
+    """
+
+    kind: str
+    write: Callable[[WrittenBundle], Mapping[str, str]]
+
+
+@runtime_checkable
+class ArtifactPreset(Preset, Protocol):
+    """A preset that can make one more thing of its bundle, if its options of `nitropy build` ask for it."""
+
+    def plan_artifact(self, options: OptionValues) -> Artifact | None:
+        """Check the options before anything is written, and return what they ask for.
+
+        Raises:
+            UsageError: The options don't go together, or name what is not there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class PublishRequest:
     """What `nitropy publish` sends to what is deployed.
 
     Args:
@@ -217,63 +295,19 @@ class Publication:
         topic: The topic.
         data: What is sent, JSON-able.
         namespace: Only the subscribers there; `None` reaches every namespace.
-        stack: The name of what is deployed; by default the configuration's.
-        region: The target's region; by default the environment's.
+        options: The preset's own options.
     """
 
     config: NitroConfig
     topic: str
     data: object
     namespace: str | None
-    stack: str | None
-    region: str | None
+    options: OptionValues
 
 
 @runtime_checkable
 class PublishingPreset(Preset, Protocol):
     """A preset that can publish to what it has deployed."""
 
-    def publish(self, publication: Publication) -> None:
-        """Publish, and returns once that is done or sure to be done."""
-
-
-def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """Read the files of an installed package that ship: path below the import root → bytes.
-
-    Args:
-        package: The package's name, such as `nitro_py`.
-        only: Its entries to take, files or folders; none takes all.
-    """
-    root = files(package)
-    prefix = package.replace(".", "/")
-    found: dict[str, bytes] = {}
-    for entry in sorted(root.iterdir(), key=lambda item: item.name):
-        if not only or entry.name in only:
-            _collect(entry, prefix, found)
-    return found
-
-
-def merge_files(sources: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Put the project's files and the bundle's own together.
-
-    Raises:
-        BuildError: A file of the project has the place of one of the bundle's.
-    """
-    clashes = sorted(sources.keys() & own.keys())
-    if clashes:
-        raise BuildError(
-            f"`{clashes[0]}` of the project has the place of a file of the bundle.",
-            file=clashes[0],
-            hint="Rename it, or move it into a package.",
-        )
-    return {**sources, **own}
-
-
-def _collect(entry: Traversable, prefix: str, found: dict[str, bytes]) -> None:
-    path = f"{prefix}/{entry.name}"
-    if entry.is_dir():
-        if entry.name != "__pycache__":
-            for child in sorted(entry.iterdir(), key=lambda item: item.name):
-                _collect(child, path, found)
-    elif not entry.name.endswith(".pyc"):
-        found[path] = entry.read_bytes()
+    def publish(self, request: PublishRequest) -> None:
+        """Publish, and return once that is done or sure to be done."""

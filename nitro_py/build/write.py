@@ -18,6 +18,7 @@ MARKER = "nitro.json"
 _FILE_MODE = 0o644
 _PROGRAM_MODE = 0o755
 _FOLDER_MODE = 0o755
+_UNITS = ("kB", "MB", "GB")
 
 
 def write_bundle(
@@ -172,3 +173,20 @@ def _swap(output: Path, bundle: Path, aside: Path) -> None:
     except BaseException:
         aside.rename(output)
         raise
+
+
+def format_size(size: int) -> str:
+    """Write a number of bytes for people.
+
+    Example:
+        >>> format_size(999), format_size(1_234), format_size(5_600_000)
+        ('999 B', '1.2 kB', '5.6 MB')
+    """
+    if size < 1000:
+        return f"{size} B"
+    value = size / 1000
+    unit = 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    return f"{value:.1f} {_UNITS[unit]}"

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
 from nitro_py.build.config.load import LoadedConfig, Mode
-from nitro_py.build.pipeline import Plan, Progress, count_routes, plan_build, write_plan
-from nitro_py.build.preset import Bundle, ImagePreset, ImageRequest
-from nitro_py.build.write import check_output
-from nitro_py.cli.output import format_size, messages, print_json, print_line, print_table, show_progress
+from nitro_py.build.pipeline import Plan, choose_preset, count_routes, plan_build, write_plan
+from nitro_py.build.preset import ArtifactPreset, Bundle, OptionValues, WrittenBundle
+from nitro_py.build.write import check_output, format_size
+from nitro_py.cli.output import messages, print_json, print_line, print_table, show_progress
+from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
-from nitro_py.errors import UsageError
 
 # The share of a limit from which the user is warned.
 NEAR = 0.8
@@ -70,76 +70,31 @@ def _weigh(folder: Path, info: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-ImageWriter = Callable[[Progress], Mapping[str, str]]
-
-
-def prepare_image(plan: Plan, file: Path | None, base: Path | None) -> ImageWriter:
-    """Check what was asked for, before anything is written.
-
-    Args:
-        plan: The build.
-        file: The archive that the image shall be written to, if one was asked for.
-        base: The image to build on.
-
-    Returns:
-        What writes the image of the bundle that the build wrote, and says what it is; nothing where none was
-        asked for.
-
-    Raises:
-        UsageError: The preset makes no images, or one of the two options lacks the other.
-    """
-    if file is None:
-        if base is not None:
-            raise UsageError("`--base` is for an image.", hint="Name the file to write: `--oci FILE.tar`.")
-        return lambda progress: {}
-    preset = plan.choice.preset
-    if not isinstance(preset, ImagePreset):
-        message = f"The preset `{preset.name}` makes no images, which `--oci` asks for."
-        raise UsageError(message, hint="Build with `--preset container`.")
-    if base is None:
-        raise UsageError(
-            "`--oci` needs the image to build on.",
-            hint="Name it by `--base PATH`; `skopeo copy docker://python:3.13-slim oci:base:latest` makes one.",
-        )
-    if not base.exists():
-        raise UsageError(f"There is no base image `{base}`.", hint="Check the path after `--base`.")
-    if file.is_dir():
-        raise UsageError(f"`{file}` is a folder.", hint="Name a file after `--oci`, such as `image.tar`.")
-
-    def write(progress: Progress) -> Mapping[str, str]:
-        return preset.write_image(ImageRequest(plan.output, plan.build, base, file, progress))
-
-    return write
-
-
 # A table with more rows than this is drawn together further.
-MOST_ROWS = 24
+MAX_ROWS = 24
 
 
 def build(
     preset: PresetOption = None,
     mode: Annotated[Mode, typer.Option("--mode", help="What the bundle is for.")] = "production",
     vendor: Annotated[bool, typer.Option("--vendor", help="Install the dependencies into the bundle.")] = False,
-    oci: Annotated[
-        Path | None,
-        typer.Option("--oci", metavar="FILE", help="Write the container image as well: an archive."),
-    ] = None,
-    base: Annotated[
-        Path | None, typer.Option("--base", metavar="PATH", help="Base of the image: an OCI layout or archive.")
-    ] = None,
     output_dir: OutputOption = None,
     json: JsonOption = False,
+    *,
+    options: OptionValues,
 ) -> None:
     """Build the handlers into a bundle that runs by itself."""
     loaded = load_project(mode, preset=preset, output_dir=output_dir)
     with show_progress() as progress:
-        plan = plan_build(loaded, os.environ, vendored=vendor, progress=progress)
-        write_image = prepare_image(plan, oci, base)
+        choice = choose_preset(loaded, os.environ)
+        check_options(options, choice.preset, "build")
+        plan = plan_build(loaded, choice, vendored=vendor, progress=progress)
+        artifact = choice.preset.plan_artifact(options) if isinstance(choice.preset, ArtifactPreset) else None
         sizes = write_plan(plan, progress=progress)
-        image = write_image(progress)
+        made = artifact.write(WrittenBundle(plan.output, plan.build, progress)) if artifact else {}
     built = read_bundle(loaded)
     if json:
-        print_json({**_describe(plan, built, sizes), **({"image": image} if image else {})})
+        print_json({**_describe(plan, built, sizes), **({artifact.kind: made} if artifact else {})})
         return
     print_line(f"Preset `{plan.choice.preset.name}` ({plan.choice.reason}), {count_routes(plan.manifest.routes)}")
     print_table(("file", "files", "size"), list_emitted(loaded.config.output_dir, sizes), right=(1, 2))
@@ -153,9 +108,9 @@ def build(
         print_line(f"{note}.")
     for warning in list_warnings(plan.bundle, sizes):
         print_line(f"warning: {warning}", style="yellow", to=messages)
-    if image:
+    if artifact:
         print_line()
-        print_table(("image", ""), list(image.items()))
+        print_table((artifact.kind, ""), list(made.items()))
     _print_next(loaded, built, output_dir)
 
 
@@ -163,7 +118,7 @@ def check(preset: PresetOption = None, json: JsonOption = False) -> None:
     """Validate the project, without writing anything."""
     loaded = load_project(preset=preset)
     with show_progress() as progress:
-        plan = plan_build(loaded, os.environ, progress=progress)
+        plan = plan_build(loaded, choose_preset(loaded, os.environ), progress=progress)
     check_output(plan.output)
     choice = plan.choice
     if json:
@@ -189,7 +144,7 @@ def list_emitted(output: str, sizes: Mapping[str, int]) -> list[tuple[str, str, 
         [('out/a.json', '', '1 B'), ('out/server/x/', '2', '5 B'), ('out/', '3', '6 B')]
     """
     rows = _group(sizes, depth=2)
-    if len(rows) > MOST_ROWS:
+    if len(rows) > MAX_ROWS:
         rows = _group(sizes, depth=1)
     # Files are read before folders, as in the listing of a directory.
     names = sorted(rows, key=lambda name: (PurePosixPath(name).parent, name.endswith("/"), name))

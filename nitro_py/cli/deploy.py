@@ -6,27 +6,28 @@ from typing import Annotated
 
 import typer
 
-from nitro_py.build.preset import DeployablePreset, Deployment
+from nitro_py.build.preset import DeployablePreset, Deployment, OptionValues
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import messages, print_line, print_table
+from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
 from nitro_py.errors import UsageError
 
 
 def deploy(
     preset: PresetOption = None,
-    stack: Annotated[str | None, typer.Option("--stack", help="Name of what is deployed.")] = None,
-    region: Annotated[str | None, typer.Option("--region", help="Region to deploy to.")] = None,
-    bucket: Annotated[str | None, typer.Option("--bucket", help="Bucket that takes the package.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Apply the changes without asking.")] = False,
     output_dir: OutputOption = None,
+    *,
+    options: OptionValues,
 ) -> None:
     """Deploy the built bundle, once its changes were shown."""
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)
     target = find_preset(built.preset, loaded.root)
+    check_options(options, target, "deploy")
     if not isinstance(target, DeployablePreset):
         raise UsageError(
             f"The preset `{built.preset}` has nothing to deploy to.",
@@ -36,12 +37,11 @@ def deploy(
         Deployment(
             output=loaded.root / loaded.config.output_dir,
             config=loaded.config,
-            stack=stack,
-            region=region,
-            bucket=bucket,
+            options=options,
             dry_run=dry_run,
             confirm=lambda: yes or typer.confirm("Apply these changes?"),
             report=lambda text: print_line(text, to=messages),
+            show_table=print_table,
         )
     )
     if outputs:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from nitro_py.build.config.settings import config_schema
+import os
+
+from nitro_py.build.config.load import find_models
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.cli.output import print_json, print_line, print_table, show_progress
-from nitro_py.cli.project import JsonOption, load_project
+from nitro_py.cli.project import JsonOption, find_root, load_project
 from nitro_py.runtime.manifest import Route
 
 
@@ -24,7 +26,7 @@ def routes(json: JsonOption = False) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of `nitro.toml` and of `[tool.nitropy]`, for editors."""
-    print_json(config_schema())
+    print_json(find_models(find_root(), os.environ).json_schema)
 
 
 def _describe(route: Route) -> tuple[str, str, str, str]:

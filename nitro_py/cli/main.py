@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated
 
@@ -29,18 +29,19 @@ COMMANDS = {
 def main() -> None:
     """Run `nitropy`; what its user has done wrong is printed without a traceback, and end it with 2."""
     try:
-        make_app(sys.argv[1] if len(sys.argv) > 1 else None)()
+        make_app(sys.argv[1:])()
     except NitroError as error:
         print_error(error)
         raise SystemExit(2) from None
 
 
-def make_app(wanted: str | None) -> typer.Typer:
+def make_app(arguments: Sequence[str]) -> typer.Typer:
     """Put the commands together.
 
     Args:
-        wanted: The first argument: a command is loaded without the others, which it has no use for.
+        arguments: What follows `nitropy`; a command that comes first is loaded without the others.
     """
+    wanted = arguments[0] if arguments else None
     plain = not (sys.stdout.isatty() and sys.stderr.isatty())
     app = typer.Typer(
         name="nitropy",
@@ -55,7 +56,7 @@ def make_app(wanted: str | None) -> typer.Typer:
     for name in (wanted,) if wanted in COMMANDS else COMMANDS:
         # What only the bundle's own program knows, such as the faults of a gateway, is handed on to it.
         further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
-        app.command(context_settings=further)(_load(COMMANDS[name], name))
+        app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
     if wanted not in COMMANDS:
         config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
         config.command()(_load("inspect", "schema"))
@@ -72,6 +73,16 @@ def start(
         print_line(f"nitropy {__version__}")
     elif context.invoked_subcommand is None:
         print_line(context.get_help())
+
+
+def _load_with_options(name: str, arguments: Sequence[str]) -> Callable[..., None]:
+    command = _load(COMMANDS[name], name)
+    if name not in ("build", "deploy", "publish"):
+        return command
+    # Imported here: no other command has options of presets.
+    from nitro_py.cli.preset_options import add_options
+
+    return add_options(command, name, arguments)
 
 
 def _load(module: str, name: str) -> Callable[..., None]:

@@ -16,8 +16,6 @@ console = Console(highlight=False, markup=False, emoji=False)
 # What is said on the way goes to stderr, so that stdout holds the result alone.
 messages = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
-_UNITS = ("kB", "MB", "GB")
-
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
@@ -73,23 +71,6 @@ def print_error(error: NitroError) -> None:
     text = Text("error: ", style="bold red")
     text.append(str(error), style="not bold default")
     messages.print(text, soft_wrap=True)
-
-
-def format_size(size: int) -> str:
-    """Write a number of bytes for people.
-
-    Example:
-        >>> format_size(999), format_size(1_234), format_size(5_600_000)
-        ('999 B', '1.2 kB', '5.6 MB')
-    """
-    if size < 1000:
-        return f"{size} B"
-    value = size / 1000
-    unit = 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value /= 1000
-        unit += 1
-    return f"{value:.1f} {_UNITS[unit]}"
 
 
 def _align(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:

@@ -12,9 +12,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import typer
 
-from nitro_py.build.preset import Publication, PublishingPreset
+from nitro_py.build.preset import OptionValues, PublishingPreset, PublishRequest
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import print_line
+from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import find_root, load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
@@ -39,22 +40,23 @@ def publish(
     preset: Annotated[
         str | None, typer.Option("--preset", metavar="NAME", help="Publish to what this preset has deployed.")
     ] = None,
-    stack: Annotated[str | None, typer.Option("--stack", help="Name of what is deployed.")] = None,
-    region: Annotated[str | None, typer.Option("--region", help="Region that it is deployed to.")] = None,
+    *,
+    options: OptionValues,
 ) -> None:
     """Publish to a topic of the running `dev` or `preview`, or with `--preset` of what is deployed."""
     if preset is None:
-        _refuse_with("without `--preset`", {"--stack": stack, "--region": region})
+        _refuse_with("without `--preset`", options.given)
     else:
         _refuse_with("with `--preset`", {"--url": url})
         loaded = load_project()
         target = find_preset(preset, loaded.root)
+        check_options(options, target, "publish")
         if not isinstance(target, PublishingPreset):
             raise UsageError(
                 f"The preset `{target.name}` deploys nothing that could be published to.",
                 hint="Name a running server by `--url` and `--token`.",
             )
-        target.publish(Publication(loaded.config, topic, parse_data(data), namespace, stack, region))
+        target.publish(PublishRequest(loaded.config, topic, parse_data(data), namespace, options))
         print_line(f"Published to `{topic}`.")
         return
     address, secret = _find_server(url, token)
@@ -144,7 +146,7 @@ def _is_server(url: str) -> bool:
     return named and parts.scheme in ("http", "https")
 
 
-def _refuse_with(case: str, options: Mapping[str, str | None]) -> None:
+def _refuse_with(case: str, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if value is not None:
             hint = "Leave it out, or see `nitropy publish --help`."

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.config.load import LoadedConfig, load_config
-from nitro_py.build.pipeline import Plan, plan_build, write_plan
+from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
 from nitro_py.dev.child import ChildSpec
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
@@ -131,7 +131,7 @@ class DevServer:
         loaded = self._load(BUILD_OVERRIDES)
         if loaded.config.dev != self._dev:
             self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.")
-        return plan_build(loaded, self._environ)
+        return plan_build(loaded, choose_preset(loaded, self._environ))
 
     async def _replace(self, plan: Plan) -> None:
         """Start a new app beside the old one, which ends only after that: one of them always answers."""

@@ -10,8 +10,7 @@ from tests.bundles import write_files
 PRESET = """
     from dataclasses import dataclass
 
-    from nitro_py.build.preset import Bundle, collect_package
-    from nitro_py.build.bundle.runtime_files import collect_runtime
+    from nitro_py.preset import Bundle, collect_runtime
 
     @dataclass(frozen=True)
     class TinyPreset:

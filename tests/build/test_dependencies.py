@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.bundle.dependencies import find_declared, find_distributions, pin_requirements, vendor
-from nitro_py.build.bundle.linux import linux_markers
+from nitro_py.build.bundle.dependencies import (
+    find_declared,
+    find_distributions,
+    linux_markers,
+    pin_requirements,
+    vendor,
+)
 from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_wheel
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.config.load import load_config
-from nitro_py.build.pipeline import plan_build, write_plan
+from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.build.preset import Vendor
 from nitro_py.errors import BuildError, ConfigError, NitroError
 from tests.bundles import build_project, copy_demo, plan_project, write_files
@@ -43,7 +43,9 @@ def test_stages_are_told(tmp_path: Path) -> None:
     write_files(tmp_path, {"handlers/a.py": HELLO})
     stages: list[str] = []
     loaded = load_config(tmp_path, mode="production", overrides={}, environ={})
-    sizes = write_plan(plan_build(loaded, {}, progress=stages.append), progress=stages.append)
+    sizes = write_plan(
+        plan_build(loaded, choose_preset(loaded, {}), progress=stages.append), progress=stages.append
+    )
     assert stages == [
         "Scanning handlers",
         "Loading 1 route",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.config.load import load_config
-from nitro_py.build.pipeline import plan_build, write_plan
-from nitro_py.build.registry import choose_preset, find_preset, list_presets
+from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
+from nitro_py.build.registry import find_preset, list_presets
 from nitro_py.errors import BuildError
 from tests.build.presets import install_preset, write_preset
 from tests.bundles import clean_environment, plan_project, write_files
@@ -130,7 +130,7 @@ def test_folder_of_the_project_is_a_preset(tmp_path: Path, name: str) -> None:
     root = write_files(tmp_path / "project", HELLO)
     write_preset(root / name)
     loaded = load_config(root, mode="production", overrides={"preset": name}, environ={})
-    plan = plan_build(loaded, {})
+    plan = plan_build(loaded, choose_preset(loaded, {}))
     write_plan(plan)
     described = json.loads((root / ".output/nitro.json").read_text())
     assert described["preset"] == "tiny_preset"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nitro_py import __version__
-from nitro_py.build.config.settings import config_schema
-from nitro_py.cli.build import MOST_ROWS, list_emitted
-from nitro_py.cli.output import format_size
+from nitro_py.build.config.load import find_models
+from nitro_py.build.write import format_size
+from nitro_py.cli.build import MAX_ROWS, list_emitted
 from tests.bundles import clean_environment, write_files
 from tests.cli.commands import NITROPY, make_project, run_nitropy, succeed
 
@@ -134,7 +134,11 @@ def test_routes_of_a_project_without_any(tmp_path: Path) -> None:
 
 
 def test_schema(tmp_path: Path) -> None:
-    assert json.loads(succeed(tmp_path, "config", "schema")) == json.loads(json.dumps(config_schema()))
+    shown = json.loads(succeed(tmp_path, "config", "schema"))
+    assert shown == json.loads(json.dumps(find_models(tmp_path, {}).json_schema))
+    # Those of the installed presets too.
+    assert {"aws", "container", "websocket"} <= shown["properties"].keys()
+    assert shown["$defs"]["AwsSettings"]["properties"]["memory"]["maximum"] == 10240
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:
@@ -168,4 +172,4 @@ def test_many_files_make_few_rows() -> None:
         ("out/b/", "1", "5 B"),
         ("out/", "202", "212 B"),
     ]
-    assert len(list_emitted("out", dict(list(sizes.items())[:MOST_ROWS]))) == MOST_ROWS + 1
+    assert len(list_emitted("out", dict(list(sizes.items())[:MAX_ROWS]))) == MAX_ROWS + 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.config.load import load_config
-from nitro_py.build.pipeline import plan_build, write_plan
+from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.capabilities import Mode
 from nitro_py.testing.conformance import APP, JOURNAL, ServerTarget
 from tests.bundles import Server, run_bundle
@@ -25,7 +25,8 @@ def build_suite(
     """Build the suite's app in a new folder, with settings from an environment, and return the output folder."""
     shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
     prepare(folder)
-    plan = plan_build(load_config(folder, mode=mode, overrides={}, environ=environ or {}), {})
+    loaded = load_config(folder, mode=mode, overrides={}, environ=environ or {})
+    plan = plan_build(loaded, choose_preset(loaded, {}))
     write_plan(plan)
     return plan.output
 

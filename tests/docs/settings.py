@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.config.load import find_models
 from nitro_py.encoding import to_json
 from tests.checkout import ROOT
 
@@ -15,7 +15,7 @@ HEAD = "| setting | default | sets |\n| --- | --- | --- |\n"
 
 def list_settings() -> list[list[str]]:
     """List the rows of the table: setting, default and description."""
-    schema = NitroConfig.model_json_schema()
+    schema = find_models(ROOT, {}).settings.model_json_schema()
     return [
         [f"`{name}`", default and f"`{default}`", meaning]
         for name, default, meaning in _walk(schema, schema["properties"], "")

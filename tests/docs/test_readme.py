@@ -12,10 +12,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from nitro_py.build.config.load import load_config
-from nitro_py.build.config.settings import ConfigFile
+from nitro_py.build.config.load import find_models, load_config
 from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import Server, build_project, run_bundle, write_files
+from tests.checkout import ROOT
 from tests.docs.pages import Block, find_blocks, find_table, read_page, run_tests
 
 KINDS = {
@@ -113,7 +113,7 @@ def test_settings_that_are_named_exist() -> None:
         re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_.]+)`", read_page() + read_page("docs/deployment.md"))
     )
     assert named >= {"websocket.allowed_origins", "websocket.max_message"}
-    schema = ConfigFile.model_json_schema()
+    schema = find_models(ROOT, {}).json_schema
     for setting in named:
         section, key = setting.split(".", 1)
         reference = schema["properties"][section]["$ref"].rpartition("/")[2]

@@ -13,8 +13,6 @@ from nitro_py.errors import BuildError
 
 # The earliest moment that a zip archive can name: archives must not tell when they were made.
 EPOCH = (1980, 1, 1, 0, 0, 0)
-# Where the platform unpacks a package; tracebacks name files by it.
-HOME = "/var/task"
 
 
 def pack(stage: Path, package: Package) -> None:
@@ -29,12 +27,12 @@ def pack(stage: Path, package: Package) -> None:
     """
     folder = stage / package.folder
     if package.bytecode:
-        compile_modules(folder)
+        compile_modules(folder, home=package.home)
     if package.archive is not None:
         write_archive(folder, stage / package.archive, programs=package.programs)
 
 
-def compile_modules(folder: Path, *, home: str = HOME) -> None:
+def compile_modules(folder: Path, *, home: str) -> None:
     """Write byte code that is believed without a look at its module, which halves the import of large packages.
 
     Follows PEP 552, unchecked hash-based `.pyc` files.

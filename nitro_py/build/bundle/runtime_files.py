@@ -1,10 +1,12 @@
-"""The files of nitropy-kit itself that ship in a bundle."""
+"""The files that ship in a bundle: nitropy-kit's own, a preset's, and the project's beside them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
-from nitro_py.build.preset import collect_package
+from nitro_py.errors import BuildError
 
 # What a process needs beside the portable runtime to serve sockets itself.
 SERVER_FOLDERS = ("brokers", "server")
@@ -37,3 +39,45 @@ def collect_runtime(preset_package: str, *modules: str, folders: tuple[str, ...]
     if parent:
         collected |= collect_package(parent, only=("__init__.py",))
     return collected | collect_package(preset_package, only=("__init__.py", *modules))
+
+
+def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Read the files of an installed package that ship: path below the import root → bytes.
+
+    Args:
+        package: The package's name, such as `nitro_py`.
+        only: Its entries to take, files or folders; none takes all.
+    """
+    root = files(package)
+    prefix = package.replace(".", "/")
+    found: dict[str, bytes] = {}
+    for entry in sorted(root.iterdir(), key=lambda item: item.name):
+        if not only or entry.name in only:
+            _collect(entry, prefix, found)
+    return found
+
+
+def merge_files(sources: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Put the project's files and the bundle's own together.
+
+    Raises:
+        BuildError: A file of the project has the place of one of the bundle's.
+    """
+    clashes = sorted(sources.keys() & own.keys())
+    if clashes:
+        raise BuildError(
+            f"`{clashes[0]}` of the project has the place of a file of the bundle.",
+            file=clashes[0],
+            hint="Rename it, or move it into a package.",
+        )
+    return {**sources, **own}
+
+
+def _collect(entry: Traversable, prefix: str, found: dict[str, bytes]) -> None:
+    path = f"{prefix}/{entry.name}"
+    if entry.is_dir():
+        if entry.name != "__pycache__":
+            for child in sorted(entry.iterdir(), key=lambda item: item.name):
+                _collect(child, path, found)
+    elif not entry.name.endswith(".pyc"):
+        found[path] = entry.read_bytes()

@@ -7,10 +7,10 @@ from importlib.resources import files
 
 from nitro_py.brokers.registry import find_client
 from nitro_py.build.bundle.dependencies import pin_requirements
-from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime
+from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime, merge_files
 from nitro_py.build.bundle.templates import fill_part
 from nitro_py.build.config.settings import NitroConfig
-from nitro_py.build.preset import BuildInput, Bundle, Vendor, merge_files
+from nitro_py.build.preset import BuildInput, Bundle, Vendor
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME
 

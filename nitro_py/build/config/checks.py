@@ -15,11 +15,11 @@ from nitro_py.build.config.errors import value_problem
 from nitro_py.build.config.layers import Place, find_place
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath
+from nitro_py.build.config.types import MAX_PORT
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.settings import BackplaneSettings
 
 _SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
-_HIGHEST_PORT = 65535
 _FOLDERS = ("handlers_dir", "output_dir", "public_dir")
 
 Places = Mapping[KeyPath, Place]
@@ -111,11 +111,11 @@ def _shares_port(config: NitroConfig) -> bool:
 
 
 def _check_ports(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
-    if config.dev.hmr_port > _HIGHEST_PORT:
+    if config.dev.hmr_port > MAX_PORT:
         yield value_problem(
             "dev.port",
             find_place(places, ("dev", "port")),
-            expected=f"at most {_HIGHEST_PORT - 2}, so that live reload can use `dev.port` + 2",
+            expected=f"at most {MAX_PORT - 2}, so that live reload can use `dev.port` + 2",
             got=config.dev.port,
             hint="Choose a lower `dev.port`, or set `dev.hmr.port`.",
         )

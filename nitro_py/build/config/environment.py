@@ -9,8 +9,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nitro_py.build.config.errors import CLOSE, list_settings
+from nitro_py.build.config.errors import CLOSE
 from nitro_py.build.config.layers import Layer, Place, merge_layers, nest
+from nitro_py.build.config.schema import ConfigModels
 from nitro_py.errors import ConfigError
 
 PREFIX = "NITRO_"
@@ -28,39 +29,57 @@ RESERVED = (
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read_environment(environ: Mapping[str, str]) -> tuple[Layer, list[ConfigError]]:
+def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[Layer, list[str]]:
     """Read the settings that the environment holds.
 
     Args:
         environ: The variables; only names that start with `NITRO_` count.
+        models: What can be configured.
 
     Returns:
-        A layer of values, each read as its setting's type where that is possible, and a problem for each
-        variable that names no setting.
+        A layer of values, each read as its setting's type where that is possible, and the variables that name
+        no setting.
 
     Example:
-        >>> read_environment({"NITRO_DEV__HMR__PORT": "4000"})[0].values
+        >>> read_environment({"NITRO_DEV__HMR__PORT": "4000"}, ConfigModels())[0].values
         {'dev': {'hmr': {'port': 4000}}}
     """
-    settings = _list_variables()
+    settings = _list_variables(models)
     layers = []
-    problems = []
-    for name in sorted(name for name in environ if name.startswith(PREFIX)):
-        if any(fnmatchcase(name, reserved) for reserved in RESERVED):
-            continue
+    unknown = []
+    for name in _list_names(environ):
         if name not in settings:
-            problems.append(_unknown_variable(name, list(settings)))
+            unknown.append(name)
             continue
         path, schema = settings[name]
         value = _parse(environ[name], schema)
         layers.append(Layer(nest(path, value), {path: Place(variable=name)}))
-    return merge_layers(layers), problems
+    return merge_layers(layers), unknown
 
 
-def _list_variables() -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+def list_sections(environ: Mapping[str, str]) -> set[str]:
+    """Name the tables that the environment has settings for.
+
+    Example:
+        >>> list_sections({"NITRO_DEV__PORT": "4000", "NITRO_PRESET": "asgi"})
+        {'dev'}
+    """
+    parts = [name.removeprefix(PREFIX).partition("__") for name in _list_names(environ)]
+    return {section.lower() for section, found, _ in parts if found}
+
+
+def _list_names(environ: Mapping[str, str]) -> list[str]:
+    return sorted(
+        name
+        for name in environ
+        if name.startswith(PREFIX) and not any(fnmatchcase(name, reserved) for reserved in RESERVED)
+    )
+
+
+def _list_variables(models: ConfigModels) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
     return {
         PREFIX + "__".join(path).upper(): (path, schema)
-        for path, schema in list_settings().items()
+        for path, schema in models.leaves.items()
         if path != ("runtime_config",)
     }
 
@@ -97,7 +116,14 @@ def _parse_list(text: str) -> object:
         return text
 
 
-def _unknown_variable(name: str, settings: list[str]) -> ConfigError:
+def explain_variable(name: str, models: ConfigModels) -> ConfigError:
+    """Return what is wrong with a variable that names no setting.
+
+    Args:
+        name: The variable.
+        models: What could be configured.
+    """
+    settings = list(_list_variables(models))
     section = name.removeprefix(PREFIX).partition("__")[0]
     choices = [choice for choice in settings if choice.startswith(f"{PREFIX}{section}__")] or settings
     listed = ", ".join(f"`{choice}`" for choice in sorted(choices))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from nitro_py.build.config.layers import Layer, Place
-from nitro_py.build.config.settings import config_schema
+from nitro_py.build.config.schema import MODES, ConfigModels
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.errors import ConfigError
 
-_LONGEST_VALUE = 80
+_MAX_VALUE = 80
 # How alike two names are before one is offered for the other, from 0 to 1.
 CLOSE = 0.65
 _SECTION_OF = {"nitro.toml": (), "pyproject.toml": ("tool", "nitropy")}
@@ -71,12 +70,13 @@ def value_problem(key: str, place: Place, *, expected: str, got: object, hint: s
     return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 
-def explain(error: ValidationError, layer: Layer) -> list[ConfigError]:
+def explain(error: ValidationError, layer: Layer, models: ConfigModels) -> list[ConfigError]:
     """Return what is wrong with a layer.
 
     Args:
         error: What pydantic found in the layer's values.
         layer: The layer, which knows where its values stand.
+        models: What could be configured.
 
     Returns:
         One error for each thing that is wrong, in the order of their lines.
@@ -86,11 +86,11 @@ def explain(error: ValidationError, layer: Layer) -> list[ConfigError]:
         path = _follow(layer.values, details["loc"])
         place = layer.place(path)
         if details["type"] == "extra_forbidden":
-            problems.append(_unknown_key(path, place))
+            problems.append(_unknown_key(path, place, models, details["input"]))
             continue
-        schema = _schema_at(path)
+        schema = models.describe(path)
         expected = str(details["ctx"]["error"]) if details["type"] == "value_error" else _describe(schema)
-        hint = _suggest(path, place)
+        hint = _suggest(path, place, models)
         problem = value_problem(dotted(path), place, expected=expected, got=details["input"], hint=hint)
         problems.append(problem)
     return sorted(problems, key=lambda problem: problem.line or 0)
@@ -115,29 +115,7 @@ def show_value(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     else:
         text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
-
-
-def list_settings() -> dict[tuple[str, ...], dict[str, Any]]:
-    """List every single setting with its JSON Schema, without the sections of the modes.
-
-    Returns:
-        The schema of each setting by path; `runtime_config` is one setting.
-    """
-    properties = _schema()["properties"]
-    base = {name: properties[name] for name in properties if name not in {"development", "production"}}
-    return dict(_walk_settings(base, ()))
-
-
-def _walk_settings(
-    properties: Mapping[str, Any], parent: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    for name, schema in properties.items():
-        resolved = _resolve(schema)
-        if "properties" in resolved:
-            yield from _walk_settings(resolved["properties"], (*parent, name))
-        else:
-            yield (*parent, name), resolved
+    return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…"
 
 
 def _follow(values: Any, location: tuple[str | int, ...]) -> KeyPath:
@@ -152,28 +130,6 @@ def _follow(values: Any, location: tuple[str | int, ...]) -> KeyPath:
             continue
         path = (*path, part)
     return path
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    return config_schema()
-
-
-def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
-    resolved = {**schema, **kinds[0]} if kinds else dict(schema)
-    reference = resolved.get("$ref")
-    if reference is not None:
-        resolved |= _schema()["$defs"][reference.removeprefix("#/$defs/")]
-    return resolved
-
-
-def _schema_at(path: KeyPath) -> dict[str, Any]:
-    schema = _schema()
-    for part in path:
-        below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        schema = _resolve(below or schema.get("additionalProperties") or {})
-    return schema
 
 
 def _describe(schema: Mapping[str, Any]) -> str:
@@ -201,9 +157,9 @@ def _describe(schema: Mapping[str, Any]) -> str:
     return f"{noun} of at least {schema['minimum']}"
 
 
-def _suggest(path: KeyPath, place: Place) -> str:
+def _suggest(path: KeyPath, place: Place, models: ConfigModels) -> str:
     names = tuple(part for part in path if isinstance(part, str))
-    schema = _schema_at(names)
+    schema = models.describe(names)
     if schema.get("type") == "object" and place.file is not None:
         section = dotted((*_SECTION_OF[place.file], *names))
         return f"Write its keys below a line `[{section}]`."
@@ -219,19 +175,30 @@ def _suggest(path: KeyPath, place: Place) -> str:
     return f"Write `{names[-1]} = {show_value(example)}`, for example."
 
 
-def _unknown_key(path: KeyPath, place: Place) -> ConfigError:
+def _unknown_key(path: KeyPath, place: Place, models: ConfigModels, value: object) -> ConfigError:
     parent, name = path[:-1], str(path[-1])
-    choices = sorted(_schema_at(parent)["properties"])
+    choices = sorted(models.describe(parent)["properties"])
     listed = ", ".join(f"`{choice}`" for choice in choices)
     where = f"on {place.source}" if place.command_line else f"in {place.source}"
     message = f"Unknown key `{dotted(path)}` {where}: expected one of {listed}, got `{name}`."
-    nearest = _nearest_key(parent, name, choices)
-    hint = f"Did you mean `{nearest}`?" if nearest else "`nitropy config schema` describes every key."
+    nearest = _nearest_key(parent, name, choices, models)
+    if nearest:
+        hint = f"Did you mean `{nearest}`?"
+    elif isinstance(value, Mapping) and (parent == () or parent in {(mode,) for mode in MODES}):
+        hint = _list_tables(models)
+    else:
+        hint = "`nitropy config schema` describes every key."
     return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 
-def _nearest_key(parent: KeyPath, name: str, siblings: Sequence[str]) -> str | None:
-    elsewhere = {path[-1]: dotted(path) for path in reversed(list_settings())}
+def _list_tables(models: ConfigModels) -> str:
+    tables = sorted(models.tables, key=lambda table: table.preset)
+    listed = ", ".join(f"`{table.preset}` has `[{table.name}]`" for table in tables)
+    return f"Install the preset that has this table. Of those that are installed, {listed}."
+
+
+def _nearest_key(parent: KeyPath, name: str, siblings: Sequence[str], models: ConfigModels) -> str | None:
+    elsewhere = {path[-1]: dotted(path) for path in reversed(models.leaves)}
     # The right key in the wrong table is nearer than a like one in this table.
     if name in elsewhere:
         return elsewhere[name]

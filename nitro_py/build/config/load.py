@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,18 +12,19 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from nitro_py.build.config.checks import check_served, check_settings
-from nitro_py.build.config.environment import read_environment
+from nitro_py.build.config.environment import explain_variable, list_sections, read_environment
 from nitro_py.build.config.errors import explain, raise_problems, value_problem
 from nitro_py.build.config.layers import Layer, Place, find_place, merge_layers, nest
-from nitro_py.build.config.settings import ConfigFile, NitroConfig
+from nitro_py.build.config.schema import MODES, ConfigModels, PresetTable, make_models
+from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath, find_lines
-from nitro_py.errors import ConfigError
+from nitro_py.build.registry import find_table, list_tables
+from nitro_py.errors import ConfigError, NitroError
 
 Mode = Literal["production", "development"]
 
 _OWN_FILE = "nitro.toml"
 _SHARED_FILE = "pyproject.toml"
-_MODES = ("development", "production")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +80,88 @@ def load_config(
         True
     """
     source, file = _read_file(root)
-    environment, problems = read_environment(environ)
     flags = _read_overrides(overrides)
-    problems = [
-        *_check_layer(file, ConfigFile),
-        *problems,
-        *_check_layer(environment, NitroConfig),
-        *_check_layer(flags, NitroConfig),
-    ]
-    raise_problems(problems)
-    merged = merge_layers([file.without(*_MODES), file.section(mode), environment, flags])
-    config = NitroConfig.model_validate(merged.values)
+    folders = _list_folders(root, file, environ, [overrides.get("preset")])
+    tables = _find_tables(root, file, flags, environ, folders)
+    models = make_models(tables)
+    environment, unknown = read_environment(environ, models)
+    layers = ((file, models.file), (environment, models.settings), (flags, models.settings))
+    errors = [_check_layer(layer, model) for layer, model in layers]
+    if unknown or any(error is not None for error in errors):
+        known = make_models(_merge_tables(tables, list_tables(root, folders)))
+        of_file, of_environment, of_flags = (
+            [] if error is None else explain(error, layer, known)
+            for (layer, _), error in zip(layers, errors, strict=True)
+        )
+        variables = [explain_variable(name, known) for name in unknown]
+        raise_problems([*of_file, *variables, *of_environment, *of_flags])
+    merged = merge_layers([file.without(*MODES), file.section(mode), environment, flags])
+    config = models.settings.model_validate(merged.values)
     raise_problems(check_settings(config, merged.places, root))
     return LoadedConfig(config, source, root, mode, merged.places)
+
+
+def find_models(root: Path, environ: Mapping[str, str]) -> ConfigModels:
+    """Return all that could be configured: by the installed presets, and by those that the project names.
+
+    Args:
+        root: The project's folder.
+        environ: The environment, which may name a preset.
+    """
+    return make_models(list_tables(root, list_named_presets(root, environ)))
+
+
+def list_named_presets(root: Path, environ: Mapping[str, str], said: Iterable[str] = ()) -> tuple[str, ...]:
+    """List the presets that are folders of the project, and that its configuration names.
+
+    Args:
+        root: The project's folder.
+        environ: The environment, which may name one.
+        said: What else may be the path of one, such as what the command line says.
+    """
+    try:
+        _, file = _read_file(root)
+    except ConfigError:
+        # What there could be is asked for to correct such a file.
+        file = Layer({}, {})
+    return _list_folders(root, file, environ, said)
+
+
+def _list_folders(root: Path, file: Layer, environ: Mapping[str, str], said: Iterable[object]) -> tuple[str, ...]:
+    in_file = [part.values.get("preset") for part in _list_parts(file)]
+    named = [*said, environ.get("NITRO_PRESET"), *in_file]
+    return tuple(
+        dict.fromkeys(name for name in named if isinstance(name, str) and (root / name / "preset.py").is_file())
+    )
+
+
+def _find_tables(
+    root: Path, file: Layer, flags: Layer, environ: Mapping[str, str], folders: tuple[str, ...]
+) -> tuple[PresetTable, ...]:
+    """Find the presets' tables among those that are named, importing no other presets."""
+    layers = (*_list_parts(file), flags)
+    own = {*NitroConfig.model_fields, *MODES}
+    names = {name for layer in layers for name in layer.values} | list_sections(environ)
+    found = []
+    for name in sorted(names - own):
+        try:
+            table = find_table(name, root, folders)
+        except NitroError as error:
+            place = next((layer.place((name,)) for layer in layers if name in layer.values), Place())
+            raise ConfigError(error.message, file=place.file, line=place.line, hint=error.hint) from error
+        if table is not None:
+            found.append(table)
+    return tuple(found)
+
+
+def _list_parts(file: Layer) -> list[Layer]:
+    """List the file itself and its sections for the modes, as far as they are tables."""
+    return [file, *(file.section(mode) for mode in MODES if isinstance(file.values.get(mode), Mapping))]
+
+
+def _merge_tables(first: tuple[PresetTable, ...], others: tuple[PresetTable, ...]) -> tuple[PresetTable, ...]:
+    tables = {table.name: table for table in (*others, *first)}
+    return tuple(tables[name] for name in sorted(tables))
 
 
 def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> None:
@@ -131,12 +201,12 @@ def check_included(loaded: LoadedConfig, unmatched: Sequence[int]) -> None:
     )
 
 
-def _check_layer(layer: Layer, model: type[NitroConfig]) -> list[ConfigError]:
+def _check_layer(layer: Layer, model: type[NitroConfig]) -> ValidationError | None:
     try:
         model.model_validate(layer.values)
     except ValidationError as error:
-        return explain(error, layer)
-    return []
+        return error
+    return None
 
 
 def _read_overrides(overrides: Mapping[str, object]) -> Layer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -10,7 +10,6 @@ from nitro_py.build.config.types import (
     Count,
     Folder,
     Globs,
-    Image,
     Name,
     Origins,
     Port,
@@ -18,6 +17,8 @@ from nitro_py.build.config.types import (
     SettingsTable,
     UrlPath,
 )
+
+Table = TypeVar("Table", bound=SettingsTable)
 
 
 class HttpSettings(SettingsTable):
@@ -145,58 +146,6 @@ class SseSettings(SettingsTable):
     )
 
 
-class AwsSettings(SettingsTable):
-    """Sets what the preset `aws-lambda` builds."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
-        default="nitro-app", description="Name of the stack and prefix of its resources."
-    )
-    python: Annotated[str, Field(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")] | None = Field(
-        default=None, description="Python of the functions; by default the build's own.", examples=["3.13"]
-    )
-    architecture: Literal["arm64", "x86_64"] | None = Field(
-        default=None, description="Processor of the functions; by default the build's own.", examples=["arm64"]
-    )
-    memory: Annotated[int, Field(ge=128, le=10240)] = Field(
-        default=512, description="Memory of a function, in MB."
-    )
-    streaming: Literal["none", "function-url"] = Field(
-        default="none", description="How answers stream; without it a route that streams is refused."
-    )
-    stream_seconds: Annotated[float, Field(gt=0, le=890)] = Field(
-        default=60.0, description="Seconds after which a stream ends, for the client to come again."
-    )
-    binary: Literal["none", "base64"] = Field(
-        default="none", description="How binary WebSocket messages travel: not at all, or in a JSON envelope."
-    )
-    ordered: bool = Field(
-        default=False, description="Keeps a peer's messages in order, through an SQS FIFO queue."
-    )
-    cloudfront: bool = Field(
-        default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
-    )
-    shards: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=1, description="Parts that a topic's subscribers are spread over."
-    )
-    fan_out_threshold: Count = Field(
-        default=500, description="Subscribers of a topic above which publishing is spread over invocations."
-    )
-    keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
-        default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
-    )
-    log_days: Count = Field(default=14, description="Days that logs are kept.")
-
-
-class ContainerSettings(SettingsTable):
-    """Sets what the preset `container` builds."""
-
-    image: Image = Field(
-        default="nitro-app:latest",
-        description="Name of the image; its last part is the app's name in compose and Kubernetes.",
-        examples=["registry.example/team/chat:1.2"],
-    )
-
-
 class NitroConfig(SettingsTable):
     """Every setting of a project, checked.
 
@@ -261,35 +210,23 @@ class NitroConfig(SettingsTable):
     log: Literal["json", "text"] = Field(
         default="text", description="How the bundle's own server logs: lines of text, or a JSON object a line."
     )
-    aws: AwsSettings = Field(default=AwsSettings(), description="The preset `aws-lambda`.")
-    container: ContainerSettings = Field(default=ContainerSettings(), description="The preset `container`.")
 
     @property
     def websocket_enabled(self) -> bool:
-        """Return whether WebSocket handlers are turned on, under either name."""
+        """Whether WebSocket handlers are turned on, under either name."""
         return self.experimental.websocket or self.features.websocket
 
+    def table(self, model: type[Table]) -> Table:
+        """Return the settings of a preset.
 
-class ConfigFile(NitroConfig):
-    """What a configuration file may say: the settings, and what each mode changes."""
+        Args:
+            model: What the preset names as its `settings`.
 
-    production: NitroConfig | None = Field(
-        default=None, description="Settings that hold for `nitropy build` only."
-    )
-    development: NitroConfig | None = Field(default=None, description="Settings that hold for `nitropy dev` only.")
-
-
-def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `nitro.toml` and of `[tool.nitropy]`.
-
-    Returns:
-        A schema of draft 2020-12.
-
-    Example:
-        >>> config_schema()["properties"]["handlers_dir"]["default"]
-        'handlers'
-    """
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigFile.model_json_schema()}
+        Returns:
+            Its table of the configuration, or its defaults where the configuration has none.
+        """
+        tables = (getattr(self, name) for name in type(self).model_fields)
+        return next((table for table in tables if type(table) is model), None) or model()
 
 
 def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:

@@ -8,16 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{_HOST}|\*")
-_IMAGE_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(rf"({_HOST}(:[0-9]{{1,5}})?/)?({_IMAGE_PART}/)*[a-z]({_IMAGE_PART})?(:\w[\w.-]{{0,127}})?")
-_HIGHEST_PORT = 65535
+HOST_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_ORIGIN = re.compile(
+    rf"[a-z][a-z0-9+.-]*://({HOST_PATTERN}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{HOST_PATTERN}|\*"
+)
+MAX_PORT = 65535
 # The one would be a separator on Windows, the other ends a name in every system.
 _NOT_IN_PATHS = frozenset("\\\0")
-# The longest label in Kubernetes, which the app's name becomes, and the longest name that registries take.
-_LONGEST_APP = 63
-_LONGEST_NAME = 255
 
 
 # What a validator raises is the phrase that follows "expected" in the error.
@@ -43,18 +40,6 @@ def _check_origin(value: str) -> str:
     return origin
 
 
-def _check_image(value: str) -> str:
-    if _IMAGE.fullmatch(value) is None:
-        raise ValueError("`name`, `name:tag` or `registry/name:tag`, in small letters")
-    name, slash, last = value.rpartition("/")
-    app = last.partition(":")[0]
-    if len(app) > _LONGEST_APP or len(f"{name}{slash}{app}") > _LONGEST_NAME:
-        raise ValueError(
-            f"at most {_LONGEST_NAME} characters before the tag, and {_LONGEST_APP} in the last part of the name"
-        )
-    return value
-
-
 def _check_url_path(value: str) -> str:
     if re.fullmatch(r"/[^\s?#]*", value) is None:
         raise ValueError("a path that starts with `/`, without query or fragment")
@@ -65,10 +50,9 @@ def _check_url_path(value: str) -> str:
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
 Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
-Image = Annotated[str, AfterValidator(_check_image)]
 UrlPath = Annotated[str, AfterValidator(_check_url_path)]
 Name = Annotated[str, Field(min_length=1)]
-Port = Annotated[int, Field(ge=0, le=_HIGHEST_PORT)]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nitro_py.build.bundle.server import ServerPreset, emit_server
-from nitro_py.build.preset import BuildInput, Bundle
+from nitro_py.preset import BuildInput, Bundle, ServerPreset, emit_server
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal
 
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
-from nitro_py.build.bundle.dependencies import pin_requirements
-from nitro_py.build.bundle.linux import build_python
-from nitro_py.build.bundle.runtime_files import collect_runtime
-from nitro_py.build.config.settings import NitroConfig
-from nitro_py.build.preset import BuildInput, Bundle, Deployment, Limit, Package, Publication, Vendor, merge_files
+from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_py.capabilities import Capability
+from nitro_py.preset import (
+    BuildInput,
+    Bundle,
+    Command,
+    Deployment,
+    Limit,
+    NitroConfig,
+    Option,
+    Package,
+    PublishRequest,
+    Vendor,
+    build_python,
+    collect_runtime,
+    merge_files,
+    pin_requirements,
+)
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
 SERVER = "server"
@@ -57,6 +69,12 @@ STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
 SOCKET_TIMEOUT = 60
 HTTP_TIMEOUT = 30
 STREAM_MARGIN = 10
+# Where Lambda unpacks the package.
+HOME = "/var/task"
+STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
+REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
+PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
+BUCKET = Option[str | None]("--bucket", str, None, "Bucket that takes the package.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +83,23 @@ class AwsLambdaPreset:
 
     name: str = "aws-lambda"
     summary: str = "Lambda functions behind API Gateway WebSocket, and a function URL or an HTTP API"
+    settings: type[AwsSettings] = AwsSettings
+    settings_table: str = "aws"
+
+    @property
+    def options(self) -> Mapping[Command, tuple[Option[str | None], ...]]:
+        """The options of `nitropy deploy` and `nitropy publish`."""
+        return {"deploy": (STACK, REGION, BUCKET), "publish": (STACK, PUBLISH_REGION)}
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
         """Return what Lambda can do with these settings."""
         able = set(ALWAYS)
-        if config.aws.streaming != "none":
+        settings = config.table(AwsSettings)
+        if settings.streaming != "none":
             able.add("streaming")
-        if config.aws.binary != "none":
+        if settings.binary != "none":
             able.add("websocket.binary")
-        if config.aws.ordered:
+        if settings.ordered:
             able.add("websocket.ordered")
         return frozenset(able)
 
@@ -88,30 +114,36 @@ class AwsLambdaPreset:
     def deploy(self, deployment: Deployment) -> Mapping[str, str]:
         """Deploy the stack with boto3."""
         from nitro_presets.aws_lambda.deploy.deploy import deploy
+        from nitro_presets.aws_lambda.deploy.stack import Change
+
+        def show(changes: Sequence[Change]) -> None:
+            rows = [(change.action, change.name, change.kind, change.replacement) for change in changes]
+            deployment.show_table(("action", "resource", "type", "replaced"), rows)
 
         return deploy(
             deployment.output,
-            stack_name=deployment.stack or deployment.config.aws.name,
-            region=deployment.region,
-            bucket=deployment.bucket,
+            stack_name=deployment.options.get(STACK) or deployment.config.table(AwsSettings).name,
+            region=deployment.options.get(REGION),
+            bucket=deployment.options.get(BUCKET),
             dry_run=deployment.dry_run,
             confirm=deployment.confirm,
             report=deployment.report,
+            show=show,
         ).outputs
 
-    def publish(self, publication: Publication) -> None:
-        """Has the deployed WebSocket function publish, called by boto3."""
+    def publish(self, request: PublishRequest) -> None:
+        """Call the deployed WebSocket function with boto3, which publishes."""
         from nitro_presets.aws_lambda.deploy.publish import publish
 
         publish(
-            publication.stack or publication.config.aws.name,
-            {"topic": publication.topic, "data": publication.data, "namespace": publication.namespace},
-            region=publication.region,
+            request.options.get(STACK) or request.config.table(AwsSettings).name,
+            {"topic": request.topic, "data": request.data, "namespace": request.namespace},
+            region=request.options.get(PUBLISH_REGION),
         )
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
-        target = find_target(build.config.aws)
+        target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
         own = {
@@ -136,7 +168,11 @@ class AwsLambdaPreset:
                 platform=target.platform,
             ),
             package=Package(
-                SERVER, archive=ARCHIVE, bytecode=target.takes_bytecode, programs=frozenset({WRAPPER})
+                SERVER,
+                archive=ARCHIVE,
+                bytecode=target.takes_bytecode,
+                home=HOME,
+                programs=frozenset({WRAPPER}),
             ),
             notes=(*describe_target(target), *describe_backplane(build.config)),
             limits=LIMITS,
@@ -146,14 +182,14 @@ class AwsLambdaPreset:
 
 def add_settings(build: BuildInput) -> Manifest:
     """Add `aws.*` to the settings that ship."""
-    aws = build.config.aws.model_dump(mode="json")
+    aws = build.config.table(AwsSettings).model_dump(mode="json")
     return build.manifest._replace(settings={**build.manifest.settings, "aws": aws})
 
 
 def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
     """Describe the functions that the manifest asks for, as `nitro.json` has them."""
-    settings = build.config.aws
-    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
+    settings = build.config.table(AwsSettings)
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
     functions: dict[str, dict[str, object]] = {}
     if serves_sockets(build.manifest):
         functions["websocket"] = {
@@ -179,8 +215,8 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
 
 def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
     """Return what the stack consists of."""
-    settings = build.config.aws
-    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"/var/task/{WRAPPER}"}
+    settings = build.config.table(AwsSettings)
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
     event = http_event(build)
     return TemplateOptions(
         name=settings.name,
@@ -212,14 +248,15 @@ def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]
         route.kind == "websocket" and "http" not in route.hooks for route in build.manifest.routes
     ):
         return "none"
-    return "http-api" if build.config.aws.streaming == "none" else "function-url"
+    return "http-api" if build.config.table(AwsSettings).streaming == "none" else "function-url"
 
 
 def http_timeout(config: NitroConfig) -> int:
     """Return the HTTP function's seconds: enough for a whole stream where answers stream."""
-    if config.aws.streaming == "none":
+    settings = config.table(AwsSettings)
+    if settings.streaming == "none":
         return HTTP_TIMEOUT
-    return max(HTTP_TIMEOUT, int(config.aws.stream_seconds) + STREAM_MARGIN)
+    return max(HTTP_TIMEOUT, int(settings.stream_seconds) + STREAM_MARGIN)
 
 
 def describe_target(target: LambdaTarget) -> tuple[str, ...]:

@@ -6,10 +6,8 @@ import math
 import re
 
 from nitro_presets.container.entry import DEFAULT_PORT
-from nitro_py.brokers.registry import MEMORY, find_client
-from nitro_py.build.bundle.linux import build_python
-from nitro_py.build.bundle.templates import fill_part, read_part
-from nitro_py.build.config.settings import NitroConfig
+from nitro_presets.container.settings import ContainerSettings
+from nitro_py.preset import MEMORY, NitroConfig, build_python, fill_part, find_client, read_part
 from nitro_py.runtime.asgi.internal_routes import LIVE_PATH, READY_PATH
 
 PACKAGE = "nitro_presets.container"
@@ -38,13 +36,14 @@ USER = 65532
 def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
     """Render what stands beside `server/`: path in the bundle → bytes."""
     backplane = find_backplane_name(config)
+    image = config.table(ContainerSettings).image
     stop = math.ceil(config.server.grace) + MARGIN
     values = {
         "backplane": backplane,
         "broker": f"{backplane}://broker:{BROKERS.get(backplane, '')}",
-        "image": config.container.image,
+        "image": image,
         "live": LIVE_PATH,
-        "name": name_app(config.container.image),
+        "name": name_app(image),
         "pause": str(PAUSE),
         "port": str(DEFAULT_PORT),
         "probe": PROBE,

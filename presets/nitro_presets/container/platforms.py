@@ -6,8 +6,8 @@ import platform
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from nitro_py.build.bundle.linux import build_python, linux_markers
 from nitro_py.errors import BuildError
+from nitro_py.preset import build_python, linux_markers
 
 Architecture = Literal["amd64", "arm64"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)

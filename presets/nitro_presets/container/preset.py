@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nitro_presets.container.files import PACKAGE, list_imports, render_files
 from nitro_presets.container.platforms import find_build_platform
-from nitro_py.build.bundle.server import ServerPreset, emit_server
-from nitro_py.build.preset import BuildInput, Bundle, ImageRequest
+from nitro_presets.container.settings import ContainerSettings
+from nitro_py.errors import UsageError
+from nitro_py.preset import (
+    Artifact,
+    BuildInput,
+    Bundle,
+    Command,
+    Option,
+    OptionValues,
+    ServerPreset,
+    WrittenBundle,
+    emit_server,
+)
+
+OCI = Option[Path | None]("--oci", Path, None, "Write the container image as well: an archive.", "FILE")
+BASE = Option[Path | None]("--base", Path, None, "Base of the image: an OCI layout or archive.", "PATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +32,13 @@ class ContainerPreset(ServerPreset):
 
     name: str = "container"
     summary: str = "a container image, or what builds it, with compose and Kubernetes files for many replicas"
+    settings: type[ContainerSettings] = ContainerSettings
+    settings_table: str = "container"
+
+    @property
+    def options(self) -> Mapping[Command, tuple[Option[Path | None], ...]]:
+        """The options of `nitropy build`."""
+        return {"build": (OCI, BASE)}
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
@@ -25,6 +47,7 @@ class ContainerPreset(ServerPreset):
         bundle = emit_server(
             build, PACKAGE, "health.py", imports=list_imports(build.config), markers=platform.markers
         )
+        image = build.config.table(ContainerSettings).image
         vendor = bundle.vendor
         if vendor is not None:
             vendor = replace(vendor, python_version=platform.python, platform=platform.wheels)
@@ -33,16 +56,35 @@ class ContainerPreset(ServerPreset):
             files={**bundle.files, **render_files(build.config, vendored=build.vendor)},
             vendor=vendor,
             notes=(
-                f"Build the image: `docker build --tag {build.config.container.image} {build.config.output_dir}`",
+                f"Build the image: `docker build --tag {image} {build.config.output_dir}`",
                 f"Or run two replicas: `docker compose --file {build.config.output_dir}/compose.yaml up --build`",
             ),
         )
 
-    def write_image(self, request: ImageRequest) -> Mapping[str, str]:
-        """Write the image itself, from a base image that is there already."""
-        from nitro_presets.container.image.build import write_image
+    def plan_artifact(self, options: OptionValues) -> Artifact | None:
+        """Check what `--oci` and `--base` ask for: the image itself, from a base image that is there already."""
+        file, base = options.get(OCI), options.get(BASE)
+        if file is None:
+            if base is not None:
+                raise UsageError("`--base` is for an image.", hint="Name the file to write: `--oci FILE.tar`.")
+            return None
+        if base is None:
+            raise UsageError(
+                "`--oci` needs the image to build on.",
+                hint="Name it by `--base PATH`; "
+                "`skopeo copy docker://python:3.13-slim oci:base:latest` makes one.",
+            )
+        if not base.exists():
+            raise UsageError(f"There is no base image `{base}`.", hint="Check the path after `--base`.")
+        if file.is_dir():
+            raise UsageError(f"`{file}` is a folder.", hint="Name a file after `--oci`, such as `image.tar`.")
 
-        return write_image(request)
+        def write(bundle: WrittenBundle) -> Mapping[str, str]:
+            from nitro_presets.container.image.build import write_image
+
+            return write_image(bundle, file, base)
+
+        return Artifact("image", write)
 
 
 preset = ContainerPreset()

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
 from nitro_py.build.config.load import load_config
-from nitro_py.build.pipeline import plan_build, write_plan
+from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.encoding import Frame
 from nitro_py.testing.conformance import APP, ServerTarget
 from nitro_py.testing.conformance.server import ServerSocket
@@ -34,7 +34,8 @@ def build_suite(folder: Path, **settings: object) -> Path:
     overrides: dict[str, object] = {f"aws.{name}": value for name, value in settings.items()}
     # Streams of topics and sockets of mounted applications are refused for this target, as other tests show.
     overrides |= {"preset": "aws-lambda", "ignore": ("ignored/**", "mounted_sockets.py", "topics_sse/**")}
-    plan = plan_build(load_config(folder, mode="production", overrides=overrides, environ={}), {})
+    loaded = load_config(folder, mode="production", overrides=overrides, environ={})
+    plan = plan_build(loaded, choose_preset(loaded, {}))
     write_plan(plan)
     return plan.output
 

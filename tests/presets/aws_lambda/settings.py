@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nitro_py.build.config.settings import AwsSettings
+from nitro_presets.aws_lambda.settings import AwsSettings
 
 
 def aws_settings(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nitro_py.build.bundle.linux import build_python
+from nitro_py.build.bundle.dependencies import build_python
 from nitro_py.build.pipeline import write_plan
 from nitro_py.testing.conformance import ServerTarget
 from tests.bundles import copy_demo, plan_project

@@ -12,15 +12,17 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from nitro_presets.container.files import render_files
-from nitro_py.build.config.settings import NitroConfig
+from nitro_presets.container.preset import preset
+from nitro_py.build.config.schema import PresetTable, make_models
 
 PROGRAMS = Path(sys.executable).parent
+SETTINGS = make_models((PresetTable(preset.settings_table, preset.name, preset.settings),)).settings
 SERVED = "registry.example:5000/team/chat_room:1.2"
 
 
 def render(folder: Path, *, vendored: bool = False, backplane: str = "memory") -> Path:
     """Write what stands beside `server/`, and return the folder."""
-    config = NitroConfig.model_validate({"container": {"image": SERVED}, "backplane": backplane})
+    config = SETTINGS.model_validate({"container": {"image": SERVED}, "backplane": backplane})
     for name, data in render_files(config, vendored=vendored).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +117,7 @@ def test_broker_that_nobody_knows_here_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_platforms_wait_for_the_apps_own_goodbye(tmp_path: Path) -> None:
-    config = NitroConfig.model_validate({"server": {"grace": 20.5}})
+    config = SETTINGS.model_validate({"server": {"grace": 20.5}})
     files = render_files(config, vendored=False)
     assert yaml.safe_load(files["compose.yaml"])["services"]["app"]["stop_grace_period"] == "26s"
     pod = yaml.safe_load(files["k8s/deployment.yaml"])["spec"]["template"]["spec"]
@@ -134,4 +136,4 @@ def test_dockerfile_runs_nothing_through_a_shell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("image", ["Chat", "chat:", "1chat", "a//b", "chat@sha256:00", "", "chat room"])
 def test_wrong_name_of_an_image_is_refused(image: str) -> None:
     with pytest.raises(ValueError, match=r"`name`, `name:tag` or `registry/name:tag`"):
-        NitroConfig.model_validate({"container": {"image": image}})
+        SETTINGS.model_validate({"container": {"image": image}})

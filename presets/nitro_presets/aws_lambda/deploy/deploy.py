@@ -18,7 +18,6 @@ from nitro_presets.aws_lambda.deploy.stack import (
     explain_errors,
     find_stack,
 )
-from nitro_py.cli.output import print_table
 from nitro_py.errors import NitroError, UsageError
 
 PACKAGE = "function.zip"
@@ -44,12 +43,6 @@ class DeployResult:
     outputs: dict[str, str]
 
 
-def show_changes(changes: Sequence[Change]) -> None:
-    """Print what would change, a line for each resource."""
-    rows = [(change.action, change.name, change.kind, change.replacement) for change in changes]
-    print_table(("action", "resource", "type", "replaced"), rows)
-
-
 def deploy(
     output: Path,
     *,
@@ -59,7 +52,7 @@ def deploy(
     dry_run: bool = False,
     confirm: Callable[[], bool],
     report: Callable[[str], None],
-    show: Callable[[Sequence[Change]], None] = show_changes,
+    show: Callable[[Sequence[Change]], None],
 ) -> DeployResult:
     """Deploy a bundle.
 
@@ -81,7 +74,7 @@ def deploy(
         NitroError: AWS refuses, or the stack cannot be deployed.
 
     Example:
-        deploy(Path(".output"), stack_name="chat", confirm=lambda: True, report=print)
+        deploy(Path(".output"), stack_name="chat", confirm=lambda: True, report=print, show=print)
     """
     import boto3  # type: ignore[import-untyped]
 

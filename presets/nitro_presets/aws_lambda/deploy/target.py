@@ -6,9 +6,9 @@ import platform
 from dataclasses import dataclass
 from typing import Literal
 
-from nitro_py.build.bundle.linux import build_python, linux_markers
-from nitro_py.build.config.settings import AwsSettings
+from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_py.errors import BuildError
+from nitro_py.preset import build_python, linux_markers
 
 Architecture = Literal["arm64", "x86_64"]
 

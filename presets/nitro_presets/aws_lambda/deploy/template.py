@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
 from nitro_py.errors import BuildError
+from nitro_py.preset import fill_part, join_parts, quote, read_part
 
 HttpEvents = Literal["none", "http-api", "function-url"]
 

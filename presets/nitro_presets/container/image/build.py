@@ -15,23 +15,32 @@ from nitro_presets.container.image.config import ImageOptions, make_config
 from nitro_presets.container.image.layer import write_layer
 from nitro_presets.container.image.python import find_platform
 from nitro_presets.container.platforms import find_build_platform
-from nitro_py.build.bundle.installed import open_installed
-from nitro_py.build.bundle.linux import build_python
-from nitro_py.build.bundle.package import compile_modules
-from nitro_py.build.bundle.server import REQUIREMENTS, SERVER, VENDOR, pin_server, write_requirements
-from nitro_py.build.preset import ImageRequest
-from nitro_py.cli.output import format_size
+from nitro_presets.container.settings import ContainerSettings
 from nitro_py.errors import BuildError
+from nitro_py.preset import (
+    REQUIREMENTS,
+    SERVER,
+    VENDOR,
+    WrittenBundle,
+    build_python,
+    compile_modules,
+    format_size,
+    open_installed,
+    pin_server,
+    write_requirements,
+)
 
 HOME = "/app"
 PLACE = f"{HOME}/{SERVER}"
 
 
-def write_image(request: ImageRequest) -> Mapping[str, str]:
+def write_image(bundle: WrittenBundle, file: Path, base: Path) -> Mapping[str, str]:
     """Write the image of a bundle, all or nothing; the same input gives the same bytes.
 
     Args:
-        request: The bundle, the base, and the file to write.
+        bundle: The bundle.
+        file: The archive to write.
+        base: The base image: a folder or an archive.
 
     Returns:
         What the image is, name by name.
@@ -40,13 +49,13 @@ def write_image(request: ImageRequest) -> Mapping[str, str]:
         UsageError: The base is none, or does not fit.
         BuildError: A dependency cannot be installed, the file cannot be written, or there is no room for the work.
     """
-    request.report(f"Checking the base image `{request.base.name}`")
+    bundle.report(f"Checking the base image `{base.name}`")
     try:
         with (
-            open_base(request.base, find_build_platform().architecture) as base,
+            open_base(base, find_build_platform().architecture) as opened,
             tempfile.TemporaryDirectory() as folder,
         ):
-            return _write(request, base, Path(folder))
+            return _write(bundle, file, opened, Path(folder))
     except OSError as error:
         # What copies a folder lists every file that it could not copy.
         reason = error.args[0][0][-1] if isinstance(error, shutil.Error) else error.strerror
@@ -56,36 +65,36 @@ def write_image(request: ImageRequest) -> Mapping[str, str]:
         ) from error
 
 
-def _write(request: ImageRequest, base: BaseImage, scratch: Path) -> Mapping[str, str]:
+def _write(bundle: WrittenBundle, file: Path, base: BaseImage, scratch: Path) -> Mapping[str, str]:
     platform = find_platform(base)
-    server = request.output / SERVER
+    server = bundle.output / SERVER
     dependencies, app = scratch / "dependencies", scratch / "app"
     # Another Python may need other packages than the build's own.
-    requirements = pin_server(request.build, imports=list_imports(request.build.config), markers=platform.markers)
+    requirements = pin_server(bundle.build, imports=list_imports(bundle.build.config), markers=platform.markers)
     what = f"{len(requirements)} dependencies for Python {platform.python}, {platform.wheels}"
     with open_installed(
         requirements,
         python_version=platform.python,
         platform=platform.wheels,
-        installing=lambda: request.report(f"Installing {what}"),
+        installing=lambda: bundle.report(f"Installing {what}"),
     ) as installed:
         shutil.copytree(installed, dependencies / VENDOR)
     shutil.copytree(server, app, ignore=_ignore_at(server, VENDOR))
     (app / REQUIREMENTS).write_bytes(write_requirements(requirements))
     if platform.python == build_python():
-        request.report("Compiling")
+        bundle.report("Compiling")
         for tree in (dependencies, app):
             compile_modules(tree, home=PLACE)
-    request.report(f"Writing `{request.file.name}`")
+    bundle.report(f"Writing `{file.name}`")
     layers = {
         "dependencies": write_layer(dependencies, PLACE, scratch / "dependencies.gz"),
         "app": write_layer(app, PLACE, scratch / "app.gz"),
     }
-    image = request.build.config.container.image
+    image = bundle.build.config.table(ContainerSettings).image
     options = ImageOptions(name_app(image), PLACE, HOME, USER, DEFAULT_PORT, PROBE)
     annotations = {} if base.digest is None else {"org.opencontainers.image.base.digest": base.digest}
     digest = write_archive(
-        request.file,
+        file,
         image=image,
         document=make_config(base, layers, options),
         layers=(*base.layers, *layers.values()),
@@ -93,7 +102,7 @@ def _write(request: ImageRequest, base: BaseImage, scratch: Path) -> Mapping[str
     )
     sizes = {f"layer of the {what}": format_size(layer.descriptor.size) for what, layer in layers.items()}
     return {
-        "file": f"{request.file} ({format_size(request.file.stat().st_size)})",
+        "file": f"{file} ({format_size(file.stat().st_size)})",
         "image": image,
         "digest": digest,
         "platform": f"linux/{base.architecture}, Python {platform.python}{', musl' if platform.musl else ''}",

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from nitro_presets.container.image.base import Layer
 from nitro_presets.container.image.documents import LAYER_TYPE, Descriptor
 from nitro_presets.container.image.layout import hash_file
-from nitro_py.build.bundle.tree import walk_files
+from nitro_py.preset import walk_files
 
 LEVEL = 6
 

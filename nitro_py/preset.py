@@ -1,0 +1,124 @@
+"""All that the author of a preset imports; it never ships in a bundle.
+
+A preset implements `Preset`, and those of the other protocols here that it can keep. It is found through an entry
+point of the group `nitro_py.presets`, or as `preset` in the `preset.py` of a folder of the project.
+"""
+
+from __future__ import annotations
+
+from nitro_py.brokers.registry import MEMORY, find_client
+from nitro_py.build.bundle.dependencies import build_python, linux_markers, pin_requirements
+from nitro_py.build.bundle.installed import open_installed
+from nitro_py.build.bundle.package import compile_modules
+from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_package, collect_runtime, merge_files
+from nitro_py.build.bundle.server import (
+    REQUIREMENTS,
+    SERVER,
+    VENDOR,
+    ServerPreset,
+    emit_server,
+    pin_server,
+    write_requirements,
+)
+from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
+from nitro_py.build.bundle.tree import walk_files
+from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.config.types import (
+    HOST_PATTERN,
+    Count,
+    Folder,
+    Globs,
+    Name,
+    Port,
+    Seconds,
+    SettingsTable,
+    UrlPath,
+)
+from nitro_py.build.preset import (
+    Artifact,
+    ArtifactPreset,
+    BuildInput,
+    Bundle,
+    Command,
+    DeployablePreset,
+    Deployment,
+    Limit,
+    Option,
+    OptionValues,
+    Package,
+    Preset,
+    PresetWithOptions,
+    PresetWithSettings,
+    PublishingPreset,
+    PublishRequest,
+    Vendor,
+    WrittenBundle,
+)
+from nitro_py.build.write import format_size
+from nitro_py.capabilities import CAPABILITIES, Capability
+from nitro_py.errors import BuildError, ConfigError, NitroError, UsageError
+from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest, Route
+
+__all__ = [
+    "CAPABILITIES",
+    "HOST_PATTERN",
+    "MANIFEST_NAME",
+    "MEMORY",
+    "REQUIREMENTS",
+    "SERVER",
+    "SERVER_FOLDERS",
+    "VENDOR",
+    "Artifact",
+    "ArtifactPreset",
+    "BuildError",
+    "BuildInput",
+    "Bundle",
+    "Capability",
+    "Command",
+    "ConfigError",
+    "Count",
+    "DeployablePreset",
+    "Deployment",
+    "Folder",
+    "Globs",
+    "Limit",
+    "Manifest",
+    "Name",
+    "NitroConfig",
+    "NitroError",
+    "Option",
+    "OptionValues",
+    "Package",
+    "Port",
+    "Preset",
+    "PresetWithOptions",
+    "PresetWithSettings",
+    "PublishRequest",
+    "PublishingPreset",
+    "Route",
+    "Seconds",
+    "ServerPreset",
+    "SettingsTable",
+    "UrlPath",
+    "UsageError",
+    "Vendor",
+    "WrittenBundle",
+    "build_python",
+    "collect_package",
+    "collect_runtime",
+    "compile_modules",
+    "emit_server",
+    "fill_part",
+    "find_client",
+    "format_size",
+    "join_parts",
+    "linux_markers",
+    "merge_files",
+    "open_installed",
+    "pin_requirements",
+    "pin_server",
+    "quote",
+    "read_part",
+    "walk_files",
+    "write_requirements",
+]

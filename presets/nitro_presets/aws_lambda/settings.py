@@ -1,0 +1,51 @@
+"""The settings of the preset `aws-lambda`: the table `aws`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nitro_py.preset import Count, SettingsTable
+
+
+class AwsSettings(SettingsTable):
+    """Sets what the preset `aws-lambda` builds."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
+        default="nitro-app", description="Name of the stack and prefix of its resources."
+    )
+    python: Annotated[str, Field(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")] | None = Field(
+        default=None, description="Python of the functions; by default the build's own.", examples=["3.13"]
+    )
+    architecture: Literal["arm64", "x86_64"] | None = Field(
+        default=None, description="Processor of the functions; by default the build's own.", examples=["arm64"]
+    )
+    memory: Annotated[int, Field(ge=128, le=10240)] = Field(
+        default=512, description="Memory of a function, in MB."
+    )
+    streaming: Literal["none", "function-url"] = Field(
+        default="none", description="How answers stream; without it a route that streams is refused."
+    )
+    stream_seconds: Annotated[float, Field(gt=0, le=890)] = Field(
+        default=60.0, description="Seconds after which a stream ends, for the client to come again."
+    )
+    binary: Literal["none", "base64"] = Field(
+        default="none", description="How binary WebSocket messages travel: not at all, or in a JSON envelope."
+    )
+    ordered: bool = Field(
+        default=False, description="Keeps a peer's messages in order, through an SQS FIFO queue."
+    )
+    cloudfront: bool = Field(
+        default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
+    )
+    shards: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Parts that a topic's subscribers are spread over."
+    )
+    fan_out_threshold: Count = Field(
+        default=500, description="Subscribers of a topic above which publishing is spread over invocations."
+    )
+    keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
+        default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
+    )
+    log_days: Count = Field(default=14, description="Days that logs are kept.")
