@@ -20,7 +20,8 @@ SERVER = Path("nitro_py/server/uvicorn_server.py")
 SHIPPED = [
     file
     for file in list_files("nitro_py/*.py")
-    if file.name != "__main__.py" and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime"))
+    if file.name not in ("__main__.py", "preset.py")
+    and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime"))
 ]
 
 # Imports each module in turn and stops at the first that loads a heavy one.

@@ -1,4 +1,4 @@
-"""The models of a whole configuration: the settings of nitro-py, and the tables of presets."""
+"""The models of a whole configuration: the settings of nitropy-kit, and the tables of presets."""
 
 from __future__ import annotations
 
