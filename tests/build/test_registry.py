@@ -13,7 +13,7 @@ import pytest
 from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.build.registry import find_preset, list_presets
-from nitro_py.errors import BuildError
+from nitro_py.errors import BuildError, ConfigError
 from tests.build.presets import install_preset, write_preset
 from tests.bundles import clean_environment, plan_project, write_files
 
@@ -174,3 +174,57 @@ def test_preset_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         "  at handlers/feed.py\n"
         "  hint: Set `tiny.topics = true`."
     )
+
+
+SETTINGS = """
+    from nitro_py.preset import ServerPreset, SettingsTable
+
+    class Settings(SettingsTable):
+        size: int = 3
+
+    class MinePreset(ServerPreset):
+        name, summary, settings, settings_table = "mine", "for tests", Settings, "mine"
+
+        def emit(self, build): ...
+
+    preset = MinePreset()
+    """
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('Settings, "mine"', 'Settings, "dev"', "names its table of settings `dev`: expected `mine`."),
+        ('Settings, "mine"', 'Settings, "other"', "names its table of settings `other`: expected `mine`."),
+        ("Settings, ", "3, ", "are `3`, which is no table of settings."),
+        ("int = 3", "int", "has no default that is valid."),
+    ],
+)
+def test_settings_that_are_no_table(tmp_path: Path, before: str, after: str, message: str) -> None:
+    write_files(tmp_path, {"mine/preset.py": SETTINGS.replace(before, after)})
+    with pytest.raises(BuildError) as caught:
+        find_preset("./mine", tmp_path)
+    assert caught.value.message.endswith(message)
+    write_files(tmp_path, {"nitro.toml": "# mine\n[mine]\nsize = 4\n"})
+    with pytest.raises(ConfigError) as refused:
+        load_config(tmp_path, mode="production", overrides={}, environ={})
+    assert (refused.value.file, refused.value.line) == ("nitro.toml", 2)
+
+
+def test_table_of_two_presets_is_refused(site: Path, tmp_path: Path) -> None:
+    for name in ("mine-one", "mine-two"):
+        package = name.replace("-", "_")
+        install_preset(site, package, variable="NEVER")
+        write_files(
+            site,
+            {
+                f"{package}/preset.py": SETTINGS.replace('"mine", "for', f'"{name}", "for'),
+                f"{package}-1.0.dist-info/entry_points.txt": (
+                    f"[nitro_py.presets]\n{name} = {package}.preset:preset\n"
+                ),
+            },
+        )
+    (tmp_path / "nitro.toml").write_text("[mine]\nsize = 4\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path, mode="production", overrides={}, environ={})
+    assert caught.value.message == "The table `mine` belongs to more than one preset: `mine-one`, `mine-two`."
