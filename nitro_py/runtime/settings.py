@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from nitro_py.errors import ConfigError
+
+Choice = TypeVar("Choice", bound=str)
 
 _SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
@@ -71,16 +73,17 @@ def read_bool(environ: Mapping[str, str], name: str, default: bool) -> bool:
     return _SWITCHES[text.lower()]
 
 
-def read_choice(environ: Mapping[str, str], name: str, choices: Sequence[str], default: str) -> str:
+def read_choice(environ: Mapping[str, str], name: str, choices: Sequence[Choice], default: Choice) -> Choice:
     """Read one of some words.
 
     Raises:
         ConfigError: The variable holds something else.
     """
     text = environ.get(name, default)
-    if text not in choices:
-        raise _wrong(name, "one of " + ", ".join(f"`{choice}`" for choice in sorted(choices)), text)
-    return text
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise _wrong(name, "one of " + ", ".join(f"`{choice}`" for choice in sorted(choices)), text)
 
 
 def _wrong(name: str, expected: str, text: str) -> ConfigError:
@@ -89,7 +92,8 @@ def _wrong(name: str, expected: str, text: str) -> ConfigError:
 
 
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
-LOG_FORMATS = ("json", "text")
+LogFormat = Literal["json", "text"]
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 
 class WebSocketSettings(NamedTuple):
@@ -151,7 +155,7 @@ class Settings(NamedTuple):
     backplane: BackplaneSettings = BackplaneSettings()
     server: ServerSettings = ServerSettings()
     metrics: bool = False
-    log: str = "text"
+    log: LogFormat = "text"
     runtime_config: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.build.config.settings import NitroConfig, runtime_settings
+from nitro_py.runtime.settings import Settings
 from tests.build.config_files import fail_to_load
 
 JSON_HINT = "Use text, numbers, `true`, `false`, lists and tables only."
@@ -173,3 +175,7 @@ def test_wrong_value(tmp_path: Path, text: str, key: str, expected: str, got: st
     error = fail_to_load(tmp_path, f"# a comment\n{text}")
     assert error.message == f"`{key}`: expected {expected}, got `{got}`."
     assert (error.file, error.line, error.hint) == ("nitro.toml", 2, hint)
+
+
+def test_defaults_of_what_ships_are_those_of_the_runtime() -> None:
+    assert Settings.from_json(runtime_settings(NitroConfig()), {}) == Settings()

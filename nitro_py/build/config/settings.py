@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -17,6 +17,10 @@ from nitro_py.build.config.types import (
     SettingsTable,
     UrlPath,
 )
+from nitro_py.runtime.settings import LogFormat, Settings
+
+# What ships has its defaults in the runtime, which reads a manifest without this module.
+_SHIPPED_DEFAULTS = Settings()
 
 Table = TypeVar("Table", bound=SettingsTable)
 
@@ -24,18 +28,21 @@ Table = TypeVar("Table", bound=SettingsTable)
 class HttpSettings(SettingsTable):
     """Limits what HTTP clients may send."""
 
-    max_body: Count = Field(default=10 * 1024 * 1024, description="Largest request body, in bytes.")
+    max_body: Count = Field(default=_SHIPPED_DEFAULTS.http.max_body, description="Largest request body, in bytes.")
     max_header: Count = Field(
-        default=64 * 1024, description="Largest header of a request, its first line included, in bytes."
+        default=_SHIPPED_DEFAULTS.http.max_header,
+        description="Largest header of a request, its first line included, in bytes.",
     )
     header_timeout: Seconds = Field(
-        default=30.0, description="Seconds for the header of a request to come; 0 = any number."
+        default=_SHIPPED_DEFAULTS.http.header_timeout,
+        description="Seconds for the header of a request to come; 0 = any number.",
     )
     body_timeout: Seconds = Field(
-        default=60.0, description="Seconds without progress while a body is received or sent; 0 = any number."
+        default=_SHIPPED_DEFAULTS.http.body_timeout,
+        description="Seconds without progress while a body is received or sent; 0 = any number.",
     )
     keep_alive: Count = Field(
-        default=75,
+        default=_SHIPPED_DEFAULTS.http.keep_alive,
         description="Seconds that a connection is kept between two requests; more than a load balancer keeps it "
         "(AWS 60), or it would send requests into closed connections.",
     )
@@ -45,16 +52,16 @@ class ServerSettings(SettingsTable):
     """Sets how the bundle's own server stops, and how many it serves."""
 
     grace: Annotated[float, Field(gt=0)] = Field(
-        default=8.0,
+        default=_SHIPPED_DEFAULTS.server.grace,
         description="Most seconds from SIGTERM to the end; less than what the platform waits before it kills "
         "(docker 10, Kubernetes 30).",
     )
     drain_delay: Seconds = Field(
-        default=0.0,
+        default=_SHIPPED_DEFAULTS.server.drain_delay,
         description="Seconds of the grace period in which the server still accepts, for load balancers to notice.",
     )
     max_connections: Annotated[int, Field(ge=0)] = Field(
-        default=0,
+        default=_SHIPPED_DEFAULTS.server.max_connections,
         description="Most open connections of a process; 0 = as many as it may open files.",
     )
 
@@ -119,30 +126,37 @@ class WebSocketSettings(SettingsTable):
     """Sets who may open a WebSocket and how much it may hold."""
 
     allowed_origins: Origins = Field(
-        default=(),
+        default=_SHIPPED_DEFAULTS.websocket.allowed_origins,
         description="Origins that may connect besides the app's own host: `scheme://host[:port]`, "
         "`*.example.com` for every subdomain, or `*` for all.",
         examples=[["https://example.com", "*.example.com"]],
     )
-    max_message: Count = Field(default=1024 * 1024, description="Largest message a peer may send, in bytes.")
+    max_message: Count = Field(
+        default=_SHIPPED_DEFAULTS.websocket.max_message, description="Largest message a peer may send, in bytes."
+    )
     max_queue: Count = Field(
-        default=64, description="Unread messages of a peer past which reading from it pauses."
+        default=_SHIPPED_DEFAULTS.websocket.max_queue,
+        description="Unread messages of a peer past which reading from it pauses.",
     )
     idle_timeout: Seconds = Field(
-        default=30.0,
+        default=_SHIPPED_DEFAULTS.websocket.idle_timeout,
         description="Seconds of silence before a peer is pinged, and closed if no answer comes; 0 = never.",
     )
     buffer_limit: Count = Field(
-        default=4 * 1024 * 1024, description="Unsent bytes past which a slow subscriber is closed with 1013."
+        default=_SHIPPED_DEFAULTS.websocket.buffer_limit,
+        description="Unsent bytes past which a slow subscriber is closed with 1013.",
     )
-    compression: bool = Field(default=False, description="Offers permessage-deflate to clients.")
+    compression: bool = Field(
+        default=_SHIPPED_DEFAULTS.websocket.compression, description="Offers permessage-deflate to clients."
+    )
 
 
 class SseSettings(SettingsTable):
     """Sets how event streams are kept open."""
 
     heartbeat: Seconds = Field(
-        default=15.0, description="Seconds between comments that keep a stream open; 0 = none."
+        default=_SHIPPED_DEFAULTS.sse.heartbeat,
+        description="Seconds between comments that keep a stream open; 0 = none.",
     )
 
 
@@ -178,19 +192,19 @@ class NitroConfig(SettingsTable):
         "Never a secret: leave it empty here.",
     )
     backplane: Name = Field(
-        default="memory",
+        default=_SHIPPED_DEFAULTS.backplane.name,
         description="What carries topics between processes: `memory` for one process, `redis`, `nats`, or the "
         "name of an installed backplane; `NITRO_BACKPLANE` overrides it when the bundle runs.",
         examples=["redis"],
     )
     backplane_url: str = Field(
-        default="",
+        default=_SHIPPED_DEFAULTS.backplane.url,
         description="URL of the backplane's broker; `NITRO_BACKPLANE_URL` overrides it when the bundle runs, and "
         "is the place for one with a password.",
         examples=["redis://localhost:6379"],
     )
     backplane_prefix: Name = Field(
-        default="nitro",
+        default=_SHIPPED_DEFAULTS.backplane.prefix,
         description="Prefix of the topics at the broker: apps that share a broker need different ones. "
         "`NITRO_BACKPLANE_PREFIX` overrides it when the bundle runs.",
         examples=["shop"],
@@ -205,10 +219,12 @@ class NitroConfig(SettingsTable):
     http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
     server: ServerSettings = Field(default=ServerSettings(), description="The bundle's own server.")
     metrics: bool = Field(
-        default=False, description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`."
+        default=_SHIPPED_DEFAULTS.metrics,
+        description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`.",
     )
-    log: Literal["json", "text"] = Field(
-        default="text", description="How the bundle's own server logs: lines of text, or a JSON object a line."
+    log: LogFormat = Field(
+        default=_SHIPPED_DEFAULTS.log,
+        description="How the bundle's own server logs: lines of text, or a JSON object a line.",
     )
 
     @property
