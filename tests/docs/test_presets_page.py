@@ -28,7 +28,7 @@ def read_files() -> dict[str, str]:
 
 def test_preset_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
     files = read_files()
-    assert set(files) == {"harbor/preset.py", "harbor/entry.py", "tests/test_harbor.py"}
+    assert set(files) == {"harbor/preset.py", "harbor/settings.py", "harbor/entry.py", "tests/test_harbor.py"}
     root = write_files(tmp_path, {**files, "harbor/__init__.py": ""})
     scripts = str(Path(sys.executable).parent)
     done = subprocess.run(
@@ -44,3 +44,15 @@ def test_preset_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
     assert passed is not None
     assert int(passed[1]) > 100
     assert "skipped" not in done.stdout
+
+
+def test_settings_of_the_preset_are_a_table_of_the_project(tmp_path: Path) -> None:
+    own = {name: text for name, text in read_files().items() if name.startswith("harbor/")}
+    handler = "from nitro_py import define_handler\n\n@define_handler\ndef handler(event): ...\n"
+    settings = '[harbor]\nregion = "south"\n'
+    root = write_files(
+        tmp_path, {**own, "harbor/__init__.py": "", "handlers/a.py": handler, "nitro.toml": settings}
+    )
+    build = [str(Path(sys.executable).with_name("nitropy")), "build", "--preset", "./harbor"]
+    subprocess.run(build, cwd=root, env=clean_environment(), check=True)
+    assert (root / ".output/harbor.txt").read_text() == "run: python server in south\n"
