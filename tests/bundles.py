@@ -20,7 +20,7 @@ from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from tests.checkout import ROOT
 
 # How long a server may take to start or to stop, in seconds.
-PATIENCE = 20.0
+PATIENCE = 60.0
 ANNOUNCEMENT = "Listening on "
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +24,9 @@ INSTALL = {
     "sam": "uv tool install aws-sam-cli",
     "skopeo": "apt-get install --no-install-recommends skopeo",
 }
+
+# How the conformance suite begins when it skips a test.
+UNDECLARED = "the target does not declare"
 
 
 def require_program(name: str) -> Path:
@@ -54,3 +59,26 @@ def lack(message: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def summarize_skips(reports: Iterable[pytest.TestReport]) -> list[str]:
+    """Write one line for each thing that the machine lacks, and one for each other reason.
+
+    Args:
+        reports: The reports of the tests that were skipped.
+
+    Returns:
+        The lines, those with the most tests first.
+    """
+    counts: Counter[str] = Counter()
+    for report in reports:
+        assert isinstance(report.longrepr, tuple)
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        # What a target of the conformance suite has not is no lack of the machine.
+        counts[UNDECLARED if reason.startswith(UNDECLARED) else reason] += 1
+    return [_summarize(reason, count) for reason, count in counts.most_common()]
+
+
+def _summarize(reason: str, count: int) -> str:
+    what, separator, hint = reason.partition("; ")
+    return f"{what}: {count} {'test' if count == 1 else 'tests'} skipped{separator}{hint}"

@@ -8,6 +8,25 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import build_project, copy_demo, run_bundle
+from tests.capabilities import summarize_skips
+from tests.order import FixtureScheduling, put_slow_groups_first
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FixtureScheduling:
+    """Share the tests between processes by their fixtures."""
+    return FixtureScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put slow tests first where processes share them; otherwise the order is that of the files."""
+    if hasattr(config, "workerinput"):
+        put_slow_groups_first(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write one line for each reason to skip tests."""
+    for line in summarize_skips(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ async def test_push_waits_for_a_slow_client() -> None:
     await asyncio.sleep(0)
     assert not pushing.done()
     await writer_of(stream).read()
-    await asyncio.wait_for(pushing, 1)
+    await asyncio.wait_for(pushing, 30)
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
@@ -124,7 +124,7 @@ async def test_end_frees_who_waits(end: str) -> None:
     pushing = asyncio.create_task(stream.push("x" * (BUFFER_LIMIT + 1)))
     await asyncio.sleep(0)
     await stream.close() if end == "close" else writer_of(stream).abort()
-    await asyncio.wait_for(pushing, 1)
+    await asyncio.wait_for(pushing, 30)
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
@@ -133,7 +133,7 @@ async def test_end_wakes_who_reads(end: str) -> None:
     reading = asyncio.create_task(writer_of(stream).read())
     await asyncio.sleep(0)
     await stream.close() if end == "close" else writer_of(stream).abort()
-    assert await asyncio.wait_for(reading, 1) is None
+    assert await asyncio.wait_for(reading, 30) is None
 
 
 async def test_topic_does_not_wait_for_a_slow_client() -> None:

@@ -31,8 +31,11 @@ def test_address_of_a_registry_is_found(line: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"], ["mypy"]],
-    ids=["lint", "format", "types"],
+    [
+        pytest.param(["ruff", "check", "--no-cache"], id="lint"),
+        pytest.param(["ruff", "format", "--check", "--no-cache"], id="format"),
+        pytest.param(["mypy"], id="types", marks=pytest.mark.slow),
+    ],
 )
 def test_tool_finds_nothing(arguments: list[str]) -> None:
     checked = subprocess.run(

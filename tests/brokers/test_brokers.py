@@ -51,5 +51,6 @@ async def test_nats_client_that_drops_messages_is_given_up() -> None:
         await connection.close()
 
 
+@pytest.mark.slow
 class TestBrokers(BackplaneConformance, BrokerFaults):
     """Runs the suite on each."""

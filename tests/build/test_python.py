@@ -39,6 +39,7 @@ def test_setting_that_cannot_be_read(tmp_path: Path, python: str, shown: str) ->
     )
 
 
+@pytest.mark.slow
 def test_command_names_both_pythons(tmp_path: Path) -> None:
     root = require(make_project(tmp_path / "project"), '">=4.1"')
     for command in ("build", "check", "routes"):

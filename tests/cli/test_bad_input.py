@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from tests.bundles import write_files
 from tests.cli.commands import CHAT, FLAG, HELLO, PROJECT, fail, make_project, run_nitropy, succeed
+from tests.ports import listen_somewhere
 
 
 def fail_to_build(root: Path, files: dict[str, str], *arguments: str) -> str:
@@ -179,7 +179,7 @@ def test_busy_port(tmp_path: Path, command: str) -> None:
     root = make_project(tmp_path)
     if command == "preview":
         succeed(root, "build")
-    with socket.create_server(("127.0.0.1", 0)) as busy:
+    with listen_somewhere() as busy:
         port = busy.getsockname()[1]
         message, hint = fail(root, command, "--port", str(port)).splitlines()
     assert message == f"Port {port} on 127.0.0.1 is busy."
@@ -188,7 +188,7 @@ def test_busy_port(tmp_path: Path, command: str) -> None:
 
 
 def test_busy_port_of_live_reload(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy:
+    with listen_somewhere() as busy:
         port = busy.getsockname()[1]
         error = fail(make_project(tmp_path), "dev", "--port", "0", "--hmr-port", str(port))
     assert error.startswith(f"Port {port} on 127.0.0.1 is busy.\n  hint: Use `--hmr-port ")

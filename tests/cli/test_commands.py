@@ -160,7 +160,7 @@ def test_a_terminal_gets_colours(tmp_path: Path) -> None:
                 shown += piece
         except OSError:
             pass  # Linux says so when the other end is closed.
-        assert process.wait(20) == 2
+        assert process.wait(60) == 2
     assert b"\x1b[1;31merror: \x1b[0m" in shown
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from websockets.sync.client import connect
 
 from nitro_py.cli.init import read_templates
@@ -32,6 +33,7 @@ def list_files(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_writes_an_app_that_runs(tmp_path: Path) -> None:
     shown = succeed(tmp_path, "init", "my app")
     root = tmp_path / "my app"
@@ -53,11 +55,12 @@ def test_writes_an_app_that_runs(tmp_path: Path) -> None:
         with httpx.stream("GET", f"{server.url}/api/clock") as clock:
             assert re.fullmatch(r"data: \d\d:\d\d:\d\d", next(clock.iter_lines()))
         with connect(f"{server.socket_url}/api/ws/chat") as socket:
-            assert json.loads(socket.recv(10))["message"].startswith("Welcome")
+            assert json.loads(socket.recv(60))["message"].startswith("Welcome")
             socket.send("hi")
-            assert json.loads(socket.recv(10))["message"] == "hi"
+            assert json.loads(socket.recv(60))["message"] == "hi"
 
 
+@pytest.mark.slow
 def test_tests_of_the_app_pass(tmp_path: Path) -> None:
     succeed(tmp_path, "init", ".")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from tests.bundles import Server
 from tests.cli.commands import fail, make_project, run_nitropy, serve_project, succeed
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ def journal(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_server(suite_bundle: Path, journal: Path) -> Iterator[Server]:
-    """Run the suite's app for one test only, which may stop it."""
-    with run_bundle(suite_bundle, environ={JOURNAL: str(journal)}) as server:
+    """Run the suite's app for one test only, whose stop must not wait for the end of its time."""
+    environ = {JOURNAL: str(journal), "NITRO_SERVER__GRACE": "3600"}
+    with run_bundle(suite_bundle, environ=environ) as server:
         yield server

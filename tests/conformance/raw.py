@@ -18,7 +18,7 @@ class RawSocket:
 
     async def read_frame(self) -> tuple[int, bytes] | None:
         """Return the next frame's opcode and payload, short ones only; `None` at the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             try:
                 first, second = await self._reader.readexactly(2)
                 return first & 0x0F, await self._reader.readexactly(second & 0x7F)

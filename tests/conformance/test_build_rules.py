@@ -159,7 +159,7 @@ async def test_stream_unsaid_is_an_error_where_the_target_holds_it_back(
         await serve_http(app, "/stream", scope, receive, send, buffered=True)
 
     scope = make_scope("http", "/stream", scheme="http", headers=None)
-    exchange = AsgiConversation(answer, {**scope, "method": "GET"}, timeout=5)
+    exchange = AsgiConversation(answer, {**scope, "method": "GET"}, timeout=60)
     exchange.put({"type": "http.request", "body": b"", "more_body": False})
     assert (await read_whole(exchange)).status == status
     await exchange.drop()

@@ -9,6 +9,7 @@ import pytest
 
 from nitro_py.testing.conformance import ServerTarget
 from nitro_py.testing.conformance.suite.steps import hears_nothing
+from nitro_py.testing.conformance.target import Socket
 
 pytestmark = pytest.mark.anyio
 
@@ -28,14 +29,22 @@ async def test_page_is_html(target: ServerTarget) -> None:
     assert "/api/sse" in answer.text
 
 
+async def wait_for_pong(socket: Socket) -> None:
+    """Wait until a socket's `open` has ended, in which it joins the chat: messages come after it."""
+    await socket.send("ping")
+    assert await socket.receive_json() == {"user": "server", "message": "pong"}
+
+
 async def test_chat(target: ServerTarget) -> None:
     async with target.connect(CHAT) as ada:
         welcome = await ada.receive_json()
         first = welcome["message"].removeprefix("Welcome ").removesuffix("!")
         assert welcome == {"user": "server", "message": f"Welcome {first}!"}
+        await wait_for_pong(ada)
         async with target.connect(CHAT) as bob:
             second = (await bob.receive_json())["message"].removeprefix("Welcome ").removesuffix("!")
             assert second not in ("", first)
+            await wait_for_pong(bob)
             assert await ada.receive_json() == {"user": "server", "message": f"{second} joined!"}
             await ada.send("hello")
             line = {"user": first, "message": "hello"}
@@ -46,18 +55,28 @@ async def test_chat(target: ServerTarget) -> None:
         assert await ada.receive_json() == {"user": "server", "message": f"{second} left!"}
 
 
-async def test_clock_ticks_at_once_and_every_second(target: ServerTarget) -> None:
+async def time_clock(target: ServerTarget) -> tuple[list[str], float, float]:
+    """Return the first two ticks, the seconds until the first, and the seconds from that to the second."""
     started = time.monotonic()
     async with target.stream("GET", "/api/sse") as stream:
         events = stream.events()
         first = await anext(events)
-        at_once = time.monotonic() - started
+        came = time.monotonic()
         second = await anext(events)
-        later = time.monotonic() - started
+    return [first.data, second.data], came - started, time.monotonic() - came
+
+
+async def test_clock_ticks_at_once_and_every_second(target: ServerTarget) -> None:
+    ticks, at_once, later = await time_clock(target)
+    for _ in range(20):
+        if at_once < 0.5 and 0.8 < later < 1.5:
+            break
+        # A machine that is busy is late now and then, a clock that is wrong always.
+        ticks, at_once, later = await time_clock(target)
     assert at_once < 0.5
-    assert 0.8 < later - at_once < 1.5
-    assert all(re.fullmatch(r"Message @ \d\d:\d\d:\d\d", event.data) for event in (first, second))
-    assert first.data != second.data
+    assert 0.8 < later < 1.5
+    assert all(re.fullmatch(r"Message @ \d\d:\d\d:\d\d", tick) for tick in ticks)
+    assert ticks[0] != ticks[1]
 
 
 async def test_hello(target: ServerTarget) -> None:

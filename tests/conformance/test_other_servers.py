@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.testing.conformance import JOURNAL, ServerTarget
 from nitro_py.testing.conformance.suite import Conformance
 from tests.bundles import PATIENCE, run_server
+from tests.ports import find_port
 
 HOST = "127.0.0.1"
 
@@ -71,13 +71,6 @@ def target(
         yield target
 
 
-def find_port() -> int:
-    """Find a port that is free now; granian would share one that another test run has taken."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def wait_for_health(url: str) -> None:
     """Wait until the app answers: a server may announce itself before that."""
     deadline = time.monotonic() + PATIENCE
@@ -89,6 +82,7 @@ def wait_for_health(url: str) -> None:
     raise AssertionError(f"Nothing answers at {url}.")
 
 
+@pytest.mark.slow
 class TestOtherServer(Conformance):
     """Runs the suite on each server."""
 

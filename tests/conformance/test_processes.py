@@ -40,6 +40,7 @@ def target(
         yield target
 
 
+@pytest.mark.slow
 class TestProcesses(Topics):
     """Runs the part on topics: its sockets sit on one process after the other."""
 

@@ -26,7 +26,8 @@ from tests.conformance.raw import CLOSE, PING, open_raw
 
 pytestmark = pytest.mark.anyio
 
-IDLE = 0.3
+# Long enough for a client that answers on a machine that is busy, in seconds.
+IDLE = 1.0
 SETTINGS = {
     "NITRO_WEBSOCKET__IDLE_TIMEOUT": str(IDLE),
     "NITRO_WEBSOCKET__ALLOWED_ORIGINS": '["https://app.example", "*.friends.example"]',
@@ -59,7 +60,8 @@ async def test_idle_peer_is_pinged_and_closed_when_it_does_not_answer(target: Se
         assert time.monotonic() - started > IDLE * 0.8
         while (frame := await socket.read_frame()) is not None:
             frames.append(frame)
-    assert time.monotonic() - started < 5
+    # The default is 30 s.
+    assert time.monotonic() - started < 25
     assert frames[0] is not None
     assert frames[0][0] == PING
     # Nothing but a goodbye comes after the ping.
@@ -71,7 +73,7 @@ async def test_idle_peer_is_pinged_and_closed_when_it_does_not_answer(target: Se
 async def test_idle_peer_that_answers_stays(target: ServerTarget) -> None:
     """Check W17 of the contract."""
     async with open_script(target) as socket:
-        await asyncio.sleep(4 * IDLE)
+        await asyncio.sleep(3 * IDLE)
         assert (await ask(socket, "state"))["ready_state"] == 1
 
 

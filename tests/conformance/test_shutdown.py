@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -45,9 +44,8 @@ async def test_stop_says_goodbye_to_everybody(own_server: Server, journal: Path)
         assert await reading > 0
         with (journal / busy).open("a") as file:
             file.write("go on\n")
-        started = time.monotonic()
+        # Long before the end of its time: whoever has to be ended is an error.
         await stopping
-        assert time.monotonic() - started < 10
 
     def read(key: str) -> list[str]:
         return (journal / key).read_text().splitlines()

@@ -6,14 +6,16 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 # How long a change may take to be served, in seconds.
-PATIENCE = 20.0
+PATIENCE = 60.0
+
+Found = TypeVar("Found")
 
 
 def find_live_reload(page: str) -> str:
@@ -37,9 +39,10 @@ def hear(socket: ClientConnection) -> Any:
     return json.loads(socket.recv(PATIENCE))
 
 
-def wait_for(done: Callable[[], bool]) -> None:
-    """Wait until something has become true."""
+def wait_for(look: Callable[[], Found]) -> Found:
+    """Wait until a look finds something, and return it."""
     deadline = time.monotonic() + PATIENCE
-    while not done():
+    while not (found := look()):
         assert time.monotonic() < deadline, "It has not come true in time."
         time.sleep(0.02)
+    return found

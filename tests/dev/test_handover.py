@@ -13,6 +13,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.bundles import write_files
 from tests.cli.commands import FLAG, HELLO, make_project, serve_project
 from tests.dev.pages import PATIENCE, hear, wait_for, watch_page
@@ -85,6 +87,7 @@ def visiting(url: str) -> Iterator[Callable[[], list[set[str]]]]:
             ended.set()
 
 
+@pytest.mark.slow
 def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
     # A delay is for load balancers: here each reload would take as long.
     delay = f"{FLAG}server.grace = 900.0\nserver.drain_delay = 600.0\n"

@@ -51,7 +51,7 @@ def test_pages_by_every_name_of_this_machine_may_open_it(dev: Server, live_reloa
     port = httpx.URL(dev.url).port
     for host in ("127.0.0.1", "localhost", "[::1]"):
         with connect(live_reload, origin=Origin(f"http://{host}:{port}")) as socket:
-            socket.ping().wait(10)
+            socket.ping().wait(PATIENCE)
 
 
 def test_page_of_another_site_may_not(dev: Server, live_reload: str) -> None:
@@ -87,7 +87,7 @@ def test_it_may_share_the_port_of_the_app(tmp_path: Path, unused_port: int) -> N
         assert find_live_reload(page.text).startswith(f"{server.socket_url}/live?token=")
         assert refuse(find_live_reload(page.text), "http://evil.test") == 403
         with open_live_reload(page, server.url) as socket, connect(f"{server.socket_url}/api/chat") as chat:
-            assert chat.recv(10) == "welcome"
+            assert chat.recv(PATIENCE) == "welcome"
             write_files(root, {"handlers/api/hello.get.py": "def"})
             assert hear(socket)["type"] == "error"
             write_files(root, {"handlers/api/hello.get.py": HELLO})
@@ -98,7 +98,7 @@ def test_it_may_share_the_port_of_the_app(tmp_path: Path, unused_port: int) -> N
                 socket.recv(PATIENCE)
         assert httpx.get(f"{server.url}/api/hello").json() == {"message": "changed"}
         with open_live_reload(httpx.get(server.url), server.url) as socket:
-            socket.ping().wait(10)
+            socket.ping().wait(PATIENCE)
 
 
 @pytest.mark.parametrize(

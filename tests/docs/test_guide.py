@@ -58,6 +58,7 @@ def test_public_file_is_served(server: Server) -> None:
     assert httpx.get(server.url).text == "<h1>hi</h1>"
 
 
+@pytest.mark.slow
 def test_tests_of_the_reader_pass(project: Path) -> None:
     (block,) = [block for block in find_blocks("python", GUIDE) if "nitro_py.testing" in block.text]
     assert "3 passed" in run_tests(project, block)

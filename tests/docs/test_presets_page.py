@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bundles import clean_environment, write_files
 from tests.docs.pages import FENCE, read_page
 
@@ -26,6 +28,7 @@ def read_files() -> dict[str, str]:
     return files
 
 
+@pytest.mark.slow
 def test_preset_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
     files = read_files()
     assert set(files) == {"harbor/preset.py", "harbor/settings.py", "harbor/entry.py", "tests/test_harbor.py"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,7 +95,17 @@ def test_first_two_commands_are_one_line_each() -> None:
     demo, tests = (block.text for block in find_blocks("sh")[:2])
     assert demo.count("\n") == tests.count("\n") == 1
     assert demo.rstrip().endswith(".venv/bin/nitropy build --preset asgi && .venv/bin/nitropy preview")
-    assert tests.rstrip().endswith(".venv/bin/python -m pytest")
+    assert tests.rstrip().endswith(".venv/bin/python -m pytest -n 4")
+
+
+def test_first_look_stands_beside_the_tests_and_takes_some_of_them() -> None:
+    look = find_blocks("text")[0].text
+    assert look.count("\n") == 1
+    command, *arguments = shlex.split(look)
+    assert (command, arguments[:2]) == (".venv/bin/python", ["-m", "pytest"])
+    folders = [ROOT / argument for argument in arguments if argument.startswith("tests/")]
+    assert folders
+    assert [folder for folder in folders if not folder.is_dir()] == []
 
 
 def test_table_of_commands_names_every_command() -> None:

@@ -17,7 +17,7 @@ from tests.bundles import clean_environment, run_server
 from tests.checkout import ROOT
 
 # Downloads on a fresh machine take longer than a test may.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -69,16 +69,18 @@ def test_preview_serves_the_chat(installed: Path, app: Path, tmp_path: Path) -> 
     with run_server(command, log=tmp_path / "preview.log", cwd=app) as server:
         assert httpx.get(f"{server.url}/api/hello").json() == {"message": "hello"}
         assert "<title>" in httpx.get(server.url).text
-        with (
-            connect(f"{server.socket_url}/api/ws/chat") as ada,
-            connect(f"{server.socket_url}/api/ws/chat") as ben,
-        ):
-            assert json.loads(ada.recv(5))["message"].startswith("Welcome ")
-            name = json.loads(ben.recv(5))["message"].removeprefix("Welcome ").removesuffix("!")
-            assert json.loads(ada.recv(5)) == {"user": "server", "message": f"{name} joined!"}
-            ben.send("hello")
-            for socket in (ada, ben):
-                assert json.loads(socket.recv(5)) == {"user": name, "message": "hello"}
+        url = f"{server.socket_url}/api/ws/chat"
+        with connect(url) as ada:
+            assert json.loads(ada.recv(60))["message"].startswith("Welcome ")
+            # Messages come after the end of `open`, in which Ada joins the chat.
+            ada.send("alone")
+            assert json.loads(ada.recv(60))["message"] == "alone"
+            with connect(url) as ben:
+                name = json.loads(ben.recv(60))["message"].removeprefix("Welcome ").removesuffix("!")
+                assert json.loads(ada.recv(60)) == {"user": "server", "message": f"{name} joined!"}
+                ben.send("hello")
+                for socket in (ada, ben):
+                    assert json.loads(socket.recv(60)) == {"user": name, "message": "hello"}
         server.stop()
 
 

@@ -22,9 +22,13 @@ LISTENERS = 2
 # How long a publisher rests after each message, in seconds.
 REST = 0.005
 # Longer than any fault of a test, in seconds.
-PATIENCE = 30.0
-# After how long without a message none is on its way any more, in seconds.
+PATIENCE = 60.0
+# After how long without a message none is on its way any more, in seconds: where everybody has the newest message
+# of each publisher, and where that will never be.
 QUIET = 0.5
+LONG_QUIET = 3.0
+# How long the next look at what was heard may wait, in seconds.
+LOOK = 0.05
 
 
 class Publication(NamedTuple):
@@ -118,6 +122,26 @@ class Load:
             for key, publication in self.publications.items()
         )
 
+    async def reach_everybody(self) -> float:
+        """Wait until everybody has heard all that was accepted by now, and return when that was."""
+        until = time.monotonic()
+        async with asyncio.timeout(PATIENCE):
+            while self.lost(lambda publication, listener: publication.done < until):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK)
+        return until
+
+    async def settle(self) -> None:
+        """Wait until no message is on its way any more."""
+        newest = dict(sorted(self.publications))
+        heard, since = -1, time.monotonic()
+        while True:
+            all_heard = all(key in listener.heard for listener in self.listeners for key in newest.items())
+            if time.monotonic() - since > (QUIET if all_heard else LONG_QUIET):
+                return
+            if (now := sum(len(listener.heard) for listener in self.listeners)) != heard:
+                heard, since = now, time.monotonic()
+            await asyncio.sleep(LOOK)
+
     def check_once_and_in_order(self) -> None:
         """Assert what holds whatever happens."""
         found = {"repeated": 0, "disordered": 0}
@@ -154,9 +178,6 @@ async def run_load(target: Spread) -> AsyncIterator[Load]:
                 publishing.create_task(load.publish(socket))
             yield load
             load.stopped = True
-        before = -1
-        while (now := sum(len(listener.heard) for listener in load.listeners)) != before:
-            before = now
-            await asyncio.sleep(QUIET)
+        await load.settle()
         for task in tasks:
             task.cancel()

@@ -65,7 +65,7 @@ def connect(max_queue: int = 64, **hooks: Any) -> tuple[PeerSession, RecordingCh
 async def finish(connection: PeerSession, code: int = 1000) -> None:
     """Lose the socket, and wait for the last hook."""
     connection.lost(CloseDetails(code))
-    await asyncio.wait_for(connection.finished(), 2)
+    await asyncio.wait_for(connection.finished(), 30)
 
 
 async def test_open_then_messages_in_order_then_close() -> None:
@@ -90,7 +90,7 @@ async def test_disconnect_does_not_cancel_a_running_hook() -> None:
     await asyncio.sleep(0.01)
     assert hooks.calls == ["open starts"]
     hooks.gate.set()
-    await asyncio.wait_for(connection.finished(), 2)
+    await asyncio.wait_for(connection.finished(), 30)
     assert hooks.calls[1:] == [
         "open ends",
         "message a starts",
@@ -107,7 +107,7 @@ async def test_close_runs_once_and_nothing_after_it() -> None:
     connection.lost(CloseDetails(1000))
     connection.lost(CloseDetails(1006))
     assert connection.feed("late")
-    await asyncio.wait_for(connection.finished(), 2)
+    await asyncio.wait_for(connection.finished(), 30)
     await asyncio.sleep(0.01)
     assert hooks.calls == ["close 1000 starts", "close 1000 ends"]
 
@@ -140,7 +140,7 @@ async def test_reading_pauses_past_the_queue() -> None:
     await asyncio.sleep(0.01)
     assert not waiting.done()
     hooks.gate.set()
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 30)
     await finish(connection)
     assert [call for call in hooks.calls if call.endswith("ends")] == [f"message {text} ends" for text in "abc"]
 
@@ -290,6 +290,6 @@ async def test_shutdown_closes_with_1001() -> None:
     connection, channel = connect(close=hooks.close)
     connection.start()
     await connection.shut_down()
-    await asyncio.wait_for(connection.finished(), 2)
+    await asyncio.wait_for(connection.finished(), 30)
     assert channel.closes == [(1001, "The server stops.")]
     assert hooks.calls == ["close 1001 starts", "close 1001 ends"]

@@ -15,8 +15,8 @@ from nitro_py.errors import BackplaneError
 MakeBackplane = Callable[[str], Backplane]
 
 # How long something may take, in seconds.
-TIMEOUT = 5.0
-# How long to wait to see that nothing comes, in seconds.
+PATIENCE = 30.0
+# How long is waited to see that nothing comes, in seconds.
 SILENCE = 0.1
 # How long a broker that has fallen silent may go unnoticed, in seconds.
 NOTICE = 30.0
@@ -80,12 +80,12 @@ async def until(good: Callable[[], bool], what: str, seen: Callable[[], object])
         AssertionError: It is not true in time.
     """
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(PATIENCE):
             # The backplane's own tasks make it true.
             while not good():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        raise AssertionError(f"Waited {TIMEOUT:g} s for {what}, got {seen()!r}.") from None
+        raise AssertionError(f"Waited {PATIENCE:g} s for {what}, got {seen()!r}.") from None
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from tests.bundles import (
     run_server,
     write_files,
 )
+from tests.ports import find_port, listen_somewhere
 
 PROJECT = {
     "handlers/prices/[name].get.py": """
@@ -103,13 +104,6 @@ def test_demo_answers(demo_server: str) -> None:
     assert httpx.get(f"{demo_server}/_nitro/health").json() == {"status": "ok"}
 
 
-def find_port(host: str = "127.0.0.1") -> int:
-    """Find a port that is free now."""
-    with socket.create_server((host, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("by", ["flags", "variables"])
 def test_address_is_chosen(demo_bundle: Path, by: str) -> None:
     port = find_port("127.0.0.2")
@@ -135,7 +129,7 @@ def fail_to_run(bundle: Path, *arguments: str) -> str:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr
@@ -144,7 +138,7 @@ def fail_to_run(bundle: Path, *arguments: str) -> str:
 
 
 def test_busy_port_names_the_next_free_one(demo_bundle: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen_somewhere() as listener:
         port = listener.getsockname()[1]
         shown = fail_to_run(demo_bundle, "--port", str(port))
         lines = shown.splitlines()

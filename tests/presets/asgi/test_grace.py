@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -16,13 +17,16 @@ from websockets.sync.client import ClientConnection, connect
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
 GRACE = 4.0
-# What the end of a process takes beside what it waits for, in seconds: the machine may be busy.
-ROOM = 2.0
+# Longer than any test waits, in seconds: a process that ends nevertheless has not waited for it.
+FOREVER = 3600
+# What a stop of clients that are spread takes at least, in seconds, one in a hundred of a second.
+MANY = 300
+SPREAD = 0.99 * MANY / 100
 
 PROJECT = {
-    "nitro.toml": """
+    "nitro.toml": f"""
         experimental.websocket = true
-        server.grace = 20.0
+        server.grace = {FOREVER}
         """,
     "handlers/plugins/journal.py": """
         import asyncio
@@ -61,12 +65,14 @@ PROJECT = {
         """,
     "handlers/chat.py": """
         import asyncio
+        import time
 
         from nitro_py import CloseDetails, Peer, define_websocket_handler
 
         async def close(peer: Peer, details: CloseDetails) -> None:
             await asyncio.sleep(float(peer.request.query.get("rest", "0")))
             print("closed", details.code, flush=True)
+            print("at", time.monotonic(), flush=True)
 
         handler = define_websocket_handler(close=close)
         """,
@@ -116,12 +122,16 @@ def wait_for_line(server: Server, line: str) -> None:
 
 
 def end(server: Server, *signals: signal.Signals, pause: float = 0.3) -> tuple[int, float]:
-    """Send signals, and return the status that the process ends with and the seconds it takes from the last on."""
+    """Send signals, and return the status that the process ends with and the seconds it takes from the last on.
+
+    A process that waits for what takes for ever fails the test.
+    """
+    began = time.monotonic()
     for place, number in enumerate(signals):
         if place:
             time.sleep(pause)
+        began = time.monotonic()
         server.process.send_signal(number)
-    began = time.monotonic()
     return server.process.wait(PATIENCE), time.monotonic() - began
 
 
@@ -132,56 +142,58 @@ def read_code(socket: ClientConnection) -> int | None:
     return socket.close_code
 
 
-def test_request_under_way_is_answered(server: Server) -> None:
-    request = Request(server, "/sleep/1")
-    status, seconds = end(server, signal.SIGTERM)
-    request.join()
+def test_request_under_way_is_answered(bundle: Path) -> None:
+    with run_bundle(bundle) as server:
+        request = Request(server, "/sleep/1")
+        status, _ = end(server, signal.SIGTERM)
+        request.join()
     assert (status, request.outcome) == (0, "rested")
-    assert seconds < 1 + ROOM
     assert server.read_log().splitlines()[-1] != "answered"
 
 
 def test_request_that_takes_too_long_is_cut_off(server: Server) -> None:
-    request = Request(server, "/sleep/15")
-    status, seconds = end(server, signal.SIGTERM)
+    request = Request(server, f"/sleep/{FOREVER}")
+    status, _ = end(server, signal.SIGTERM)
     request.join()
     assert status == 0
     assert request.outcome != "rested"
-    assert seconds < GRACE + ROOM
     log = server.read_log()
     assert "Cut off 1 requests that were not answered when their time was over." in log
     assert "plugin stopped" in log
 
 
 def test_hook_that_takes_too_long_is_left(server: Server) -> None:
-    with connect(f"{server.socket_url}/chat?rest=15") as slow, connect(f"{server.socket_url}/chat") as quick:
-        status, seconds = end(server, signal.SIGTERM)
+    with (
+        connect(f"{server.socket_url}/chat?rest={FOREVER}") as slow,
+        connect(f"{server.socket_url}/chat") as quick,
+    ):
+        status, _ = end(server, signal.SIGTERM)
         assert (read_code(slow), read_code(quick)) == (1001, 1001)
     assert status == 0
-    assert seconds < GRACE + ROOM
     log = server.read_log()
     assert log.count("closed 1001") == 1
     assert "1 sockets still had running hooks when their time was over." in log
     assert "plugin stopped" in log
 
 
+@pytest.mark.slow
 def test_plugin_that_takes_too_long_is_left(bundle: Path) -> None:
-    with run_bundle(bundle, environ={"NITRO_SERVER__GRACE": str(GRACE), "PLUGIN": "15"}) as server:
-        status, seconds = end(server, signal.SIGTERM)
+    with run_bundle(bundle, environ={"NITRO_SERVER__GRACE": str(GRACE), "PLUGIN": str(FOREVER)}) as server:
+        status, _ = end(server, signal.SIGTERM)
     assert status == 0
-    assert seconds < GRACE + ROOM
     log = server.read_log()
     assert "The plugins had not stopped when their time was over." in log
     assert "plugin stopped" not in log
 
 
+@pytest.mark.slow
 def test_blocked_loop_is_ended_and_shown(server: Server) -> None:
-    request = Request(server, "/block/15")
+    request = Request(server, f"/block/{FOREVER}")
     status, seconds = end(server, signal.SIGTERM)
     request.join()
     assert status == 1
     assert isinstance(request.outcome, httpx.TransportError)
-    assert GRACE - 0.5 < seconds < GRACE + ROOM
+    assert seconds > GRACE - 0.5
     # The place that holds up the stop.
     assert "block/[seconds].py" in server.read_log()
 
@@ -190,30 +202,32 @@ def test_blocked_loop_is_ended_and_shown(server: Server) -> None:
 def test_second_signal_hurries(bundle: Path, second: signal.Signals) -> None:
     with run_bundle(bundle) as server, ExitStack() as stack:
         sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(100)]
-        request = Request(server, "/sleep/15")
-        status, seconds = end(server, signal.SIGTERM, second)
+        request = Request(server, f"/sleep/{FOREVER}")
+        status, _ = end(server, signal.SIGTERM, second)
         request.join()
         assert {read_code(socket) for socket in sockets} == {1001}
     assert status == 0
-    assert seconds < 1 + ROOM
     assert server.read_log().count("closed 1001") == len(sockets)
     assert "plugin stopped" in server.read_log()
 
 
 def test_ctrl_c_waits_for_requests_only(bundle: Path) -> None:
-    with run_bundle(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": "10"}) as server, ExitStack() as stack:
-        sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(300)]
+    with (
+        run_bundle(bundle, environ={"NITRO_SERVER__DRAIN_DELAY": f"{FOREVER / 2:g}"}) as server,
+        ExitStack() as stack,
+    ):
+        sockets = [stack.enter_context(connect(f"{server.socket_url}/chat")) for _ in range(MANY)]
         request = Request(server, "/sleep/1")
-        status, seconds = end(server, signal.SIGINT)
+        status, _ = end(server, signal.SIGINT)
         request.join()
         assert {read_code(socket) for socket in sockets} == {1001}
     assert (status, request.outcome) == (0, "rested")
-    # Spread, the goodbyes alone would take that long.
-    assert seconds < 3
+    times = [float(when) for when in re.findall(r"^at ([\d.]+)$", server.read_log(), re.MULTILINE)]
+    assert len(times) == MANY
+    assert max(times) - min(times) < SPREAD
 
 
 def test_server_without_clients_stops_at_once(bundle: Path) -> None:
     with run_bundle(bundle) as server:
-        status, seconds = end(server, signal.SIGTERM)
+        status, _ = end(server, signal.SIGTERM)
     assert status == 0
-    assert seconds < ROOM

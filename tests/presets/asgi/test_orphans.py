@@ -83,6 +83,7 @@ def test_orphans_that_end_later_are_reaped(server: Server) -> None:
     assert server.process.wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_workers_keep_their_status_among_orphans(server: Server) -> None:
     for _ in range(4):
         worker, children = start_family(server, 60)

@@ -64,6 +64,7 @@ def echo(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT)
 def test_every_case_of_the_protocol_passes(echo: Server, tmp_path: Path) -> None:
     # In a process of its own, because it puts a `pkg_resources` that is none into its process.

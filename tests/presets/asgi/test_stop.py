@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,12 @@ from websockets.sync.client import connect
 from tests.bundles import Server, build_project, run_bundle, write_files
 
 # What a stop may take where nothing holds it up, in seconds.
-SOON = 5.0
-
 PROJECT = {
-    "nitro.toml": "experimental.websocket = true",
+    # A stop that waits for the end of its time fails.
+    "nitro.toml": """
+        experimental.websocket = true
+        server.grace = 3600.0
+        """,
     "handlers/plugins/journal.py": """
         import os
         from collections.abc import AsyncIterator
@@ -98,10 +99,8 @@ def server(tmp_path: Path, journal: Path) -> Iterator[Server]:
 
 
 def stop(server: Server) -> None:
-    """Stop a server, and check that it was quick and content."""
-    started = time.monotonic()
+    """Stop a server, and check that it was content."""
     server.stop()
-    assert time.monotonic() - started < SOON
     assert "Traceback" not in server.read_log()
 
 

@@ -19,7 +19,9 @@ def test_missing_package_is_explained(demo_bundle: Path, tmp_path: Path, vendore
     if vendored:
         (server / "vendor").mkdir()
     # `-S` leaves out site-packages altogether.
-    done = subprocess.run([sys.executable, "-I", "-S", server], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", server, "--port", "0"], capture_output=True, text=True, check=False
+    )
     python = "{}.{}".format(*sys.version_info[:2])
     assert done.returncode == 2
     assert done.stderr.startswith(

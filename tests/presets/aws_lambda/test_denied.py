@@ -13,7 +13,7 @@ from nitro_py.errors import BuildError
 from tests.bundles import build_project, plan_project, write_files
 from tests.presets.aws_lambda.gateways import run_gateway
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 SETTINGS = """
     experimental.websocket = true
@@ -105,28 +105,28 @@ def test_sockets_of_a_mounted_application_are_refused(tmp_path: Path) -> None:
 def test_bytes_without_an_envelope_are_unsupported(url: str) -> None:
     with connect(url) as socket:
         socket.send("bytes")
-        assert socket.recv(10) == "UnsupportedError"
+        assert socket.recv(60) == "UnsupportedError"
         with pytest.raises(ConnectionClosed):
-            socket.recv(10)
+            socket.recv(60)
 
 
 def test_message_over_the_limit_is_too_large(url: str) -> None:
     with connect(url) as socket:
         socket.send("large")
-        assert socket.recv(10) == "MessageTooLargeError"
+        assert socket.recv(60) == "MessageTooLargeError"
 
 
 def test_nothing_is_buffered(url: str) -> None:
     with connect(url) as socket:
         socket.send("buffer")
-        assert socket.recv(10) == "0"
+        assert socket.recv(60) == "0"
 
 
 def test_close_code_and_reason_do_not_reach_the_client(url: str) -> None:
     with connect(url) as socket:
         socket.send("close")
         with pytest.raises(ConnectionClosed) as caught:
-            socket.recv(10)
+            socket.recv(60)
     closed = caught.value.rcvd
     assert closed is None or (closed.code, closed.reason) != (4001, "done")
 

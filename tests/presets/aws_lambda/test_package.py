@@ -19,7 +19,7 @@ from tests.benchmarks.lambda_cold import CREDENTIALS, ECHO, make_message, write_
 from tests.bundles import copy_demo, plan_project, write_files
 from tests.checkout import ROOT
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 # What the WebSocket function must not load, unless a route asks for it.
 HEAVY = ("boto3", "botocore", "mangum", "pydantic", "starlette", "uvicorn")
@@ -124,6 +124,7 @@ def test_nothing_secret_travels(demo: Path) -> None:
     ] == []
 
 
+@pytest.mark.slow
 def test_same_input_gives_the_same_archive_from_any_folder(
     demo: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -62,6 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return roots[0]
 
 
+@pytest.mark.slow
 def test_image_runs_the_app_and_nothing_of_the_base(project: Path) -> None:
     _, document, _ = read_image(project / "image.tar")
     assert document["config"] == {

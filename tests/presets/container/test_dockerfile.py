@@ -16,7 +16,7 @@ from tests.capabilities import lack
 from tests.presets.container.chat import check_chat, check_clock
 from tests.presets.container.engine import LIMITS, Container, Engine, run
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +66,15 @@ def test_health_is_asked_as_docker_asks(engine: Engine, container: Container) ->
 
 
 def test_stop_is_graceful(engine: Engine, demo_image: str) -> None:
-    with engine.start(demo_image) as container:
+    # It must not wait for the end of its time.
+    with engine.start(demo_image, environ={"NITRO_SERVER__GRACE": "3600"}) as container:
         with httpx.stream("GET", f"{container.url}/api/sse") as stream:
             lines = stream.iter_lines()
             next(lines)
-            status, took = container.stop()
+            status = container.stop()
             # A broken stream would raise.
             list(lines)
         assert status == 0
-        assert took < 10
 
 
 def test_dependencies_have_a_layer_of_their_own(engine: Engine, demo_image: str) -> None:

@@ -18,11 +18,12 @@ from nitro_py.testing.answers import UpgradeRefused
 from nitro_py.testing.conformance import ServerTarget
 from tests.brokers.processes import run_broker
 from tests.capabilities import require_program
+from tests.ports import find_port
 from tests.presets.container.chat import CHAT, check_chat, check_clock, join
-from tests.presets.container.engine import PATIENCE, Container, Engine, find_port
+from tests.presets.container.engine import PATIENCE, Container, Engine
 from tests.presets.container.names import serve_names
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 HOSTS = ("127.0.0.2", "127.0.0.3")
 # Neither nginx nor a replica has this address, so who says it has heard of the client.
@@ -132,8 +133,8 @@ async def test_everybody_hears_everybody_wherever_nginx_sent_them(replicas: Repl
 async def test_events_come_one_by_one_through_nginx(replicas: Replicas) -> None:
     started = time.monotonic()
     await check_clock(ServerTarget(replicas.url))
-    # A buffer would hold the first back until it is full, long after the second.
-    assert time.monotonic() - started < 3
+    # A buffer of nginx would hold the first back until it is full, with more than a hundred.
+    assert time.monotonic() - started < 60
 
 
 async def test_origin_is_that_of_the_page(replicas: Replicas) -> None:

@@ -31,11 +31,12 @@ async def test_stop_ends_in_whatever_moment_the_broker_is_lost(turns: int) -> No
 
     living = asyncio.create_task(live())
     # Not a time-out around it: the stop would take that for its own cancellation.
-    done, _ = await asyncio.wait([living], timeout=2)
+    done, _ = await asyncio.wait([living], timeout=30)
     living.cancel()
     assert done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKERS)
 async def test_process_that_stood_still_has_not_lost_the_broker(
     name: BrokerName, monkeypatch: pytest.MonkeyPatch
@@ -57,6 +58,7 @@ async def test_process_that_stood_still_has_not_lost_the_broker(
             assert (one.state.failures, one.state.connected, one.state.reconnects) == (0, True, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKERS)
 async def test_broker_that_falls_silent_holds_nobody_up_for_long(name: BrokerName) -> None:
     with run_broker(name) as broker:

@@ -16,7 +16,7 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.extensions import find_direct_send
 from nitro_py.server.http.protocol import HttpProtocol
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 HELLO = ("GET /hello HTTP/1.1", "Host: x")
 
 

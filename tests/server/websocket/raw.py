@@ -27,7 +27,7 @@ HANDSHAKE = (
     f"Sec-WebSocket-Key: {KEY}",
 )
 # How long anything may take, in seconds.
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def write_masked(first: int, payload: bytes = b"", *, mask: bytes = MASK) -> bytes:

@@ -63,7 +63,7 @@ async def connect(listener: socket.socket, count: int) -> list[str]:
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             await loop.sock_connect(client, listener.getsockname())
-            names.append((await asyncio.wait_for(loop.sock_recv(client, 16), 5)).decode())
+            names.append((await asyncio.wait_for(loop.sock_recv(client, 16), 30)).decode())
     return names
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from nitro_py.testing.conformance.target import Socket, Target
 
-# How long something may take to become visible, in seconds.
-TIMEOUT = 5.0
-# How long to wait to see that nothing comes, in seconds.
+# How long something may take to show, in seconds.
+PATIENCE = 30.0
+# How long is waited to see that nothing comes, in seconds.
 SILENCE = 0.1
 
 
@@ -59,12 +59,12 @@ async def poll(look: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) 
     """
     seen = None
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(PATIENCE):
             # Only looking again shows what happens in another process.
             while not good(seen := await look()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"Waited {TIMEOUT:g} s in vain; last seen: {seen!r}") from None
+        raise AssertionError(f"Waited {PATIENCE:g} s in vain; last seen: {seen!r}") from None
     return seen
 
 

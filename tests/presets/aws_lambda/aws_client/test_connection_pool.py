@@ -12,6 +12,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client import http
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
+from tests.ports import find_port
 from tests.presets.aws_lambda.aws_client.service_double import HANG_UP, OK, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
@@ -162,11 +163,8 @@ async def test_answer_that_is_no_http_is_an_error() -> None:
 
 
 async def test_closed_port_is_an_error_before_anything_was_sent() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
     with pytest.raises(TransportError, match="cannot be reached") as caught:
-        await ask(ConnectionPool(f"http://127.0.0.1:{port}"))
+        await ask(ConnectionPool(f"http://127.0.0.1:{find_port()}"))
     assert not caught.value.sent
 
 

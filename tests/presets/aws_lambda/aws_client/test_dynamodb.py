@@ -14,6 +14,7 @@ import pytest
 from nitro_presets.aws_lambda.aws_client.attributes import marshal, marshal_item, unmarshal
 from nitro_presets.aws_lambda.aws_client.dynamodb import DynamoClient
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError, ServiceError
+from tests.ports import find_port
 from tests.presets.aws_lambda.aws_client.service_double import HANG_UP, QUICK, REGION, FixedSource, Peer, answer
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +28,7 @@ ABSENT = "attribute_not_exists(pk)"
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """Run moto's server."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = find_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:

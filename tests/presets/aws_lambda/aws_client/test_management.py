@@ -12,6 +12,7 @@ from nitro_presets.aws_lambda.aws_client.errors import ServiceError, TransportEr
 from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE, ManagementClient
 from nitro_presets.aws_lambda.aws_client.service import Retry
 from nitro_py.errors import MessageTooLargeError, PeerClosedError
+from tests.ports import find_port
 from tests.presets.aws_lambda.aws_client.service_double import (
     CREDENTIALS,
     HANG_UP,
@@ -123,7 +124,8 @@ async def test_no_attempt_starts_after_the_deadline() -> None:
         took = time.monotonic() - started
         await client.close()
     assert 2 <= len(peer.requests) <= 4
-    assert took < 3
+    # All 90 attempts would take 27 s.
+    assert took < 20
 
 
 @pytest.mark.parametrize("failure", [HANG_UP, SILENCE], ids=["hang up", "silence"])
@@ -137,7 +139,7 @@ async def test_post_that_may_have_been_delivered_is_not_repeated(failure: Answer
 
 
 async def test_service_that_cannot_be_reached_is_tried_again() -> None:
-    async with Peer() as gone:
+    async with Peer(port=find_port()) as gone:
         client = make_client(gone, Retry(attempts=1_000, base=0.02, cap=0.02, deadline=5))
     posting = asyncio.create_task(client.post(ID, "hi"))
     await asyncio.sleep(0.1)

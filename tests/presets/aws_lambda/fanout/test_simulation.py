@@ -15,7 +15,7 @@ from nitro_presets.aws_lambda.websocket.services import MAX_PAYLOAD
 from nitro_py.peer import Peer
 from tests.presets.aws_lambda.fanout.deaths import Audience, MortalCloud
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600), pytest.mark.slow]
 
 SUBSCRIBERS = 10_000 if os.environ.get("NITRO_SIMULATION") == "quick" else 100_000
 SHARDS = 4

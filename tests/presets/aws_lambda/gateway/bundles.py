@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
 FUNCTION = Path(__file__).with_name("function.py")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Site:

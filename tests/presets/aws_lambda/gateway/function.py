@@ -28,6 +28,12 @@ def note(kind: str, **values: Any) -> None:
         log.write(f"{line}\n".encode())
 
 
+def wait_for(file: str | None) -> None:
+    """Waits until a file is there, if one is named."""
+    while file and not os.path.exists(file):
+        time.sleep(0.01)
+
+
 def post(path: str, body: bytes, headers: dict[str, str] | None = None) -> int:
     """Post to the Runtime API and return the status."""
     connection = http.client.HTTPConnection(ADDRESS)
@@ -50,7 +56,11 @@ def stream(id: str, order: dict[str, Any]) -> None:
     connection.sendall(head.encode())
     prelude = json.dumps(order.get("prelude", {"statusCode": 200})).encode() + bytes(8)
     chunks = [chunk.encode() * order.get("times", 1) for chunk in order["chunks"]]
-    for chunk in [prelude, *chunks] if "type" not in order else chunks:
+    if "type" not in order:
+        chunks.insert(0, prelude)
+    for place, chunk in enumerate(chunks):
+        if place == len(chunks) - 1:
+            wait_for(order.get("gate"))
         connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
         note("chunk", size=len(chunk))
         time.sleep(order.get("pause", 0))
@@ -107,6 +117,7 @@ def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
             post(f"/invocation/{id}/response", json.dumps(dict(os.environ) | {"path": sys.path}).encode())
         case _:
             post(f"/invocation/{id}/response", json.dumps({"statusCode": 200, "body": "for nobody"}).encode())
+    wait_for(order.get("linger_until"))
     time.sleep(order.get("linger", 0))
 
 

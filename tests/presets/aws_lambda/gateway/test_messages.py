@@ -21,7 +21,7 @@ HANDSHAKE_LINES = ["GET / HTTP/1.1", "host: a", *(f"{name}: {value}" for name, v
 async def wait_for_close(socket: Any) -> int:
     """Wait for the gateway's close, and return its code."""
     with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(socket.recv(), 5)
+        await asyncio.wait_for(socket.recv(), 60)
     assert closed.value.rcvd is not None
     return closed.value.rcvd.code
 
@@ -199,7 +199,7 @@ async def test_connection_ends_by_itself(open_gateway: OpenSite, limits: Quotas)
 
 async def test_ping_is_answered(open_gateway: OpenSite) -> None:
     async with open_gateway() as site, site.connect() as socket:
-        await asyncio.wait_for(await socket.ping(b"x"), 5)
+        await asyncio.wait_for(await socket.ping(b"x"), 60)
         assert site.events("MESSAGE") == []
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 
 from tests.capabilities import require_program
 from tests.checkout import ROOT
+from tests.ports import find_port
 from tests.presets.aws_lambda.http.project import SHAPES, make_event, write_project
 
 INVOKE = "/2015-03-31/functions/function/invocations"
@@ -41,16 +41,10 @@ def find_emulator() -> Path:
     return next(environment.glob(f"lib/python*/site-packages/samcli/local/rapid/{name}"))
 
 
-def find_ports() -> tuple[int, int]:
-    """Find two ports that are free, for a program that cannot choose its own."""
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
-
-
 @contextmanager
 def emulate(package: Path, client: str) -> Iterator[str]:
     """Run the package's HTTP function and return the emulator's address."""
-    port, api_port = find_ports()
+    port, api_port = find_port(), find_port()
     command = [
         *(str(find_emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
         *("--runtime-api-address", f"127.0.0.1:{api_port}"),
@@ -66,15 +60,15 @@ def emulate(package: Path, client: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}{INVOKE}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def invoke(address: str, event: dict[str, Any]) -> bytes:
     """Invoke the function, as soon as the emulator listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(address, json.dumps(event).encode(), timeout=20) as response:
+            with urllib.request.urlopen(address, json.dumps(event).encode(), timeout=60) as response:
                 body: bytes = response.read()
                 return body
         except urllib.error.URLError:

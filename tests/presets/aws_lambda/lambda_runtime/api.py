@@ -18,7 +18,7 @@ from typing import Any
 from tests.checkout import ROOT
 
 PREFIX = "/2018-06-01/runtime"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(slots=True)

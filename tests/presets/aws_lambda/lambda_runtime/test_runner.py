@@ -28,7 +28,7 @@ def execute(code: str, folder: Path | None = None) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     assert done.stderr == ""
     return done.stdout.strip()
@@ -73,7 +73,7 @@ def test_coroutine_that_imports_asyncio_is_a_task_from_there_on() -> None:
 
         task = asyncio.current_task()
         loader = asyncio.__spec__.loader
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             slept = group.create_task(asyncio.sleep(0.001, "slept"))
         try:
             async with asyncio.timeout(0.001):

@@ -275,6 +275,6 @@ class Cloud:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to become so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.002)

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-PATIENCE = 10.0
+# Longer than any test holds a hook, in seconds.
+PATIENCE = 120.0
 
 
 def note(key: str, line: str) -> None:
