@@ -1,6 +1,6 @@
 """Asking functions and their results what they are, as `inspect` does, and without it where that can be.
 
-Loading `inspect` and what it needs in turn took a tenth of the start of a small Lambda function.
+Loading `inspect` and what it needs in turn took a tenth of the start of a small function.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def collect_runtime(preset_package: str, *modules: str, folders: tuple[str, ...]
     """Collect the public modules, the portable runtime, and a preset's own modules.
 
     Args:
-        preset_package: The preset's package, such as `nitro_presets.asgi`.
+        preset_package: The preset's package, such as `harbor`.
         modules: The files and folders of the preset that ship, such as `entry.py`.
         folders: The folders of `nitro_py` that ship beside `runtime`, such as `SERVER_FOLDERS`.
 

@@ -52,7 +52,7 @@ def emit_server(
 
     Args:
         build: What the emission depends on.
-        package: The preset's package, such as `nitro_presets.asgi`; its `entry.py` has `main(folder)`.
+        package: The preset's package, such as `harbor`; its `entry.py` has `main(folder)`.
         modules: Its files that ship beside `entry.py`.
         imports: Modules that the preset needs beside those of the handlers and the server.
         markers: What it runs on where that is not this machine, as `pin_requirements` takes it.

@@ -18,7 +18,7 @@ def read_part(package: str, folder: str, name: str) -> str:
     """Read a template of a preset.
 
     Args:
-        package: The preset's package, such as `nitro_presets.container`.
+        package: The preset's package, such as `harbor`.
         folder: The preset's folder in `infra/`.
         name: A file's name in it.
 

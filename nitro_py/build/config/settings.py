@@ -44,7 +44,7 @@ class HttpSettings(SettingsTable):
     keep_alive: Count = Field(
         default=_SHIPPED_DEFAULTS.http.keep_alive,
         description="Seconds that a connection is kept between two requests; more than a load balancer keeps it "
-        "(AWS 60), or it would send requests into closed connections.",
+        "(often 60), or it would send requests into closed connections.",
     )
 
 
@@ -54,7 +54,7 @@ class ServerSettings(SettingsTable):
     grace: Annotated[float, Field(gt=0)] = Field(
         default=_SHIPPED_DEFAULTS.server.grace,
         description="Most seconds from SIGTERM to the end; less than what the platform waits before it kills "
-        "(docker 10, Kubernetes 30).",
+        "(often 10 or 30).",
     )
     drain_delay: Seconds = Field(
         default=_SHIPPED_DEFAULTS.server.drain_delay,
