@@ -76,7 +76,7 @@ MAX_ROWS = 24
 
 def build(
     preset: PresetOption = None,
-    mode: Annotated[Mode, typer.Option("--mode", help="What the bundle is for.")] = "production",
+    mode: Annotated[Mode, typer.Option("--mode", help="Mode of the bundle.")] = "production",
     vendor: Annotated[bool, typer.Option("--vendor", help="Install the dependencies into the bundle.")] = False,
     output_dir: OutputOption = None,
     json: JsonOption = False,

@@ -22,7 +22,7 @@ def deploy(
     *,
     options: OptionValues,
 ) -> None:
-    """Deploy the built bundle, once its changes were shown."""
+    """Show what a deployment changes, and deploy the built bundle."""
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)

@@ -23,7 +23,7 @@ def dev(
         int | None, typer.Option("--hmr-port", help="Port of live reload, in place of `dev.hmr.port`.")
     ] = None,
 ) -> None:
-    """Serve the project, and again at every change."""
+    """Serve the project, and reload it at every change."""
     # Imported here: no other command needs a web server and a file watcher.
     from nitro_py.dev.server import DevServer
 

@@ -35,7 +35,7 @@ def preview(
     port: Annotated[int, typer.Option("--port", envvar="PORT", help="Port; 0 takes a free one.")] = 3000,
     output_dir: OutputOption = None,
 ) -> None:
-    """Run the built bundle as its preset says; further options are those of the program that runs it."""
+    """Run the built bundle; further options go to the program that runs it."""
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)

@@ -17,7 +17,7 @@ from nitro_py.build.registry import find_preset
 from nitro_py.errors import UsageError
 
 PresetOption = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help="Preset, or a folder of the project that has one.")
+    str | None, typer.Option("--preset", metavar="NAME", help="Name of a preset, or a folder with one.")
 ]
 OutputOption = Annotated[
     str | None, typer.Option("--output-dir", metavar="DIR", help="Folder of the bundle, in the project.")

@@ -27,23 +27,26 @@ TIMEOUT = 10
 
 def publish(
     topic: Annotated[str, typer.Argument(help="The topic.")],
-    data: Annotated[str, typer.Argument(help="What to send: a JSON object or array as such, all else as text.")],
+    data: Annotated[
+        str, typer.Argument(help="Message: a JSON object or array is sent as JSON, anything else as text.")
+    ],
     namespace: Annotated[
-        str | None, typer.Option("--namespace", help="Only to its subscribers; by default to those of every one.")
+        str | None, typer.Option("--namespace", help="Namespace to reach; the default is all.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="A server other than this project's `dev` or `preview`.")
+        str | None, typer.Option("--url", help="URL of a server other than this project's `dev` or `preview`.")
     ] = None,
     token: Annotated[
         str | None, typer.Option("--token", envvar=PUBLISH_TOKEN, help="That server's token.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", metavar="NAME", help="Publish to what this preset has deployed.")
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="Publish to the app that this preset has deployed."),
     ] = None,
     *,
     options: OptionValues,
 ) -> None:
-    """Publish to a topic of the running `dev` or `preview`, or with `--preset` of what is deployed."""
+    """Publish to a topic of the running `dev` or `preview`; with `--preset`, to a deployed app."""
     if preset is None:
         _refuse_with("without `--preset`", options.given)
     else:
