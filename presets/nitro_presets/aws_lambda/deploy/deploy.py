@@ -1,4 +1,4 @@
-"""Deploys a bundle with boto3: shows the changes, uploads the package, applies them."""
+"""The deployment of a bundle with boto3: it shows the changes, uploads the package, and applies them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _LOGGING = "ApiGatewayLogging"
 
 @dataclass(frozen=True, slots=True)
 class DeployResult:
-    """Says what a deployment did.
+    """The result of a deployment.
 
     Args:
         stack: The stack's name.
-        applied: Whether anything was changed.
-        changes: What was to be changed.
-        outputs: What the stack gives, by name; empty when it is not deployed.
+        applied: Whether the changes were applied.
+        changes: The changes.
+        outputs: The stack's outputs by name; empty if it is not deployed.
     """
 
     stack: str
@@ -60,18 +60,18 @@ def deploy(
         output: The folder that the build wrote.
         stack_name: The stack to create or to update.
         region: The region; by default boto3's own.
-        bucket: A bucket for the package, in the same region; by default one is kept for the account and region.
-        dry_run: Whether to stop once the changes are shown; nothing is uploaded then and nothing stays behind.
-        confirm: Is asked, after the changes were shown, whether to apply them.
-        report: Is told what begins and what happens to each resource.
+        bucket: A bucket for the package, in the same region; by default one for the account and region.
+        dry_run: Whether to stop once the changes are shown; nothing is uploaded, and the change set is deleted.
+        confirm: Called after the changes were shown; returns whether to apply them.
+        report: Called with each step, and with each event of a resource.
         show: Shows the changes.
 
     Returns:
-        What was done.
+        The result.
 
     Raises:
         UsageError: There is no bundle, no credentials, no region or no such bucket.
-        NitroError: AWS refuses, or the stack cannot be deployed.
+        NitroError: AWS refuses a call, or the stack cannot be deployed.
 
     Example:
         deploy(Path(".output"), stack_name="chat", confirm=lambda: True, report=print, show=print)
@@ -88,7 +88,7 @@ def deploy(
         )
         key = f"{stack_name}/{hashlib.sha256(package).hexdigest()}.zip"
         place = json.dumps({"S3Bucket": store.bucket, "S3Key": key})
-        # Not as a template of the pattern's: names may hold backslashes.
+        # A function, because backslashes in a name would be escapes in a replacement.
         text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
         before = find_stack(formation, stack_name)
         _check_status(stack_name, before)
@@ -107,12 +107,12 @@ def deploy(
 
 @dataclass(frozen=True, slots=True)
 class PackageBucket:
-    """Keeps packages in a bucket.
+    """A bucket for packages.
 
     Args:
         client: boto3's client of S3.
         bucket: The bucket's name.
-        account: The account that must own it: anybody can make a bucket by a name that can be guessed.
+        account: The account that must own it, because another account may have made a bucket with this name.
     """
 
     client: Any
@@ -123,12 +123,12 @@ class PackageBucket:
         """Upload a package.
 
         Args:
-            key: Its name, with a hash of what is in it.
-            package: What is in it.
-            create: Whether to make the bucket when there is none.
+            key: The key, with a hash of the package.
+            package: The package.
+            create: Whether to create the bucket if there is none.
 
         Raises:
-            UsageError: There is no such bucket, or it is somebody else's.
+            UsageError: There is no such bucket, or another account owns it.
         """
         if not self._is_there():
             if not create:
@@ -136,7 +136,7 @@ class PackageBucket:
                     f"There is no bucket `{self.bucket}`.", hint="Create it, or leave `--bucket` out."
                 )
             region = self.client.meta.region_name
-            # The one region that may not be named.
+            # S3 accepts no location constraint for this region.
             place = {} if region == "us-east-1" else {"LocationConstraint": region}
             self.client.create_bucket(
                 Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {})

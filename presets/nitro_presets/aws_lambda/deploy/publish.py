@@ -1,4 +1,4 @@
-"""Publishes to the peers of a deployed stack, by its WebSocket function."""
+"""Publishing to the peers of a deployed stack, by its WebSocket function."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nitro_presets.aws_lambda.deploy.stack import explain_errors, find_stack
 from nitro_py.errors import NitroError, UsageError
 
 FUNCTION = "WebSocketFunctionName"
-# Longer than the function may take, in seconds.
+# Longer than the time-out of the function, in seconds.
 TIMEOUT = 70
 
 
 def publish(stack_name: str, message: Mapping[str, object], *, region: str | None = None) -> None:
-    """Publish, and wait until all posts are made or handed on.
+    """Publish, and wait until all posts are made or left to other invocations.
 
     Args:
         stack_name: The stack.
@@ -23,8 +23,8 @@ def publish(stack_name: str, message: Mapping[str, object], *, region: str | Non
         region: The region; by default boto3's own.
 
     Raises:
-        UsageError: There is no such stack, it has no sockets, or there are no credentials or region.
-        NitroError: AWS refuses, or the function fails.
+        UsageError: There is no such stack, it has no WebSocket function, or there are no credentials or region.
+        NitroError: AWS refuses a call, or the function fails.
     """
     import boto3  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
@@ -60,12 +60,12 @@ def find_function(formation: Any, stack_name: str) -> str:
 
 
 def call_function(client: Any, function: str, work: Mapping[str, object]) -> None:
-    """Has the WebSocket function do something, and waits for it.
+    """Invoke the WebSocket function, and wait until it has ended.
 
     Args:
         client: boto3's client of Lambda.
         function: The function.
-        work: What to do.
+        work: The work, JSON-able, with its `kind`.
 
     Raises:
         NitroError: The function failed.

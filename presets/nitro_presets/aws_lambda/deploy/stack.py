@@ -1,4 +1,4 @@
-"""Changes a CloudFormation stack: makes change sets, applies them and tells how it goes."""
+"""Changes of a CloudFormation stack: making a change set, applying it, and reporting its progress."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from nitro_py.errors import NitroError, UsageError
 
-# Seconds between two looks at what CloudFormation is doing.
+# Seconds between two calls that ask for the status.
 POLL = 2.0
 _SHOWN_FAILURES = 3
-# What CloudFormation says of resources that fail only because another one has failed.
+# In the status reason of resources that fail only because another one has failed.
 _CONSEQUENCE = "cancelled"
 _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 _NO_CREDENTIALS = frozenset(
@@ -32,12 +32,12 @@ _SIGN_IN = "Sign in, for example with `aws sso login`, or set AWS_ACCESS_KEY_ID 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Says what would happen to one resource.
+    """The change of one resource.
 
     Args:
         action: `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
-        name: Its name in the template.
-        kind: Its type, such as `AWS::Lambda::Function`.
+        name: The logical id in the template.
+        kind: The resource type, such as `AWS::Lambda::Function`.
         replacement: `True`, `False` or `Conditional` for `Modify`, else empty.
     """
 
@@ -49,12 +49,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What is known of a stack.
+    """A stack.
 
     Args:
-        status: CloudFormation's word, or `None` when there is no stack.
+        status: The stack status, or `None` if there is no stack.
         parameters: The names of its parameters.
-        outputs: What it gives, by name.
+        outputs: Its outputs: names and values.
     """
 
     status: str | None
@@ -63,13 +63,13 @@ class Stack:
 
     @property
     def is_new(self) -> bool:
-        """Return whether nothing has been deployed under the name yet."""
+        """Whether nothing has been deployed under the name yet."""
         return self.status is None or self.status == "REVIEW_IN_PROGRESS"
 
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turn what boto3 raises into errors that say what to do."""
+    """Raise errors of boto3 as errors with a hint."""
     from botocore import exceptions  # type: ignore[import-untyped]
 
     try:
@@ -98,14 +98,14 @@ def explain_errors() -> Iterator[None]:
 
 
 def find_stack(client: Any, name: str) -> Stack:
-    """Look a stack up.
+    """Return the stack with a name.
 
     Args:
         client: boto3's client of CloudFormation.
         name: The stack's name.
 
     Returns:
-        What is known, with no status when there is no such stack.
+        The stack, without a status if there is none.
     """
     from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
@@ -122,13 +122,13 @@ def find_stack(client: Any, name: str) -> Stack:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """Changes that CloudFormation has worked out and not applied.
+    """A change set that is not applied.
 
     Args:
         client: boto3's client of CloudFormation.
         stack: The stack's name.
         name: The change set's name.
-        rows: What would change; nothing when the stack is as the template says.
+        rows: The changes; none if the stack is as in the template.
     """
 
     client: Any
@@ -137,22 +137,22 @@ class ChangeSet:
     rows: tuple[Change, ...]
 
     def apply(self, report: Callable[[str], None]) -> Stack:
-        """Apply the changes and wait until the stack stands.
+        """Apply the changes and wait until CloudFormation has finished.
 
         Args:
-            report: Is told what happens to each resource.
+            report: Called with each event of a resource.
 
         Returns:
             The stack as it is now.
 
         Raises:
-            NitroError: It failed; the message names the resources that failed first.
+            NitroError: The stack failed; the message names the resources that failed first.
         """
         seen = {event["EventId"] for event in _list_events(self.client, self.stack)}
         self.client.execute_change_set(StackName=self.stack, ChangeSetName=self.name)
         happened: list[dict[str, Any]] = []
         while True:
-            # Before the events, so that those of the last step are in.
+            # Read before the events, so that the last events are included.
             found = find_stack(self.client, self.stack)
             for event in _list_events(self.client, self.stack):
                 if event["EventId"] not in seen:
@@ -171,14 +171,14 @@ class ChangeSet:
 def change_set(
     client: Any, stack: str, template: str, parameters: Sequence[dict[str, Any]], *, new: bool
 ) -> Iterator[ChangeSet]:
-    """Make a change set; whatever is not applied in the block is dropped at its end.
+    """Make a change set, which is deleted at the end of the block if it is not applied.
 
     Args:
         client: boto3's client of CloudFormation.
         stack: The stack's name.
         template: The template's text, at most 51,200 bytes.
         parameters: As `CreateChangeSet` takes them.
-        new: Whether there is no stack yet; the empty one that comes with the change set is dropped too.
+        new: Whether there is no stack yet; the empty stack of the change set is deleted too.
 
     Raises:
         NitroError: CloudFormation refuses the template.
@@ -197,7 +197,7 @@ def change_set(
     try:
         yield ChangeSet(client, stack, name, _read_changes(client, stack, name))
     finally:
-        # It is gone where it was applied. One that cannot be deleted harms nobody, and hides no other error.
+        # An applied one is gone already. If it cannot be deleted, that must not hide another error.
         with suppress(BotoCoreError, ClientError):
             client.delete_change_set(StackName=stack, ChangeSetName=name)
             if new and find_stack(client, stack).status == "REVIEW_IN_PROGRESS":

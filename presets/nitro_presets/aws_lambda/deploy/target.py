@@ -1,4 +1,4 @@
-"""What the functions run on: their Python and processor, and the wheels that fit them."""
+"""The Python and processor of the functions, and the wheels that fit them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _OLD_LINUX = frozenset({"3.11"})
 
 @dataclass(frozen=True, slots=True)
 class LambdaTarget:
-    """Says what the functions run on.
+    """The platform of the functions.
 
     Args:
-        python_version: Such as `3.13`.
-        architecture: As Lambda names it.
+        python_version: The Python version, such as `3.13`.
+        architecture: The processor, by Lambda's name.
     """
 
     python_version: str
@@ -37,26 +37,26 @@ class LambdaTarget:
 
     @property
     def platform(self) -> str:
-        """The target in uv's words."""
+        """The target's name for `uv pip --python-platform`."""
         linux = "manylinux2014" if self.python_version in _OLD_LINUX else "manylinux_2_28"
         return f"{_UV_ARCHITECTURES[self.architecture]}-{linux}"
 
     @property
     def markers(self) -> dict[str, str]:
-        """The target in the words of requirements' markers (PEP 508)."""
+        """The target's environment markers (PEP 508)."""
         return linux_markers(self.python_version, _UV_ARCHITECTURES[self.architecture])
 
     @property
     def takes_bytecode(self) -> bool:
-        """Whether byte code of this Python is that of the target's."""
+        """Whether the target's Python can use byte code of this one."""
         return self.python_version == build_python()
 
 
 def find_target(settings: AwsSettings) -> LambdaTarget:
-    """Find what to build for: what the settings say, else what this machine is.
+    """Return the target of the settings, or else of this machine.
 
     Raises:
-        BuildError: This machine is nothing that Lambda has, and the settings don't say.
+        BuildError: Lambda has no processor of this machine's kind, and the settings name none.
     """
     architecture = settings.architecture or _ARCHITECTURES.get(platform.machine().lower())
     if architecture is None:

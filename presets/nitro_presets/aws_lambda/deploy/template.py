@@ -1,4 +1,4 @@
-"""Renders `template.yaml`, the stack that a bundle is deployed as."""
+"""The CloudFormation template of a bundle's stack, `template.yaml`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nitro_py.preset import fill_part, join_parts, quote, read_part
 HttpEvents = Literal["none", "http-api", "function-url"]
 
 STAGE = "prod"
-# As CloudWatch has them.
+# The retention periods that CloudWatch Logs accepts.
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
-# What only the stack itself can know, whatever the build says.
+# Variables that only the stack sets, never the build.
 STACK_VARIABLES = frozenset(
     {
         "NITRO_CALLBACK_URL",
@@ -28,24 +28,24 @@ STACK_VARIABLES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """Says what the stack consists of.
+    """The parts of the stack.
 
     Args:
         name: The app's name, for the description.
-        python_version: Python of the functions, such as `3.13`.
-        architecture: Processor of the functions.
+        python_version: The Python version of the functions, such as `3.13`.
+        architecture: The processor of the functions.
         websocket: Whether there are WebSocket routes.
-        http: How HTTP requests come in.
-        streaming: Whether answers stream, which only a function URL can.
-        cloudfront: Whether a distribution stands in front.
-        ordered: Whether messages go through a FIFO queue.
-        websocket_memory: In MB.
-        http_memory: In MB.
-        websocket_timeout: In seconds, up to 900; API Gateway waits for at most 29.
-        http_timeout: In seconds, up to 900; an HTTP API waits for at most 30.
+        http: The source of HTTP events.
+        streaming: Whether responses stream, which only a Function URL can.
+        cloudfront: Whether there is a CloudFront distribution.
+        ordered: Whether messages go through an SQS FIFO queue.
+        websocket_memory: The memory of the WebSocket function, in MB.
+        http_memory: The memory of the HTTP function, in MB.
+        websocket_timeout: The time-out in seconds, up to 900; API Gateway waits for at most 29.
+        http_timeout: The time-out in seconds, up to 900; an HTTP API waits for at most 30.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
-        websocket_environment: Variables of the function besides `STACK_VARIABLES`.
-        http_environment: Variables of the function besides `STACK_VARIABLES`.
+        websocket_environment: Environment variables of the function besides `STACK_VARIABLES`.
+        http_environment: Environment variables of the function besides `STACK_VARIABLES`.
 
     Raises:
         BuildError: The options contradict each other.
@@ -89,7 +89,7 @@ def render_template(options: TemplateOptions) -> str:
     """Render the stack's template, for CloudFormation and SAM.
 
     Args:
-        options: What the stack consists of.
+        options: The parts of the stack.
 
     Returns:
         YAML. `Code: function.zip` names the package beside it, which `nitropy deploy` and `sam deploy` upload.
@@ -127,7 +127,7 @@ def _list_conditions(options: TemplateOptions) -> Iterator[str]:
     for name in ("websocket", "streaming", "cloudfront", "ordered"):
         if getattr(options, name):
             yield name
-    # CloudFormation refuses a key without a value.
+    # CloudFormation refuses an empty `Variables`.
     if options.websocket or options.cloudfront or _write_environment(options.http_environment):
         yield "http_variables"
 

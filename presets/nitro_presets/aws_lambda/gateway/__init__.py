@@ -1,1 +1,1 @@
-"""A strict stand-in for API Gateway and Lambda, for `nitropy preview` and the tests; it never ships."""
+"""A strict stand-in for CloudFront, API Gateway, SQS and Lambda, for previews and tests; it never ships."""

@@ -1,4 +1,4 @@
-"""Runs a bundle behind the gateway: `python -m nitro_presets.aws_lambda.gateway OUTPUT`."""
+"""Run a bundle behind the local gateway: `python -m nitro_presets.aws_lambda.gateway OUTPUT`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nitro_py.server.ports import bind_port
 
 # As in the stack, in seconds.
 SWEEP_INTERVAL = 300.0
-# What a bundle's own variables may be overridden by; the rest of the environment stays here, as on Lambda.
+# The prefix of the variables that functions get from our own environment. They get no others, as on Lambda.
 PASSED = "NITRO_RUNTIME_CONFIG__"
 
 
 def main() -> None:
-    """Run until a signal comes; errors are told without a traceback, and end with status 2."""
+    """Run until a signal comes; an error is printed without a traceback, and ends with status 2."""
     options = read_options(sys.argv[1:])
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING)
     logging.getLogger("nitro_py.aws.gateway").setLevel(logging.INFO)
@@ -47,14 +47,14 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         "--concurrency",
         type=read_int,
         default=CONCURRENCY,
-        help="Processes of each function; calls beyond wait.",
+        help="Processes of each function; further invocations wait.",
     )
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"Something that goes wrong, more than once if wanted: {', '.join(FAULT_NAMES)}.",
+        help=f"A fault to inject; may be repeated. One of {', '.join(FAULT_NAMES)}.",
     )
     return parser.parse_args(arguments)
 
@@ -62,7 +62,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 async def run(options: argparse.Namespace) -> None:
     """Run the gateway until a signal comes."""
     require_packages()
-    # It imports what was just asked for.
+    # It imports the packages of the extra.
     from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
     faults = Faults.parse(options.fault)

@@ -1,4 +1,4 @@
-"""Tasks that are waited for later."""
+"""Tasks that run in the background."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 
 
 class BackgroundTasks:
-    """Keeps hold of tasks that run by themselves, and logs what they raise."""
+    """The running background tasks of a part of the gateway, whose errors are logged."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -24,16 +24,16 @@ class BackgroundTasks:
 
     @property
     def busy(self) -> bool:
-        """Return whether one runs."""
+        """Whether a task runs."""
         return bool(self._running)
 
     async def wait(self) -> None:
-        """Wait until none runs, those included that others start meanwhile."""
+        """Wait until no task runs, also none that another has started meanwhile."""
         while self._running:
             await asyncio.wait(self._running)
 
     async def close(self) -> None:
-        """Cancel all and wait until they have ended."""
+        """Cancel all tasks and wait until they have ended."""
         running = tuple(self._running)
         for task in running:
             task.cancel()
@@ -42,4 +42,4 @@ class BackgroundTasks:
     def _end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("The gateway failed.", exc_info=error)
+            logger.error("A task of the gateway failed.", exc_info=error)

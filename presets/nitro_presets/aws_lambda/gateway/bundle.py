@@ -1,4 +1,4 @@
-"""What a built bundle says about itself."""
+"""The description of a built bundle, from its `nitro.json`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _HTTP_KINDS: tuple[HttpKind, ...] = ("function-url", "http-api")
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Describes a function, as `nitro.json` does.
+    """A function of a bundle.
 
     Args:
         name: `websocket` or `http`.
-        handler: Its handler, `module.function`.
-        environment: Its own variables.
-        timeout: Seconds that an invocation may take.
-        memory: In MB; told to the function, and not enforced.
-        event: How requests reach an HTTP function.
-        streaming: Whether its answers stream.
+        handler: The handler, `module.function`.
+        environment: The function's own environment variables.
+        timeout: The time-out of an invocation, in seconds.
+        memory: The memory in MB, which is not enforced.
+        event: The source of HTTP events.
+        streaming: Whether responses stream.
         ordered: Whether a connection's messages come through a queue.
     """
 
@@ -44,7 +44,7 @@ class LocalBundle:
     """A bundle on this machine.
 
     Args:
-        server: The folder of the functions' package.
+        server: The folder of the function package.
         functions: The functions by name.
     """
 
@@ -53,7 +53,7 @@ class LocalBundle:
 
     @property
     def bootstrap(self) -> Path:
-        """The program that runs a function."""
+        """The program of a function's process."""
         return self.server / "nitro_bootstrap.py"
 
 
@@ -61,7 +61,7 @@ def read_bundle(output: Path) -> LocalBundle:
     """Read the bundle of an output folder.
 
     Raises:
-        NitroError: There is none, or one of another preset.
+        NitroError: There is no bundle, it is broken, or it is one of another preset.
     """
     file = output / "nitro.json"
     try:

@@ -1,4 +1,4 @@
-"""The connections that there are, with what the management API tells of them."""
+"""WebSocket connections, with API Gateway's quotas on what clients may send."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nitro_presets.aws_lambda.gateway.formats import make_connection_id
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 
 PIECE = 64 * 1024
-# How long a client may take to end the connection once it was told to, in seconds.
+# How long a client may take to end the connection after a close frame, in seconds.
 LINGER = 2.0
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-LEFT = "The client left without a word."
-# What `$disconnect` says where nobody gave a reason.
+LOST = "The client left without a word."
+# The reasons in `$disconnect` if there is no other.
 REASONS = {
     1000: "Connection Closed Normally",
     1001: "Going away",
@@ -29,11 +29,11 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Says how a connection ended.
+    """The end of a connection, as `$disconnect` has it.
 
     Args:
-        code: The status.
-        reason: Why.
+        code: The close code (RFC 6455, 7.4).
+        reason: The reason.
     """
 
     code: int
@@ -41,7 +41,7 @@ class Disconnect:
 
     @classmethod
     def of(cls, code: int, reason: str = "") -> Disconnect:
-        """Make an ending, with API Gateway's own words where there are no others."""
+        """Make the end of a connection; an empty reason is replaced by API Gateway's own."""
         return cls(code, reason or REASONS.get(code, ""))
 
 
@@ -49,32 +49,32 @@ class ClientSocket:
     """The server's side of an accepted WebSocket.
 
     Args:
-        reader: What the client sends.
-        writer: What it is sent.
-        data: What it has sent already.
-        limits: What it may send.
+        reader: The stream to read from.
+        writer: The stream to write to.
+        data: The bytes that were received with the handshake.
+        limits: The quotas.
     """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, limits: Quotas
     ) -> None:
-        self.ending: Disconnect | None = None
+        self.disconnect: Disconnect | None = None
         self._reader = reader
         self._writer = writer
         self._protocol = _LimitedProtocol(limits)
         self._protocol.receive_bytes(data)
         self._parts: list[str] = []
-        self._left = False
-        self._ended = asyncio.Event()
+        self._lost = False
+        self._closed = asyncio.Event()
 
     @property
     def closing(self) -> bool:
-        """Return whether the connection has ended, or is about to."""
-        return self.ending is not None or self._writer.is_closing() or self._reader.at_eof()
+        """Whether the connection has ended, or is about to."""
+        return self.disconnect is not None or self._writer.is_closing() or self._reader.at_eof()
 
     @property
     def unsent(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """The bytes that the client has not received yet."""
         return self._writer.transport.get_write_buffer_size()
 
     def send_text(self, text: str) -> None:
@@ -82,14 +82,14 @@ class ClientSocket:
         self._writer.write(bytes(self._protocol.send_data(text)))
 
     async def receive(self) -> str | None:
-        """Wait for a message; `None` when the connection has ended, and `ending` says how."""
-        while self.ending is None:
+        """Wait for a message; return `None` once the connection has ended and `disconnect` is set."""
+        while self.disconnect is None:
             try:
                 for frame in self._protocol.received_frames():
                     message = self._take(frame)
                     if message is not None:
                         return message
-                    if self.ending is not None:
+                    if self.disconnect is not None:
                         return None
             except ParseFailed as error:
                 self.close(int(error.code), str(error))
@@ -98,29 +98,29 @@ class ClientSocket:
             if data is None:
                 return None
             if not data:
-                self.ending = Disconnect.of(1006, LEFT)
-                self._left = True
+                self.disconnect = Disconnect.of(1006, LOST)
+                self._lost = True
                 return None
             self._protocol.receive_bytes(data)
         return None
 
     def close(self, code: int, reason: str = "") -> None:
-        """End the connection; what has happened first counts.
+        """Send a close frame, unless the connection has ended already.
 
         Args:
-            code: The status, which the client is told too.
-            reason: Why, which only `$disconnect` says.
+            code: The close code, for the client and `$disconnect`.
+            reason: The reason, for `$disconnect` only.
         """
-        if self.ending is None:
-            self.ending = Disconnect.of(code, reason)
+        if self.disconnect is None:
+            self.disconnect = Disconnect.of(code, reason)
             self._writer.write(bytes(self._protocol.close(code)))
-            self._ended.set()
+            self._closed.set()
 
     async def finish(self) -> None:
-        """End the connection below, once the client has had the time to read what was sent last."""
+        """Close the TCP connection, once the client has had time to read the rest."""
         with contextlib.suppress(OSError, TimeoutError):
-            if not self._left and not self._writer.is_closing():
-                # To close with unread bytes would throw away what the client has not read yet.
+            if not self._lost and not self._writer.is_closing():
+                # Closing with unread bytes would reset the connection, and drop what the client has not read yet.
                 self._writer.write_eof()
                 async with asyncio.timeout(LINGER):
                     while await self._reader.read(PIECE):
@@ -135,7 +135,7 @@ class ClientSocket:
             case Opcode.CLOSE:
                 assert isinstance(frame.payload, tuple)
                 code, reason = frame.payload
-                self.ending = Disconnect.of(int(code), reason)
+                self.disconnect = Disconnect.of(int(code), reason)
                 self._writer.write(bytes(self._protocol.close(int(code))))
             case Opcode.TEXT:
                 assert isinstance(frame.payload, str)
@@ -147,23 +147,23 @@ class ClientSocket:
         return None
 
     async def _read(self) -> bytes | None:
-        """Read what has come; `None` when the connection was ended from our side meanwhile."""
+        """Read received bytes; return `None` if we have closed the connection meanwhile."""
         reading = asyncio.ensure_future(self._reader.read(PIECE))
-        ending = asyncio.ensure_future(self._ended.wait())
+        disconnect = asyncio.ensure_future(self._closed.wait())
         try:
-            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if self.ending is not None:
+            await asyncio.wait({reading, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if self.disconnect is not None:
                 return None
             return reading.result()
         except OSError:
             return b""
         finally:
             reading.cancel()
-            ending.cancel()
+            disconnect.cancel()
 
 
 class _LimitedDecoder(FrameDecoder):
-    """Refuses a frame by its header, before any of its content has come."""
+    """A decoder that refuses a frame by its header, before its payload has come."""
 
     def __init__(self, limits: Quotas) -> None:
         super().__init__(client=False)
@@ -197,7 +197,7 @@ class _LimitedProtocol(FrameProtocol):
 
 
 def accept_key(key: str) -> str:
-    """Answer a client's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).
+    """Return `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).
 
     Example:
         >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")
@@ -211,8 +211,8 @@ class GatewayConnection:
     """A connection to the WebSocket API.
 
     Args:
-        source_ip: The client's address.
-        user_agent: What the client calls itself.
+        source_ip: The client's IP address.
+        user_agent: The client's `User-Agent`.
     """
 
     source_ip: str
@@ -223,12 +223,12 @@ class GatewayConnection:
     socket: ClientSocket | None = None
 
     def touch(self) -> None:
-        """Note that something was said."""
+        """Note that a message was sent or received."""
         self.last_active_at = now()
 
 
 class GatewayConnections:
-    """Connections by id."""
+    """The connections, by id."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, GatewayConnection] = {}
@@ -237,15 +237,15 @@ class GatewayConnections:
         return len(self._by_id)
 
     def add(self, connection: GatewayConnection) -> None:
-        """Add one that has just come."""
+        """Add a connection."""
         self._by_id[connection.id] = connection
 
     def remove(self, connection: GatewayConnection) -> None:
-        """Take one away that has ended."""
+        """Remove a connection that has ended."""
         self._by_id.pop(connection.id, None)
 
     def find_open(self, id: str) -> tuple[GatewayConnection, ClientSocket] | None:
-        """Find a connection that messages can be sent to."""
+        """Find a connection that messages can be sent to, with its socket."""
         connection = self._by_id.get(id)
         # Until `$connect` has returned there is no socket.
         if connection is None or connection.socket is None or connection.socket.closing:

@@ -1,4 +1,4 @@
-"""What a function's process is told: its own variables, Lambda's, and where the services are."""
+"""The environment variables of a function's process: its own, Lambda's, and the URLs of the services."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ REGION = "eu-central-1"
 CREDENTIALS = Credentials("ASIALOCAL0GATEWAY000", "local-secret", "local-token")
 API = WebSocketEvents(id="localapi00", stage="prod", domain=f"localapi00.execute-api.{REGION}.amazonaws.com")
 QUEUE = "nitro-messages.fifo"
-# All that a function gets of our own environment; the rest is the machine's business.
+# The variables that a process gets from our own environment.
 _INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceUrls:
-    """Says where the services are.
+    """The URLs of the services, with the table and the secret of the stack.
 
     Args:
         url: The gateway's URL.
-        database: DynamoDB's URL; empty without sockets.
-        table: The table's name.
-        secret: What the distribution proves itself by.
+        database: DynamoDB's URL; empty without a WebSocket function.
+        table: The name of the table.
+        secret: The value of `NITRO_ORIGIN_SECRET`.
     """
 
     url: str
@@ -40,7 +40,7 @@ class ServiceUrls:
 
     @property
     def callback_url(self) -> str:
-        """The management endpoint."""
+        """The URL of the `@connections` API."""
         return f"{self.url}{ROOT}/{API.stage}"
 
     @property
@@ -50,9 +50,9 @@ class ServiceUrls:
 
 
 def make_command(bundle: LocalBundle) -> list[str]:
-    """Return what starts a function's process.
+    """Return the command of a function's process.
 
-    Without the interpreter's own packages: on Lambda there is what the package holds, and nothing else.
+    `-S` leaves out installed packages: on Lambda there is only what the function package holds.
     """
     return [sys.executable, "-S", "-u", str(bundle.bootstrap)]
 
@@ -60,13 +60,13 @@ def make_command(bundle: LocalBundle) -> list[str]:
 def make_environment(
     function: Function, bundle: LocalBundle, services: ServiceUrls, added: Mapping[str, str], number: int
 ) -> dict[str, str]:
-    """Return the variables of a function's process, all but the Runtime API's address.
+    """Return the environment variables of a function's process, without the Runtime API's address.
 
     Args:
         function: The function.
-        bundle: Its bundle.
-        services: Where the services are.
-        added: Variables that the caller adds.
+        bundle: The function's bundle.
+        services: The URLs of the services.
+        added: More variables.
         number: The process's number.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -75,7 +75,7 @@ def make_environment(
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        # A package cannot be written to on Lambda.
+        # Lambda's file system is read-only.
         "PYTHONDONTWRITEBYTECODE": "1",
         "LAMBDA_TASK_ROOT": str(bundle.server),
         "_HANDLER": function.handler,

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose."""
+"""Faults that the gateway injects."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _SHARES = frozenset({"double_disconnect", "early_disconnect", "kill", "lost_disc
 
 @dataclass(slots=True)
 class Faults:
-    """Says what goes wrong, and how often; nothing by default. It may be changed while the gateway runs.
+    """The faults to inject, and how often; none by default. They may be changed while the gateway runs.
 
     Args:
-        throttle: Share of management calls that are answered 429.
-        shuffle: Seconds that a message waits at most before it is handed on, so that messages overtake each other.
+        throttle: Share of `@connections` calls that are answered with 429.
+        shuffle: The longest that a message is delayed, in seconds, so that messages overtake each other.
         lost_disconnect: Share of connections whose `$disconnect` never comes.
         double_disconnect: Share of connections whose `$disconnect` comes twice.
-        early_disconnect: Share of connections that end at once, and whose `$disconnect` is over before their
-            `$connect` starts, as if what that writes came late.
-        kill: Share of invocations whose process is killed in the middle.
-        kill_seconds: How long after its start an invocation is killed, at most.
-        slow: Seconds that an invocation or a management call is held back at most.
-        seed: Makes the same choices in the same order again.
+        early_disconnect: Share of connections that end at once, and whose `$disconnect` has ended before their
+            `$connect` starts, as if the writes of `$connect` came late.
+        kill: Share of invocations whose process is killed.
+        kill_seconds: The longest that such an invocation runs, in seconds.
+        slow: The longest that an invocation or an `@connections` call is delayed, in seconds.
+        seed: The seed of the random choices.
 
     Example:
         >>> Faults(throttle=1.0).hits("throttle")
@@ -58,7 +58,7 @@ class Faults:
         """Read `name=value` settings.
 
         Raises:
-            UsageError: A name is unknown, or a value is no number that it takes.
+            UsageError: A name is unknown, or a value is not a number in its range.
 
         Example:
             >>> Faults.parse(["kill=0.1", "shuffle=0.5"]).kill
@@ -77,12 +77,12 @@ class Faults:
         return cls(**values)  # type: ignore[arg-type]
 
     def hits(self, name: str) -> bool:
-        """Draw whether a fault with a share happens now."""
+        """Return at random whether a fault with a share happens now."""
         share: float = getattr(self, name)
         return share > 0 and self._random.random() < share
 
     def draw(self, name: str) -> float:
-        """Draw how many seconds a fault takes now, up to what is set."""
+        """Return a random number of seconds up to that of a fault."""
         return self._random.uniform(0.0, getattr(self, name))
 
 

@@ -1,4 +1,4 @@
-"""An SQS FIFO queue between API Gateway and the function: a group's messages one at a time, in order."""
+"""An SQS FIFO queue between API Gateway and the function: the messages of a group one at a time, in order."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 SERVICE = "sqs"
 TARGET = "AmazonSQS.SendMessage"
 MAX_MESSAGE = MIB
-# How long a deduplication id is remembered, in seconds.
-MEMORY = 300.0
-# What the stack's mapping takes over from an event.
+# The deduplication interval, in seconds.
+DEDUPLICATION_INTERVAL = 300.0
+# The fields of `requestContext` that the stack's mapping template keeps.
 _KEPT = (
     "routeKey",
     "eventType",
@@ -51,16 +51,16 @@ _KEPT = (
 
 
 class FifoQueue:
-    """Hands messages to a function.
+    """A FIFO queue that invokes a function.
 
-    A message whose invocation fails is not received a second time, as the stack sets it: it is a dead letter.
+    A message whose invocation fails is a dead letter: it is not received again, as in the stack.
 
     Args:
         url: The queue's URL.
-        arn: Its ARN.
-        region: Its region.
+        arn: The queue's ARN.
+        region: The queue's region.
         pool: The function.
-        verifier: Checks signatures.
+        verifier: The verifier of signatures.
     """
 
     def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, verifier: SignatureVerifier) -> None:
@@ -76,10 +76,10 @@ class FifoQueue:
         self._tasks = BackgroundTasks()
 
     def send(self, body: str, group: str, dedup: str) -> dict[str, str]:
-        """Add a message to the end of its group, unless it came before.
+        """Add a message to the end of its group, unless it is a duplicate.
 
         Returns:
-            What SendMessage answers.
+            The response of SendMessage.
         """
         self._forget()
         seen = self._seen.get((group, dedup))
@@ -118,7 +118,7 @@ class FifoQueue:
         return sent
 
     async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
-        """Answer SendMessage, the one call of SQS that functions make, in the JSON protocol."""
+        """Answer SendMessage in the JSON protocol; functions make no other call of SQS."""
         body = await read_signed(http, request, self._verifier, SERVICE)
         if body is None:
             return
@@ -135,8 +135,8 @@ class FifoQueue:
                 http, 400, ApiError("com.amazonaws.sqs#UnsupportedOperation", f"Not here: {target}")
             )
         elif url != self.url:
-            denial = ApiError("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
-            await answer_error(http, 400, denial)
+            unknown = ApiError("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
+            await answer_error(http, 400, unknown)
         elif not text or len(text.encode()) > MAX_MESSAGE:
             message = f"A message must have 1 to {MAX_MESSAGE} bytes."
             await answer_error(http, 400, ApiError("com.amazonaws.sqs#InvalidParameterValue", message))
@@ -145,7 +145,7 @@ class FifoQueue:
 
     @property
     def busy(self) -> bool:
-        """Return whether something is under way."""
+        """Whether a message waits or is processed."""
         return self._tasks.busy
 
     async def idle(self) -> None:
@@ -153,7 +153,7 @@ class FifoQueue:
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Throw away what waits."""
+        """Drop all waiting messages."""
         await self._tasks.close()
 
     async def _deliver(self, group: str) -> None:
@@ -163,12 +163,12 @@ class FifoQueue:
             payload = json.dumps({"Records": [record]}).encode()
             outcome = await collect(await self._pool.invoke(payload, None))
             if isinstance(outcome, InvocationError):
-                logger.error("A queued message was given up: %s", outcome.message)
+                logger.error("A queued message became a dead letter: %s", outcome.message)
                 self.dead_letters.append(record["body"])
         del self._groups[group]
 
     def _forget(self) -> None:
-        oldest = time.monotonic() - MEMORY
+        oldest = time.monotonic() - DEDUPLICATION_INTERVAL
         while self._seen:
             key = next(iter(self._seen))
             if self._seen[key][0] > oldest:
@@ -177,7 +177,7 @@ class FifoQueue:
 
 
 def map_message(event: Event) -> str:
-    """Make what API Gateway puts into the queue for a message, by the mapping of `infra/aws/ordered.yaml`."""
+    """Return the body that API Gateway's mapping template (`infra/aws/ordered.yaml`) makes of a message."""
     context = {name: event["requestContext"][name] for name in _KEPT}
     body = base64.b64encode(event["body"].encode()).decode()
     return json.dumps({"requestContext": context, "body": body, "isBase64Encoded": True}, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Ids as the platform makes them."""
+"""Ids, times and trace headers in the formats of AWS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_connection_id() -> str:
 
 
 def is_connection_id(text: str) -> bool:
-    """Return whether something could be the id of a connection.
+    """Return whether a text has the form of a connection id.
 
     Example:
         >>> is_connection_id("BFHPhfCWIAMCKlQ="), is_connection_id("BFHPhfCWIAMCKlQ")
@@ -34,7 +34,7 @@ def is_connection_id(text: str) -> bool:
 
 
 def make_message_id() -> str:
-    """Make the id of a message, which looks like that of a connection."""
+    """Make the id of a message, which has the form of a connection id."""
     return make_connection_id()
 
 
@@ -44,7 +44,7 @@ def make_request_id() -> str:
 
 
 def format_request_time(milliseconds: int) -> str:
-    """Write a time as `requestContext` has it.
+    """Write a time in the format of `requestContext`.
 
     Example:
         >>> format_request_time(1_658_344_046_170)
@@ -54,7 +54,7 @@ def format_request_time(milliseconds: int) -> str:
 
 
 def format_iso_time(milliseconds: int) -> str:
-    """Write a time as the management API has it.
+    """Write a time in the format of the `@connections` API.
 
     Example:
         >>> format_iso_time(1_658_344_046_170)
@@ -68,19 +68,19 @@ TRACE_HEADER = "X-Amzn-Trace-Id"
 
 
 def start_trace() -> str:
-    """Make the trace of a request that comes from outside."""
+    """Make the trace header of a client's request."""
     return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
 
 
 def extend_trace(trace: str | None, function: str) -> tuple[str, int]:
-    """Make the trace that an invocation is told, from that of the call.
+    """Make the trace header of an invocation from that of the call, as recursive loop detection does.
 
     Args:
         trace: The call's `X-Amzn-Trace-Id`, if it has one.
         function: The function that is called.
 
     Returns:
-        The invocation's trace, and how often the function now stands in it.
+        The invocation's trace header, and how often its lineage now holds the function.
 
     Example:
         >>> once, count = extend_trace("Root=1-0-0", "chat")
@@ -89,9 +89,9 @@ def extend_trace(trace: str | None, function: str) -> tuple[str, int]:
     """
     fields = dict(part.partition("=")[::2] for part in (trace or "").split(";") if "=" in part)
     lineage = dict(entry.partition(":")[::2] for entry in fields.get("Lineage", "").split("|") if ":" in entry)
-    mark = sha256(function.encode()).hexdigest()[:8]
-    count = (int(lineage[mark]) if lineage.get(mark, "").isdigit() else 0) + 1
-    lineage[mark] = str(count)
+    key = sha256(function.encode()).hexdigest()[:8]
+    count = (int(lineage[key]) if lineage.get(key, "").isdigit() else 0) + 1
+    lineage[key] = str(count)
     entries = "|".join(f"{name}:{number}" for name, number in lineage.items())
     root = fields.get("Root") or start_trace().removeprefix("Root=")
     return f"Root={root};Parent={os.urandom(8).hex()};Sampled=0;Lineage={entries}", count

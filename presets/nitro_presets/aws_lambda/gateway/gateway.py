@@ -1,4 +1,4 @@
-"""The gateway: everything that a bundle meets on AWS, on this machine."""
+"""The local gateway: the services that a bundle uses on AWS, on this machine."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ from nitro_presets.aws_lambda.gateway.signed_calls import SignatureVerifier
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_py.server.ports import bind_port, format_url
 
-# What the stack's schedule sends.
+# The event of the stack's schedule.
 SWEEP = b'{"nitro": {"kind": "sweep"}}'
 
 
 class FixedCredentials:
-    """Gives the gateway's own credentials."""
+    """A source of the gateway's own credentials."""
 
     async def get(self) -> Credentials:
-        """Return them."""
+        """Return the credentials."""
         return CREDENTIALS
 
 
 class Gateway:
-    """Runs a bundle while it is entered.
+    """A context manager that runs a bundle.
 
     Args:
         output: The output folder of a build.
         listener: The socket to serve on; by default a free port of this machine.
-        concurrency: How many processes a function has at most; calls beyond wait.
-        faults: What goes wrong on purpose; may be changed at any time.
-        limits: What the platform allows.
-        environment: Variables that functions get besides their own.
-        publish_token: What `nitropy publish` proves itself by; without one nobody publishes from outside.
-        database: URL of a DynamoDB that runs already; by default moto's server is started.
+        concurrency: The most processes of a function; further invocations wait.
+        faults: The faults to inject; may be changed at any time.
+        limits: The quotas.
+        environment: More environment variables for the functions.
+        publish_token: The token of `nitropy publish`; without one there is no publish endpoint.
+        database: The URL of a running DynamoDB; by default moto's server is started.
 
     Raises:
         UsageError: There is no bundle, or moto is not installed.
@@ -98,19 +98,19 @@ class Gateway:
         self._stack = AsyncExitStack()
         self._pools: dict[str, FunctionPool] = {}
         self._verifier = SignatureVerifier(CREDENTIALS, REGION)
-        self._invoker = LambdaApi(self._pools, self._verifier, limits)
+        self._lambda_api = LambdaApi(self._pools, self._verifier, limits)
         self._queue: FifoQueue | None = None
-        self._sockets: WebSocketApi | None = None
+        self._websocket_api: WebSocketApi | None = None
         self._services = ServiceUrls("", "", "", "")
 
     @property
     def url(self) -> str:
-        """Where clients connect: the app at the local paths, AWS's services below `/_aws`."""
+        """The gateway's URL: the app at its own paths, AWS's APIs below `/_aws`."""
         return format_url(self._listener)
 
     @property
     def callback_url(self) -> str:
-        """The management endpoint, as functions are told it."""
+        """The URL of the `@connections` API."""
         return self._services.callback_url
 
     @property
@@ -130,30 +130,30 @@ class Gateway:
 
     @property
     def dead_letters(self) -> tuple[str, ...]:
-        """The events of asynchronous calls, and the queue's messages, that were given up."""
+        """The payloads of asynchronous invocations, and the messages of the queue, that failed."""
         queued = self._queue.dead_letters if self._queue is not None else []
-        return (*(payload.decode() for payload in self._invoker.dead_letters), *queued)
+        return (*(payload.decode() for payload in self._lambda_api.dead_letters), *queued)
 
     def pids(self, function: str) -> tuple[int, ...]:
-        """List a function's processes that have started."""
+        """List the ids of a function's running processes."""
         return self._pools[function].pids
 
     async def kill(self, function: str) -> None:
-        """Kill all processes of a function, in the middle of whatever they do."""
+        """Kill all processes of a function at once."""
         await self._pools[function].kill()
 
     async def invoke(self, function: str, payload: bytes) -> None:
-        """Call a function asynchronously, and wait for its answer; an error makes a dead letter."""
-        await self._invoker.call(function, payload, None)
+        """Invoke a function asynchronously, and wait until it has ended; an error makes a dead letter."""
+        await self._lambda_api.call(function, payload, None)
 
     async def sweep(self) -> None:
-        """Do what the stack's schedule does every five minutes, and wait for the answer."""
+        """Invoke the function as the stack's schedule does every five minutes, and wait until it has ended."""
         if "websocket" in self._pools:
             await self.invoke("websocket", SWEEP)
 
     async def idle(self) -> None:
         """Wait until no event is under way: no invocation runs or waits, and no queue holds a message."""
-        parts = [part for part in (self._sockets, self._queue, self._invoker) if part is not None]
+        parts = [part for part in (self._websocket_api, self._queue, self._lambda_api) if part is not None]
         while True:
             for part in (*parts, *self._pools.values()):
                 await part.idle()
@@ -184,33 +184,33 @@ class Gateway:
         for name, function in functions.items():
             self._pools[name] = self._make_pool(function)
             self._stack.push_async_callback(self._pools[name].close)
-        self._stack.push_async_callback(self._invoker.close)
+        self._stack.push_async_callback(self._lambda_api.close)
         http = (
             HttpApi(self._pools["http"], _http_domain(functions["http"]), self._limits)
             if "http" in functions
             else None
         )
-        front = GatewayRouter(
+        router = GatewayRouter(
             api=API,
             secret=self._services.secret,
             management=ManagementApi(self.connections, self._verifier, self.faults, self._limits),
-            invoker=self._invoker,
-            sockets=self._make_sockets() if "websocket" in functions else None,
+            lambda_api=self._lambda_api,
+            websocket_api=self._make_websocket_api() if "websocket" in functions else None,
             http=http,
             queue=self._queue,
-            publisher=self._make_publisher(),
+            publish_endpoint=self._make_publish_endpoint(),
         )
-        serving = Listener(front.handle)
+        serving = Listener(router.handle)
         self._stack.push_async_callback(serving.close)
         await serving.open(self._listener)
 
-    def _make_publisher(self) -> PublishEndpoint | None:
+    def _make_publish_endpoint(self) -> PublishEndpoint | None:
         if self._publish_token is None or "websocket" not in self._pools:
             return None
         return PublishEndpoint(self._pools["websocket"], self._publish_token)
 
     def _make_pool(self, function: Function) -> FunctionPool:
-        def make_worker(number: int) -> FunctionProcess:
+        def make_process(number: int) -> FunctionProcess:
             return FunctionProcess(
                 f"{function.name} {number}",
                 make_command(self._bundle),
@@ -219,18 +219,18 @@ class Gateway:
                 self._limits,
             )
 
-        return FunctionPool(function, self._concurrency, make_worker, self.faults, self._limits)
+        return FunctionPool(function, self._concurrency, make_process, self.faults, self._limits)
 
-    def _make_sockets(self) -> WebSocketApi:
+    def _make_websocket_api(self) -> WebSocketApi:
         pool = self._pools["websocket"]
         if pool.function.ordered:
             url = self._services.queue_url
             self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._verifier)
             self._stack.push_async_callback(self._queue.close)
-        sockets = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
-        self._stack.push_async_callback(sockets.close)
-        self._sockets = sockets
-        return sockets
+        websocket_api = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
+        self._stack.push_async_callback(websocket_api.close)
+        self._websocket_api = websocket_api
+        return websocket_api
 
 
 def _http_domain(function: Function) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP side: a Function URL or an HTTP API in front of the HTTP function."""
+"""The Function URL or HTTP API in front of the HTTP function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from nitro_presets.aws_lambda.gateway.cloudfront import add_client
+from nitro_presets.aws_lambda.gateway.cloudfront import add_forwarded_headers
 from nitro_presets.aws_lambda.gateway.formats import start_trace
 from nitro_presets.aws_lambda.gateway.http_events import (
     HttpAnswer,
@@ -25,7 +25,7 @@ from nitro_presets.aws_lambda.gateway.invocation import (
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import MIB, Quotas
 
-# What marks a stream that starts with a status and header fields.
+# The content type of a stream that begins with a prelude.
 INTEGRATION = "application/vnd.awslambda.http-integration-response"
 SEPARATOR = bytes(8)
 # Largest body of a request to an HTTP API, in bytes.
@@ -33,12 +33,12 @@ MAX_BODY = 10 * MIB
 
 
 class HttpApi:
-    """Serves HTTP clients.
+    """A Function URL or HTTP API.
 
     Args:
         pool: The function.
-        domain: The host of the API or function URL.
-        limits: What the platform allows.
+        domain: The host of the API or Function URL.
+        limits: The quotas.
     """
 
     def __init__(self, pool: FunctionPool, domain: str, limits: Quotas) -> None:
@@ -49,16 +49,16 @@ class HttpApi:
 
     @property
     def domain(self) -> str:
-        """The host of the API or function URL."""
+        """The host of the API or Function URL."""
         return self._domain
 
     async def serve(self, http: HttpConnection, request: GatewayRequest, headers: list[tuple[str, str]]) -> None:
         """Answer a request.
 
         Args:
-            http: Where it came in.
+            http: The connection.
             request: The request.
-            headers: Its header fields, as they are to reach the function.
+            headers: The header fields for the function.
         """
         trace = start_trace()
         try:
@@ -67,7 +67,7 @@ class HttpApi:
             await http.respond_json(413, {"message": "Request Entity Too Large"}, [("connection", "close")])
             return
         event = make_http_event(
-            self._function.event, request, add_client(request, headers, trace), self._domain, body
+            self._function.event, request, add_forwarded_headers(request, headers, trace), self._domain, body
         )
         payload = json.dumps(event).encode()
         if len(payload) > self._limits.payload:
@@ -96,7 +96,7 @@ class HttpApi:
         if isinstance(outcome, InvocationError):
             await self._fail(http)
             return
-        # Where answers stream, one that does not say what it is is not looked into.
+        # With response streaming, a buffered response is passed on as it is.
         raw = HttpAnswer(200, [("content-type", "application/json")], outcome.body)
         answer = raw if self._function.streaming else read_http_answer(outcome.body)
         if answer is None:
@@ -114,7 +114,7 @@ class HttpApi:
             await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")
 
     async def _stream(self, http: HttpConnection, request: GatewayRequest, stream: StreamedResult) -> None:
-        """Hand a stream on as it comes. That the client has left, the function is not told."""
+        """Pass a stream on as it comes. The function is not told when the client leaves."""
         chunks = stream.chunks()
         answer: HttpAnswer | None = HttpAnswer(200, [("content-type", stream.content_type)])
         rest = b""
@@ -134,7 +134,7 @@ class HttpApi:
             if stream.failure is None:
                 await http.end()
             else:
-                # Without its last chunk, so that the client does not take it for whole.
+                # Without the last chunk, so that the client knows that the response is incomplete.
                 http.abort()
         finally:
             stream.discard()

@@ -1,4 +1,4 @@
-"""HTTP requests as events of payload format 2.0, and answers back."""
+"""HTTP requests as events in payload format 2.0, and the responses of functions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_presets.aws_lambda.gateway.websocket_events import Event
 
 Fields = list[tuple[str, str]]
-# What the front end says of its own connection to the client.
+# Header fields of one connection (RFC 9110, 7.6.1), and the length, which the gateway sets itself.
 _OWN = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 _TEXT = frozenset({"application/javascript", "application/json", "application/xml"})
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A function's answer to a request.
+    """A function's response to a request.
 
     Args:
         status: The HTTP status.
         headers: The header fields.
-        body: The body, empty where it is still to come.
-        length: What the function says that a body has, in the answer to `HEAD`.
+        body: The body; empty if it streams.
+        length: The function's `Content-Length`, for the response to `HEAD`.
     """
 
     status: int
@@ -42,11 +42,11 @@ def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, do
     """Make the event of a request.
 
     Args:
-        kind: Where it came in.
+        kind: The source of the event.
         request: The request.
-        headers: Its header fields, as they are to reach the function.
-        domain: The host of the API or function URL.
-        body: Its body.
+        headers: The header fields for the function.
+        domain: The host of the API or Function URL.
+        body: The body of the request.
     """
     fields: dict[str, str] = {}
     cookies: list[str] = []
@@ -56,7 +56,7 @@ def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, do
             cookies += [item.strip() for item in value.split(";") if item.strip()]
         elif lower not in _OWN - {"content-length"}:
             fields[lower] = f"{fields[lower]},{value}" if lower in fields else value
-    # HTTP APIs hand the path on decoded, and lose what stands behind a decoded question mark.
+    # HTTP APIs decode the path, and drop what follows a decoded question mark.
     path = request.path if kind == "function-url" else unquote(request.path).partition("?")[0]
     time = now()
     event: Event = {
@@ -97,9 +97,9 @@ def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, do
 
 
 def read_http_answer(body: bytes) -> HttpAnswer | None:
-    """Read a function's whole answer; `None` when it is none that API Gateway takes.
+    """Read a function's buffered response; return `None` if API Gateway does not accept it.
 
-    What has no `statusCode` is an answer of its own: JSON, with status 200.
+    A response without `statusCode` is a body of JSON with status 200.
     """
     try:
         answer = json.loads(body)
@@ -116,7 +116,7 @@ def read_http_answer(body: bytes) -> HttpAnswer | None:
 
 
 def read_prelude(text: bytes) -> HttpAnswer | None:
-    """Read what a streamed answer starts with; `None` when it is no proper prelude."""
+    """Read the prelude of a streamed response; return `None` if it is malformed."""
     try:
         prelude: dict[str, Any] = json.loads(text)
         return HttpAnswer(int(prelude["statusCode"]), _read_fields(prelude), length=_find_length(prelude))
@@ -143,7 +143,7 @@ def _join_parameters(query: str) -> dict[str, str]:
 
 
 def _read_text(body: bytes, fields: dict[str, str]) -> str | None:
-    """Read a body that travels as it is; `None` for one that travels as base64."""
+    """Return a body as text; `None` if the event holds it as base64."""
     kind = fields.get("content-type", "").partition(";")[0].strip().lower()
     if "content-encoding" in fields or not (kind.startswith("text/") or kind in _TEXT):
         return None

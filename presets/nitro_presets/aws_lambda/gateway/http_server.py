@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the gateway speaks it with clients and with functions: bodies in pieces, trailers, upgrades."""
+"""The gateway's HTTP/1.1 server on h11, for clients and functions: streamed bodies, trailers, upgrades."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import h11
 
 Fields = Iterable[tuple[str, str]]
 PIECE = 64 * 1024
-# Largest head of a request, in bytes.
+# The largest head of a request, in bytes.
 MAX_HEAD = 64 * 1024
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class BodyTooLargeError(Exception):
-    """Says that a body is larger than its reader wants it."""
+    """A body that is larger than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class GatewayRequest:
     """The head of a request.
 
     Args:
-        method: Its method.
-        target: Path and query, as sent.
-        headers: Its header fields, names as sent.
-        client: The client's address.
+        method: The method.
+        target: The path and query, as sent.
+        headers: The header fields, with names as sent.
+        client: The client's IP address.
     """
 
     method: str
@@ -50,17 +50,17 @@ class GatewayRequest:
         return self.target.partition("?")[2]
 
     def get(self, name: str) -> str | None:
-        """Return a header field, the last one where there are several."""
+        """Return the last value of a header field, whose name is given in lower case."""
         found = [value for field, value in self.headers if field.lower() == name]
         return found[-1] if found else None
 
 
 class HttpConnection:
-    """The server's side of one connection.
+    """The server's side of a connection.
 
     Args:
-        reader: What the client sends.
-        writer: What it is sent.
+        reader: The stream to read from.
+        writer: The stream to write to.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,10 +71,10 @@ class HttpConnection:
         self._method = ""
 
     async def next_request(self) -> GatewayRequest | None:
-        """Wait for the head of a request; `None` when the client has ended the connection.
+        """Wait for the head of a request; return `None` if the client has closed the connection.
 
         Raises:
-            h11.RemoteProtocolError: It is no HTTP.
+            h11.RemoteProtocolError: The bytes are no HTTP/1.1.
         """
         event = await self._next_event()
         if not isinstance(event, h11.Request):
@@ -90,10 +90,10 @@ class HttpConnection:
         )
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Return the request's body as it comes; afterwards `trailers` holds what came behind it.
+        """Iterate over the request's body as it comes, and set `trailers` at its end.
 
         Raises:
-            ConnectionResetError: The client left before its end.
+            ConnectionResetError: The client left before the end.
         """
         while self._h11.their_state is h11.SEND_BODY:
             event = await self._next_event()
@@ -108,7 +108,7 @@ class HttpConnection:
         """Read the request's body.
 
         Raises:
-            BodyTooLargeError: It is larger than the limit, in bytes.
+            BodyTooLargeError: The body has more bytes than the limit.
         """
         body = bytearray()
         async for chunk in self.chunks():
@@ -124,21 +124,21 @@ class HttpConnection:
         await self.end()
 
     async def respond_json(self, status: int, content: object, headers: Fields = ()) -> None:
-        """Send a whole response of JSON."""
+        """Send a whole response with a body of JSON."""
         await self.respond(status, [("content-type", "application/json"), *headers], json.dumps(content).encode())
 
     async def start(self, status: int, headers: Fields) -> None:
-        """Send the head of a response; without a length its body is sent in chunks."""
+        """Send the head of a response; without `content-length` the body is chunked."""
         phrase = _PHRASES.get(status, "")
         fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         self._send(h11.Response(status_code=status, headers=fields, reason=phrase.encode()))
         self._bodiless = self._method == "HEAD" or status in (204, 304)
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of a body, and waits while the client takes no more.
+        """Send a piece of a body; wait while the client accepts no more.
 
         Raises:
-            OSError: The client is gone.
+            OSError: The connection was lost.
         """
         if data and not self._bodiless:
             self._send(h11.Data(data=data))
@@ -150,13 +150,13 @@ class HttpConnection:
         await self.writer.drain()
 
     def switch(self, headers: Fields) -> bytes:
-        """Answer 101, after which the connection is no longer HTTP, and return what the client has sent since."""
+        """Send the 101 response of an upgrade, and return the bytes that were received after the request."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         self._send(h11.InformationalResponse(status_code=101, headers=fields, reason=b"Switching Protocols"))
         return self._h11.trailing_data[0]
 
     async def finish(self) -> bool:
-        """Take the rest of a request, and say whether another may follow."""
+        """Read the rest of a request, and return whether another may follow."""
         with contextlib.suppress(h11.RemoteProtocolError, ConnectionError):
             async for _ in self.chunks():
                 pass
@@ -166,11 +166,11 @@ class HttpConnection:
         return True
 
     def abort(self) -> None:
-        """End the connection, whatever is under way."""
+        """Close the connection at once."""
         self.writer.transport.abort()
 
     async def refuse(self, status: int) -> None:
-        """Answer what is no proper request, if nothing was answered yet."""
+        """Answer a malformed request, unless a response has started."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._method = ""
             await self.respond(status, [("connection", "close")])
@@ -196,10 +196,10 @@ Handle = Callable[[HttpConnection, GatewayRequest], Awaitable[None]]
 
 
 class Listener:
-    """Serves connections on a socket until it is closed.
+    """A server on one socket.
 
     Args:
-        handle: Answers each request.
+        handle: Called with each request.
     """
 
     def __init__(self, handle: Handle) -> None:
@@ -208,11 +208,11 @@ class Listener:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def open(self, listener: socket.socket) -> None:
-        """Start to accept."""
+        """Start to accept connections."""
         self._server = await asyncio.start_server(self._accept, sock=listener, limit=PIECE)
 
     async def close(self) -> None:
-        """End all connections."""
+        """Close the socket and all connections."""
         if self._server is not None:
             self._server.close()
         serving = tuple(self._serving)

@@ -1,4 +1,4 @@
-"""One call of a function."""
+"""An invocation of a function, and its result."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
 
-# How many chunks of a stream wait for a slow client before the function waits too.
+# The most chunks of a stream that wait for a slow client; then the function waits too.
 MAX_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class BufferedResult:
-    """What a function returned.
+    """A buffered response.
 
     Args:
-        body: JSON.
+        body: The response as JSON.
     """
 
     body: bytes
@@ -27,12 +27,12 @@ class BufferedResult:
 
 @dataclass(frozen=True, slots=True)
 class InvocationError:
-    """An error in place of an answer.
+    """An error in place of a response.
 
     Args:
-        kind: Its name, such as `Sandbox.Timedout`.
-        message: What it says.
-        body: What the caller is told, as JSON.
+        kind: The error type, such as `Sandbox.Timedout`.
+        message: The error message.
+        body: The body for the caller, as JSON.
     """
 
     kind: str
@@ -41,45 +41,45 @@ class InvocationError:
 
     @classmethod
     def make(cls, kind: str, message: str) -> InvocationError:
-        """Make an error of the platform itself."""
+        """Make an error of Lambda itself."""
         return cls(kind, message, json.dumps({"errorType": kind, "errorMessage": message}).encode())
 
 
 class StreamedResult:
-    """An answer in pieces.
+    """A streamed response.
 
     Args:
-        content_type: What the function says that it is.
+        content_type: The function's `Content-Type`.
     """
 
     def __init__(self, content_type: str) -> None:
         self.content_type = content_type
         self.failure: InvocationError | None = None
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
-        self._ended = False
+        self._closed = False
         self._unwanted = False
 
     async def feed(self, chunk: bytes) -> None:
-        """Add a chunk; waits while the reader is slow."""
-        if not self._unwanted and not self._ended:
+        """Add a chunk; wait while the reader is slow."""
+        if not self._unwanted and not self._closed:
             await self._chunks.put(chunk)
 
     async def end(self, failure: InvocationError | None = None) -> None:
-        """End the stream, well or by an error; a second call does nothing."""
-        if self._ended:
+        """End the stream, with an error if there is one; a second call does nothing."""
+        if self._closed:
             return
-        self._ended = True
+        self._closed = True
         self.failure = failure
         if not self._unwanted:
             await self._chunks.put(None)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Return the chunks as they come; afterwards `failure` says whether that was all."""
+        """Iterate over the chunks as they come; `failure` is set at the end if the stream is incomplete."""
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
 
     def discard(self) -> None:
-        """Throw away what is still to come: its reader is gone, and the function is not told."""
+        """Drop all further chunks: the reader is gone, and the function is not told."""
         self._unwanted = True
         while not self._chunks.empty():
             self._chunks.get_nowait()
@@ -89,7 +89,7 @@ InvocationResult = BufferedResult | InvocationError | StreamedResult
 
 
 async def collect(outcome: InvocationResult) -> BufferedResult | InvocationError:
-    """Wait for the whole of an answer."""
+    """Wait for the end of a response, and return the whole."""
     if not isinstance(outcome, StreamedResult):
         return outcome
     try:
@@ -100,11 +100,11 @@ async def collect(outcome: InvocationResult) -> BufferedResult | InvocationError
 
 
 class PendingInvocation:
-    """One call of a function, from when it is asked for until its process is free again.
+    """An invocation, from the call until the process is free again.
 
     Args:
-        payload: The event, JSON.
-        trace: The trace that the function is told.
+        payload: The event as JSON.
+        trace: The trace header for the function.
     """
 
     def __init__(self, payload: bytes, trace: str) -> None:
@@ -115,21 +115,21 @@ class PendingInvocation:
         self.outcome: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
 
     def begin(self, seconds: float) -> None:
-        """Start the clock."""
+        """Set the deadline."""
         self.deadline = time.time() + seconds
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the process is killed."""
+        """The seconds until the process is killed."""
         return max(0.0, self.deadline - time.time())
 
     def resolve(self, outcome: InvocationResult) -> None:
-        """Tell the caller, unless it was told before."""
+        """Set the result, unless there is one."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
-    async def break_off(self, failure: InvocationError) -> None:
-        """End the call by an error of the platform, also in the middle of a streamed answer."""
+    async def fail(self, failure: InvocationError) -> None:
+        """End the invocation with an error of Lambda, also one whose response has begun to stream."""
         self.resolve(failure)
         outcome = self.outcome.result()
         if isinstance(outcome, StreamedResult):

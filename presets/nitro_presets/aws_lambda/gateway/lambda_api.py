@@ -1,4 +1,4 @@
-"""Lambda's own API: Invoke."""
+"""Lambda's Invoke API."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SERVICE = "lambda"
 
 
 class LambdaApi:
-    """Calls functions for whoever asks.
+    """The Invoke API.
 
     Args:
         pools: The functions by name.
-        verifier: Checks signatures.
-        limits: What the platform allows.
+        verifier: The verifier of signatures.
+        limits: The quotas.
     """
 
     def __init__(self, pools: Mapping[str, FunctionPool], verifier: SignatureVerifier, limits: Quotas) -> None:
@@ -46,9 +46,9 @@ class LambdaApi:
         """Answer a call.
 
         Args:
-            http: Where it came in.
+            http: The connection.
             request: The call.
-            segment: What stands in the path for the function: its name or ARN.
+            segment: The function's name or ARN, from the path.
         """
         payload = await read_signed(http, request, self._verifier, SERVICE)
         if payload is None:
@@ -65,39 +65,39 @@ class LambdaApi:
             )
             await answer_error(http, 413, ApiError("RequestTooLargeException", message))
         elif not _is_json(payload):
-            denial = ApiError("InvalidRequestContentException", "Could not parse request body into json.")
-            await answer_error(http, 400, denial)
+            error = ApiError("InvalidRequestContentException", "Could not parse request body into json.")
+            await answer_error(http, 400, error)
         elif kind == "Event":
             self.start(name, payload or b"{}", request.get(TRACE_HEADER.lower()))
             await answer_bytes(http, 202)
         elif kind == "RequestResponse":
             await self._answer(http, pool, payload or b"{}", request.get(TRACE_HEADER.lower()))
         else:
-            denial = ApiError("InvalidParameterValueException", f"There is no invocation type `{kind}`.")
-            await answer_error(http, 400, denial)
+            error = ApiError("InvalidParameterValueException", f"There is no invocation type `{kind}`.")
+            await answer_error(http, 400, error)
 
     def start(self, name: str, payload: bytes, trace: str | None) -> None:
-        """Call a function that nobody waits for; it is never tried again."""
+        """Invoke a function asynchronously; it is never tried again."""
         self._tasks.start(self.call(name, payload, trace))
 
     async def call(self, name: str, payload: bytes, trace: str | None) -> None:
-        """Call a function that gives nobody an answer, and wait until it has ended."""
+        """Invoke a function asynchronously, and wait until it has ended."""
         outcome = await collect(await self._pools[name].invoke(payload, trace))
         if isinstance(outcome, InvocationError):
-            logger.error("[%s] An asynchronous call was given up: %s", name, outcome.message)
+            logger.error("[%s] An asynchronous invocation failed: %s", name, outcome.message)
             self.dead_letters.append(payload)
 
     @property
     def busy(self) -> bool:
-        """Return whether something is under way."""
+        """Whether an asynchronous invocation runs or waits."""
         return self._tasks.busy
 
     async def idle(self) -> None:
-        """Wait until no asynchronous call runs or waits."""
+        """Wait until no asynchronous invocation runs or waits."""
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Return up all asynchronous calls."""
+        """Cancel all asynchronous invocations."""
         await self._tasks.close()
 
     async def _answer(self, http: HttpConnection, pool: FunctionPool, payload: bytes, trace: str | None) -> None:

@@ -20,13 +20,13 @@ from nitro_py.errors import NitroError, UsageError, suggest_extra
 logger = logging.getLogger("nitro_py.aws.gateway")
 
 # How long the server may take to start, in seconds.
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 # DynamoDB is moto's server, on flask; HTTP is parsed by h11, and frames by wsproto.
 _PACKAGES = ("flask", "h11", "moto", "wsproto")
 
 
 class LocalDynamoDb:
-    """Runs the server while it is entered.
+    """A context manager that runs the server.
 
     Raises:
         UsageError: A package of the extra `aws` is not installed.
@@ -39,7 +39,7 @@ class LocalDynamoDb:
 
     async def __aenter__(self) -> Self:
         require_packages()
-        # It ends with its standard input, so it ends with us, whatever ends us.
+        # The server ends with its standard input, and so with this process, even if that is killed.
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "nitro_presets.aws_lambda.gateway.local_dynamodb"),
             stdin=asyncio.subprocess.PIPE,
@@ -49,7 +49,7 @@ class LocalDynamoDb:
         )
         assert self._process.stdout is not None
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
+            line = await asyncio.wait_for(self._process.stdout.readline(), START_TIMEOUT)
         except TimeoutError:
             line = b""
         if not line.startswith(b"http://"):
@@ -67,7 +67,7 @@ class LocalDynamoDb:
         assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()
-        # Closes the pipes too.
+        # This closes the pipes too.
         await self._process.communicate()
 
 
@@ -86,7 +86,7 @@ def require_packages() -> None:
 
 
 async def make_table(url: str, name: str, region: str, credentials: CredentialSource) -> None:
-    """Make the table that the stack has."""
+    """Create the table of the stack."""
     client = DynamoClient(name, region=region, endpoint=url, credentials=credentials)
     try:
         await client.call("CreateTable", table_definition())
@@ -102,11 +102,11 @@ def serve() -> None:
     from werkzeug.serving import make_server
 
     application = DomainDispatcherApplication(create_backend_app)
-    turn = threading.Lock()
+    lock = threading.Lock()
 
-    def take_turns(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def serialize(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         # moto checks a condition and writes in two steps; DynamoDB does both at once.
-        with turn:
+        with lock:
             answer: Iterable[bytes] = application(environ, start)
             return answer
 
@@ -115,7 +115,7 @@ def serve() -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_input, daemon=True).start()
-    server = make_server("127.0.0.1", 0, take_turns, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, serialize, threaded=True, request_handler=MotoRequestHandler)
     print(f"http://127.0.0.1:{server.port}", flush=True)
     server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""The management API: `@connections` of one stage."""
+"""The `@connections` API of one stage."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _METHODS = frozenset({"DELETE", "GET", "POST"})
 
 
 class ManagementApi:
-    """Sends to connections, tells about them and ends them.
+    """The `@connections` API.
 
     Args:
         connections: The connections.
-        verifier: Checks signatures.
-        faults: What goes wrong on purpose.
-        limits: What the platform allows.
+        verifier: The verifier of signatures.
+        faults: The faults to inject.
+        limits: The quotas.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class ManagementApi:
         """Answer a call.
 
         Args:
-            http: Where it came in.
+            http: The connection.
             request: The call.
-            segment: What stands in the path for the connection's id.
+            segment: The connection id, from the path.
         """
         body = await read_signed(http, request, self._verifier, SERVICE)
         if body is None:
@@ -55,7 +55,7 @@ class ManagementApi:
         if self._faults.slow:
             await asyncio.sleep(self._faults.draw("slow"))
         id = unquote(segment)
-        # An id's `=` that is not percent-encoded is a sign of a path put together without thought.
+        # A caller that does not percent-encode the `=` of an id would fail on other characters too.
         if "=" in segment or not is_connection_id(id):
             await answer_error(http, 400, ApiError("BadRequestException", f"Invalid connectionId: {id}"))
         elif request.method not in _METHODS:
@@ -87,7 +87,7 @@ class ManagementApi:
         elif socket.unsent > self._limits.buffer:
             await answer_error(http, 429, ApiError("LimitExceededException", "The client's buffer is full."))
         else:
-            # What it makes of other bytes is not documented; it has no binary messages to send them as.
+            # AWS does not document what becomes of other bytes; there are no binary messages.
             socket.send_text(body.decode(errors="replace"))
             connection.touch()
             await answer_bytes(http, 200)

@@ -1,4 +1,4 @@
-"""The processes of one function: calls go to a free one, to a new one, or wait."""
+"""The processes of one function: an invocation goes to a free one, to a new one, or waits."""
 
 from __future__ import annotations
 
@@ -24,55 +24,55 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 
 
 class FunctionPool:
-    """Runs a function in as many processes as are needed, up to a number.
+    """A function with its processes.
 
     Args:
         function: The function.
-        concurrency: How many processes there are at most.
-        make_worker: Makes one, given its number.
-        faults: What goes wrong on purpose.
-        limits: What the platform allows.
+        concurrency: The most processes.
+        make_process: Makes a process, given its number.
+        faults: The faults to inject.
+        limits: The quotas.
     """
 
     def __init__(
         self,
         function: Function,
         concurrency: int,
-        make_worker: Callable[[int], FunctionProcess],
+        make_process: Callable[[int], FunctionProcess],
         faults: Faults,
         limits: Quotas,
     ) -> None:
         self.function = function
         self._concurrency = concurrency
-        self._make_worker = make_worker
+        self._make_process = make_process
         self._faults = faults
         self._limits = limits
         self._queue: deque[PendingInvocation] = deque()
         self._idle: list[FunctionProcess] = []
-        self._workers: set[FunctionProcess] = set()
+        self._processes: set[FunctionProcess] = set()
         self._tasks = BackgroundTasks()
         self._started = 0
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The ids of the processes that have started."""
-        return tuple(worker.pid for worker in self._workers if worker.alive)
+        """The ids of the running processes."""
+        return tuple(process.pid for process in self._processes if process.alive)
 
     async def invoke(self, payload: bytes, trace: str | None) -> InvocationResult:
-        """Call the function and wait for its answer, or for the start of a streamed one.
+        """Invoke the function and wait for its response, or for the start of a streamed one.
 
         Args:
-            payload: The event, JSON.
-            trace: The trace of the call.
+            payload: The event as JSON.
+            trace: The trace header of the call.
         """
-        told, hops = extend_trace(trace, self.function.name)
-        if hops > self._limits.hops:
+        extended, depth = extend_trace(trace, self.function.name)
+        if depth > self._limits.depth:
             message = (
-                f"`{self.function.name}` has called itself {self._limits.hops} times in a row, and was stopped."
+                f"`{self.function.name}` has called itself {self._limits.depth} times in a row, and was stopped."
             )
             logger.error("%s", message)
             return InvocationError.make("RecursiveInvocationException", message)
-        invocation = PendingInvocation(payload, told)
+        invocation = PendingInvocation(payload, extended)
         self._queue.append(invocation)
         self._assign()
         try:
@@ -82,16 +82,16 @@ class FunctionPool:
             raise
 
     async def kill(self) -> None:
-        """Kill all processes, in the middle of whatever they do."""
-        workers = tuple(self._workers)
-        for worker in workers:
-            worker.kill()
-        for worker in workers:
-            await worker.wait()
+        """Kill all processes at once."""
+        processes = tuple(self._processes)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            await process.wait()
 
     @property
     def busy(self) -> bool:
-        """Return whether something is under way."""
+        """Whether an invocation runs or waits."""
         return self._tasks.busy
 
     async def idle(self) -> None:
@@ -103,51 +103,51 @@ class FunctionPool:
         while self._queue:
             self._queue.popleft().resolve(InvocationError.make("ServiceException", "The gateway stops."))
         await self._tasks.close()
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
-        self._workers.clear()
+        await asyncio.gather(*(process.stop() for process in self._processes))
+        self._processes.clear()
         self._idle.clear()
 
     def _assign(self) -> None:
         self._drop_dead()
         while self._queue:
             if self._idle:
-                # The one that ran last, as on Lambda: the others may be taken away.
-                worker = self._idle.pop()
-                self._tasks.start(self._run(worker, self._queue.popleft()))
-            elif len(self._workers) < self._concurrency:
+                # The process that ran last, as on Lambda.
+                process = self._idle.pop()
+                self._tasks.start(self._run(process, self._queue.popleft()))
+            elif len(self._processes) < self._concurrency:
                 self._started += 1
-                worker = self._make_worker(self._started)
-                self._workers.add(worker)
-                self._tasks.start(self._run_cold(worker, self._queue.popleft()))
+                process = self._make_process(self._started)
+                self._processes.add(process)
+                self._tasks.start(self._run_cold(process, self._queue.popleft()))
             else:
                 return
 
-    async def _run_cold(self, worker: FunctionProcess, invocation: PendingInvocation) -> None:
-        failure = await worker.start(self._limits.init + self.function.timeout)
+    async def _run_cold(self, process: FunctionProcess, invocation: PendingInvocation) -> None:
+        failure = await process.start(self._limits.init + self.function.timeout)
         if failure is None:
-            await self._run(worker, invocation)
+            await self._run(process, invocation)
             return
-        logger.error("[%s] cannot start: %s", worker.name, failure.message)
-        self._workers.discard(worker)
+        logger.error("[%s] cannot start: %s", process.name, failure.message)
+        self._processes.discard(process)
         invocation.resolve(failure)
         self._assign()
 
-    async def _run(self, worker: FunctionProcess, invocation: PendingInvocation) -> None:
+    async def _run(self, process: FunctionProcess, invocation: PendingInvocation) -> None:
         if self._faults.slow:
             await asyncio.sleep(self._faults.draw("slow"))
         invocation.begin(self.function.timeout)
-        await worker.run(invocation, self._faults)
-        if worker.alive:
-            self._idle.append(worker)
+        await process.run(invocation, self._faults)
+        if process.alive:
+            self._idle.append(process)
         else:
-            self._workers.discard(worker)
+            self._processes.discard(process)
         self._assign()
 
     def _drop_dead(self) -> None:
-        for worker in [worker for worker in self._idle if not worker.alive]:
-            self._idle.remove(worker)
-            self._workers.discard(worker)
-            self._tasks.start(worker.stop())
+        for process in [process for process in self._idle if not process.alive]:
+            self._idle.remove(process)
+            self._processes.discard(process)
+            self._tasks.start(process.stop())
 
 
 def _discard(outcome: asyncio.Future[InvocationResult]) -> None:

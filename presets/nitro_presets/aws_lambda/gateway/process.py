@@ -1,4 +1,4 @@
-"""One process of a function: started cold, frozen between invocations, killed when its time is up."""
+"""A process of a function: started cold, frozen between invocations, killed after the time-out."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PIECE = 64 * 1024
 
 
 class FunctionProcess:
-    """Runs a function's process, one invocation at a time.
+    """A process that runs one invocation at a time.
 
     Args:
-        name: What its output is marked with.
-        command: What starts the process.
-        environment: All of the process's variables but the Runtime API's address.
+        name: The prefix of its output in the log.
+        command: The command of the process.
+        environment: Its environment variables, without the Runtime API's address.
         arn: The function's ARN.
-        limits: What the platform allows.
+        limits: The quotas.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FunctionProcess:
 
     @property
     def alive(self) -> bool:
-        """Return whether the process can take another invocation."""
+        """Whether the process can take another invocation."""
         return self._exited is not None and not self._exited.done()
 
     @property
@@ -61,11 +61,11 @@ class FunctionProcess:
             seconds: How long that may take.
 
         Returns:
-            Why it cannot start, if so; it is gone then.
+            The error, if it cannot start; the process has ended then.
         """
         started = time.monotonic()
         await self._api.open()
-        # A group of its own in our session: should we be killed, the kernel wakes what is frozen in it to hang up.
+        # In a process group of its own: if we are killed, the kernel sends SIGHUP and SIGCONT to a frozen one.
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env={**self._environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
@@ -86,10 +86,10 @@ class FunctionProcess:
         return failure
 
     async def run(self, invocation: PendingInvocation, faults: Faults) -> None:
-        """Has the process handle an invocation, until it asks for another or is gone."""
+        """Give the process an invocation, and wait until it asks for another or has ended."""
         seconds = invocation.seconds_left
         self._thaw()
-        self._api.hand_over(invocation)
+        self._api.give(invocation)
         timer: asyncio.TimerHandle | None = None
         if faults.hits("kill"):
             timer = asyncio.get_running_loop().call_later(faults.draw("kill_seconds"), self.kill)
@@ -103,7 +103,7 @@ class FunctionProcess:
         failure = self._explain_end(invocation, seconds)
         logger.error("[%s] %s", self.name, failure.message)
         await self.stop()
-        await invocation.break_off(failure)
+        await invocation.fail(failure)
 
     def kill(self) -> None:
         """Kill the process, frozen or not."""
@@ -115,12 +115,12 @@ class FunctionProcess:
             await asyncio.wait({self._exited})
 
     async def stop(self) -> None:
-        """Kill the process and wait until nothing of it is left."""
+        """Kill the process and wait until it has ended."""
         self.kill()
         await self.wait()
         await self._api.close()
         if self._reading is not None:
-            # Whatever it started itself may hold its output open.
+            # Its child processes may keep its output open.
             await asyncio.wait({self._reading}, timeout=0.5)
             self._reading.cancel()
 
@@ -130,7 +130,7 @@ class FunctionProcess:
         *others: asyncio.Future[Any],
         seconds: float,
     ) -> bool:
-        """Wait for something to happen first, and say whether it did, before all else and the process's end."""
+        """Wait for a coroutine; return whether it has ended before the others, the process and the time."""
         assert self._exited is not None
         waiting: asyncio.Future[Any] = asyncio.ensure_future(expected)
         try:

@@ -1,4 +1,4 @@
-"""`nitropy publish` to a running preview: the WebSocket function publishes, as it does for a deployed stack."""
+"""The endpoint of `nitropy publish` in a preview: the WebSocket function publishes, as in a deployed stack."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_BODY = MIB
 
 
 class PublishEndpoint:
-    """Publishes for who knows the token.
+    """An endpoint that publishes for callers with the token.
 
     Args:
         pool: The WebSocket function.
-        token: The token.
+        token: The bearer token.
     """
 
     def __init__(self, pool: FunctionPool, token: str) -> None:

@@ -1,4 +1,4 @@
-"""What the platform allows."""
+"""AWS's quotas."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ CONCURRENCY = 8
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """AWS's quotas; only tests have reason to change one.
+    """AWS's quotas. Only tests change them.
 
     Args:
-        frame: Largest frame that a client may send, in bytes.
-        message: Largest message in either direction, in bytes.
-        buffer: Unsent bytes of a client past which posts to it are refused.
-        idle: Seconds of silence after which a connection is closed.
-        life: Seconds that a connection may live.
-        integration: Seconds that API Gateway waits for a function.
-        http_integration: The same, for an HTTP API.
-        init: Seconds that a process may take to ask for its first invocation, besides the function's own time.
-        payload: Largest event of a call that is waited for, and its answer, in bytes.
-        async_payload: Largest event of a call that is not waited for, in bytes.
-        hops: Calls in a row of one function that start each other before the next is stopped.
+        frame: The largest frame that a client may send, in bytes.
+        message: The largest message in either direction, in bytes.
+        buffer: The unsent bytes of a client above which posts to it are refused.
+        idle: How long a connection may be idle, in seconds.
+        life: How long a connection may last, in seconds.
+        integration: The integration time-out of a WebSocket API, in seconds.
+        http_integration: The integration time-out of an HTTP API, in seconds.
+        init: How long the init phase may take beside the function's time-out, in seconds.
+        payload: The largest event and response of a synchronous invocation, in bytes.
+        async_payload: The largest event of an asynchronous invocation, in bytes.
+        depth: The invocations in a recursive loop after which Lambda stops it.
     """
 
     frame: int = 32 * KIB
@@ -38,7 +38,7 @@ class Quotas:
     init: float = 10.0
     payload: int = 6 * MIB
     async_payload: int = MIB
-    hops: int = 16
+    depth: int = 16
 
 
 AWS_QUOTAS = Quotas()

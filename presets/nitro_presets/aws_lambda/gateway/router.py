@@ -1,11 +1,11 @@
-"""The one port in front: local paths to the functions, and AWS's own services below `/_aws`."""
+"""The routes of the gateway's port: the app's paths to the functions, AWS's APIs below `/_aws`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from nitro_presets.aws_lambda.gateway.cloudfront import move_path, pass_headers
+from nitro_presets.aws_lambda.gateway.cloudfront import forward_headers, move_path_to_query
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
@@ -23,40 +23,40 @@ _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 
 @dataclass(frozen=True, slots=True)
 class GatewayRouter:
-    """Finds who answers a request.
+    """The router of the gateway's port.
 
     Args:
-        api: What the WebSocket API is called.
-        secret: What the distribution proves itself by.
-        management: `@connections`.
-        invoker: Lambda's Invoke.
-        sockets: The WebSocket API, where there is one.
-        http: The HTTP side, where there is one.
-        queue: The queue, where messages are ordered.
-        publisher: What publishes for the command line, if it may.
+        api: The id, stage and domain of the WebSocket API.
+        secret: The value of `NITRO_ORIGIN_SECRET`.
+        management: The `@connections` API.
+        lambda_api: Lambda's Invoke API.
+        websocket_api: The WebSocket API, if there is one.
+        http: The Function URL or HTTP API, if there is one.
+        queue: The queue, if messages are ordered.
+        publish_endpoint: The publish endpoint, if there is a token.
     """
 
     api: WebSocketEvents
     secret: str
     management: ManagementApi
-    invoker: LambdaApi
-    sockets: WebSocketApi | None
+    lambda_api: LambdaApi
+    websocket_api: WebSocketApi | None
     http: HttpApi | None
     queue: FifoQueue | None
-    publisher: PublishEndpoint | None
+    publish_endpoint: PublishEndpoint | None
 
     async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
-        """Answer a request, or serve a socket to its end."""
+        """Answer a request, or serve a WebSocket to its end."""
         if request.path.startswith(f"{ROOT}/"):
             await self._call_service(http, request)
-        elif self.publisher is not None and request.path == PUBLISH_PATH:
-            await self.publisher.handle(http, request)
-        elif self.sockets is not None and request.get("sec-websocket-key") is not None:
-            # As the CloudFront function tells handshakes, which does not see `Upgrade`.
-            headers = pass_headers(request, self.api.domain, self.secret)
-            await self.sockets.serve(http, request, headers, move_path(request))
+        elif self.publish_endpoint is not None and request.path == PUBLISH_PATH:
+            await self.publish_endpoint.handle(http, request)
+        elif self.websocket_api is not None and request.get("sec-websocket-key") is not None:
+            # The test of the CloudFront function, which does not see `Upgrade`.
+            headers = forward_headers(request, self.api.domain, self.secret)
+            await self.websocket_api.serve(http, request, headers, move_path_to_query(request))
         elif self.http is not None:
-            await self.http.serve(http, request, pass_headers(request, self.http.domain, self.secret))
+            await self.http.serve(http, request, forward_headers(request, self.http.domain, self.secret))
         else:
             await http.respond(404)
 
@@ -64,12 +64,12 @@ class GatewayRouter:
         stage = f"{ROOT}/{self.api.stage}"
         invocations = _INVOCATIONS.fullmatch(request.path)
         if invocations is not None and request.method == "POST":
-            await self.invoker.handle(http, request, invocations[1])
+            await self.lambda_api.handle(http, request, invocations[1])
         elif self.queue is not None and request.path in SQS_PATHS:
             await self.queue.handle(http, request)
-        elif self.sockets is not None and request.path == stage:
-            # The API's own URL, which leads past the distribution.
-            await self.sockets.serve(http, request, list(request.headers), request.query)
+        elif self.websocket_api is not None and request.path == stage:
+            # The API's own URL, without CloudFront.
+            await self.websocket_api.serve(http, request, list(request.headers), request.query)
         elif request.path.lower().startswith((f"{stage}/@connections/", f"{stage}/%40connections/")):
             await self.management.handle(http, request, request.path.rpartition("/")[2])
         else:

@@ -1,4 +1,4 @@
-"""Lambda's Runtime API, as one process of a function sees it."""
+"""Lambda's Runtime API for one process of a function."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ ERROR_BODY = "lambda-runtime-function-error-body"
 
 
 class RuntimeApi:
-    """Hands invocations to one process and takes its answers.
+    """The Runtime API of one process.
 
     Args:
         arn: The function's ARN.
-        limits: What the platform allows.
+        limits: The quotas.
     """
 
     def __init__(self, arn: str, limits: Quotas) -> None:
@@ -61,8 +61,8 @@ class RuntimeApi:
         """End all connections."""
         await self._listener.close()
 
-    def hand_over(self, invocation: PendingInvocation) -> None:
-        """Return the process its next invocation, which it waits for."""
+    def give(self, invocation: PendingInvocation) -> None:
+        """Give the process its next invocation, which it waits for."""
         self.waiting.clear()
         self._inbox.put_nowait(invocation)
 
@@ -87,8 +87,8 @@ class RuntimeApi:
 
     async def _next(self, http: HttpConnection) -> None:
         if self._current is not None:
-            # A runtime that asks for more has nothing more to say about what it had.
-            self._current.resolve(InvocationError.make("Runtime.NoResponse", "The function gave no answer."))
+            # A runtime that asks for the next invocation will not answer the last one.
+            self._current.resolve(InvocationError.make("Runtime.NoResponse", "The function sent no response."))
             self._current = None
         self.waiting.set()
         invocation = self._current = await self._inbox.get()
@@ -133,7 +133,7 @@ class RuntimeApi:
         stream = StreamedResult(request.get("content-type") or "application/octet-stream")
         invocation.resolve(stream)
         failure: InvocationError | None = InvocationError.make(
-            "Runtime.TruncatedResponse", "The answer broke off."
+            "Runtime.TruncatedResponse", "The response was not complete."
         )
         try:
             async for chunk in http.chunks():

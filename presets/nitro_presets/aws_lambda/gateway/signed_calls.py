@@ -1,4 +1,7 @@
-"""Checking Signature Version 4, written apart from the signer that it judges."""
+"""Signed calls of AWS's APIs: their signatures (Signature Version 4) and their responses.
+
+The verifier shares no code with the signer that it tests.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, Gate
 from nitro_presets.aws_lambda.gateway.quotas import MIB
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-# How far a signature's clock may be off, in seconds.
+# The largest difference of a signature's time, in seconds.
 SKEW = 300.0
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=(?P<scope>[^,\s]+),\s*"
@@ -25,11 +28,11 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """Says why a call is refused.
+    """An error response of an AWS API.
 
     Args:
-        code: The error's name.
-        message: What the caller is told.
+        code: The error code.
+        message: The error message.
     """
 
     code: str
@@ -45,10 +48,10 @@ _MISMATCH = ApiError(
 
 
 class SignatureVerifier:
-    """Checks who signed a call.
+    """A verifier of signatures.
 
     Args:
-        credentials: The only ones there are.
+        credentials: The only valid credentials.
         region: The region that signatures must name.
     """
 
@@ -57,12 +60,12 @@ class SignatureVerifier:
         self._region = region
 
     def check(self, request: GatewayRequest, body: bytes, service: str) -> ApiError | None:
-        """Find what is wrong with a call's signature; `None` when it is good.
+        """Return the error of a call's signature; `None` if it is valid.
 
         Args:
             request: The call.
-            body: Its body.
-            service: The signing name that it must have, such as `execute-api`.
+            body: The body of the call.
+            service: The expected signing name, such as `execute-api`.
         """
         given = request.get("authorization")
         if given is None:
@@ -92,7 +95,7 @@ class SignatureVerifier:
         query = "&".join(sorted(part if "=" in part else f"{part}=" for part in request.query.split("&") if part))
         canonical = [
             request.method,
-            # Every service but S3 signs the path as encoded once more than it is sent.
+            # Every service but S3 percent-encodes the path once more than it is sent.
             quote(request.path, safe="/~"),
             query,
             *lines,
@@ -116,41 +119,41 @@ def _is_now(stamp: str) -> bool:
     return abs((datetime.now(UTC) - signed).total_seconds()) <= SKEW
 
 
-# The most that is read before a call is refused for its size, in bytes.
+# The largest body that is read, in bytes; a larger one is refused.
 MAX_BODY = 16 * MIB
 
 
-async def answer_error(http: HttpConnection, status: int, denial: ApiError) -> None:
-    """Answer by an error as AWS's JSON protocols write it: the code in a header and in the body."""
-    headers = [("x-amzn-RequestId", make_request_id()), ("x-amzn-ErrorType", denial.code)]
-    await http.respond_json(status, {"__type": denial.code, "message": denial.message}, headers)
+async def answer_error(http: HttpConnection, status: int, error: ApiError) -> None:
+    """Send an error as in AWS's JSON protocols: the code in a header field and in the body."""
+    headers = [("x-amzn-RequestId", make_request_id()), ("x-amzn-ErrorType", error.code)]
+    await http.respond_json(status, {"__type": error.code, "message": error.message}, headers)
 
 
 async def answer_json(http: HttpConnection, status: int, content: object) -> None:
-    """Answer what a call asked for."""
+    """Send a response with a body of JSON."""
     await http.respond_json(status, content, [("x-amzn-RequestId", make_request_id())])
 
 
 async def answer_bytes(http: HttpConnection, status: int, body: bytes = b"", *headers: tuple[str, str]) -> None:
-    """Answer with a body as it is, or without one."""
+    """Send a response with a body as it is, or without one."""
     await http.respond(status, [("x-amzn-RequestId", make_request_id()), *headers], body)
 
 
 async def read_signed(
     http: HttpConnection, request: GatewayRequest, verifier: SignatureVerifier, service: str
 ) -> bytes | None:
-    """Read a call's body, and refuse the call if it is not signed for the service.
+    """Read the body of a call, and refuse the call if its signature is not valid.
 
     Returns:
-        The body; `None` when the call has been answered.
+        The body; `None` if the call was refused.
     """
     try:
         body = await http.read_body(MAX_BODY)
     except BodyTooLargeError:
         await answer_error(http, 413, ApiError("RequestTooLargeException", "The request is too large."))
         return None
-    denial = verifier.check(request, body, service)
-    if denial is None:
+    error = verifier.check(request, body, service)
+    if error is None:
         return body
-    await answer_error(http, 403, denial)
+    await answer_error(http, 403, error)
     return None

@@ -1,4 +1,4 @@
-"""The WebSocket API: handshakes, messages and ends, each an event for the function."""
+"""The WebSocket API: `$connect`, `$default` and `$disconnect`, each an event for the function."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import time
 from typing import Any
 
 from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
-from nitro_presets.aws_lambda.gateway.cloudfront import add_client
+from nitro_presets.aws_lambda.gateway.cloudfront import add_forwarded_headers
 from nitro_presets.aws_lambda.gateway.connections import (
-    LEFT,
+    LOST,
     ClientSocket,
     Disconnect,
     GatewayConnection,
@@ -30,20 +30,20 @@ from nitro_presets.aws_lambda.gateway.websocket_events import Event, WebSocketEv
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
-# Longest URL, in characters.
+# The longest URL, in characters.
 MAX_URL = 4096
 
 
 class WebSocketApi:
-    """Serves WebSocket clients.
+    """A WebSocket API.
 
     Args:
-        api: What the API is called.
+        api: The id, stage and domain of the API.
         connections: The connections.
         pool: The function.
-        queue: What messages go through, where they are ordered.
-        faults: What goes wrong on purpose.
-        limits: What the platform allows.
+        queue: The queue, if messages are ordered.
+        faults: The faults to inject.
+        limits: The quotas.
     """
 
     def __init__(
@@ -69,19 +69,19 @@ class WebSocketApi:
         """Serve a client from its handshake to its end.
 
         Args:
-            http: Where it came in.
+            http: The connection.
             request: The handshake.
-            headers: Its header fields, as they are to reach the function.
-            query: Its query, as it is to reach the function.
+            headers: The header fields for the function.
+            query: The query for the function.
         """
-        if status := find_flaw(request, query):
+        if status := check_handshake(request, query):
             await http.respond(status, [("sec-websocket-version", "13")] if status == 426 else [])
             return
         connection = GatewayConnection(request.client, request.get("user-agent") or "")
         self._connections.add(connection)
         try:
             if self._faults.hits("early_disconnect"):
-                await self._tell_end(connection, Disconnect.of(1006, LEFT))
+                await self._send_disconnect(connection, Disconnect.of(1006, LOST))
                 await self._connect(connection, request, headers, query)
                 http.abort()
                 return
@@ -92,7 +92,7 @@ class WebSocketApi:
             try:
                 socket = self._accept(connection, http, request, answer)
             except OSError:
-                self._end(connection, Disconnect.of(1006, LEFT))
+                self._end(connection, Disconnect.of(1006, LOST))
                 return
             await self._talk(connection, socket)
         finally:
@@ -100,7 +100,7 @@ class WebSocketApi:
 
     @property
     def busy(self) -> bool:
-        """Return whether something is under way."""
+        """Whether an event is on its way."""
         return self._tasks.busy
 
     async def idle(self) -> None:
@@ -108,7 +108,7 @@ class WebSocketApi:
         await self._tasks.wait()
 
     async def close(self) -> None:
-        """Return up all events on their way."""
+        """Cancel all events on their way."""
         await self._tasks.close()
 
     async def _connect(
@@ -116,7 +116,7 @@ class WebSocketApi:
     ) -> Event | int:
         """Ask the function, and return its answer or the status of a refusal."""
         trace = start_trace()
-        event = self._api.connect(connection, add_client(request, headers, trace), query)
+        event = self._api.connect(connection, add_forwarded_headers(request, headers, trace), query)
         answer = await self._invoke(event, trace)
         if isinstance(answer, int):
             return answer
@@ -144,33 +144,33 @@ class WebSocketApi:
         try:
             while (text := await socket.receive()) is not None:
                 connection.touch()
-                self._tasks.start(self._hand_on(connection, socket, text))
+                self._tasks.start(self._send_message(connection, socket, text))
         except asyncio.CancelledError:
-            # The gateway stops, which AWS's never does: nobody is told but the client.
+            # The gateway stops, which AWS never does. Only the client is told.
             socket.close(1001)
             raise
         finally:
             life.cancel()
             idle.cancel()
-        if socket.ending is not None:
-            self._end(connection, socket.ending)
+        if socket.disconnect is not None:
+            self._end(connection, socket.disconnect)
         await socket.finish()
 
     async def _watch(self, connection: GatewayConnection, socket: ClientSocket) -> None:
-        """End a connection in which nothing is said for long."""
+        """Close the connection once it is idle for too long."""
         left = self._limits.idle
         while left > 0:
             await asyncio.sleep(left)
             left = connection.last_active_at / 1000 + self._limits.idle - time.time()
         socket.close(1001)
 
-    def _end(self, connection: GatewayConnection, ending: Disconnect) -> None:
+    def _end(self, connection: GatewayConnection, disconnect: Disconnect) -> None:
         if self._faults.hits("lost_disconnect"):
             return
         for _ in range(2 if self._faults.hits("double_disconnect") else 1):
-            self._tasks.start(self._tell_end(connection, ending))
+            self._tasks.start(self._send_disconnect(connection, disconnect))
 
-    async def _hand_on(self, connection: GatewayConnection, socket: ClientSocket, text: str) -> None:
+    async def _send_message(self, connection: GatewayConnection, socket: ClientSocket, text: str) -> None:
         event = self._api.message(connection, text)
         if self._queue is not None:
             context = event["requestContext"]
@@ -179,18 +179,18 @@ class WebSocketApi:
         if self._faults.shuffle:
             await asyncio.sleep(self._faults.draw("shuffle"))
         answer = await self._invoke(event, start_trace())
-        # What the function returns goes nowhere without a route response; that it failed, the client is told.
+        # Without a route response the client gets no result of the function, but it gets its errors.
         if isinstance(answer, int) and not socket.closing:
             words = "Endpoint request timed out" if answer == 504 else "Internal server error"
             request_id = event["requestContext"]["requestId"]
             content = {"message": words, "connectionId": connection.id, "requestId": request_id}
             socket.send_text(json.dumps(content))
 
-    async def _tell_end(self, connection: GatewayConnection, ending: Disconnect) -> None:
-        await self._invoke(self._api.disconnect(connection, ending), start_trace())
+    async def _send_disconnect(self, connection: GatewayConnection, disconnect: Disconnect) -> None:
+        await self._invoke(self._api.disconnect(connection, disconnect), start_trace())
 
     async def _invoke(self, event: Event, trace: str) -> Event | int:
-        """Call the function, and return its answer or the status for its lack: 502 or 504."""
+        """Invoke the function, and return its response, or a status of 502 or 504."""
         try:
             async with asyncio.timeout(self._limits.integration):
                 outcome = await collect(await self._pool.invoke(json.dumps(event).encode(), trace))
@@ -203,13 +203,13 @@ class WebSocketApi:
             if isinstance(answer, dict) and isinstance(answer.get("statusCode"), int):
                 return answer
         logger.error(
-            "[websocket] The function's answer to API Gateway has no `statusCode`: %r", outcome.body[:200]
+            "[websocket] The function's response to API Gateway has no `statusCode`: %r", outcome.body[:200]
         )
         return 502
 
 
-def find_flaw(request: GatewayRequest, query: str) -> int | None:
-    """Find the status that something which is no proper handshake is answered by."""
+def check_handshake(request: GatewayRequest, query: str) -> int | None:
+    """Return the status for a handshake that is malformed; `None` if it is valid."""
     tokens = (request.get("connection") or "").lower().split(",")
     if (request.get("upgrade") or "").lower() != "websocket" or "upgrade" not in map(str.strip, tokens):
         return 426
@@ -221,7 +221,7 @@ def find_flaw(request: GatewayRequest, query: str) -> int | None:
 
 
 def find_protocol(answer: dict[str, Any], request: GatewayRequest) -> str | None:
-    """Find the subprotocol that the function accepts, if the client offers it; only status 200 can accept one."""
+    """Return the subprotocol that the function accepts with status 200, if the client offers it."""
     headers = answer.get("headers") or {}
     named = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]
     fields = [value for name, value in request.headers if name.lower() == "sec-websocket-protocol"]

@@ -1,4 +1,4 @@
-"""The events of a WebSocket API, shaped as AWS shapes them."""
+"""The events of a WebSocket API."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nitro_presets.aws_lambda.gateway.formats import (
 )
 
 Event = dict[str, Any]
-# What says how a connection is made, and is not handed on.
+# Header fields of the connection itself, which API Gateway does not pass on.
 _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketEvents:
-    """Names a WebSocket API.
+    """The events of one WebSocket API.
 
     Args:
-        id: Its id.
-        stage: Its stage.
-        domain: The host of its own URL.
+        id: The id of the API.
+        stage: The stage.
+        domain: The host of the API's own URL.
     """
 
     id: str
@@ -37,9 +37,9 @@ class WebSocketEvents:
         """Make a `$connect` event.
 
         Args:
-            connection: Who wants to connect.
-            headers: The handshake's header fields.
-            query: Its query, without the question mark.
+            connection: The connection.
+            headers: The header fields of the handshake.
+            query: The query of the handshake, without the question mark.
         """
         fields: dict[str, list[str]] = {}
         names: dict[str, str] = {}
@@ -66,12 +66,12 @@ class WebSocketEvents:
         context["messageId"] = make_message_id()
         return {"requestContext": context, "body": text, "isBase64Encoded": False}
 
-    def disconnect(self, connection: GatewayConnection, ending: Disconnect) -> Event:
+    def disconnect(self, connection: GatewayConnection, disconnect: Disconnect) -> Event:
         """Make a `$disconnect` event."""
         headers = {"Host": self.domain, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
         context = self._context(connection, "$disconnect", "DISCONNECT")
-        context["disconnectStatusCode"] = ending.code
-        context["disconnectReason"] = ending.reason
+        context["disconnectStatusCode"] = disconnect.code
+        context["disconnectReason"] = disconnect.reason
         return {
             "headers": headers,
             "multiValueHeaders": {name: [value] for name, value in headers.items()},
