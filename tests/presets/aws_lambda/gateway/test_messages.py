@@ -78,7 +78,7 @@ async def test_client_is_told_that_the_function_took_too_long(open_gateway: Open
 async def test_messages_overlap(open_gateway: OpenSite) -> None:
     async with open_gateway(concurrency=3) as site, site.connect() as socket:
         for number in range(3):
-            await order(socket, sleep=0.4, number=number)
+            await order(socket, sleep=2.0, number=number)
         await site.wait_for(lambda: len(site.events("MESSAGE", "end")) == 3)
         notes = [note for kind in ("start", "end") for note in site.notes(kind)]
         kinds = [note["kind"] for note in sorted(notes, key=lambda note: note["at"]) if "body" in note["event"]]
