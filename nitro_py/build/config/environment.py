@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from nitro_py.build.config.errors import CLOSE
-from nitro_py.build.config.layers import Layer, Place, merge_layers, nest
+from nitro_py.build.config.layers import ConfigLayer, Place, merge_layers, nest
 from nitro_py.build.config.schema import ConfigModels
 from nitro_py.errors import ConfigError
 
@@ -29,7 +29,7 @@ RESERVED = (
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[Layer, list[str]]:
+def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[ConfigLayer, list[str]]:
     """Read the settings that the environment holds.
 
     Args:
@@ -53,7 +53,7 @@ def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[
             continue
         path, schema = settings[name]
         value = _parse(environ[name], schema)
-        layers.append(Layer(nest(path, value), {path: Place(variable=name)}))
+        layers.append(ConfigLayer(nest(path, value), {path: Place(variable=name)}))
     return merge_layers(layers), unknown
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nitro_py.build.config.layers import Layer, Place
+from nitro_py.build.config.layers import ConfigLayer, Place
 from nitro_py.build.config.schema import MODES, ConfigModels
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.errors import ConfigError
@@ -70,7 +70,7 @@ def value_problem(key: str, place: Place, *, expected: str, got: object, hint: s
     return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 
-def explain(error: ValidationError, layer: Layer, models: ConfigModels) -> list[ConfigError]:
+def explain(error: ValidationError, layer: ConfigLayer, models: ConfigModels) -> list[ConfigError]:
     """Return what is wrong with a layer.
 
     Args:

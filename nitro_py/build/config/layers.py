@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class ConfigLayer:
     """The values of one source as nested tables, with the place of each.
 
     Args:
@@ -51,15 +51,15 @@ class Layer:
         """Find where a key stands, or else the table around it."""
         return find_place(self.places, path)
 
-    def section(self, name: str) -> Layer:
+    def section(self, name: str) -> ConfigLayer:
         """Take one table as a layer of its own, empty if it is not there."""
         values = self.values.get(name) or {}
         places = {path[1:]: place for path, place in self.places.items() if path[:1] == (name,)}
-        return Layer(values, places)
+        return ConfigLayer(values, places)
 
-    def without(self, *names: str) -> Layer:
+    def without(self, *names: str) -> ConfigLayer:
         """Leave tables out."""
-        return Layer({key: value for key, value in self.values.items() if key not in names}, self.places)
+        return ConfigLayer({key: value for key, value in self.values.items() if key not in names}, self.places)
 
 
 def find_place(places: Mapping[KeyPath, Place], path: KeyPath) -> Place:
@@ -107,7 +107,7 @@ def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def merge_layers(layers: list[Layer]) -> Layer:
+def merge_layers(layers: list[ConfigLayer]) -> ConfigLayer:
     """Lay layers over each other, the last one on top.
 
     Args:
@@ -121,7 +121,7 @@ def merge_layers(layers: list[Layer]) -> Layer:
     for layer in layers:
         values = merge_tables(values, layer.values)
         places |= {path: layer.place(path) for path in _walk(layer.values)}
-    return Layer(values, places)
+    return ConfigLayer(values, places)
 
 
 def _walk(values: Mapping[str, Any], parent: KeyPath = ()) -> Iterator[KeyPath]:

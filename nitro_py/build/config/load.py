@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from nitro_py.build.config.checks import check_served, check_settings
 from nitro_py.build.config.environment import explain_variable, list_sections, read_environment
 from nitro_py.build.config.errors import explain, raise_problems, value_problem
-from nitro_py.build.config.layers import Layer, Place, find_place, merge_layers, nest
+from nitro_py.build.config.layers import ConfigLayer, Place, find_place, merge_layers, nest
 from nitro_py.build.config.schema import MODES, ConfigModels, PresetTable, make_models
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath, find_lines
@@ -123,11 +123,13 @@ def list_named_presets(root: Path, environ: Mapping[str, str], said: Iterable[st
         _, file = _read_file(root)
     except ConfigError:
         # What there could be is asked for to correct such a file.
-        file = Layer({}, {})
+        file = ConfigLayer({}, {})
     return _list_folders(root, file, environ, said)
 
 
-def _list_folders(root: Path, file: Layer, environ: Mapping[str, str], said: Iterable[object]) -> tuple[str, ...]:
+def _list_folders(
+    root: Path, file: ConfigLayer, environ: Mapping[str, str], said: Iterable[object]
+) -> tuple[str, ...]:
     in_file = [part.values.get("preset") for part in _list_parts(file)]
     named = [*said, environ.get("NITRO_PRESET"), *in_file]
     return tuple(
@@ -136,7 +138,7 @@ def _list_folders(root: Path, file: Layer, environ: Mapping[str, str], said: Ite
 
 
 def _find_tables(
-    root: Path, file: Layer, flags: Layer, environ: Mapping[str, str], folders: tuple[str, ...]
+    root: Path, file: ConfigLayer, flags: ConfigLayer, environ: Mapping[str, str], folders: tuple[str, ...]
 ) -> tuple[PresetTable, ...]:
     """Find the presets' tables among those that are named, importing no other presets."""
     layers = (*_list_parts(file), flags)
@@ -154,7 +156,7 @@ def _find_tables(
     return tuple(found)
 
 
-def _list_parts(file: Layer) -> list[Layer]:
+def _list_parts(file: ConfigLayer) -> list[ConfigLayer]:
     """List the file itself and its sections for the modes, as far as they are tables."""
     return [file, *(file.section(mode) for mode in MODES if isinstance(file.values.get(mode), Mapping))]
 
@@ -201,7 +203,7 @@ def check_included(loaded: LoadedConfig, unmatched: Sequence[int]) -> None:
     )
 
 
-def _check_layer(layer: Layer, model: type[NitroConfig]) -> ValidationError | None:
+def _check_layer(layer: ConfigLayer, model: type[NitroConfig]) -> ValidationError | None:
     try:
         model.model_validate(layer.values)
     except ValidationError as error:
@@ -209,18 +211,18 @@ def _check_layer(layer: Layer, model: type[NitroConfig]) -> ValidationError | No
     return None
 
 
-def _read_overrides(overrides: Mapping[str, object]) -> Layer:
+def _read_overrides(overrides: Mapping[str, object]) -> ConfigLayer:
     given = {tuple(key.split(".")): value for key, value in overrides.items() if value is not None}
     place: dict[KeyPath, Place] = {(): Place(command_line=True)}
-    return merge_layers([Layer(nest(path, value), place) for path, value in given.items()])
+    return merge_layers([ConfigLayer(nest(path, value), place) for path, value in given.items()])
 
 
-def _read_file(root: Path) -> tuple[str | None, Layer]:
+def _read_file(root: Path) -> tuple[str | None, ConfigLayer]:
     own = _read_toml(root, _OWN_FILE)
     shared = _read_toml(root, _SHARED_FILE)
     tool = shared.values.get("tool", {}) if shared is not None else {}
     if shared is None or not isinstance(tool, dict) or "nitropy" not in tool:
-        return (None, Layer({}, {})) if own is None else (_OWN_FILE, own)
+        return (None, ConfigLayer({}, {})) if own is None else (_OWN_FILE, own)
     place = shared.place(("tool", "nitropy"))
     if own is not None:
         raise ConfigError(
@@ -235,7 +237,7 @@ def _read_file(root: Path) -> tuple[str | None, Layer]:
     return _SHARED_FILE, shared.section("tool").section("nitropy")
 
 
-def _read_toml(root: Path, name: str) -> Layer | None:
+def _read_toml(root: Path, name: str) -> ConfigLayer | None:
     """Read a file, None if it is not there."""
     try:
         text = (root / name).read_bytes().decode("utf-8-sig")
@@ -252,7 +254,7 @@ def _read_toml(root: Path, name: str) -> Layer | None:
     values = _parse_toml(text, name)
     lines = find_lines(text)
     places = {path: Place(file=name, line=line) for path, line in lines.items()}
-    return Layer(values, {(): Place(file=name), **places})
+    return ConfigLayer(values, {(): Place(file=name), **places})
 
 
 def _parse_toml(text: str, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ _MACHINES: dict[Architecture, str] = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
+class ImagePlatform:
     """What dependencies depend on.
 
     Args:
@@ -40,7 +40,7 @@ class Platform:
         return linux_markers(self.python, _MACHINES[self.architecture])
 
 
-def find_build_platform() -> Platform:
+def find_build_platform() -> ImagePlatform:
     """Return the platform of an image that this machine runs, with the Python that builds.
 
     Raises:
@@ -51,4 +51,4 @@ def find_build_platform() -> Platform:
     if machine not in names:
         listed = ", ".join(f"`{name}`" for name in sorted(names))
         raise BuildError(f"This machine's processor is `{machine}`: expected one of {listed}.")
-    return Platform(names[machine], build_python())
+    return ImagePlatform(names[machine], build_python())

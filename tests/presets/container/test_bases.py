@@ -10,7 +10,7 @@ import pytest
 
 from nitro_presets.container.image.base import open_base
 from nitro_presets.container.image.python import find_platform
-from nitro_presets.container.platforms import Platform
+from nitro_presets.container.platforms import ImagePlatform
 from nitro_py.errors import UsageError
 from tests.presets.container.layouts import (
     DEBIAN,
@@ -26,7 +26,7 @@ from tests.presets.container.layouts import (
 OFFICIAL = {"usr/local/bin/python3": "python3.13", "usr/local/bin/python3.13": ""}
 
 
-def read_platform(base: Path) -> Platform:
+def read_platform(base: Path) -> ImagePlatform:
     """Return what a base image is."""
     with open_base(base, "amd64") as image:
         return find_platform(image)
@@ -44,33 +44,33 @@ def refuse(base: Path) -> str:
 @pytest.mark.parametrize(
     ("layers", "process", "found"),
     [
-        ((DEBIAN,), None, Platform("amd64", "3.11")),
-        ((DEBIAN,), {}, Platform("amd64", "3.11")),
+        ((DEBIAN,), None, ImagePlatform("amd64", "3.11")),
+        ((DEBIAN,), {}, ImagePlatform("amd64", "3.11")),
         # The first in the path wins.
-        ((DEBIAN, OFFICIAL), None, Platform("amd64", "3.13")),
-        (({**DEBIAN, "lib/ld-musl-x86_64.so.1": ""},), None, Platform("amd64", "3.11", musl=True)),
-        (({"./usr/bin/python3": "/usr/bin/python3.12"},), None, Platform("amd64", "3.12")),
+        ((DEBIAN, OFFICIAL), None, ImagePlatform("amd64", "3.13")),
+        (({**DEBIAN, "lib/ld-musl-x86_64.so.1": ""},), None, ImagePlatform("amd64", "3.11", musl=True)),
+        (({"./usr/bin/python3": "/usr/bin/python3.12"},), None, ImagePlatform("amd64", "3.12")),
         # No link, and beside it what tells.
-        (({"usr/bin/python3": "", "usr/bin/python3.14": ""},), None, Platform("amd64", "3.14")),
+        (({"usr/bin/python3": "", "usr/bin/python3.14": ""},), None, ImagePlatform("amd64", "3.14")),
         (
             ({"opt/bin/python3": ""},),
             {"Env": ["PATH=/opt/bin", "PYTHON_VERSION=3.12.4"]},
-            Platform("amd64", "3.12"),
+            ImagePlatform("amd64", "3.12"),
         ),
         # Most images have other things on top of it.
-        ((DEBIAN, {"srv/app": ""}), None, Platform("amd64", "3.11")),
+        ((DEBIAN, {"srv/app": ""}), None, ImagePlatform("amd64", "3.11")),
         # What a layer deletes is gone, and what it adds beside that is not.
-        ((OFFICIAL, {"usr/local/bin/.wh.python3": "", **DEBIAN}), None, Platform("amd64", "3.11")),
-        ((OFFICIAL, {**DEBIAN, "usr/local/.wh.bin": ""}), None, Platform("amd64", "3.11")),
+        ((OFFICIAL, {"usr/local/bin/.wh.python3": "", **DEBIAN}), None, ImagePlatform("amd64", "3.11")),
+        ((OFFICIAL, {**DEBIAN, "usr/local/.wh.bin": ""}), None, ImagePlatform("amd64", "3.11")),
         (
             (OFFICIAL, {"usr/local/bin/python3": "python3.12", "usr/local/bin/.wh..wh..opq": ""}),
             None,
-            Platform("amd64", "3.12"),
+            ImagePlatform("amd64", "3.12"),
         ),
     ],
 )
 def test_python_is_found(
-    tmp_path: Path, layers: tuple[Mapping[str, str], ...], process: dict[str, object] | None, found: Platform
+    tmp_path: Path, layers: tuple[Mapping[str, str], ...], process: dict[str, object] | None, found: ImagePlatform
 ) -> None:
     assert read_platform(make_base(tmp_path / "base", *layers, process=process)) == found
 
@@ -94,11 +94,11 @@ def test_base_may_be_an_archive(tmp_path: Path) -> None:
         assert [layer.descriptor for layer in one.layers] == [layer.descriptor for layer in two.layers]
         with one.layers[0].open() as first, two.layers[0].open() as second:
             assert first.read() == second.read() != b""
-        assert find_platform(two) == Platform("amd64", "3.13")
+        assert find_platform(two) == ImagePlatform("amd64", "3.13")
 
 
 def test_base_may_be_what_docker_saves(tmp_path: Path) -> None:
-    assert read_platform(make_docker_archive(tmp_path / "base.tar")) == Platform("amd64", "3.11")
+    assert read_platform(make_docker_archive(tmp_path / "base.tar")) == ImagePlatform("amd64", "3.11")
     damaged = refuse(make_docker_archive(tmp_path / "damaged.tar", damaged=True))
     assert damaged.startswith("Layer 0 is damaged: expected the digest `sha256:")
 
@@ -134,7 +134,7 @@ def test_what_is_attested_of_an_image_is_none(tmp_path: Path) -> None:
         **layout.add_image(({"nothing": ""},)),
         "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
     }
-    assert read_platform(layout.write_index(image, attested)) == Platform("amd64", "3.11")
+    assert read_platform(layout.write_index(image, attested)) == ImagePlatform("amd64", "3.11")
 
 
 def test_indexes_inside_each_other_come_to_an_end(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_indexes_inside_each_other_come_to_an_end(tmp_path: Path) -> None:
     for depth in range(5):
         layout.write_index(place)
         if depth < 4:
-            assert read_platform(layout.folder) == Platform("amd64", "3.11")
+            assert read_platform(layout.folder) == ImagePlatform("amd64", "3.11")
         place = layout.add_document({"schemaVersion": 2, "manifests": [place]}, INDEX)
     assert refuse(layout.folder) == "The index holds indexes that hold indexes, more than 4 deep."
 
@@ -266,7 +266,7 @@ def test_broken_configuration_is_refused(tmp_path: Path, document: dict[str, obj
 
 def test_what_is_null_is_absent(tmp_path: Path) -> None:
     empty = {"config": {"Env": None, "Labels": None, "Volumes": None}, "history": None}
-    assert read_platform(make_base(tmp_path / "base", **empty)) == Platform("amd64", "3.11")
+    assert read_platform(make_base(tmp_path / "base", **empty)) == ImagePlatform("amd64", "3.11")
 
 
 def test_layers_must_be_as_many_as_the_configuration_says(tmp_path: Path) -> None:

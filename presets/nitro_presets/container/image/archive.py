@@ -1,22 +1,67 @@
-"""Writing an image as one archive, which everything that knows OCI or Docker images reads."""
+"""Writing layers, and the image as one archive, which all programs for OCI or Docker images read."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import os
+import shutil
+import stat
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
-from nitro_presets.container.image.base import Layer
-from nitro_presets.container.image.documents import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, Descriptor
-from nitro_presets.container.image.layout import blob_name
+from nitro_presets.container.image.base import ImageLayer
+from nitro_presets.container.image.documents import CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE, Descriptor
+from nitro_presets.container.image.layout import blob_name, hash_file
 from nitro_py.errors import BuildError
+from nitro_py.preset import walk_files
+
+LEVEL = 6
+
+
+def write_layer(folder: Path, place: str, file: Path) -> ImageLayer:
+    """Write a folder's files as a layer: all users may read them, and only root may write them.
+
+    Args:
+        folder: The folder.
+        place: Where it comes in the image, such as `/app/server`.
+        file: The file to write, with an ending other than `.tar`.
+    """
+    root = PurePosixPath(place.lstrip("/"))
+    paths = list(walk_files(folder, PurePosixPath("."), keep=lambda path: True))
+    folders = {parent for path in paths for parent in (root / path).parents} - {PurePosixPath(".")}
+    entries = {str(name): None for name in folders} | {str(root / path): folder / path for path in paths}
+    plain = file.with_suffix(".tar")
+    with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, source in sorted(entries.items()):
+            _add_file(archive, name, source)
+    with plain.open("rb") as read, file.open("wb") as raw, gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed:
+        shutil.copyfileobj(read, packed)
+    diff_id, _ = hash_file(plain.open("rb"))
+    plain.unlink()
+    digest, size = hash_file(file.open("rb"))
+    return ImageLayer(
+        Descriptor(media_type=f"{LAYER_TYPE}+gzip", digest=digest, size=size), diff_id, lambda: file.open("rb")
+    )
+
+
+def _add_file(archive: tarfile.TarFile, name: str, source: Path | None) -> None:
+    # As it is made, an entry is root's, and as old as time.
+    entry = tarfile.TarInfo(name)
+    if source is None:
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(entry)
+        return
+    state = source.stat()
+    entry.size, entry.mode = state.st_size, 0o755 if state.st_mode & stat.S_IXUSR else 0o644
+    with source.open("rb") as file:
+        archive.addfile(entry, file)
 
 
 def write_archive(
@@ -24,7 +69,7 @@ def write_archive(
     *,
     image: str,
     document: Mapping[str, object],
-    layers: Sequence[Layer],
+    layers: Sequence[ImageLayer],
     annotations: Mapping[str, str],
 ) -> str:
     """Write an image, all or nothing; the same input gives the same bytes.
@@ -95,8 +140,8 @@ def _make_index(manifest: Descriptor, document: Mapping[str, object], image: str
     return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
 
 
-def _write(file: Path, documents: Mapping[str, bytes], layers: Mapping[str, Layer]) -> None:
-    contents: dict[str, bytes | Layer] = {**documents, **layers}
+def _write(file: Path, documents: Mapping[str, bytes], layers: Mapping[str, ImageLayer]) -> None:
+    contents: dict[str, bytes | ImageLayer] = {**documents, **layers}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
@@ -117,7 +162,7 @@ def _write(file: Path, documents: Mapping[str, bytes], layers: Mapping[str, Laye
         raise BuildError(message, file=str(file), hint="Name a file in a folder that you may write.") from error
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes | Layer) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: bytes | ImageLayer) -> None:
     entry = tarfile.TarInfo(name)
     entry.mode = 0o644
     opened: AbstractContextManager[IO[bytes]]

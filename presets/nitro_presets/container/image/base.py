@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import IO
 
 from nitro_presets.container.image.documents import (
+    INDEX_TYPE,
     LAYER_TYPE,
+    MANIFEST_TYPE,
     Configuration,
     Descriptor,
     DockerManifest,
-    Manifest,
+    ImageManifest,
+    Index,
+    IndexEntry,
+    IndexPlatform,
 )
 from nitro_presets.container.image.layout import (
     ArchiveSource,
@@ -27,7 +32,6 @@ from nitro_presets.container.image.layout import (
     read_file,
     verify_blob,
 )
-from nitro_presets.container.image.select import select_manifest
 from nitro_presets.container.platforms import ARCHITECTURES, Architecture
 from nitro_py.errors import UsageError
 
@@ -39,9 +43,15 @@ LAYER_TYPES = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER_TYPE}+gzip",
 }
 
+_MANIFESTS = frozenset({MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json"})
+_INDEXES = frozenset({INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json"})
+# Beside images, indexes hold what was attested about them.
+_ATTESTED = "vnd.docker.reference.type"
+MAX_DEPTH = 4
+
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class ImageLayer:
     """One layer of an image.
 
     Args:
@@ -71,7 +81,7 @@ class BaseImage:
     digest: str | None
     document: Configuration
     architecture: Architecture
-    layers: tuple[Layer, ...]
+    layers: tuple[ImageLayer, ...]
 
 
 @contextmanager
@@ -110,8 +120,8 @@ def _read(source: Source, architecture: Architecture) -> BaseImage:
 
 
 def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
-    chosen = select_manifest(source, architecture)
-    manifest = read_document(source, chosen, "manifest", Manifest)
+    chosen = _select_manifest(source, architecture)
+    manifest = read_document(source, chosen, "manifest", ImageManifest)
     document = read_document(source, manifest.config, "configuration", Configuration)
     found = manifest.layers or ()
     layers = []
@@ -125,8 +135,43 @@ def _read_layout(source: Source, architecture: Architecture) -> BaseImage:
             )
         verify_blob(source, layer, f"layer {number}")
         named = Descriptor(media_type=LAYER_TYPES[layer.media_type], digest=layer.digest, size=layer.size)
-        layers.append(Layer(named, diff_id, _opener(source, blob_name(layer.digest))))
+        layers.append(ImageLayer(named, diff_id, _opener(source, blob_name(layer.digest))))
     return BaseImage(source, chosen.digest, document, _check_platform(source, document), tuple(layers))
+
+
+def _select_manifest(source: Source, architecture: Architecture) -> IndexEntry:
+    """Choose the manifest of the one image that is there, or of the one that is for a processor.
+
+    Raises:
+        UsageError: There is no image, none for the processor, or more than one.
+    """
+    index = read_file(source, "index.json", "index", Index)
+    # One image may have several names.
+    candidates = list({entry.digest: entry for entry in _walk_index(source, index, MAX_DEPTH)}.values())
+    if len(candidates) == 1:
+        return candidates[0]
+    platforms = [str(entry.platform or IndexPlatform()) for entry in candidates]
+    wanted = f"linux/{architecture}"
+    if platforms.count(wanted) == 1:
+        return candidates[platforms.index(wanted)]
+    listed = ", ".join(f"`{platform}`" for platform in sorted(platforms)) or "none"
+    raise UsageError(
+        f"The base holds {platforms.count(wanted)} images for `{wanted}`: expected one (it has {listed}).",
+        file=str(source.path),
+        hint=f"Copy one: `skopeo copy --override-arch {architecture} docker://python:3.13-slim oci:base:latest`.",
+    )
+
+
+def _walk_index(source: Source, index: Index, depth: int) -> Iterator[IndexEntry]:
+    if depth == 0:
+        raise broken(source, f"The index holds indexes that hold indexes, more than {MAX_DEPTH} deep")
+    for entry in index.manifests or ():
+        if _ATTESTED in (entry.annotations or {}):
+            continue
+        if entry.media_type in _INDEXES:
+            yield from _walk_index(source, read_document(source, entry, "index", Index), depth - 1)
+        elif entry.media_type in _MANIFESTS:
+            yield entry
 
 
 def _read_docker(source: Source) -> BaseImage:
@@ -145,7 +190,7 @@ def _read_docker(source: Source) -> BaseImage:
         if digest != diff_id:
             raise broken(source, f"Layer {number} is damaged: expected the digest `{diff_id}`, got `{digest}`")
         layers.append(
-            Layer(Descriptor(media_type=LAYER_TYPE, digest=digest, size=size), diff_id, _opener(source, file))
+            ImageLayer(Descriptor(media_type=LAYER_TYPE, digest=digest, size=size), diff_id, _opener(source, file))
         )
     return BaseImage(source, None, document, _check_platform(source, document), tuple(layers))
 

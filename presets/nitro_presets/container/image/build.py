@@ -9,10 +9,9 @@ from pathlib import Path
 
 from nitro_presets.container.entry import DEFAULT_PORT
 from nitro_presets.container.files import PROBE, USER, list_imports, name_app
-from nitro_presets.container.image.archive import write_archive
+from nitro_presets.container.image.archive import write_archive, write_layer
 from nitro_presets.container.image.base import BaseImage, open_base
 from nitro_presets.container.image.config import ImageOptions, make_config
-from nitro_presets.container.image.layer import write_layer
 from nitro_presets.container.image.python import find_platform
 from nitro_presets.container.platforms import find_build_platform
 from nitro_presets.container.settings import ContainerSettings

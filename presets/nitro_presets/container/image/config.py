@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nitro_presets.container.image.base import BaseImage, Layer
-from nitro_presets.container.image.documents import Process
+from nitro_presets.container.image.base import BaseImage, ImageLayer
+from nitro_presets.container.image.documents import ContainerProcess
 
 # Images are compared by their bytes, so they must not tell when they were made.
 CREATED = "1970-01-01T00:00:00Z"
@@ -17,7 +17,7 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """Says how the app runs in the image.
+    """The way in which the app runs in the image.
 
     Args:
         title: The app's name.
@@ -36,7 +36,7 @@ class ImageOptions:
     probe: str
 
 
-def make_config(base: BaseImage, layers: Mapping[str, Layer], options: ImageOptions) -> dict[str, object]:
+def make_config(base: BaseImage, layers: Mapping[str, ImageLayer], options: ImageOptions) -> dict[str, object]:
     """Make the configuration of an image.
 
     Follows the OCI image specification 1.1, and Docker's `Healthcheck` beside it, which Kubernetes passes over.
@@ -65,7 +65,7 @@ def make_config(base: BaseImage, layers: Mapping[str, Layer], options: ImageOpti
     return document | ({"variant": variant} if variant else {})
 
 
-def _make_process(base: Process, options: ImageOptions) -> dict[str, object]:
+def _make_process(base: ContainerProcess, options: ImageOptions) -> dict[str, object]:
     labels = {name: text for name, text in (base.labels or {}).items() if not name.startswith(_OWN_LABELS)}
     # An entry point of its own, so the base's `Cmd` must go: it would be the app's arguments.
     process: dict[str, object] = {

@@ -21,7 +21,7 @@ class _Document(BaseModel):
 
 
 class Descriptor(_Document):
-    """Points at a blob: what it is, its hash, its size in bytes."""
+    """A reference to a blob: its kind, its hash, its size in bytes."""
 
     media_type: str = Field(validation_alias="mediaType")
     digest: Digest
@@ -33,7 +33,7 @@ class Descriptor(_Document):
 
 
 class IndexPlatform(_Document):
-    """Says what an image of an index is for."""
+    """The platform of an image in an index."""
 
     os: str = "unknown"
     architecture: str = "unknown"
@@ -43,27 +43,27 @@ class IndexPlatform(_Document):
 
 
 class IndexEntry(Descriptor):
-    """Points at an image, or at an index."""
+    """A reference to an image, or to an index."""
 
     platform: IndexPlatform | None = None
     annotations: Mapping[str, str] | None = None
 
 
 class Index(_Document):
-    """Lists images."""
+    """A list of images."""
 
     manifests: tuple[IndexEntry, ...] | None = None
 
 
-class Manifest(_Document):
-    """Lists what an image consists of."""
+class ImageManifest(_Document):
+    """The parts of an image."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...] | None = None
 
 
-class Process(_Document):
-    """Says how the containers of an image run."""
+class ContainerProcess(_Document):
+    """The defaults of an image's containers."""
 
     variables: tuple[str, ...] | None = Field(default=None, validation_alias="Env")
     labels: Mapping[str, str] | None = Field(default=None, validation_alias="Labels")
@@ -71,33 +71,33 @@ class Process(_Document):
 
 
 class RootFilesystem(_Document):
-    """Lists an image's layers by their digests before compression."""
+    """An image's layers by their digests before compression."""
 
     diff_ids: tuple[Digest, ...] | None = None
 
 
 class Configuration(_Document):
-    """Says what an image is."""
+    """The configuration of an image."""
 
     os: str
     architecture: str
     variant: str | None = None
-    config: Process | None = None
+    config: ContainerProcess | None = None
     rootfs: RootFilesystem
     history: tuple[dict[str, Any], ...] | None = None
 
     @property
-    def process(self) -> Process:
-        """How its containers run."""
-        return self.config or Process()
+    def process(self) -> ContainerProcess:
+        """The defaults of its containers."""
+        return self.config or ContainerProcess()
 
 
 class DockerEntry(_Document):
-    """Points at the files of an image in an archive of Docker."""
+    """The files of an image in an archive of Docker."""
 
     config: str = Field(validation_alias="Config")
     layers: tuple[str, ...] = Field(validation_alias="Layers")
 
 
 class DockerManifest(RootModel[tuple[DockerEntry, ...]]):
-    """Lists the images in an archive of Docker."""
+    """The images in an archive of Docker."""

@@ -14,7 +14,7 @@ from nitro_presets.container.image.documents import Descriptor
 from nitro_py.errors import UsageError
 
 # A document larger than this is none; registries draw the same line.
-LARGEST_DOCUMENT = 4 * 1024 * 1024
+MAX_DOCUMENT = 4 * 1024 * 1024
 CHUNK = 1024 * 1024
 
 M = TypeVar("M", bound=BaseModel)
@@ -105,9 +105,9 @@ def read_file(source: Source, name: str, what: str, model: type[M]) -> M:
     if opened is None:
         raise broken(source, f"The {what} is missing: there is no `{name}`")
     with opened as file:
-        data = file.read(LARGEST_DOCUMENT + 1)
-    if len(data) > LARGEST_DOCUMENT:
-        raise broken(source, f"The {what} in `{name}` has more than {LARGEST_DOCUMENT} bytes")
+        data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise broken(source, f"The {what} in `{name}` has more than {MAX_DOCUMENT} bytes")
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from nitro_presets.container.image.base import BaseImage
 from nitro_presets.container.image.layout import broken
-from nitro_presets.container.platforms import Platform
+from nitro_presets.container.platforms import ImagePlatform
 from nitro_py.errors import UsageError
 
 # The oldest that nitropy-kit runs on.
@@ -22,7 +22,7 @@ _EMPTIED = ".wh..wh..opq"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def find_platform(base: BaseImage) -> Platform:
+def find_platform(base: BaseImage) -> ImagePlatform:
     """Find what an image is: its Python is what `python3` calls.
 
     Args:
@@ -41,7 +41,7 @@ def find_platform(base: BaseImage) -> Platform:
         message = f"The base image has Python 3.{minor}: expected {OLDEST[0]}.{OLDEST[1]} or later."
         raise UsageError(message, file=str(base.source.path), hint=hint)
     musl = any(_MUSL.fullmatch(posixpath.basename(path)) for path in programs)
-    return Platform(base.architecture, f"3.{minor}", musl)
+    return ImagePlatform(base.architecture, f"3.{minor}", musl)
 
 
 def _find_minor(programs: Mapping[str, str], environ: Mapping[str, str]) -> int | None:
