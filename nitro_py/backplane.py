@@ -1,8 +1,9 @@
-"""What carries topics between the processes of an app: the contract for those who write one.
+"""The contract of a backplane, which carries topics between the processes of an app.
 
 A backplane is found by the name in the setting `backplane`: `redis` and `nats` are built in, others come by the
 entry-point group `nitro_py.backplanes`, whose entries name a `BackplaneFactory`. The hub does the rest: it
-delivers in its own process, counts who listens, connects again with back-off, and drops what comes back or twice.
+delivers in its own process, counts subscribers, connects again with back-off, and drops messages that come back or
+come twice.
 `nitro_py.testing.backplanes` has the contract as tests.
 """
 
@@ -24,18 +25,18 @@ _BINARY, _NAMESPACE, _EXCLUDE = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class BackplaneMessage:
-    """One published message on its way between processes.
+    """A published message on its way between processes.
 
     The wire form is a head of 38 bytes, big-endian: version (1), flags (1 binary, 2 has a namespace, 4 excludes a
     peer), publisher (16 bytes), number (8 bytes), and three lengths of 4 bytes each; then topic, namespace and
     excluded peer in UTF-8, and the frame.
 
     Args:
-        publisher: The publishing process, 16 bytes that no other has.
+        publisher: The id of the publishing process, 16 bytes.
         number: Unique among the messages of that process.
         topic: The topic.
         frame: Text or bytes.
-        namespace: Only subscribers there; `None` reaches all.
+        namespace: The only namespace to reach; `None` reaches all.
         exclude: The id of the one peer to leave out.
 
     Example:
@@ -53,11 +54,11 @@ class BackplaneMessage:
 
     @property
     def id(self) -> tuple[bytes, int]:
-        """Tell this message from every other."""
+        """Unique among all messages."""
         return self.publisher, self.number
 
     def to_bytes(self) -> bytes:
-        """Write the wire form."""
+        """Return the wire form."""
         topic = self.topic.encode()
         namespace = (self.namespace or "").encode()
         exclude = (self.exclude or "").encode()
@@ -70,10 +71,10 @@ class BackplaneMessage:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BackplaneMessage:
-        """Read the wire form.
+        """Make a message from its wire form.
 
         Raises:
-            BackplaneError: It is of another version, or broken.
+            BackplaneError: The wire form has another version, or is broken.
         """
         try:
             version, flags, publisher, number, *lengths = _HEAD.unpack_from(data)
@@ -101,18 +102,18 @@ class BackplaneMessage:
 
 
 class Outgoing(NamedTuple):
-    """What a backplane carries: bytes that it need not understand, to whoever subscribes to the topic."""
+    """Bytes for the subscribers of a topic; the backplane need not understand them."""
 
     topic: str
     data: bytes
 
 
-# Takes the bytes of a message that came; it never raises.
+# Called with the bytes of each message that is received; it never raises.
 Receive = Callable[[bytes], Awaitable[None]]
 
 
 class BackplaneConnection(Protocol):
-    """One connection to the broker, from `Backplane.connect` until it is lost or closed; never both ways.
+    """A connection to the broker, from `Backplane.connect` until it is lost or closed.
 
     Each method MUST raise `BackplaneError` where the broker cannot be reached or refuses, and nothing else. None
     of them MUST try again, connect again, or keep anything for later: the hub opens a new connection instead, and
@@ -121,7 +122,7 @@ class BackplaneConnection(Protocol):
 
     @property
     def max_size(self) -> int | None:
-        """The most bytes that a message may have at this broker; `None` where there is no limit."""
+        """The largest message that the broker takes, in bytes; `None` if there is no limit."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Hand messages to the broker.
@@ -131,15 +132,15 @@ class BackplaneConnection(Protocol):
         """
 
     async def subscribe(self, topics: Sequence[str]) -> None:
-        """Ask for topics.
+        """Subscribe to topics.
 
-        MUST return only once the broker has confirmed all of them: what is published from then on, by whichever
-        connection, MUST be received as long as this connection lasts. A topic is any text, the empty one and
-        wildcards of the broker's included, and stands for itself only.
+        MUST return only once the broker has confirmed all of them: messages that any connection publishes from
+        then on MUST be received as long as this connection lasts. A topic is any text, empty text and the
+        broker's wildcards included, and matches itself only.
         """
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Return topics up; messages that are on their way MAY still be received."""
+        """Unsubscribe from topics; messages that are on their way MAY still be received."""
 
     async def wait_lost(self) -> None:
         """Wait until the connection is lost, then MUST raise `BackplaneError` with the reason.
@@ -148,17 +149,17 @@ class BackplaneConnection(Protocol):
         """
 
     async def close(self) -> None:
-        """End the connection; MUST NOT raise, even where it is lost. `receive` MUST NOT be called afterwards."""
+        """Close the connection; MUST NOT raise, even if it is lost. `receive` MUST NOT be called afterwards."""
 
 
 class Backplane(Protocol):
-    """Connects the processes of an app through a broker."""
+    """A way to the other processes of an app, through a broker."""
 
     async def connect(self, receive: Receive) -> BackplaneConnection:
         """Open a connection that subscribes to nothing.
 
         Args:
-            receive: MUST be awaited with each message that comes, one at a time, in the order in which one
+            receive: MUST be awaited with each message that is received, one at a time, in the order in which one
                 connection published to a topic.
 
         Raises:
@@ -167,15 +168,16 @@ class Backplane(Protocol):
 
 
 class BackplaneFactory(Protocol):
-    """What an entry point of the group `nitro_py.backplanes` names: usually a class."""
+    """The object that an entry point of the group `nitro_py.backplanes` names: usually a class."""
 
     def __call__(self, url: str, prefix: str) -> Backplane:
         """Make a backplane; MUST NOT connect yet.
 
         Args:
-            url: `backplane_url`, which may hold a password: errors and logs MUST NOT show it.
-            prefix: `backplane_prefix`: apps with different prefixes MUST NOT hear each other.
+            url: The setting `backplane_url`. It may contain a password: errors and logs MUST NOT show it.
+            prefix: The setting `backplane_prefix`. Apps with different prefixes MUST NOT receive each other's
+                messages.
 
         Raises:
-            NitroError: The URL is none for this broker, or a package is missing.
+            NitroError: The URL does not fit the broker, or a package is missing.
         """

@@ -1,4 +1,4 @@
-"""What a target can do: the closed set that presets declare and routes require."""
+"""The capabilities of a target: the closed set that presets declare and routes require."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values become JSON text and WebSocket frames."""
+"""Encoding of values as JSON text and WebSocket frames, and the ids of peers and messages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ Frame = str | bytes
 
 
 def to_json(value: object) -> str:
-    """Write a value as compact JSON text.
+    """Return a value as compact JSON text (RFC 8259).
 
     Args:
-        value: Anything JSON can hold, and dataclasses, pydantic models, dates, UUIDs, decimals, enums and sets.
+        value: Any value that JSON can express, and dataclasses, pydantic models, dates, UUIDs, decimals, enums and
+            sets.
 
     Raises:
         TypeError: The value has no JSON form.
-        ValueError: The value holds a number that JSON cannot hold (NaN, infinity), or itself.
+        ValueError: The value contains a number that JSON cannot express (NaN, infinity), or contains itself.
 
     Example:
         >>> to_json({"user": "ada", "tags": {1}})
@@ -29,9 +30,19 @@ def to_json(value: object) -> str:
 
 
 def encode_frame(data: object) -> Frame:
-    """Turn what a handler sends into a text or binary frame.
+    """Return the text or binary frame for a value that a handler sends.
 
-    Text and bytes go as they are, `None` as empty text, everything else as JSON text.
+    Text and bytes are not changed, `None` becomes empty text, every other value JSON text.
+
+    Args:
+        data: The value.
+
+    Returns:
+        `str` for a text frame, `bytes` for a binary one.
+
+    Raises:
+        TypeError: The value has no JSON form.
+        ValueError: The value contains a number that JSON cannot express, or contains itself.
 
     Example:
         >>> encode_frame([1, True]), encode_frame(b"x"), encode_frame(None)
@@ -53,7 +64,7 @@ def _simplify(value: Any) -> object:
     if callable(dump):
         return dump(mode="json")
     if hasattr(type(value), "__dataclass_fields__"):
-        import dataclasses  # Whoever has made the type has loaded it, and others need it not.
+        import dataclasses  # Loaded already where there is such a type, and not needed elsewhere.
 
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     # Loaded with the first value that JSON cannot hold: most processes never see one.
@@ -74,7 +85,10 @@ def _simplify(value: Any) -> object:
 
 
 def _make_encoder() -> Callable[[object], str]:
-    """Make what writes JSON, once: `JSONEncoder.encode` makes the same C encoder anew for each value."""
+    """Make the function that encodes JSON.
+
+    For the row `http` of the benchmark: `JSONEncoder.encode` makes the same C encoder anew for each value.
+    """
     plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_simplify)
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -95,7 +109,9 @@ def _make_encoder() -> Callable[[object], str]:
         try:
             return "".join(encode(value, 0))
         except RecursionError:
-            raise ValueError("A value that is too deep, or holds itself, cannot be written as JSON.") from None
+            raise ValueError(
+                "A value that is nested too deep, or contains itself, cannot be written as JSON."
+            ) from None
 
     return write
 
@@ -104,7 +120,9 @@ _encode = _make_encoder()
 
 
 def make_id() -> str:
-    """Make a random id (RFC 9562, version 4); `uuid` would look at the platform when it is imported.
+    """Return a random UUID as text (RFC 9562, version 4).
+
+    For the rows `lambda-cold-http` and `lambda-cold-websocket`: `uuid` looks at the platform when it is imported.
 
     Example:
         >>> len(make_id())

@@ -1,4 +1,4 @@
-"""Every error that nitropy-kit raises on purpose."""
+"""The errors of nitropy-kit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ DISTRIBUTION = "nitropy-kit"
 
 
 class NitroError(Exception):
-    """The root of every error that nitropy-kit raises on purpose.
+    """The base class of the errors that nitropy-kit raises.
 
     Args:
-        message: What is wrong, with names in backticks.
-        file: The file it was found in, relative to the project where possible.
+        message: The description, with names in backticks.
+        file: The file with the error, relative to the project where possible.
         line: The line in that file, counted from 1.
-        hint: What to do about it.
+        hint: A way to correct the error.
 
     Example:
         >>> print(NitroError("No handler in `a.py`.", file="a.py", line=1, hint="Add one."))
@@ -41,25 +41,27 @@ class NitroError(Exception):
 
 
 class ConfigError(NitroError):
-    """Says which setting is wrong, where it stands, and what was expected."""
+    """A setting is wrong; the message names it, its place, and what was expected."""
 
 
 class BuildError(NitroError):
-    """Says why the handlers cannot be built."""
+    """The project cannot be built."""
 
 
 class UsageError(NitroError):
-    """Says why a command cannot do what it was asked for."""
+    """A command cannot do what it was called for."""
 
 
 class HTTPError(NitroError):
-    """Answers a request, or refuses an upgrade, with a status.
+    """An error that a request is answered with, or an upgrade is refused with.
+
+    The answer's body is the JSON object `{"status", "message", "data"}`.
 
     Args:
         status: The HTTP status, 400 to 599.
-        message: What the client is told; by default the status's own phrase.
-        data: Anything JSON can hold, sent along as `data`.
-        headers: Headers of the answer.
+        message: The text for the client; by default the phrase of the status (RFC 9110, section 15).
+        data: Any value that has a JSON form.
+        headers: Header fields of the answer.
 
     Example:
         >>> HTTPError(404, "no such user").status
@@ -84,22 +86,22 @@ class HTTPError(NitroError):
 
 
 class ClientLeftError(HTTPError):
-    """Says that a client left before its request was complete; nobody hears the answer."""
+    """The client disconnected before its request was complete; there is no one left to answer."""
 
     def __init__(self) -> None:
-        super().__init__(400, "The client left before its request was complete.")
+        super().__init__(400, "The client disconnected before its request was complete.")
 
 
 class PeerClosedError(NitroError):
-    """Says that a peer is gone; uncaught in a hook, it ends the hook quietly."""
+    """The peer is gone; uncaught in a hook, this error ends the hook and is not logged."""
 
 
 class MessageValidationError(NitroError):
-    """Says that a message is not what the route's model or the message's reader expects.
+    """A message does not fit the route's model, or is not the text or JSON that it is read as.
 
     Args:
-        message: What is wrong.
-        issues: The validator's findings, as pydantic's `errors()` lists them.
+        message: The description.
+        issues: The errors that the validator found, as pydantic's `errors()` lists them.
     """
 
     def __init__(self, message: str, issues: list[dict[str, object]] | None = None) -> None:
@@ -108,15 +110,15 @@ class MessageValidationError(NitroError):
 
 
 class MessageTooLargeError(NitroError):
-    """Says that a message is larger than the target can carry."""
+    """A message is larger than the target can send."""
 
 
 class UnsupportedError(NitroError):
-    """Says that the target cannot do what was asked of it."""
+    """The target cannot do what was called for."""
 
 
 class BackplaneError(NitroError):
-    """Says that a message could not be handed to the other processes."""
+    """The broker cannot be reached, or refuses: messages do not reach the other processes of the app."""
 
 
 def suggest_extra(extra: str) -> str:

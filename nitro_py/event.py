@@ -1,4 +1,4 @@
-"""The event: one HTTP request on its way through middleware and handler."""
+"""The event: an HTTP request on its way through middleware and handler."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nitro_py.request import parse_cookies
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
 
-# What a client may say ends up in logs, and in requests to others.
+# Other text in a client's `X-Request-ID` is not used: it ends up in logs, and in requests to other services.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+/@-]{1,128}")
 
-# What would end the host in a URL, and begin a path that the client did not ask for; not every server refuses it.
+# Characters that would end the host in a URL and begin another path; not every server refuses them.
 _NO_HOST = re.compile(r"[/?#@\\\s]")
 
 Scope = MutableMapping[str, Any]
@@ -28,7 +28,7 @@ Send = Callable[[ASGIMessage], Awaitable[None]]
 
 
 class EventResponse:
-    """The status and header fields that a handler wants beside the value that it returns."""
+    """The status and header fields that a handler sets beside the value that it returns."""
 
     __slots__ = ("headers", "status")
 
@@ -38,15 +38,20 @@ class EventResponse:
 
 
 class Event:
-    """One HTTP request: what came, what handlers keep about it, and how the answer shall look.
+    """An HTTP request, what handlers keep about it, and the status and header fields of its answer.
+
+    Handlers are given events; they do not make them.
 
     Args:
         scope: The ASGI scope.
         receive: The ASGI receive callable.
         params: The route's path parameters.
-        wait_until: What takes work that goes on after the answer.
+        wait_until: The function that takes work which goes on after the answer.
         max_body: The largest body that `body()` and `request` read, in bytes.
-        declared: What the route's definition promised: `streaming`, `topics.sse`.
+        declared: The capabilities that the route's definition declares: `streaming`, `topics.sse`.
+
+    Attributes:
+        context: A dict for what middleware and handlers keep about the request.
 
     Example:
         @define_handler
@@ -95,7 +100,7 @@ class Event:
         self._query: Query | None = None
         self._body: bytes | None = None
         self._replayed = False
-        # How much of the body Starlette's request has taken, in bytes.
+        # The bytes of the body that Starlette's request has taken.
         self._taken = 0
         self._request: StarletteRequest | None = None
         self._response: EventResponse | None = None
@@ -109,12 +114,12 @@ class Event:
 
     @property
     def touches_response(self) -> bool:
-        """Whether anybody has looked at `response`, which may then hold something."""
+        """Whether `response` was used, and so may contain something."""
         return self._response is not None
 
     @property
     def id(self) -> str:
-        """The request's id, which logs show: its `X-Request-ID` if that can be one, else a new one."""
+        """The request's id, which logs show: its `X-Request-ID` if that is valid, else a new one."""
         if self._id is None:
             given = self.headers.get("x-request-id", "")
             self._id = given if REQUEST_ID.fullmatch(given) else make_id()
@@ -133,7 +138,7 @@ class Event:
 
     @property
     def url(self) -> str:
-        """The whole URL of the request."""
+        """The complete URL of the request."""
         return url_of(self.scope, self.headers)
 
     @property
@@ -145,7 +150,7 @@ class Event:
 
     @property
     def query(self) -> Query:
-        """The URL's query parameters."""
+        """The parameters of the URL's query."""
         if self._query is None:
             self._query = Query(self.scope["query_string"].decode("latin-1"))
         return self._query
@@ -157,14 +162,14 @@ class Event:
 
     @property
     def remote_address(self) -> str | None:
-        """The client's IP address, where the target knows it."""
+        """The client's IP address; `None` if the target does not know it."""
         return remote_address_of(self.scope)
 
     @property
     def request(self) -> StarletteRequest:
         """Starlette's request, made on first access.
 
-        What reads its body raises the `HTTPError` 413 once that is larger than `http.max_body`.
+        Its methods that read the body raise the `HTTPError` 413 if the body is larger than `http.max_body`.
         """
         if self._request is None:
             from starlette.requests import Request as StarletteRequest
@@ -173,18 +178,28 @@ class Event:
         return self._request
 
     async def body(self) -> bytes:
-        """Read the whole body, once; later calls give the same bytes.
+        """Read the complete body; later calls return the same bytes.
 
         Raises:
             HTTPError: 413, the body is larger than `http.max_body`.
-            ClientLeftError: The client left before its end.
+            ClientLeftError: The client disconnected before the body's end.
+
+        Example:
+            size = len(await event.body())
         """
         if self._body is None:
             self._body = await self._read_body()
         return self._body
 
     def wait_until(self, work: Coroutine[Any, Any, object] | Awaitable[object]) -> None:
-        """Let work go on after the answer; targets that freeze finish it first."""
+        """Let work go on after the answer; a target that freezes the process finishes it first.
+
+        Args:
+            work: A coroutine or another awaitable. An exception in it is logged.
+
+        Example:
+            event.wait_until(send_mail(address))
+        """
         self._wait_until(work)
 
     async def _read_body(self) -> bytes:
@@ -217,7 +232,7 @@ class Event:
         return HTTPError(413, f"The body is too large: expected at most {self._max_body} bytes.")
 
     async def receive(self) -> ASGIMessage:
-        """Is the ASGI receive callable for whoever comes next: a body that was read comes once more."""
+        """Receive an ASGI message, for an application that takes over; a body that was read comes again."""
         if self._body is None or self._replayed:
             return await self._receive()
         self._replayed = True
@@ -228,7 +243,7 @@ class Event:
 
 
 def url_of(scope: Scope, headers: Headers) -> str:
-    """Put an ASGI scope's URL together, with the host that the client named."""
+    """Return the URL of an ASGI scope, with the host that the client named."""
     scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
     server = scope.get("server")
     host = headers.get("host")
@@ -239,7 +254,7 @@ def url_of(scope: Scope, headers: Headers) -> str:
 
 
 def raw_path_of(scope: Scope) -> str:
-    """Return the path as the client wrote it, percent-encoded, without the query."""
+    """Return the path as the client sent it, percent-encoded, without the query."""
     raw: bytes | None = scope.get("raw_path")
     if raw and b"?" not in raw:
         return raw.decode("latin-1")
@@ -249,6 +264,6 @@ def raw_path_of(scope: Scope) -> str:
 
 
 def remote_address_of(scope: Scope) -> str | None:
-    """Return the client's IP address, if the server knows it."""
+    """Return the client's IP address; `None` if the server does not know it."""
     client = scope.get("client")
     return str(client[0]) if client else None

@@ -10,21 +10,21 @@ from nitro_py.runtime.callables import is_async_generator_function, is_awaitable
 
 HandlerFunction = Callable[[Event], Any]
 
-# Names that, in a return annotation, say that the handler answers piece by piece.
+# Names that, in a return annotation, declare a stream.
 STREAM_TYPES = frozenset(
     {"AsyncGenerator", "AsyncIterable", "AsyncIterator", "EventStream", "Generator", "Iterator"}
 )
 
 
 class Handler(NamedTuple):
-    """An HTTP route's function and what it promised; made by `define_handler`."""
+    """An HTTP route's function and what it declares; made by `define_handler`."""
 
     function: HandlerFunction
     streams: bool = False
     topics: bool = False
 
     async def __call__(self, event: Event) -> Any:
-        """Call the function, as a test of a handler would."""
+        """Call the function, for tests of a handler."""
         result = self.function(event)
         return await result if is_awaitable(result) else result
 
@@ -39,13 +39,17 @@ def define_handler(
     """Make a function an HTTP route.
 
     Args:
-        function: `async def handler(event)`; what it returns is the answer. A plain `def` runs in a thread.
-        streams: Says that the answer is a stream; a return annotation (`EventStream`, `AsyncIterator[str]`)
-            says it too.
-        topics: Says that the stream is fed by a topic: `create_event_stream(event, subscribe=…)`.
+        function: `async def handler(event)`; the value that it returns is the answer. A plain `def` runs in a
+            thread.
+        streams: Whether the answer is a stream. A return annotation (`EventStream`, `AsyncIterator[str]`) declares
+            it, too.
+        topics: Whether the stream sends a topic's messages: `create_event_stream(event, subscribe=…)`.
+
+    Returns:
+        The handler, or a decorator if no function is given.
 
     Raises:
-        TypeError: What is decorated is not a function.
+        TypeError: The decorated object is not a function.
 
     Example:
         @define_handler
@@ -65,10 +69,10 @@ define_event_handler = define_handler
 
 
 def declares_stream(function: Callable[..., Any]) -> bool:
-    """Return whether a function's return annotation, or its being a generator, promises a stream."""
+    """Return whether a function is a generator, or its return annotation declares a stream."""
     if is_async_generator_function(function) or is_generator_function(function):
         return True
-    # It is looked at as it is written: evaluating it could need names that exist for type checkers only.
+    # Read as text: evaluating it could need names that exist for type checkers only.
     annotation = getattr(function, "__annotations__", {}).get("return")
     if annotation is None:
         return False

@@ -1,4 +1,4 @@
-"""Header fields and query parameters: names that may stand more than once."""
+"""Header fields and query parameters: mappings in which a name can have several values."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ _NOT_IN_VALUE = re.compile(NOT_IN_FIELD_VALUE)
 
 
 class Headers(MutableMapping[str, str]):
-    """Header fields: names in any case, a name more than once.
+    """Header fields: names in any case, with one or more values each.
 
-    Reading gives a name's first value, assigning replaces all of them.
-    Follows RFC 9110, section 5.
+    Reading a name returns its first value, assigning replaces all of them. Follows RFC 9110, section 5.
 
     Args:
         items: Pairs of name and value, or a mapping.
 
     Raises:
-        ValueError: A name or value cannot be sent, here and wherever one is set.
+        ValueError: A name or a value cannot be sent. Methods that set a field raise it, too.
 
     Example:
         >>> headers = Headers({"Content-Type": "text/plain"})
@@ -43,17 +42,17 @@ class Headers(MutableMapping[str, str]):
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """Decode the header list of an ASGI scope."""
+        """Make header fields from the header list of an ASGI scope."""
         headers = cls.__new__(cls)
         headers._items = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
         return headers
 
     def to_raw(self) -> list[tuple[bytes, bytes]]:
-        """Encode the fields as ASGI wants them."""
+        """Return the fields as the header list of an ASGI message."""
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._items]
 
     def append(self, name: str, value: str) -> None:
-        """Add a value beside those that the name already has."""
+        """Add a value to those that the name already has."""
         self._items.append(_check_field(name.lower(), value))
 
     def getlist(self, name: str) -> list[str]:
@@ -66,7 +65,7 @@ class Headers(MutableMapping[str, str]):
         return list(self._items)
 
     def copy(self) -> Headers:
-        """Return fields that can be changed without these."""
+        """Return a copy."""
         headers = Headers.__new__(Headers)
         headers._items = self._items.copy()
         return headers
@@ -107,14 +106,16 @@ class Headers(MutableMapping[str, str]):
 
 def _check_field(name: str, value: str) -> tuple[str, str]:
     if _NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} is no name of a header field.")
+        raise ValueError(f"{name!r} is not a valid name of a header field.")
     if (found := _NOT_IN_VALUE.search(value)) is not None:
-        raise ValueError(f"The header field `{name}` cannot hold {found[0]!r}.")
+        raise ValueError(f"The value of the header field `{name}` cannot contain {found[0]!r}.")
     return name, value
 
 
 class Query(Mapping[str, str]):
-    """The parameters of a query string; a name's last value wins.
+    """The parameters of a query string; reading a name returns its last value.
+
+    Follows the `application/x-www-form-urlencoded` format of the WHATWG URL standard.
 
     Args:
         text: The query string, without its question mark.

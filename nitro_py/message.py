@@ -1,4 +1,4 @@
-"""One WebSocket message, as it came."""
+"""A WebSocket message, as it was received."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Message:
-    """One message of a peer, text or binary.
+    """A message from a peer, text or binary.
 
     Args:
-        data: The message as it came: `str` from a text frame, `bytes` from a binary one.
-        peer: Who sent it.
-        id: The message's id, where the target names one; otherwise made on first use.
+        data: The data as it was received: `str` for a text message, `bytes` for a binary one.
+        peer: The sender.
+        id: The message's id; `None` makes one on first use.
 
     Example:
         >>> Message('{"a": 1}').json()
@@ -34,13 +34,13 @@ class Message:
 
     @property
     def id(self) -> str:
-        """The message's id, unique."""
+        """The message's unique id."""
         if self._id is None:
             self._id = make_id()
         return self._id
 
     def text(self) -> str:
-        """Return the message as text; bytes are read as UTF-8.
+        """Return the message as text; bytes are decoded as UTF-8.
 
         Raises:
             MessageValidationError: The bytes are not UTF-8.
@@ -53,11 +53,11 @@ class Message:
             raise MessageValidationError(f"The message is not UTF-8 text: {error.reason}.") from None
 
     def bytes(self) -> bytes:
-        """Return the message as bytes; text is written as UTF-8."""
+        """Return the message as bytes; text is encoded as UTF-8."""
         return self.data.encode() if isinstance(self.data, str) else self.data
 
     def json(self) -> Any:
-        """Read the message as JSON.
+        """Return the value of the message's JSON (RFC 8259).
 
         Raises:
             MessageValidationError: The message is not JSON; the connection stays open.

@@ -1,4 +1,4 @@
-"""Defining middleware."""
+"""Definition of middleware."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ class Middleware(NamedTuple):
 
 
 def define_middleware(function: MiddlewareFunction) -> Middleware:
-    """Make a function run around every route, WebSocket upgrades included.
+    """Make a function a middleware, which runs around every route, WebSocket upgrades included.
 
-    A returned value is the answer; `None` means: go on, with what `next()` gave if it was called. Before an
-    upgrade, an answer refuses it.
+    A returned value is the answer. If it is `None`, the answer is that of `next()`, which is called unless the
+    function has called it. An answer before an upgrade refuses the upgrade.
 
     Args:
-        function: `async def middleware(event, next)`.
+        function: `async def middleware(event, next)`; `await next()` runs the rest of the chain and returns its
+            answer.
+
+    Returns:
+        The middleware.
 
     Raises:
-        TypeError: What is decorated is not a function.
+        TypeError: The decorated object is not a function.
 
     Example:
         @define_middleware
@@ -54,7 +58,7 @@ async def _step(
     results: list[Any] = []
 
     async def next_() -> Any:
-        # A second call gives the first one's result: a handler never runs twice for one request.
+        # A second call returns the result of the first: a handler never runs twice for one request.
         if not results:
             results.append(await _step(chain, index + 1, event, final))
         return results[0]

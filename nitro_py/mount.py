@@ -1,4 +1,4 @@
-"""Mounting an existing ASGI application as a route."""
+"""ASGI applications as routes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ class MountedApp(NamedTuple):
 def mount_asgi(app: ASGIApplication) -> MountedApp:
     """Make an ASGI application the handler of a route and of every path below it.
 
-    The application sees the path as `root_path` and the rest, as the ASGI specification says; its lifespan
-    runs with the server's.
+    The route's path becomes the application's `root_path` (ASGI specification, "HTTP Connection Scope"); the
+    application's lifespan runs with the server's.
 
     Args:
         app: A FastAPI, Starlette, Litestar or other ASGI 3 application.
 
+    Returns:
+        The route's handler.
+
     Raises:
-        TypeError: What is mounted is not callable.
+        TypeError: The application is not callable.
 
     Example:
         handler = mount_asgi(FastAPI())

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
 
 
 class Peer:
-    """One connected client, on whichever target it is connected.
+    """A connected client.
 
-    Handlers are given peers; they don't make them. All that may reach out of the process is awaited, because
-    on some targets the connection, its context and its topics live elsewhere.
+    Handlers are given peers; they do not make them. Methods that may reach out of the process are awaited, because
+    on some targets the connection and its topics are kept elsewhere.
 
     Args:
         id: The connection's id.
         request: The request that opened the socket.
-        namespace: Where its topics live; by default the URL's path.
+        namespace: The namespace of its topics; by default the URL's path.
         protocol: The subprotocol that was accepted, if any.
-        context: What handlers keep about the peer, JSON-able.
-        topics: The topics it is subscribed to.
-        channel: What carries frames to it.
-        hub: What knows the other peers.
+        context: A dict for what handlers keep about the peer; its values must have a JSON form.
+        topics: The topics that it is subscribed to.
+        channel: The connection, for frames.
+        hub: The app's peers and topics.
+        publish: The function that publishes.
 
     Example:
         async def message(peer: Peer, message: Message) -> None:
@@ -67,7 +68,7 @@ class Peer:
 
     @property
     def remote_address(self) -> str | None:
-        """The client's IP address, where the target knows it."""
+        """The client's IP address; `None` if the target does not know it."""
         return self.request.remote_address
 
     @property
@@ -77,35 +78,48 @@ class Peer:
 
     @property
     def ready_state(self) -> ReadyState:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._channel.ready_state
 
     @property
     def buffered_amount(self) -> int:
-        """Bytes that were sent and have not left this process; 0 where the target cannot know."""
+        """The bytes that were sent and have not left this process; 0 if the target cannot know."""
         return self._channel.buffered_amount
 
     async def send(self, data: object) -> None:
-        """Send to this peer: text and bytes as they are, `None` as empty text, the rest as JSON.
+        """Send a message to this peer, and wait while its buffer is over `websocket.buffer_limit`.
 
-        Waits while the peer's buffer is over its limit.
+        Args:
+            data: Text, `bytes` for a binary message, `None` for empty text, or a value that is sent as JSON text.
 
         Raises:
             PeerClosedError: The peer is gone.
-            MessageTooLargeError: The target cannot carry a message of that size.
-            UnsupportedError: The target cannot carry binary messages.
+            MessageTooLargeError: The target cannot send a message of that size.
+            UnsupportedError: The target cannot send binary messages.
+            TypeError: The value has no JSON form.
+
+        Example:
+            await peer.send({"user": "ada", "message": "hi"})
         """
         rest = self._channel.send(data if type(data) is str else encode_frame(data))
         if rest is not None:
             await rest
 
     async def publish(self, topic: str, data: object, *, include_self: bool = False) -> None:
-        """Send to every subscriber of a topic in this peer's namespace.
+        """Send a message to every subscriber of a topic in this peer's namespace.
 
         Args:
-            topic: The topic's name; the sender need not subscribe to it.
-            data: What `send` takes.
-            include_self: Whether this peer, if subscribed, receives it too.
+            topic: The topic; this peer need not subscribe to it.
+            data: Any value that `send` takes.
+            include_self: Whether this peer receives the message, too, if it is subscribed.
+
+        Raises:
+            BackplaneError: The broker has not accepted the message, and no peer of this process subscribes to the
+                topic.
+            TypeError: The value has no JSON form.
+
+        Example:
+            await peer.publish("chat", f"{peer} joined")
         """
         await self._publish(
             topic,
@@ -115,38 +129,47 @@ class Peer:
         )
 
     async def subscribe(self, topic: str) -> None:
-        """Add this peer to a topic, until it unsubscribes or its connection ends.
+        """Subscribe this peer to a topic, until it unsubscribes or its connection ends.
+
+        Args:
+            topic: The topic, any text; there are no wildcards.
 
         Raises:
             PeerClosedError: The peer is gone.
+
+        Example:
+            await peer.subscribe("chat")
         """
         await self._hub.subscribe(self, topic)
         self._topics.add(topic)
 
     async def unsubscribe(self, topic: str) -> None:
-        """Take this peer out of a topic."""
+        """End this peer's subscription to a topic; without one it does nothing."""
         await self._hub.unsubscribe(self, topic)
         self._topics.discard(topic)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection after what was sent so far.
+        """Close the connection, after the messages that were sent so far.
 
         Args:
-            code: 1000, 1001, 1003, 1007 to 1014, or 3000 to 4999 (RFC 6455, section 7.4).
+            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999 (RFC 6455, section 7.4).
             reason: At most 123 bytes of UTF-8.
 
         Raises:
-            ValueError: The code or the reason cannot stand in a close frame.
+            ValueError: A close frame cannot contain the code or the reason.
+
+        Example:
+            await peer.close(4001, "moderated")
         """
         check_close(code, reason)
         await self._channel.close(code, reason)
 
     async def terminate(self) -> None:
-        """Drop the connection without a closing handshake."""
+        """Drop the connection without the closing handshake."""
         await self._channel.terminate()
 
     async def wait_for_drain(self) -> None:
-        """Wait until all that was sent has left this process, or the peer is gone."""
+        """Wait until `buffered_amount` is 0, or the peer is gone."""
         await self._channel.wait_for_drain()
 
     def __str__(self) -> str:
@@ -157,12 +180,16 @@ class Peer:
 
 
 def channel_of(peer: Peer) -> Channel:
-    """Return a peer's channel, which hubs deliver to."""
+    """Return a peer's channel, for hubs."""
     return peer._channel
 
 
 def check_close(code: int, reason: str) -> None:
-    """Refuse a code or reason that RFC 6455 keeps out of close frames."""
+    """Check the code and the reason of a close frame (RFC 6455, sections 5.5 and 7.4).
+
+    Raises:
+        ValueError: A close frame cannot contain them.
+    """
     sendable = code == 1000 or code in (1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999
     if not sendable:
         raise ValueError(

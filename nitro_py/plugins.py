@@ -1,4 +1,4 @@
-"""Defining plugins."""
+"""Definition of plugins."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ class Plugin(NamedTuple):
 
 
 def define_plugin(function: PluginFunction) -> Plugin:
-    """Make an async generator run once per process: before its `yield` at start, after it at stop.
+    """Make an async generator a plugin, which runs once per process.
+
+    What stands before its `yield` runs at the start, what stands after it at the stop.
 
     Args:
         function: An async generator function without arguments and with one `yield`.
+
+    Returns:
+        The plugin.
 
     Raises:
         TypeError: The function is not an async generator function.
@@ -34,5 +39,7 @@ def define_plugin(function: PluginFunction) -> Plugin:
     """
     if not is_async_generator_function(function):
         name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"`define_plugin` takes an async generator function, and `{name}` is none: add a `yield`.")
+        raise TypeError(
+            f"`define_plugin` takes an async generator function, and `{name}` is not one: add a `yield`."
+        )
     return Plugin(function)

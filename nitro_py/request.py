@@ -1,4 +1,4 @@
-"""The light request: what an upgrade hook and a peer know of the HTTP request behind a socket."""
+"""The HTTP request behind a socket, for upgrade hooks and peers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from nitro_py.headers import Headers, Query
 
 
 class Request:
-    """Describes an HTTP request, the same on every preset.
+    """An HTTP request, the same on every preset.
 
     Args:
-        url: The whole URL, such as `ws://localhost:3000/api/ws/chat?name=ada`.
+        url: The complete URL, such as `ws://localhost:3000/api/ws/chat?name=ada`.
         headers: The request's header fields.
         method: The method, in upper case.
         params: The route's path parameters.
-        remote_address: The client's IP address, where the target knows it.
+        remote_address: The client's IP address; `None` if the target does not know it.
+        context: The event's `context`, as middleware has left it.
 
     Example:
         >>> request = Request("ws://localhost/chat?name=ada", headers=Headers({"cookie": "id=7"}))
@@ -41,7 +42,6 @@ class Request:
         self.method = method
         self.params: Mapping[str, str] = params or {}
         self.remote_address = remote_address
-        # What middleware left in `event.context` is handed on to `upgrade` through this.
         self.context: dict[str, object] = {} if context is None else context
         self._query: Query | None = None
         self._cookies: dict[str, str] | None = None
@@ -53,7 +53,7 @@ class Request:
 
     @property
     def query(self) -> Query:
-        """The URL's query parameters."""
+        """The parameters of the URL's query."""
         if self._query is None:
             self._query = Query(urlsplit(self.url).query)
         return self._query
@@ -70,7 +70,7 @@ class Request:
 
 
 def parse_cookies(headers: Headers) -> dict[str, str]:
-    """Read the `Cookie` fields of a request, leaving out what is malformed (RFC 6265, section 5.4)."""
+    """Return the cookies of a request, without malformed ones (RFC 6265, section 5.4)."""
     from http.cookies import CookieError, SimpleCookie
 
     cookies: dict[str, str] = {}

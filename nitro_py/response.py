@@ -1,4 +1,4 @@
-"""The light response: an answer that needs no framework, also where an upgrade is refused."""
+"""The answer to a request or a refused upgrade."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nitro_py.headers import Headers
 
 
 class StreamedResponse:
-    """The root of the answers that are sent piece by piece: it tells what they are, wherever they are made."""
+    """The base class of answers that are sent in pieces."""
 
     __slots__ = ()
 
@@ -19,7 +19,10 @@ class Response:
     Args:
         body: Any value that a handler may return, except another response.
         status: The HTTP status.
-        headers: Header fields; they win over those that the body's type implies.
+        headers: Header fields; they replace those that the body's type implies.
+
+    Raises:
+        ValueError: A header field cannot be sent.
 
     Example:
         >>> Response("<h1>Hi</h1>", headers={"content-type": "text/html; charset=utf-8"}).status

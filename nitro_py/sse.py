@@ -28,13 +28,13 @@ LINE_BREAK = re.compile("\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class EventStreamMessage:
-    """One server-sent event.
+    """A server-sent event.
 
     Args:
-        data: Its text; anything that is no text is written as JSON.
-        id: What the client sends back as `Last-Event-ID` when it reconnects.
-        event: The event's name; without it `message`.
-        retry: Milliseconds until the client reconnects.
+        data: Text, or a value that is encoded as `Peer.send` does.
+        id: The id that the client sends as `Last-Event-ID` when it reconnects.
+        event: The event's name; by default `message`.
+        retry: The time until the client reconnects, in milliseconds.
 
     Example:
         >>> format_message(EventStreamMessage("a\\nb", id="7"))
@@ -48,7 +48,7 @@ class EventStreamMessage:
 
 
 def format_message(message: str | EventStreamMessage) -> str:
-    """Write a message in the wire format."""
+    """Return a message in the wire format (HTML standard, section 9.2.6)."""
     if isinstance(message, str):
         return _format_data(message)
     lines = ""
@@ -63,17 +63,17 @@ def format_message(message: str | EventStreamMessage) -> str:
 
 
 def format_comment(text: str) -> str:
-    """Write a comment in the wire format."""
+    """Return a comment in the wire format."""
     return "".join(f": {line}\n" for line in LINE_BREAK.split(text)) + "\n"
 
 
 def encode_event(frame: Frame) -> bytes:
-    """Write a topic's frame as an event."""
+    """Return a topic's frame as an event."""
     return format_message(_read_text(frame)).encode()
 
 
 def encode_chunk(frame: Frame) -> bytes:
-    """Write a topic's frame as an event that is a chunk of a body, too."""
+    """Return a topic's frame as an event, framed as a chunk of a body."""
     return frame_chunk(encode_event(frame))
 
 
@@ -91,7 +91,7 @@ def _one_line(text: str) -> str:
 
 logger = logging.getLogger("nitro_py.sse")
 
-# What may wait for a slow client before `push` waits too, in bytes.
+# The most bytes that may wait for a slow client before `push` waits, too.
 BUFFER_LIMIT = 64 * 1024
 HEARTBEAT = b": \n\n"
 
@@ -397,18 +397,19 @@ def create_event_stream(
 
     Args:
         event: The request.
-        source: An async iterator whose items are pushed as the client takes them; it is closed when the
-            client leaves, so its `finally` runs.
-        subscribe: A topic whose messages are sent to the client; the route says so by
+        source: An async iterator whose items are pushed as the client takes them. It is closed when the client
+            disconnects, so that its `finally` runs.
+        subscribe: A topic whose messages are sent to the client; the route must declare it by
             `define_handler(topics=True)`.
-        namespace: The topic's namespace; `None` hears all.
+        namespace: The topic's namespace; `None` means all.
         heartbeat: Seconds of silence until a comment is sent, 0 for none; by default `sse.heartbeat`.
 
     Returns:
-        The stream, to be returned from the handler.
+        The stream, for the handler to return.
 
     Raises:
-        NitroError: `subscribe` is used and the route does not say `topics=True`.
+        NitroError: `subscribe` is given and the route does not declare `topics=True`, or no app runs in this
+            process.
 
     Follows the HTML standard, section 9.2, "Server-sent events".
 
@@ -429,5 +430,15 @@ def create_event_stream(
 
 
 def event_stream_last_id(event: Event) -> str | None:
-    """Return the id of the last event that a reconnecting client saw, if it names one."""
+    """Return the id of the last event that a reconnecting client received.
+
+    Args:
+        event: The request.
+
+    Returns:
+        The field `Last-Event-ID` (HTML standard, section 9.2.4); `None` if the request has none.
+
+    Example:
+        start = int(event_stream_last_id(event) or 0) + 1
+    """
     return event.headers.get("last-event-id")

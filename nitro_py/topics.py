@@ -1,4 +1,4 @@
-"""Reaching peers from anywhere: an HTTP route, a task, a plugin."""
+"""Topics and peers, from anywhere: an HTTP route, a task, a plugin."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 
 async def publish(topic: str, data: object, namespace: str | None = None) -> None:
-    """Send to every subscriber of a topic; there is no sender to leave out.
+    """Send a message to every subscriber of a topic.
 
     Args:
-        topic: The topic's name.
-        data: What `Peer.send` takes.
-        namespace: Only the subscribers there; `None` reaches every namespace.
+        topic: The topic.
+        data: Any value that `Peer.send` takes.
+        namespace: The only namespace to reach; `None` reaches all.
 
     Raises:
+        BackplaneError: The broker has not accepted the message, and no subscriber is in this process.
         NitroError: No app runs in this process.
+        TypeError: The value has no JSON form.
 
     Example:
         @define_handler
@@ -32,10 +34,13 @@ async def publish(topic: str, data: object, namespace: str | None = None) -> Non
 
 
 def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
-    """Walk the connected peers: this process's, or all of them where the target can see them.
+    """Walk the connected peers: those of this process, or all if the target can reach them.
 
     Args:
-        namespace: Only the peers there; `None` walks all.
+        namespace: The only namespace to walk; `None` walks all.
+
+    Returns:
+        An asynchronous iterator of peers.
 
     Raises:
         NitroError: No app runs in this process.
@@ -48,7 +53,13 @@ def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
 
 
 async def get_peer(id: str) -> Peer | None:
-    """Reach one peer by its id, to send to it or close it; `None` if it is not to be found.
+    """Return a peer by its id, to send to it or close it.
+
+    Args:
+        id: The peer's id.
+
+    Returns:
+        The peer; `None` if it is not connected, or cannot be reached from this process.
 
     Raises:
         NitroError: No app runs in this process.

@@ -1,4 +1,4 @@
-"""Validating what clients send, with pydantic."""
+"""Validation of bodies, queries and messages, with pydantic."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ T = TypeVar("T")
 
 
 async def read_validated_body(event: Event, model: type[T]) -> T:
-    """Read a JSON body, or a form, as a model.
+    """Read a body as a model: a form if `Content-Type` says so, else JSON.
 
     Args:
         event: The request.
         model: A pydantic model, or any type that pydantic can validate.
 
+    Returns:
+        An object of the type.
+
     Raises:
-        HTTPError: 400 with pydantic's issues as `data`; 413 for a body over the limit.
+        HTTPError: 400, the body is not valid, with pydantic's errors as `data`; 413, it is larger than
+            `http.max_body`.
 
     Example:
         class Note(BaseModel):
@@ -49,14 +53,17 @@ async def read_validated_body(event: Event, model: type[T]) -> T:
 
 
 async def get_validated_query(event: Event, model: type[T]) -> T:
-    """Read the query parameters as a model; a name that stands more than once gives a list.
+    """Read the query parameters as a model; a name with several values is a list.
 
     Args:
         event: The request.
         model: A pydantic model, or any type that pydantic can validate.
 
+    Returns:
+        An object of the type.
+
     Raises:
-        HTTPError: 400 with pydantic's issues as `data`.
+        HTTPError: 400, the query is not valid, with pydantic's errors as `data`.
 
     Example:
         class Page(BaseModel):
@@ -78,7 +85,7 @@ def validate_message(model: Any, message: Message) -> Any:
     """Read a WebSocket message as a model.
 
     Raises:
-        MessageValidationError: The message does not fit, with pydantic's issues.
+        MessageValidationError: The message is not valid, with pydantic's errors as `issues`.
     """
     from pydantic import ValidationError
 
@@ -96,7 +103,7 @@ def _validator(model: type[T]) -> TypeAdapter[T]:
 
 @functools.cache
 def make_adapter(model: Any) -> TypeAdapter[Any]:
-    """Make what validates a type, once."""
+    """Return pydantic's validator of a type, made once."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(model)
@@ -107,5 +114,5 @@ def _plain(query: Any) -> dict[str, str | list[str]]:
 
 
 def _issues(error: ValidationError) -> list[dict[str, Any]]:
-    # `input` would send back what the client sent, and `ctx` may hold exceptions, which JSON can't.
+    # `input` would send back what the client sent, and `ctx` may contain exceptions, which have no JSON form.
     return [dict(issue) for issue in error.errors(include_url=False, include_context=False, include_input=False)]

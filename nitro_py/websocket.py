@@ -1,4 +1,4 @@
-"""Defining WebSocket routes."""
+"""Definition of WebSocket routes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HOOK_NAMES = ("upgrade", "open", "message", "close", "error", "http")
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Accepts an upgrade and says how.
+    """An accepted upgrade; returned by an upgrade hook.
 
     Args:
-        headers: Header fields of the accepting answer.
-        protocol: The subprotocol to accept; it must be among those offered.
-        context: What `peer.context` starts with, JSON-able.
-        namespace: Where the peer's topics live; by default the URL's path.
+        headers: Header fields of the answer.
+        protocol: The subprotocol to accept; the client must have offered it (RFC 6455, section 1.9).
+        context: The first content of `peer.context`; its values must have a JSON form.
+        namespace: The namespace of the peer's topics; by default the URL's path.
 
     Example:
         >>> Upgrade(protocol="chat.v2", context={"user": "ada"}).protocol
@@ -37,11 +37,15 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class CloseDetails:
-    """Says how a connection ended.
+    """The end of a connection, for close hooks.
 
     Args:
-        code: The close code; 1005 when none was given, 1006 when the connection was lost.
-        reason: The reason that came with it.
+        code: The close code (RFC 6455, section 7.4); 1005 if there was none, 1006 if the connection was lost.
+        reason: The reason beside the code.
+
+    Example:
+        >>> CloseDetails(1001, "The server stops.").code
+        1001
     """
 
     code: int = 1005
@@ -56,7 +60,7 @@ ErrorHook = Callable[[Peer, Exception], Awaitable[None] | None]
 
 
 class WebSocketHandler(NamedTuple):
-    """A WebSocket route's hooks; made by `define_websocket_handler`."""
+    """The hooks of a WebSocket route; made by `define_websocket_handler`."""
 
     upgrade: UpgradeHook | None = None
     open: PeerHook | None = None
@@ -68,7 +72,7 @@ class WebSocketHandler(NamedTuple):
 
     @property
     def hooks(self) -> tuple[str, ...]:
-        """The names of the hooks that are there."""
+        """The names of the hooks that are defined."""
         return tuple(name for name in HOOK_NAMES if getattr(self, name) is not None)
 
     async def call_open(self, peer: Peer) -> None:
@@ -83,10 +87,10 @@ class WebSocketHandler(NamedTuple):
             await maybe_await(self.close(*arguments))
 
     def read(self, data: str | bytes, peer: Peer, id: str | None = None) -> Any:
-        """Return what the message hook is called with: a `Message`, or the validated model.
+        """Return the message hook's argument: a `Message`, or an object of the route's model.
 
         Raises:
-            MessageValidationError: The message does not fit the route's model.
+            MessageValidationError: The message is not valid.
         """
         message = Message(data, peer, id)
         if self.message_model is None:
@@ -106,17 +110,20 @@ def define_websocket_handler(
     http: Callable[[Any], Any] | None = None,
     message_model: Any = None,
 ) -> WebSocketHandler:
-    """Define what a WebSocket route does; every hook is optional, sync or async.
+    """Define a WebSocket route by its hooks; each is optional, sync or async.
 
     Args:
-        upgrade: `upgrade(request)`, before the socket exists: refuses with a response or `HTTPError`, or
-            returns an `Upgrade`.
-        open: `open(peer)`, once, before any message.
-        message: `message(peer, message)`, one at a time for each peer, in order of arrival.
-        close: `close(peer)` or `close(peer, details)`, once, last.
-        error: `error(peer, exc)`, for an exception in another hook.
-        http: An HTTP handler for plain requests to the path; without it they get 426.
+        upgrade: `upgrade(request)`, called before the socket exists. It returns an `Upgrade` or `None` to accept,
+            and returns a response or raises an `HTTPError` to refuse.
+        open: `open(peer)`, called once, before any message.
+        message: `message(peer, message)`, called for one message of a peer at a time, in order of arrival.
+        close: `close(peer)` or `close(peer, details)`, called once, last.
+        error: `error(peer, exc)`, called with an exception of another hook.
+        http: An HTTP handler for plain requests to the path; without it they are answered with 426.
         message_model: A pydantic model, or any type that pydantic can validate, in place of `Message`.
+
+    Returns:
+        The route's handler.
 
     Raises:
         TypeError: A hook is not callable.
@@ -150,5 +157,5 @@ def define_websocket_handler(
 
 
 async def maybe_await(result: Any) -> Any:
-    """Return a hook's result, awaiting it if the hook was async."""
+    """Return a hook's result; await it first if the hook is async."""
     return await result if is_awaitable(result) else result

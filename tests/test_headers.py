@@ -33,18 +33,18 @@ def test_name_that_stands_more_than_once() -> None:
 @pytest.mark.parametrize("value", ["a\r\nset-cookie: b=1", "a\nb", "a\rb", "a\0b", "a\x7f", "\u2028", "€"])
 def test_value_that_cannot_be_sent_is_refused(value: str) -> None:
     headers = Headers()
-    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+    with pytest.raises(ValueError, match="`x-name` cannot contain"):
         headers["X-Name"] = value
-    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+    with pytest.raises(ValueError, match="`x-name` cannot contain"):
         headers.append("X-Name", value)
-    with pytest.raises(ValueError, match="`x-name` cannot hold"):
+    with pytest.raises(ValueError, match="`x-name` cannot contain"):
         Headers({"X-Name": value})
     assert headers.pairs() == []
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "é"])
 def test_name_that_cannot_be_sent_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no name of a header field"):
+    with pytest.raises(ValueError, match="not a valid name of a header field"):
         Headers()[name] = "value"
 
 
