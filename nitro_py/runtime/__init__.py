@@ -1,1 +1,1 @@
-"""What ships in a bundle: routing, dispatch, connections and topics, the same on every target."""
+"""The portable part of a bundle: routing, HTTP, hooks, topics and metrics, the same on every target."""

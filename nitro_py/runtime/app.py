@@ -1,4 +1,4 @@
-"""The app: what a manifest describes, loaded and running in this process."""
+"""The app that a manifest describes, loaded and running in this process."""
 
 from __future__ import annotations
 
@@ -39,20 +39,19 @@ logger = logging.getLogger("nitro_py.app")
 
 ALL_KINDS: tuple[Kind, ...] = ("http", "sse", "websocket")
 
-# How long clients may take to answer the last close frames of a stop, in seconds.
+# The time that clients have to answer the last close frames of a stop, in seconds.
 CLOSE_ANSWER_TIMEOUT = 1.0
 
 
 class App:
-    """A running app: its routes, its peers and topics, and what starts and stops with it.
+    """A running app: its routes, peers and topics, and all that starts and stops with it.
 
     Args:
         root: The folder that the manifest's files are relative to.
-        manifest: What the app serves.
-        kinds: What this process serves of it: the start leaves other routes' files alone, and the mounted
-            applications in them.
-        hub: What knows peers and topics, where they don't live in this process.
-        backplane: What carries topics to other processes of the app; `None` keeps them in this one.
+        manifest: The manifest.
+        kinds: The kinds of routes that this process serves; the start loads no files of others.
+        hub: The peers and topics, if they are not kept in this process.
+        backplane: The way to the other processes of the app; `None` keeps topics in this one.
 
     Example:
         app = App(folder, read_manifest(folder))
@@ -95,7 +94,7 @@ class App:
         self._stack: AsyncExitStack | None = None
 
     async def start(self) -> None:
-        """Load the routes that are served here and start the plugins.
+        """Load the routes that this process serves, and start the plugins.
 
         A second call does nothing; it MUST NOT come before the first has ended.
         """
@@ -109,7 +108,7 @@ class App:
             raise
 
     def measure(self) -> None:
-        """Measure from now on what metrics show; to be called before the start."""
+        """Measure requests and publishes from now on; to be called before the start."""
         from nitro_py.runtime.metrics.meter import Meter
 
         self.meter = Meter()
@@ -138,11 +137,11 @@ class App:
 
     @property
     def stopping(self) -> bool:
-        """Whether the stop has begun, and so nothing new shall come."""
+        """Whether the stop has begun, and new connections are refused."""
         return self._grace is not None
 
     def begin_stop(self, *, gradual: bool = True) -> GracePeriod:
-        """Say that the stop begins, before anything is closed; a second call changes nothing.
+        """Begin the stop, before anything is closed; a second call changes nothing.
 
         Args:
             gradual: Whether connections are closed one after the other.
@@ -157,7 +156,7 @@ class App:
         return self._grace
 
     async def drain(self) -> None:
-        """Close sockets with 1001 and ends streams, spread over the grace period; wait for the last hooks."""
+        """Close sockets with 1001 and end streams, spread over the grace period, and wait for the last hooks."""
         from nitro_py.runtime.hooks.session import PeerSession
         from nitro_py.runtime.shutdown import WORK_SHARE, close_gradually
 
@@ -171,12 +170,12 @@ class App:
             await close_gradually(ends, grace)
         late = await grace.wait([connection.finished() for connection in leaving], WORK_SHARE)
         if late:
-            logger.warning("%d sockets still had running hooks when their time was over.", late)
+            logger.warning("The hooks of %d sockets did not end in the grace period and were cancelled.", late)
         if leaving:
             await self._wait_for_answers(grace)
 
     async def stop(self) -> None:
-        """Drain, waits for background work, and stop the plugins in reverse order."""
+        """Drain, wait for background work, and stop the plugins in reverse order."""
         from nitro_py.runtime.shutdown import BACKGROUND_SHARE
 
         grace = self.begin_stop()
@@ -190,11 +189,11 @@ class App:
                 leave_app(self)
 
     def _find_unnotified(self) -> list[PeerSession | OpenStream]:
-        everybody: set[PeerSession | OpenStream] = {*self._connections, *self._streams}
-        return [*(everybody - self._notified)]
+        unfinished: set[PeerSession | OpenStream] = {*self._connections, *self._streams}
+        return [*(unfinished - self._notified)]
 
     async def _wait_for_answers(self, grace: GracePeriod) -> None:
-        """Wait until clients have answered: a close frame may be lost with a connection that is dropped."""
+        """Wait until clients have answered: a close frame may be lost if its connection is dropped."""
         from nitro_py.runtime.shutdown import WORK_SHARE
 
         until = min(grace.left(WORK_SHARE), CLOSE_ANSWER_TIMEOUT)
@@ -215,7 +214,7 @@ class App:
         return cast("MountedApp", self.handler_of(route)).app
 
     def call_of(self, route: Route) -> Call:
-        """Return what answers a plain request to a route that is not mounted."""
+        """Return the function that answers HTTP requests to a route that is not mounted."""
         call = self._calls.get(route.file)
         if call is None:
             # A process that serves no sockets never loads their files.

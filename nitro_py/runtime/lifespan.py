@@ -1,4 +1,4 @@
-"""What starts and stops with the process: plugins, and the lifespans of mounted applications."""
+"""Plugins, and the lifespans of mounted applications: both start and stop with the process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger("nitro_py.lifespan")
 
 @asynccontextmanager
 async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
-    """Run the plugin of a file: up to its `yield` on entering, the rest on leaving.
+    """Run the plugin of a file: up to its `yield` at the block's start, the rest at its end.
 
     Raises:
-        NitroError: It ends without a `yield`, or yields a second time.
+        NitroError: The plugin ends without a `yield`, or has a second one.
     """
     from nitro_py.plugins import Plugin
 
@@ -30,7 +30,7 @@ async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
     try:
         await anext(generator)
     except StopAsyncIteration:
-        raise NitroError(f"The plugin `{file}` never reached its `yield`.", file=file) from None
+        raise NitroError(f"The plugin `{file}` ended without a `yield`: expected one.", file=file) from None
     yield
     try:
         await anext(generator)
@@ -41,12 +41,12 @@ async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
-    """Run a mounted application's lifespan and return the state that it set.
+    """Run a mounted application's lifespan for the block, and yield the state that the application has set.
 
     An application that does not speak the lifespan protocol is left alone, as the ASGI specification says.
 
     Raises:
-        NitroError: The application says that it cannot start.
+        NitroError: The application cannot start.
     """
     import asyncio
 

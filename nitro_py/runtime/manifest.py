@@ -1,4 +1,4 @@
-"""The manifest: what a bundle serves, as a typed and versioned JSON file."""
+"""The manifest of a bundle: its routes and settings, as a typed and versioned JSON file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MANIFEST_VERSION = 1
 
 
 class Route(NamedTuple):
-    """Describes one route file.
+    """A route file.
 
     Args:
         path: The path in the syntax of file names: `/api/users/[id]`.
-        kind: What the file's handler is.
+        kind: The kind of the file's handler.
         methods: The methods that it serves, sorted; none means every method.
         file: The file, relative to the project.
         mode: The mode that the file is for.
-        hooks: The WebSocket hooks that are there.
-        requires: What the target must be able to do.
+        hooks: The names of the WebSocket hooks that are defined.
+        requires: The capabilities that the target must have.
         mounted: Whether it is an ASGI application, which serves every path below its own too.
         hash: SHA-256 of the file's bytes.
     """
@@ -44,10 +44,10 @@ class Route(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """Describes everything that a bundle serves.
+    """The content of a bundle: routes, middleware, plugins, public files and settings.
 
     Args:
-        mode: What it was built for.
+        mode: The mode that the bundle was built for.
         routes: The routes, sorted by path and file.
         middleware: Middleware files in the order in which they run.
         plugins: Plugin files in the order in which they start.
@@ -63,17 +63,17 @@ class Manifest(NamedTuple):
     settings: Mapping[str, Any] = MappingProxyType({})
 
     def to_json(self) -> str:
-        """Write the manifest; the same manifest gives the same text."""
+        """Return the manifest as JSON text; equal manifests have equal texts."""
         routes = [route._asdict() for route in self.routes]
         values = {**self._asdict(), "version": MANIFEST_VERSION, "routes": routes, "settings": dict(self.settings)}
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Read a manifest.
+        """Make a manifest from its JSON text.
 
         Raises:
-            NitroError: It is of another version.
+            NitroError: The text has another version.
         """
         data = json.loads(text)
         if data["version"] != MANIFEST_VERSION:
@@ -96,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a bundle's folder.
 
     Raises:
-        NitroError: It is missing, broken, or of another version.
+        NitroError: The manifest is missing, broken, or has another version.
     """
     try:
         return Manifest.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))

@@ -16,16 +16,16 @@ _SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_seconds(environ: Mapping[str, str], name: str, default: float, *, positive: bool = False) -> float:
-    """Read a time.
+    """Return a time in seconds from a variable of the environment.
 
     Args:
         environ: The variables.
-        name: The variable.
-        default: What holds where it is not set.
-        positive: Whether it must not be 0.
+        name: The variable's name.
+        default: The value if the variable is not set.
+        positive: Whether 0 is refused.
 
     Raises:
-        ConfigError: The variable holds something else.
+        ConfigError: The variable has another value.
 
     Example:
         >>> read_seconds({"NITRO_SERVER__GRACE": "25"}, "NITRO_SERVER__GRACE", 8.0)
@@ -34,7 +34,7 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
     text = environ.get(name)
     if text is None:
         return default
-    import math  # A shared library, which a bundle without the variables need not load.
+    import math  # A shared library, not needed where no variable is set.
 
     try:
         value = float(text)
@@ -46,24 +46,24 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float, *, posit
 
 
 def read_int(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Read a whole number from 0 on.
+    """Return a whole number, 0 or more, from a variable of the environment.
 
     Raises:
-        ConfigError: The variable holds something else.
+        ConfigError: The variable has another value.
     """
     text = environ.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdecimal()):
-        raise _wrong(name, "a whole number from 0 on", text)
+        raise _wrong(name, "a whole number, 0 or more", text)
     return int(text)
 
 
 def read_bool(environ: Mapping[str, str], name: str, default: bool) -> bool:
-    """Read `true` or `1`, `false` or `0`.
+    """Return a boolean from a variable of the environment: `true` or `1`, `false` or `0`.
 
     Raises:
-        ConfigError: The variable holds something else.
+        ConfigError: The variable has another value.
     """
     text = environ.get(name)
     if text is None:
@@ -74,10 +74,10 @@ def read_bool(environ: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def read_choice(environ: Mapping[str, str], name: str, choices: Sequence[Choice], default: Choice) -> Choice:
-    """Read one of some words.
+    """Return one of several words from a variable of the environment.
 
     Raises:
-        ConfigError: The variable holds something else.
+        ConfigError: The variable has another value.
     """
     text = environ.get(name, default)
     for choice in choices:
@@ -132,7 +132,7 @@ class BackplaneSettings(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str]) -> BackplaneSettings:
-        """Read the settings of a manifest, under what the environment says."""
+        """Make the settings from a manifest's; variables of the environment replace them."""
         names = {"name": "backplane", "url": "backplane_url", "prefix": "backplane_prefix"}
         given = {name: environ.get(f"NITRO_{key.upper()}") or data.get(key) for name, key in names.items()}
         return cls(**{name: value for name, value in given.items() if value})
@@ -160,12 +160,13 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings of a manifest, and overrides from the environment what belongs to where it runs.
+        """Make the settings from a manifest's.
 
-        That is the backplane, `runtime_config`, `server`, `metrics` and `log`.
+        Variables of the environment replace those that depend on where the bundle runs: the backplane,
+        `runtime_config`, `server`, `metrics` and `log`.
 
         Raises:
-            ConfigError: A variable holds what its setting cannot be.
+            ConfigError: A variable has a value that its setting cannot have.
         """
         websocket = dict(data.get("websocket", {}))
         if "allowed_origins" in websocket:
@@ -184,7 +185,7 @@ class Settings(NamedTuple):
 
 
 def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSettings:
-    """Read `server.*`, each overridden by its own variable."""
+    """Make `server.*` from a manifest's; a variable of the environment replaces each."""
     given = ServerSettings(**data)
     grace = read_seconds(environ, "NITRO_SERVER__GRACE", given.grace, positive=True)
     delay = read_seconds(environ, "NITRO_SERVER__DRAIN_DELAY", given.drain_delay)
@@ -199,10 +200,10 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Replace values by what the environment says: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
+    """Return values, replaced by the environment: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
 
-    Only values that the config names can be replaced. A value that is no string is read as JSON, so that numbers
-    and booleans keep their type.
+    Only values that the config names can be replaced. Values that are not strings are read as JSON, so that
+    numbers and booleans keep their type.
     """
     return {name: _overridden(name, value, RUNTIME_CONFIG_PREFIX, environ) for name, value in values.items()}
 

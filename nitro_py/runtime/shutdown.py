@@ -1,4 +1,4 @@
-"""The time that a stop may take, and how its closes are spread over it."""
+"""The grace period of a stop, and the closing of connections spread over it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 logger = logging.getLogger("nitro_py.app")
 
-# Shares of the grace period at whose end each step of a stop must be over: closes, then hooks and requests that
-# are under way, then background work, then plugins.
+# The shares of the grace period after which each step of a stop must be over: the closing of connections, then the
+# last hooks and requests, then background work, then plugins.
 CLOSE_SHARE = 0.5
 WORK_SHARE = 0.75
 BACKGROUND_SHARE = 0.8
 PLUGIN_SHARE = 0.85
 
-# How many connections are closed in a second, while the grace period allows it: their clients all come back.
+# The connections that are closed in a second, if the grace period is long enough: their clients all reconnect.
 CLOSES_PER_SECOND = 100.0
 
-# What is left of a grace period that was cut short, in seconds.
+# The rest of a grace period that was cut short, in seconds.
 CUT_SHORT_SECONDS = 1.0
 
 Close = Callable[[], Awaitable[None]]
@@ -30,8 +30,8 @@ class GracePeriod:
     """The grace period of a stop, which begins when it is made.
 
     Args:
-        seconds: How long it is.
-        gradual: Whether closes are spread; a person who waits for the end has no use for that.
+        seconds: Its length.
+        gradual: Whether the closing is spread over it, which only delays a person who waits for the end.
 
     Example:
         >>> GracePeriod(8.0).left(0.5) <= 4.0
@@ -49,7 +49,7 @@ class GracePeriod:
         return max(0.0, self._since + (self._end - self._since) * share - time.monotonic())
 
     def begin_work(self) -> None:
-        """Make shares count from now on, where part of the period was needed for something else."""
+        """Count shares from now on, if a part of the period was used for something else."""
         self._since = time.monotonic()
 
     def cut_short(self) -> None:
@@ -61,7 +61,7 @@ class GracePeriod:
         self._cut_short.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, or until somebody hurries."""
+        """Wait, at most until the period is cut short."""
         if self._cut_short.is_set():
             return
         try:
@@ -71,13 +71,13 @@ class GracePeriod:
             return
 
     async def wait(self, work: Iterable[Awaitable[object]], share: float) -> int:
-        """Wait for work until a share of the period has passed, and cancel what is not done by then.
+        """Wait for work until a share of the period has passed, and cancel the rest.
 
         Returns:
-            How much was cancelled.
+            The number of cancelled pieces of work.
         """
         tasks = [asyncio.ensure_future(item) for item in work]
-        # One future for them all: a wait on each would cost their number again at each look.
+        # One future for all: each turn would have to look at every task.
         all_done = asyncio.gather(*tasks, return_exceptions=True)
         cut_short = asyncio.ensure_future(self._cut_short.wait())
         try:
@@ -93,12 +93,13 @@ class GracePeriod:
 
 
 async def close_gradually(closes: Sequence[Close], grace: GracePeriod) -> None:
-    """End connections one after the other, in any order and at uneven times, so that clients don't return as one.
+    """Close connections one after the other, in random order and at random times.
 
-    Few connections take no time worth mentioning; more than the pace allows for share the time that there is.
+    Otherwise all clients would reconnect at the same moment. `CLOSES_PER_SECOND` are closed in a second, or more
+    if the grace period is too short for that.
 
     Args:
-        closes: Ends one connection each.
+        closes: Functions that close one connection each.
         grace: The grace period.
     """
     # Loaded at the stop only.
@@ -109,11 +110,11 @@ async def close_gradually(closes: Sequence[Close], grace: GracePeriod) -> None:
     began = time.monotonic()
     tasks = []
     for place, close in enumerate(order):
-        # Each has a slot of its own, and an uncertain place in it.
+        # Each has a slot of its own, and a random place in it.
         due = began + window * (place + random.random()) / len(order)
         if grace.gradual and (pause := due - time.monotonic()) > 0:
             await grace.sleep(pause)
-        # A slow client must not hold up the closes of the others.
+        # A slow client must not delay the others.
         tasks.append(asyncio.ensure_future(_log_failure(close)))
     await grace.wait(tasks, WORK_SHARE)
 

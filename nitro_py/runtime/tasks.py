@@ -1,4 +1,4 @@
-"""Work that goes on beside a request: kept alive, logged when it fails, waited for at the stop."""
+"""Work that goes on after an answer: kept alive, logged if it fails, and waited for at the stop."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def start_task(work: Awaitable[object]) -> None:
-    """Start work in a task of its own; an exception in it is logged."""
-    # Loaded by who has work to start: a cold function whose handler has none needs no event loop.
+    """Start work in a task; an exception in it is logged."""
+    # A function whose handler starts no work needs no event loop (row `lambda-cold-http`).
     import asyncio
 
     task = asyncio.get_running_loop().create_task(_logged(work))
@@ -28,12 +28,12 @@ def start_task(work: Awaitable[object]) -> None:
 
 
 def has_running_tasks() -> bool:
-    """Return whether any work still runs."""
+    """Return whether any work is still running."""
     return bool(_running)
 
 
 async def wait_for_tasks(seconds: float) -> None:
-    """Wait for this loop's running work and what it starts in turn, and cancel what takes longer than that."""
+    """Wait for this loop's running work and for the work that it starts, and cancel what takes longer."""
     if not has_running_tasks():
         return
     import asyncio
@@ -45,20 +45,20 @@ async def wait_for_tasks(seconds: float) -> None:
         for task in late:
             task.cancel()
         if late:
-            logger.warning("Cancelled %d pieces of work that were not done within %g s.", len(late), seconds)
+            logger.warning("Cancelled %d background tasks that did not end within %g s.", len(late), seconds)
             await asyncio.gather(*late, return_exceptions=True)
             return
 
 
 async def pause() -> None:
-    """Let whatever is ready run first."""
+    """Let other tasks run once."""
     import asyncio
 
     await asyncio.sleep(0)
 
 
 def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
-    """Call a function now, and finishes it in a task if it is async."""
+    """Call a function now; if it is async, it goes on in a task."""
     try:
         result = callback()
     except Exception:
@@ -72,4 +72,4 @@ async def _logged(work: Awaitable[object]) -> None:
     try:
         await work
     except Exception:
-        logger.exception("Work that went on after an answer failed.")
+        logger.exception("A background task failed.")

@@ -1,1 +1,1 @@
-"""The app as an ASGI application: HTTP, event streams and sockets on any ASGI server."""
+"""The app as an ASGI application, for any ASGI server."""

@@ -33,14 +33,14 @@ logger = logging.getLogger("nitro_py.app")
 
 
 class Application:
-    """Serves an app over ASGI 3.
+    """An app as an ASGI 3 application.
 
-    A server that does not speak the lifespan protocol still gets a started app: the first request starts it.
+    If the server does not support the lifespan protocol, the first request starts the app.
 
     Args:
         app: The app to serve.
-        buffered: Whether the target holds streams back, so that one that was not declared is an error.
-        public_dir: Where its public files are, relative to the app's folder.
+        buffered: Whether the target buffers answers, so that a stream that was not declared is an error.
+        public_dir: The folder of its public files, relative to the app's folder.
 
     Example:
         app = Application(App(folder, read_manifest(folder)))
@@ -50,7 +50,7 @@ class Application:
         self.app = app
         self._buffered = buffered
         self._public = PublicFiles(app.root / public_dir, app.manifest.public)
-        # Why the app cannot start, if that can be mended from outside.
+        # The reason why the app cannot start, if it is one that the user can correct.
         self.refusal: NitroError | None = None
         self._started = False
         self._starting = asyncio.Lock()
@@ -69,18 +69,18 @@ class Application:
 
     async def start(self) -> None:
         """Start the app."""
-        # Requests may come before the lifespan has ended, and where there is none, several at once.
+        # Requests may come before the lifespan's start has ended, and without a lifespan several at once.
         async with self._starting:
             await self.app.start()
         self._started = True
 
     async def drain(self) -> None:
-        """Close sockets with 1001 and ends streams, before the server closes the connections."""
+        """Close sockets with 1001 and end streams, before the server closes the connections."""
         await self.app.drain()
 
     async def _start_for(self, scope: Scope) -> None:
         if scope["type"] == "http" and strip_root(scope) in (LIVE_PATH, READY_PATH):
-            # A probe is answered while plugins start, and where the server starts nothing, it is what starts them.
+            # A probe is answered while plugins start; without a lifespan, it starts them.
             start_task(self.start())
         else:
             await self.start()
@@ -113,7 +113,7 @@ class Application:
         if answer is not None:
             direct = find_direct_send(scope, send) if path in PROBES and answer.status == 200 else None
             if direct is not None:
-                # Platforms ask every few seconds, and only what went wrong is worth a line.
+                # Platforms send probes every few seconds; only failures are logged.
                 direct.skip_access_log()
             await send_answer(answer, event, receive, send)
         else:
@@ -125,7 +125,7 @@ class Application:
             await self.start()
         except Exception as error:
             if isinstance(error, NitroError):
-                # It says by itself what is wrong, and the server tells it.
+                # Its message is enough, and the server shows it.
                 self.refusal = error
             else:
                 logger.exception("The app cannot start.")
@@ -146,9 +146,9 @@ def load_application(folder: Path) -> Application:
     """Make the ASGI application of a bundle's folder.
 
     Raises:
-        NitroError: The bundle cannot be read, or its backplane or metrics not be used as they are set.
+        NitroError: The bundle cannot be read, or the backplane or the metrics cannot be used with its settings.
     """
-    # Only where sockets live in a process: functions have this module, and no broker.
+    # Not at the top: bundles without brokers have this module, too.
     from nitro_py.brokers.registry import load_backplane
 
     manifest = read_manifest(folder)

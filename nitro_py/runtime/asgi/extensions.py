@@ -1,4 +1,7 @@
-"""What our own server offers an app beyond ASGI: whole answers and event streams without a message each."""
+"""The ASGI extensions of our own server: answers, event streams and sockets without an ASGI message for each part.
+
+For the rows `http`, `sse`, `echo` and `broadcast-1000` of the benchmark.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,22 @@ if TYPE_CHECKING:
     from nitro_py.runtime.counters import Counters
     from nitro_py.websocket import CloseDetails
 
-# The ASGI extension by which the server announces itself; it costs nothing where there is none.
+# The name of the extension for HTTP in the scope.
 DIRECT_EXTENSION = "nitro.direct"
 
 
 class StreamListener(Protocol):
-    """Is told what happens to the connection below a stream."""
+    """A listener for the events of a stream's connection."""
 
     def writable(self) -> None:
         """Note that the client takes bytes again."""
 
     def abort(self) -> None:
-        """Note that the client left."""
+        """Note that the client disconnected."""
 
 
 class DirectSend(Protocol):
-    """An ASGI `send` that can do more, as long as nobody has put another one around it."""
+    """The server's ASGI `send`, with more methods, for an app whose `send` nothing wraps."""
 
     @property
     def paused(self) -> bool:
@@ -42,56 +45,56 @@ class DirectSend(Protocol):
         """Take one ASGI message."""
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole answer; MUST NOT be called while `paused`.
+        """Send a complete answer; MUST NOT be called while `paused`.
 
         Args:
             status: The HTTP status.
-            headers: Header fields with names in lower case, the content's length among them if there is content.
+            headers: Header fields with names in lower case, with `content-length` if there is content.
             body: The content, empty for an answer to `HEAD`.
 
         Raises:
-            ValueError: A field holds what would end it.
+            ValueError: A field contains characters that would end it.
         """
 
     def skip_access_log(self) -> None:
         """Leave the answer, which MUST NOT have begun, out of the access log."""
 
     def watch(self, listener: StreamListener) -> None:
-        """Tell a listener what happens to the connection until the answer has ended.
+        """Call a listener for the events of the connection until the answer has ended.
 
-        Unlike `receive`, it takes nothing of the request's body from whoever still reads that.
+        Unlike `receive`, this takes nothing of the request's body.
         """
 
     def open_stream(self, listener: StreamListener) -> bool:
-        """Let a body that has begun be written by `write_chunk`; false if it cannot be."""
+        """Let a body that has begun be written by `write_chunk`; return false if that cannot be."""
 
     def write_chunk(self, chunk: bytes) -> None:
-        """Write what `frame_chunk` made; MUST NOT be called before `open_stream`."""
+        """Write the result of `frame_chunk`; MUST NOT be called before `open_stream`."""
 
     def abort(self) -> None:
-        """Drop the connection, and what waits for the client with it."""
+        """Drop the connection, with the bytes that wait for the client."""
 
 
 def find_direct_send(scope: Scope, send: Send) -> DirectSend | None:
-    """Return the server's own `send`, unless there is another server or something between it and the app.
+    """Return the server's own `send`; `None` on another server, or if something wraps it.
 
-    Compression, for one, wraps `send`, and what went past it would reach the client as it is.
+    Compression, for one, wraps `send`: bytes that went past it would reach the client uncompressed.
     """
     direct = find_server_send(scope)
     return direct if direct is send else None
 
 
 def find_server_send(scope: Scope) -> DirectSend | None:
-    """Return the server's own `send`, whatever stands around it: to listen to, not to send by."""
+    """Return the server's own `send` even if something wraps it: for listening, not for sending."""
     extensions = scope.get("extensions")
     return cast("DirectSend | None", extensions.get(DIRECT_EXTENSION)) if extensions else None
 
 
 class PassthroughSend:
-    """An ASGI `send` that sees messages and changes nothing, so that what goes past it does no harm.
+    """An ASGI `send` around another that changes no message, so that bytes may go past it.
 
     Args:
-        send: The one that it stands in front of.
+        send: The wrapped `send`.
     """
 
     __slots__ = ("send",)
@@ -105,14 +108,14 @@ class PassthroughSend:
 
 
 def find_stream_send(scope: Scope, send: Send) -> DirectSend | None:
-    """Return the server's own `send` for a body whose start goes by messages: whoever looks on has seen that."""
+    """Return the server's own `send` for a body whose start was sent by a message, for all wrappers to see."""
     while isinstance(send, PassthroughSend):
         send = send.send
     return find_direct_send(scope, send)
 
 
 def frame_chunk(data: bytes) -> bytes:
-    r"""Frame bytes as a chunk of a body (RFC 9112, section 7.1).
+    r"""Return bytes framed as a chunk of a body (RFC 9112, section 7.1).
 
     Example:
         >>> frame_chunk(b"data: 1\n\n")
@@ -125,12 +128,12 @@ SOCKET_EXTENSION: Final = "nitro.socket"
 
 
 class MessageReceiver(Protocol):
-    """Is told what comes from a client, as it comes."""
+    """A receiver of a client's messages, called as they come."""
 
     on_resume: Callable[[], None] | None
 
     def feed(self, data: Frame) -> bool:
-        """Take a message; false asks to read no more until it calls `on_resume`."""
+        """Take a message; return false to pause reading until `on_resume` is called."""
 
     def lost(self, details: CloseDetails) -> None:
         """Note that the connection has ended, or is too slow to be kept; only the first call counts."""
@@ -140,9 +143,9 @@ class MessageReceiver(Protocol):
 
 
 class DirectSocket(Protocol):
-    """What the server puts into the scope: it lets an accepted socket be served without `receive` and `send`.
+    """The server's side of a socket, in the scope: it is served without `receive` and `send`.
 
-    The application accepts the handshake, takes the socket over, and returns; the connection lives on.
+    The application accepts the handshake, takes the socket over, and returns; the connection goes on.
 
     Example:
         await send({"type": "websocket.accept"})
@@ -152,27 +155,27 @@ class DirectSocket(Protocol):
     """
 
     async def send(self, message: ASGIMessage, /) -> None:
-        """Is the ASGI send callable that the server made."""
+        """Send an ASGI message: the server's own `send`."""
 
     def open_channel(self, *, limit: int, counters: Counters) -> Channel:
-        """Return what writes to the client.
+        """Return the channel that writes to the client.
 
         Args:
             limit: The most bytes that may wait for a slow client.
-            counters: Counts what is sent, and the clients that were too slow.
+            counters: The counters of sent messages and of clients that are too slow.
 
         Raises:
             RuntimeError: The handshake was not accepted.
         """
 
     def attach(self, receiver: MessageReceiver) -> None:
-        """Hand everything that comes to a receiver from now on, beginning with what came already."""
+        """Call a receiver with all messages from now on, and first with those that came already."""
 
 
 def find_direct_socket(scope: Scope, send: Send) -> DirectSocket | None:
-    """Return what takes a socket over; `None` on another server, or behind something that stands around `send`.
+    """Return the server's side of a socket; `None` on another server, or if something wraps `send`.
 
-    What the latter wants to see of messages would go past it.
+    Messages would go past the wrapper.
     """
     direct: DirectSocket | None = scope.get("extensions", {}).get(SOCKET_EXTENSION)
     return direct if direct is not None and direct.send == send else None

@@ -40,7 +40,7 @@ async def answer_internal(app: App, event: Event, path: str) -> Response | None:
 
 
 def _probe(app: App, path: str) -> Response:
-    """Return how the app is: one that lives is left alone, one that is not ready gets no new clients."""
+    """Answer a probe: a platform restarts an app that is not live, and routes no clients to one not ready."""
     status = 200
     if path == LIVE_PATH:
         state: dict[str, object] = {"status": "live"}
@@ -49,7 +49,7 @@ def _probe(app: App, path: str) -> Response:
     elif not app.started:
         status, state = 503, {"status": "starting", "reason": "The plugins have not started."}
     elif path == READY_PATH:
-        # Without its backplane the app still serves, and the other processes will hardly have theirs.
+        # Without its backplane the app still serves, and the other processes have likely lost theirs, too.
         state = {"status": "ready"}
     else:
         state = {"status": "ok" if app.backplane.connected else "degraded"}
@@ -73,7 +73,7 @@ async def _publish(app: App, event: Event, token: str) -> Response:
         await app.publish(topic, encode_frame(data), namespace=namespace)
     except BackplaneError as error:
         raise HTTPError(
-            503, f"Nobody here subscribes to the topic, and the others are not reached. {error}"
+            503, f"No peer of this process subscribes to the topic, and other processes are not reached. {error}"
         ) from error
     return Response(status=202)
 
@@ -89,10 +89,10 @@ METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 
 
 def turn_on_metrics(app: App) -> None:
-    """Let an app be measured, if its settings say so.
+    """Measure an app if its settings turn metrics on.
 
     Raises:
-        ConfigError: `prometheus-client` is not installed, without which nobody could read the figures.
+        ConfigError: `prometheus-client` is not installed, which writes the metrics.
     """
     if not app.settings.metrics:
         return
@@ -106,9 +106,9 @@ def turn_on_metrics(app: App) -> None:
 
 
 def answer_metrics(app: App, event: Event) -> Response | None:
-    """Return the app's figures, those of its other workers included; `None` if it is not measured.
+    """Answer with the metrics of the app and its other workers; `None` if it is not measured.
 
-    With `NITRO_METRICS_TOKEN` set, only whoever has that token is answered.
+    If `NITRO_METRICS_TOKEN` is set, a request must have that token.
 
     Raises:
         HTTPError: 401, the token is missing or wrong; 405, the method is another than `GET` or `HEAD`.
@@ -121,7 +121,7 @@ def answer_metrics(app: App, event: Event) -> Response | None:
     if token:
         given = event.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), token.encode()):
-            raise HTTPError(401, "The figures need a token.", headers={"www-authenticate": "Bearer"})
+            raise HTTPError(401, "Metrics need a token.", headers={"www-authenticate": "Bearer"})
     from nitro_py.runtime.metrics.exposition import write_metrics
 
     text, kind = write_metrics(take_snapshots(app, app.meter), event.headers.get("accept", ""))

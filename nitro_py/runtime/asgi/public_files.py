@@ -1,4 +1,4 @@
-"""Serving the files of `public/`."""
+"""The files of `public/`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nitro_py.event import Receive, Scope, Send
 if TYPE_CHECKING:
     from starlette.staticfiles import StaticFiles
 
-# Where a bundle has its public files, whatever the project calls the folder.
+# The folder of public files in a bundle, whatever its name in the project.
 PUBLIC_DIR = "public"
 
 
 class PublicFiles:
-    """Serves the files that the manifest names, and no others, with ETags and ranges by Starlette.
+    """The public files that the manifest names, served with ETags and ranges by Starlette.
 
     Args:
-        folder: Where they are.
+        folder: Their folder.
         paths: Their paths below it, each with a leading slash.
     """
 
@@ -29,7 +29,7 @@ class PublicFiles:
         self._files: StaticFiles | None = None
 
     def find(self, scope: Scope) -> str | None:
-        """Return the file that a request means, a folder's `index.html` included."""
+        """Return the file for a request, for a folder its `index.html`; `None` if there is none."""
         if not self._paths or scope["method"] not in ("GET", "HEAD"):
             return None
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))

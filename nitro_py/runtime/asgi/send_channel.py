@@ -1,4 +1,4 @@
-"""What waits to be sent to one peer, so that a slow one never delays the others."""
+"""The channel of a peer over an ASGI `send`, with a queue, so that a slow peer never delays others."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from nitro_py.runtime.counters import Counters
 
 logger = logging.getLogger("nitro_py.websocket")
 
-# How long a client may take to answer a close frame before its connection is dropped, in seconds.
+# The time that a client has to answer a close frame before its connection is dropped, in seconds.
 CLOSE_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class CloseFrame:
-    """Stands in the queue where the connection ends."""
+    """The end of the connection, as an item of the queue."""
 
     code: int
     reason: str
 
 
 class SendChannel:
-    """A peer's channel over an ASGI `send`, for servers that know no better way.
+    """A peer's channel over an ASGI `send`, for servers without the extension `nitro.socket`.
 
-    Frames go straight to the server while it takes them; once it makes us wait, they queue here and one task
-    per slow peer sends them on.
+    Frames wait in a queue, and a task sends them as fast as the server takes them.
 
     Args:
         send: The ASGI send callable.
         limit: The most bytes that may wait, `websocket.buffer_limit`.
-        drop: Stops reading, which ends the connection.
-        overflow: Is told that the peer was too slow and is being closed.
-        counters: Counts what is sent, and the peers that were too slow.
+        drop: The function that stops reading, which ends the connection.
+        overflow: The function that is called with the close code and the reason if the peer is too slow.
+        counters: The counters of sent messages and of peers that are too slow.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class SendChannel:
 
     @property
     def buffered_amount(self) -> int:
-        """Bytes that were sent and have not left this process."""
+        """The bytes that were sent and have not left this process."""
         return self._waiting
 
     async def send(self, frame: Frame) -> None:
-        """Send a frame, and waits while the buffer is over its limit."""
+        """Send a frame, and wait while the buffer is over its limit."""
         self._check_open()
         self._enqueue(frame)
         # Without this the writer would not run before the hook that sends waits for something else.
@@ -78,17 +77,17 @@ class SendChannel:
         while self._waiting > self._limit and self.ready_state is ReadyState.OPEN:
             await self._wait_for_change()
         if self.ready_state is ReadyState.CLOSED:
-            raise PeerClosedError("The peer left while it was sent to.")
+            raise PeerClosedError("The peer disconnected while a message was sent to it.")
 
     @property
     def direct_writer(self) -> None:
-        """Is `None`: what this server takes it takes by `send`, which is awaited."""
+        """Always `None`: this server takes frames by `send` only, which is awaited."""
 
     def deliver(self, broadcast: Broadcast) -> None:
         """Queue a topic's frame; past the limit the peer is closed with 1013 (RFC 6455: try again later)."""
         if self.ready_state is not ReadyState.OPEN:
             return
-        # What waits already tells a slow peer; one message larger than the limit does not.
+        # Waiting bytes tell a slow peer; one message that is larger than the limit does not.
         if self.buffered_amount <= self._limit:
             self._enqueue(broadcast.frame)
             return
@@ -126,7 +125,7 @@ class SendChannel:
             self._timer = None
 
     async def finish(self) -> None:
-        """Wait until what was taken from the queue is sent, a close frame above all, and no longer."""
+        """Wait until the queue is sent, up to the close frame; at most for `CLOSE_TIMEOUT`."""
         if self._writer is not None:
             await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
 
@@ -167,7 +166,7 @@ class SendChannel:
                 self._waiting -= len(frame)
                 self._changed.set()
         except Exception as error:
-            # Servers say in ways of their own that the client is gone; the disconnect itself follows.
+            # Servers raise various errors if the client is gone; the disconnect message follows.
             logger.debug("Could not send to a peer: %r", error)
             self.closed()
         finally:

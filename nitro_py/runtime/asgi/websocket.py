@@ -93,7 +93,7 @@ async def accept(decision: Upgrade, event: Event, send: Send) -> None:
 
 
 async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
-    """Refuse a handshake with a whole HTTP answer, or with the server's own 403 where it can't carry one."""
+    """Refuse a handshake with an HTTP answer, or with the server's own 403 if it does not support one."""
     if "websocket.http.response" not in event.scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -106,7 +106,7 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
         await send({**message, "type": f"websocket.{kind}"})
 
     if event.response.status is None:
-        # An answer that names no status of its own still means no.
+        # An answer without a status of its own refuses, too.
         event.response.status = 403
     await send_answer(answer, event, event.receive, send_refusal)
 
@@ -114,11 +114,11 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
 def take_over(
     app: App, direct: DirectSocket, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str
 ) -> None:
-    """Let our own server run an accepted socket: its hooks are called as messages come."""
+    """Run an accepted socket on our own server: hooks are called as messages come."""
     channel = direct.open_channel(limit=app.settings.websocket.buffer_limit, counters=app.counters)
-    connection = make_connection(app, handler, decision, request, route, channel)
-    connection.start()
-    direct.attach(connection)
+    session = make_session(app, handler, decision, request, route, channel)
+    session.start()
+    direct.attach(session)
 
 
 async def run_socket(
@@ -132,15 +132,15 @@ async def run_socket(
 ) -> None:
     """Run an accepted socket over `receive` and `send`, until its last hook has run."""
     reading: asyncio.Task[CloseDetails] | None = None
-    connection: PeerSession | None = None
+    session: PeerSession | None = None
 
     def drop() -> None:
         if reading is not None:
             reading.cancel()
 
     def overflow(code: int, reason: str) -> None:
-        if connection is not None:
-            connection.lost(CloseDetails(code, reason))
+        if session is not None:
+            session.lost(CloseDetails(code, reason))
 
     channel = SendChannel(
         send,
@@ -149,26 +149,26 @@ async def run_socket(
         overflow=overflow,
         counters=app.counters,
     )
-    connection = make_connection(app, handler, decision, request, route, channel)
-    connection.start()
-    reading = asyncio.create_task(read_socket(connection, receive))
+    session = make_session(app, handler, decision, request, route, channel)
+    session.start()
+    reading = asyncio.create_task(read_socket(session, receive))
     try:
         details = await _settle_reading(reading)
         channel.closed()
         if channel.sent_close is not None:
-            # Not every server repeats to the app what the app itself has said.
+            # Not every server reports the code that the app itself has sent.
             details = CloseDetails(channel.sent_close.code, channel.sent_close.reason)
-        connection.lost(details)
-        await connection.finished()
+        session.lost(details)
+        await session.finished()
         await channel.finish()
     finally:
-        connection.gone()
+        session.gone()
 
 
-def make_connection(
+def make_session(
     app: App, handler: WebSocketHandler, decision: Upgrade, request: Request, route: str, channel: Channel
 ) -> PeerSession:
-    """Make the peer of an accepted socket, and what runs its hooks; the app remembers it until it has ended."""
+    """Make the session of an accepted socket; the app remembers it until it has ended."""
     peer = Peer(
         id=str(uuid.uuid4()),
         request=request,
@@ -180,7 +180,7 @@ def make_connection(
         hub=app.hub,
         publish=app.publish,
     )
-    connection = PeerSession(
+    session = PeerSession(
         peer,
         handler,
         app.local_hub,
@@ -188,12 +188,12 @@ def make_connection(
         max_queue=app.settings.websocket.max_queue,
         counters=app.counters,
     )
-    app.track(connection)
-    return connection
+    app.track(session)
+    return session
 
 
 def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
-    """Make a peer's context: one that forbids what other targets cannot keep, in development only."""
+    """Make a peer's context; in development it refuses values that other targets cannot keep."""
     if not app.development:
         return dict(decision.context)
     from nitro_py.runtime.hooks.portable_context import PortableContext
@@ -201,22 +201,22 @@ def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
     return PortableContext(decision.context)
 
 
-async def read_socket(connection: PeerSession, receive: Receive) -> CloseDetails:
-    """Feed a connection with its messages until the socket is gone, and say how it went."""
+async def read_socket(session: PeerSession, receive: Receive) -> CloseDetails:
+    """Feed a session with its messages until the socket is gone, and return how it ended."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
             return CloseDetails(message.get("code") or 1005, message.get("reason") or "")
         text = message.get("text")
-        if not connection.feed(message["bytes"] if text is None else text):
-            await connection.wait_until_resumed()
+        if not session.feed(message["bytes"] if text is None else text):
+            await session.wait_until_resumed()
 
 
 async def _settle_reading(reading: asyncio.Task[CloseDetails]) -> CloseDetails:
     try:
         return await asyncio.shield(reading)
     except asyncio.CancelledError:
-        # Either the channel dropped the connection, or the server cancels us; hooks go on in both cases.
+        # Either the channel dropped the session, or the server cancels us; hooks go on in both cases.
         if not reading.done():
             reading.cancel()
         return CloseDetails(1006)

@@ -1,4 +1,7 @@
-"""Hooks that begin at once: most end without waiting for anything, and need no turn of the loop for that."""
+"""Hooks that start at once: most end without waiting, and need neither a task nor a turn of the event loop.
+
+For the row `echo` of the benchmark.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,23 @@ logger = logging.getLogger("nitro_py.websocket")
 
 Work = Coroutine[Any, Any, None]
 
-# What hooks yield where they are ready for the next call, beside the futures that they wait for.
+# Yielded by hooks that are ready for the next call; while they wait, they yield futures.
 READY: Final = object()
-# Runs a hook with each value that it is sent, one after the other: it yields `READY` before each, and never ends.
+# A generator that calls a hook with each value that it is sent. It yields `READY` before each, and never ends.
 Hooks = Generator[object, Any, None]
 
 
 class HookOwner(Protocol):
-    """Is whose hooks they are."""
+    """The owner of hooks: a peer's session."""
 
     log_context: LogContext
 
     async def go_on(self, rest: Awaitable[None]) -> None:
-        """Await what is left of a hook, and do what comes after it."""
+        """Await the rest of a hook, and go on with what follows it."""
 
 
 class TaskStarter:
-    """Gives a loop's hooks a task: at once, or once they have to wait.
+    """The source of tasks for the hooks of an event loop.
 
     Args:
         loop: The event loop.
@@ -46,32 +49,32 @@ class TaskStarter:
         self.standby: StandbyTask | None = None
 
     def start(self, work: Work) -> asyncio.Task[None] | None:
-        """Run work in a task of its own, at once where Python can; `None` if it has ended."""
+        """Run work in a task, which starts at once on Python 3.12 and later; return `None` if it has ended."""
         if sys.version_info >= (3, 12):
             task = asyncio.Task(work, loop=self.loop, eager_start=True)
             return None if task.done() else task
         return self.loop.create_task(work)
 
     def renew(self) -> None:
-        """Let a task stand by for the next hook, unless this is in one, whose context it would have."""
+        """Make a standby task for the next hook, unless a task is running, whose context it would get."""
         if (self.standby is None or self.standby.used) and asyncio.current_task(self.loop) is None:
             self.standby = StandbyTask(self.loop)
 
 
 class HookDriver:
-    """Runs an owner's hooks, each as far as it goes without waiting.
+    """A driver that runs an owner's hooks, each until it waits.
 
-    One that waits for nothing costs no task: it runs with the one that stands by as the current task, so that
-    `asyncio.timeout`, `TaskGroup` and `current_task` work in it. Once a hook has to wait that task is its own, and
-    another stands by. All run in one context, which is made anew when a hook has changed it or had to wait: what
-    one sets no other shall see.
+    A hook that does not wait needs no task of its own. It runs with the standby task as the current task, so that
+    `asyncio.timeout`, `TaskGroup` and `current_task` work in it. Once a hook has to wait, it keeps that task, and
+    another one is made. Hooks share a context, which is made anew after a hook that has changed it or had to wait:
+    no hook sees the variables of another.
 
     For the row `echo` of the benchmark, where a task for each message would cost more than the message does.
 
     Args:
-        starter: Gives tasks.
-        owner: What goes on with a hook in its task, if it has to wait.
-        make: Makes what runs the hooks.
+        starter: The source of tasks.
+        owner: The owner, which goes on with a hook that has to wait.
+        make: The function that makes the generator of the hooks.
     """
 
     __slots__ = ("_before", "_context", "_hooks", "_make", "_owner", "_run", "_send", "_starter")
@@ -83,16 +86,16 @@ class HookDriver:
         self._renew()
 
     def begin(self, value: object) -> asyncio.Task[None] | None:
-        """Call a hook at once, and run it as far as it goes.
+        """Call a hook at once, and run it until it waits.
 
         Args:
-            value: What it is called with.
+            value: The hook's argument.
 
         Returns:
-            The task that it goes on in; `None` if it has ended.
+            The task that the hook goes on in; `None` if it has ended.
 
         Raises:
-            BaseException: What a hook that needed no task has raised.
+            BaseException: The hook's own error, if it did not wait.
         """
         starter = self._starter
         standby = starter.standby
@@ -102,7 +105,7 @@ class HookDriver:
         try:
             enter_task(starter.loop, standby.task)
         except RuntimeError:
-            # This is within another task, and no two can run at a time.
+            # Another task is running, and there can be only one.
             return starter.start(self._owner.go_on(self.run(value)))
         try:
             left = self._run(self._send, value)
@@ -116,15 +119,15 @@ class HookDriver:
             standby.use_up(self._owner.go_on(self._finish(left)))
             return standby.task
         if standby.task.cancelling():
-            # The hook has asked for an end that it did not wait for, and which no other shall meet.
+            # The hook has cancelled its task and did not wait: the next hook must not be cancelled.
             standby.use_up(None)
-        # Contexts that share their variables are found equal without a look at them.
+        # Contexts that share their variables are equal without a look at each.
         if self._context != self._before:
             self._renew()
         return None
 
     async def run(self, value: object) -> None:
-        """Call a hook within a task that the owner has, and await it."""
+        """Call a hook in the owner's running task, and await it."""
         try:
             left = self._run(self._send, value)
         except BaseException:
@@ -134,7 +137,7 @@ class HookDriver:
 
     @coroutine
     def _finish(self, left: object) -> Generator[object, object, None]:
-        """Await what is left of a hook whose first step gave what it waits for."""
+        """Await the rest of a hook; `left` is the future that it waits for."""
         try:
             while left is not READY:
                 try:
@@ -158,7 +161,7 @@ class HookDriver:
 
 
 class StandbyTask:
-    """A task that waits for work.
+    """A task that waits until a hook needs it.
 
     Args:
         loop: The event loop.
@@ -167,7 +170,7 @@ class StandbyTask:
     __slots__ = ("_wake", "_work", "parked", "task", "used")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Whether a hook can begin here, and whether none can any more; the task itself must have begun.
+        # Whether a hook can begin here, and whether the task is used up. A hook cannot begin before the task has.
         self.parked = False
         self.used = False
         self.task = loop.create_task(self._stand_by())
@@ -175,7 +178,7 @@ class StandbyTask:
         self._work: Work | None = None
 
     def use_up(self, work: Work | None) -> None:
-        """Let the task do its work, if there is any, and end."""
+        """Let the task do some work, if any, and end."""
         self.parked = False
         self.used = True
         self._work = work
@@ -192,7 +195,7 @@ class StandbyTask:
             self.used = True
             if self._work is None:
                 raise
-            # It was the hook that was cancelled, and shall learn of it where it waits.
+            # The hook has cancelled its task, and must see that where it waits.
             self.task.uncancel()
             self.task.cancel()
         if self._work is not None:

@@ -1,4 +1,4 @@
-"""Running a hook, and what happens when it fails: the same on every target."""
+"""Hooks and their errors, the same on every target."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ logger = logging.getLogger("nitro_py.websocket")
 
 
 async def run_hook(call: Callable[[], Awaitable[None]], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
-    """Run a hook; an exception is logged, goes to the error hook, and close the connection with 1011.
+    """Run a hook; an exception is logged, passed to the error hook, and closes the connection with 1011.
 
-    A peer that is gone ends the hook quietly, and a message that does not fit leaves the connection open.
+    `PeerClosedError` is not logged, and a message that is not valid leaves the connection open.
 
     Args:
-        call: Calls the hook.
+        call: The function that calls the hook.
         handler: The route's hooks.
-        peer: Whose hook it is.
+        peer: The peer.
         route: The route's path, for the log.
 
     Returns:
-        False when the hook failed, and the peer must get no more messages.
+        False if the hook failed, and the peer must get no more messages.
     """
     return await finish_hook(call(), handler, peer, route)
 
 
 async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Peer, route: str) -> bool:
-    """Await what a hook has left to do; see `run_hook`."""
+    """Await the rest of a hook; see `run_hook`."""
     enter_log_context(peer, route)
     try:
         await rest
@@ -39,10 +39,10 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
         return True
     except MessageValidationError as error:
         if handler.error is None:
-            logger.warning("Peer %s of %s sent a bad message: %s", peer.id, route, error)
+            logger.warning("Peer %s of %s sent a message that is not valid: %s", peer.id, route, error)
         await _report(error, handler, peer, route)
     except Exception as error:
-        # What a task group makes of peers that are gone is no more than that.
+        # A task group may raise several `PeerClosedError` at once.
         if isinstance(error, ExceptionGroup) and error.split(PeerClosedError)[1] is None:
             return True
         await _fail(error, handler, peer, route)
@@ -50,7 +50,7 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
     except BaseException as error:
         if not _is_cancelled_by_another(error):
             raise
-        failure = RuntimeError("The hook waited for what was cancelled.")
+        failure = RuntimeError("The hook waited for a task or future that was cancelled.")
         failure.__cause__ = error
         await _fail(failure, handler, peer, route)
         return False
@@ -58,12 +58,12 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
 
 
 async def fail_with(error: BaseException) -> None:
-    """Is what is left to do of a hook that failed when it was called."""
+    """Raise an error: the rest of a hook that failed when it was called."""
     raise error
 
 
 def _is_cancelled_by_another(error: BaseException) -> bool:
-    """Return whether a hook was not cancelled itself, but waited for something that was."""
+    """Return whether a hook was not cancelled itself, but waited for a task or future that was."""
     from asyncio import CancelledError, current_task
 
     if not isinstance(error, CancelledError):

@@ -1,4 +1,4 @@
-"""Which web pages may open a socket: the check that keeps other sites' scripts away (RFC 6455, section 10.2)."""
+"""The check of a handshake's origin, which keeps scripts of other sites away (RFC 6455, section 10.2)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
     """Return whether a handshake's `Origin` may open a socket, and log a refusal.
 
     Args:
-        headers: The handshake's header fields; without `Origin` it is no browser's, and passes; with several, each
-            must.
-        allowed: The config's `websocket.allowed_origins`; none means: the same host only.
-        development: Whether pages from loopback hosts pass.
+        headers: The handshake's header fields. Without `Origin` it does not come from a browser, and passes; of
+            several origins each must be allowed.
+        allowed: The setting `websocket.allowed_origins`; if it is empty, only the same host may.
+        development: Whether origins of loopback hosts may, too.
 
     Example:
         >>> check_origin(Headers({"origin": "https://a.test", "host": "a.test"}), (), development=False)
@@ -41,7 +41,7 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
 def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool) -> bool:
     place = _parse_origin(origin)
     if place is None:
-        # "null" is what sandboxed pages send: nobody's origin matches it but the wildcard.
+        # Sandboxed pages send "null", which only the wildcard matches.
         return "*" in allowed
     scheme, name, port = place
     if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):

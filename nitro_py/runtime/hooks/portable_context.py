@@ -1,4 +1,4 @@
-"""A peer's context in development: what only this process could keep is refused where it is set."""
+"""A peer's context in development, which refuses values that only this process could keep."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 class PortableContext(dict[str, Any]):
-    """A context that takes only what every target can keep; what is inside of a value is seen as it is set.
+    """A dict that takes only values with a JSON form; changes inside a value are not checked.
 
     Args:
-        values: What it starts with.
+        values: The first content.
 
     Raises:
-        TypeError: A value has no JSON form, or a key is no text.
+        TypeError: A value has no JSON form, or a key is not text.
 
     Example:
         >>> PortableContext({"name": "ada"})["name"]
@@ -27,7 +27,7 @@ class PortableContext(dict[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"`peer.context` has text as keys: expected a `str`, got `{key!r}`.")
+            raise TypeError(f"`peer.context` takes text as keys: expected a `str`, got `{key!r}`.")
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
@@ -37,13 +37,13 @@ class PortableContext(dict[str, Any]):
         super().__setitem__(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return a value, set first if it is not there."""
+        """Return the value of a key, set to the default if it is missing."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def update(self, *others: Any, **values: Any) -> None:
-        """Set several values."""
+        """Set several keys."""
         for key, value in dict(*others, **values).items():
             self[key] = value
 

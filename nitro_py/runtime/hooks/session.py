@@ -1,4 +1,4 @@
-"""One socket's life: open, then its messages in order and one at a time, close last."""
+"""The session of a peer: `open`, then its messages in order and one at a time, `close` last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, mayb
 
 
 class PeerRegistry(Protocol):
-    """Where a connection announces its peer and takes it away."""
+    """The known peers of an app."""
 
     def add(self, peer: Peer) -> None:
         """Make a peer known."""
@@ -29,25 +29,25 @@ class PeerRegistry(Protocol):
         """Forget a peer."""
 
 
-# Reads a message into what the hook is called with.
+# Makes the hook's argument from a message.
 Read = Callable[[Frame, Peer], Any]
 
 
 class PeerSession:
-    """Runs a peer's hooks, in the order that the contract promises.
+    """The session of a peer, which runs its hooks in the order of the contract.
 
-    The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed
-    and `gone` when nothing is left of it; `finished` waits for the last hook. A hook is called at once if none
-    runs. What an async one has left to do goes on in a task, and so do the hooks that come up meanwhile: an idle
-    connection has none, and nothing that happens to the socket can cancel a hook.
+    The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed,
+    and `gone` when nothing is left to send; `finished` waits for the last hook. A hook is called at once if none
+    is running. The rest of an async hook goes on in a task, and so do the hooks that follow meanwhile. An idle
+    session has no task (row `idle` of the benchmark), and no event of the socket can cancel a hook.
 
     Args:
         peer: The peer.
         handler: The route's hooks.
-        hub: Where the peer is announced.
+        hub: The known peers.
         route: The route's path, for the log.
-        max_queue: How many messages may wait for their hook; past it `feed` says to stop reading.
-        counters: Counts the connection and its messages.
+        max_queue: The most messages that may wait for their hook; then `feed` pauses reading.
+        counters: The counters of connections and messages.
     """
 
     __slots__ = (
@@ -84,34 +84,34 @@ class PeerSession:
         counters: Counters,
     ) -> None:
         self.peer = peer
-        # Called when messages are taken again after `feed` has said to stop, and once all is over.
+        # Called once messages are taken again after `feed` has paused reading, and once the session has ended.
         self.on_resume: Callable[[], None] | None = None
         self.on_end: Callable[[PeerSession], None] | None = None
         self._handler = handler
         self.log_context: LogContext = (peer, route)
         self._starter = find_starter()
-        # Runs the message hooks; made with the first message, as many connections have none.
+        # The driver of message hooks; made with the first message, as many peers send none (row `idle`).
         self._driver: HookDriver | None = None
         self._hub = hub
         self._route = route
         self._max_queue = max_queue
         self._counters = counters
         self._queue: deque[Frame] | None = None
-        # Whether a hook runs, or waits for something; in the second case there is a task for it.
+        # Whether a hook is running or waiting; a waiting one has a task.
         self._busy = False
         self._task: asyncio.Task[None] | None = None
-        # Whether messages are dropped: there is no hook for them, one has failed, or the socket is closed.
+        # Whether messages are dropped: there is no hook for them, a hook has failed, or the socket is closed.
         self._ignores_messages = handler.message is None
         self._details: CloseDetails | None = None
         # Whether the close hook was called, and whether it has ended.
         self._closed = False
         self._ended = False
-        # Whether the connection below is gone, long after `lost` where a client answers no close frame.
+        # Whether the connection is gone, long after `lost` if a client does not answer a close frame.
         self._gone = False
         self._finished: asyncio.Event | None = None
 
     def start(self) -> None:
-        """Announce the peer and run its open hook."""
+        """Add the peer to the known ones, and run its open hook."""
         self._counters.sockets_opened += 1
         self._hub.add(self.peer)
         if self._handler.open is not None:
@@ -119,7 +119,7 @@ class PeerSession:
             self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
 
     def feed(self, data: Frame) -> bool:
-        """Run the message hook, or let the message wait for it; false asks to read no more until `on_resume`."""
+        """Run the message hook, or let the message wait; return false to pause reading until `on_resume`."""
         self._counters.messages_received += 1
         if self._busy or self._ignores_messages:
             return self._ignores_messages or self._enqueue(data)
@@ -135,13 +135,13 @@ class PeerSession:
         return True
 
     async def wait_until_resumed(self) -> None:
-        """Wait until messages are taken again, once `feed` has said to stop."""
+        """Wait until messages are taken again after `feed` has paused reading."""
         room = asyncio.Event()
         self.on_resume = room.set
         await room.wait()
 
     def lost(self, details: CloseDetails) -> None:
-        """Note that the socket is gone: what came before is still handled, then `close` runs."""
+        """Note that the socket is closed: messages that came before are handled, then `close` runs."""
         if self._details is None:
             self._counters.sockets_closed += 1
             self._details = details
@@ -152,7 +152,7 @@ class PeerSession:
                 self._go_on_with(None)
 
     def gone(self) -> None:
-        """Note that nothing is left of the connection: what was sent has reached the network, or never will."""
+        """Note that the connection is gone: sent messages have reached the network, or never will."""
         self._gone = True
         self._leave()
 
@@ -163,12 +163,12 @@ class PeerSession:
             await self._finished.wait()
 
     async def shut_down(self) -> None:
-        """Close the socket with 1001, as a server that stops must, and run the close hook with it."""
+        """Close the socket with 1001 for a stop of the server, and run the close hook with that code."""
         await self.peer.close(1001, "The server stops.")
         self.lost(CloseDetails(1001, "The server stops."))
 
     def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
-        """Remember the task that hooks go on in; if there is none, runs those that came up in one."""
+        """Remember the task that hooks go on in; if there is none, start one for hooks that wait."""
         if task is None and (self._queue or (self._details is not None and not self._closed)):
             task = self._starter.start(self.go_on(None))
         self._task = task
@@ -176,7 +176,7 @@ class PeerSession:
             self._busy = False
 
     async def go_on(self, rest: Awaitable[None] | None) -> None:
-        """Await what is left of a hook, and run those that come up; for the task that this happens in."""
+        """Await the rest of a hook, and run the hooks that follow; the body of the task."""
         try:
             while True:
                 if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
@@ -191,7 +191,7 @@ class PeerSession:
                 else:
                     break
         except asyncio.CancelledError:
-            # The loop ends, or a hook has cancelled this task: in both cases no other can follow.
+            # The event loop ends, or a hook has cancelled this task: no other hook can follow.
             self._fail()
             self._end()
             await self.peer.terminate()
@@ -216,7 +216,7 @@ class PeerSession:
         return len(self._queue) < self._max_queue
 
     def _resume(self) -> None:
-        # Not with each message: pausing and resuming a transport costs more than a message does.
+        # Not with each message: pausing and resuming a transport costs more than a message does (row `echo`).
         if self.on_resume is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
             room, self.on_resume = self.on_resume, None
             room()
@@ -229,7 +229,7 @@ class PeerSession:
 
     def _end(self) -> None:
         self._ended = True
-        # It knows this connection, too: without it nothing is left for the garbage collection.
+        # Breaks a reference cycle, which only the garbage collector would find.
         self._driver = None
         if self._finished is not None:
             self._finished.set()
@@ -242,7 +242,10 @@ class PeerSession:
 
 @coroutine
 def _call_hooks(hook: MessageHook, read: Read, peer: Peer) -> Hooks:
-    """Call a message hook with all that it is sent; every call less counts, as this is what a message costs."""
+    """Call a message hook with each value that is sent.
+
+    For the row `echo` of the benchmark: this is most of what a message costs, and each call counts.
+    """
     while True:
         data = yield READY
         rest: Any = hook(peer, read(data, peer))

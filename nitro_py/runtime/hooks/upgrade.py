@@ -1,4 +1,4 @@
-"""Deciding on an upgrade: origin, middleware and the upgrade hook, before a socket exists."""
+"""The decision on an upgrade, before a socket exists: origin, middleware and the upgrade hook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("nitro_py.websocket")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Says no to an upgrade, with the answer that a plain request would get."""
+    """A refused upgrade, with the answer that a plain request would get."""
 
     answer: Any
 
@@ -35,18 +35,18 @@ async def decide_upgrade(
     offered: tuple[str, ...],
     development: bool,
 ) -> tuple[Upgrade | Refusal, Request]:
-    """Decide whether a socket comes to be, and how.
+    """Decide whether an upgrade is accepted.
 
     Args:
         handler: The route's hooks.
         event: The handshake, as middleware sees it.
         middleware: The app's middleware.
-        settings: The config's `websocket.*`.
+        settings: The settings `websocket.*`.
         offered: The subprotocols that the client offers.
-        development: Whether loopback origins pass.
+        development: Whether loopback origins are allowed.
 
     Returns:
-        The decision, and the light request that the hooks see.
+        The decision, and the request for the hooks.
     """
     request = Request(
         event.url,

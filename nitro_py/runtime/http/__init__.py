@@ -1,1 +1,1 @@
-"""HTTP requests: from the route to the answer, whole or streamed."""
+"""HTTP requests: from the route to the answer, complete or in pieces."""

@@ -1,4 +1,4 @@
-"""Dispatching HTTP requests: match, middleware, handler, answer."""
+"""The dispatch of HTTP requests: match, middleware, handler, answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nitro_py.runtime.tasks import start_task
 
 logger = logging.getLogger("nitro_py.http")
 
-# What a handler said of the content that it then did not give.
+# Fields that describe content, removed if the handler fails and other content is sent.
 OF_CONTENT = frozenset(
     {
         "content-disposition",
@@ -56,7 +56,7 @@ async def serve_http(
         scope: The ASGI scope, of type `http`.
         receive: The ASGI receive callable.
         send: The ASGI send callable.
-        buffered: Whether the target holds streams back.
+        buffered: Whether the target buffers answers.
     """
     match = app.router.match(scope["method"], raw_path)
     event = make_event(app, match, scope, receive)
@@ -80,25 +80,25 @@ async def serve_http(
 
 
 async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Any:
-    """Let middleware and handler answer a request, whoever carries the answer to its client.
+    """Return the answer of middleware and handler, for adapters that send it themselves.
 
     Args:
         app: The app.
-        match: What the router has found.
+        match: The result of the router.
         event: The request.
         raw_path: The path below the place that the app is mounted at, percent-encoded.
 
     Returns:
-        A `CompleteResponse`, or what is sent piece by piece: see `make_complete`.
+        A `CompleteResponse`, or an answer that is sent in pieces: see `make_complete`.
 
     Raises:
-        Exception: What middleware or handler raised; `report_error` makes an answer of it.
+        Exception: An error of middleware or handler; `report_error` makes an answer from it.
     """
     return make_complete(await _answer(app, match, event, raw_path), event)
 
 
 def report_error(app: App, event: Event, error: Exception) -> Response:
-    """Log an error that is no `HTTPError`, and make the answer to it."""
+    """Return the answer to an error, which is logged unless it is an `HTTPError`."""
     if is_disconnect(error):
         error = ClientLeftError()
     if not isinstance(error, HTTPError):
@@ -110,8 +110,8 @@ def report_error(app: App, event: Event, error: Exception) -> Response:
 
 
 def is_disconnect(error: Exception) -> bool:
-    """Return whether an error tells no more than that the client left in the middle of its request."""
-    # Only who has used Starlette's request can have met its word for it.
+    """Return whether an error only means that the client disconnected during its request."""
+    # Not imported: the error can be Starlette's only if a handler has loaded it.
     requests = sys.modules.get("starlette.requests")
     return isinstance(error, ClientLeftError) or (
         requests is not None and isinstance(error, requests.ClientDisconnect)
@@ -170,7 +170,7 @@ async def _mount(app: App, match: Match, event: Event, raw_path: str) -> Mounted
 async def _send_pieces(
     app: App, answer: Any, event: Event, receive: Receive, send: Send, *, buffered: bool
 ) -> None:
-    """Send an answer that is no whole; until it has begun, an error can still be told instead."""
+    """Send an answer in pieces; until it has begun, an error can be answered instead."""
     state: DirectSend | TrackedSend | None = find_stream_send(event.scope, send)
     if state is None:
         send = state = TrackedSend(send)
@@ -178,7 +178,7 @@ async def _send_pieces(
         await send_answer(answer, event, receive, send, buffered=buffered)
     except Exception as error:
         if state.started and (isinstance(error, OSError) or is_disconnect(error)):
-            return  # The client left while it was being answered.
+            return  # The client disconnected during the answer.
         failure = report_error(app, event, error)
         if state.started:
             raise
@@ -186,7 +186,7 @@ async def _send_pieces(
 
 
 class TrackedSend(PassthroughSend):
-    """An ASGI send callable that knows whether the answer has begun.
+    """An ASGI `send` that notes whether the answer has begun.
 
     Args:
         send: The server's own.
@@ -207,5 +207,5 @@ class TrackedSend(PassthroughSend):
 def _missing(miss: NoMatch, event: Event) -> HTTPError:
     if miss.allow:
         allow = ", ".join(miss.allow)
-        return HTTPError(405, f"{event.method} is not served here.", headers={"allow": allow})
+        return HTTPError(405, f"No route serves {event.method} here.", headers={"allow": allow})
     return HTTPError(404, f"No route serves {event.method} {event.path}.")

@@ -1,4 +1,4 @@
-"""From what a handler returned to an ASGI answer."""
+"""Answers: from a handler's returned value to ASGI messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _make_json(value: Any) -> bytes:
 
 _JSON_FIELD = (b"content-type", JSON.encode())
 
-# How values are written that are neither a stream nor a response, by their very type.
+# How values that are neither streams nor responses are encoded, by their exact type.
 _PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
     **dict.fromkeys((bool, dict, float, int, list), (_make_json, _JSON_FIELD)),
     bytes: (bytes, (b"content-type", BINARY.encode())),
@@ -34,15 +34,15 @@ _PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
 }
 
 
-# A plain class: each request makes one, which takes half as long as of a frozen dataclass, and a cold function
-# need not load what makes dataclasses.
+# Not a frozen dataclass, which takes twice as long to make (row `http`), and whose module a cold function need not
+# load (row `lambda-cold-http`).
 class CompleteResponse:
-    """An answer that is there as a whole.
+    """An answer that is sent at once.
 
     Args:
         status: The HTTP status.
-        headers: The header fields as ASGI has them, the body's type and length among them.
-        body: The body; empty where the answer has none, as to `HEAD`.
+        headers: The header fields for an ASGI message, with the body's type and length.
+        body: The body; empty if the answer has none, as to `HEAD`.
     """
 
     __slots__ = ("body", "headers", "status")
@@ -57,14 +57,14 @@ class CompleteResponse:
 
 
 async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *, buffered: bool = False) -> None:
-    """Send what a handler returned.
+    """Send a handler's returned value.
 
     Args:
-        value: The returned value, or what `make_complete` made of it.
+        value: The value, or the result of `make_complete`.
         event: The request, with the status and header fields that the handler set.
-        receive: The ASGI receive callable, which tells that a streaming client left.
+        receive: The ASGI receive callable, which reports that a streaming client disconnected.
         send: The ASGI send callable.
-        buffered: Whether the target holds streams back, so that a stream that was not declared is an error.
+        buffered: Whether the target buffers answers, so that a stream that was not declared is an error.
     """
     answer = make_complete(value, event)
     if isinstance(answer, CompleteResponse):
@@ -77,17 +77,17 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         return
     if buffered and "streaming" not in event.declared:
         raise NitroError(
-            "The handler streams, and this target would hold its stream back.",
-            hint="Say so by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
+            "The handler streams without declaring it, and this target would buffer its stream.",
+            hint="Declare it by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
         )
-    # Loaded by who streams, as it needs an event loop.
+    # Needed only by handlers that stream (row `lambda-cold-http`).
     from nitro_py.runtime.http.streaming import send_pieces
 
     await send_pieces(content, lambda: head_of(value, event), event, receive, send)
 
 
 def make_complete(value: Any, event: Event) -> Any:
-    """Make the whole answer that a returned value means; what is sent piece by piece stays as it is.
+    """Make the complete answer from a returned value; an answer that is sent in pieces is not changed.
 
     Args:
         value: The returned value.
@@ -99,7 +99,7 @@ def make_complete(value: Any, event: Event) -> Any:
     """
     plain = _PLAIN.get(type(value))
     if plain is not None and not event.touches_response:
-        # Most answers are nothing but a value that needs no second look.
+        # Most answers are plain values (row `http`).
         encode, field = plain
         body = encode(value)
         fields = [field, (b"content-length", b"%d" % len(body))]
@@ -124,7 +124,7 @@ def make_complete(value: Any, event: Event) -> Any:
 
 
 def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
-    """Send a whole answer at once, if the server can and its client does not hold it up."""
+    """Send a complete answer at once, if the server can and its client is not slow; return whether it was sent."""
     direct = find_direct_send(scope, send)
     if direct is None or direct.paused:
         return False
@@ -133,26 +133,26 @@ def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
 
 
 async def send_complete(answer: CompleteResponse, send: Send) -> None:
-    """Send a whole answer by the messages that any server takes."""
+    """Send a complete answer by ASGI messages, as any server takes them."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
 def check_head(status: int, headers: Headers, length: int | None) -> None:
-    """Check what a handler set of an answer's head.
+    """Check the status and the header fields that a handler has set.
 
     Args:
         status: The status.
         headers: The header fields.
-        length: How much content there is, in bytes; `None` if that is not known.
+        length: The length of the content in bytes; `None` if it is not known.
 
     Raises:
-        NitroError: It would not be an HTTP answer, or one that its reader takes for two.
+        NitroError: The answer would not be valid, or a client could read it as two.
     """
     if not 200 <= status <= 599:
         raise NitroError(f"The handler answers with the status {status}: expected 200 to 599.")
     if "transfer-encoding" in headers:
-        raise NitroError("The handler set `transfer-encoding`, which is the server's to say.")
+        raise NitroError("The handler set `transfer-encoding`, which only the server may set.")
     said = headers.getlist("content-length")
     if said and status == 204:
         raise NitroError(
@@ -169,14 +169,14 @@ def check_head(status: int, headers: Headers, length: int | None) -> None:
 
 
 def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
-    """Return the status and the header fields that a handler set so far, on the event or in its answer."""
+    """Return the status and the header fields that a handler has set so far, on the event or in its answer."""
     if isinstance(value, Response):
         return value.status, _merge(event.response.headers, value.headers)
     return event.response.status, event.response.headers.copy()
 
 
 def encode_body(value: Any) -> tuple[bytes, str | None]:
-    """Turn a returned value into bytes and their content type; `None` has neither."""
+    """Return a value's bytes and content type; `None` has neither."""
     if value is None:
         return b"", None
     if isinstance(value, str):
@@ -187,7 +187,7 @@ def encode_body(value: Any) -> tuple[bytes, str | None]:
 
 
 def describe_error(error: BaseException, *, development: bool) -> Response:
-    """Make the answer to an exception: an `HTTPError` as it says, anything else as 500 without detail."""
+    """Return the answer to an exception: an `HTTPError`'s own, else 500, with details in development only."""
     if isinstance(error, HTTPError):
         content = {"status": error.status, "message": error.message, "data": error.data}
         return Response(content, error.status, error.headers)
@@ -202,21 +202,21 @@ def describe_error(error: BaseException, *, development: bool) -> Response:
 
 
 def is_stream(value: Any) -> bool:
-    """Return whether a value is sent piece by piece."""
+    """Return whether a value is sent in pieces."""
     return isinstance(value, StreamedResponse | AsyncIterator | Iterator)
 
 
 def is_asgi_answer(value: Any) -> bool:
-    """Return whether a value is a response of Starlette's kind, or a mounted application's answer."""
+    """Return whether a value sends itself: a response as Starlette's, or a mounted application's answer."""
     return isinstance(value, MountedAnswer) or (callable(value) and hasattr(value, "raw_headers"))
 
 
 class MountedAnswer:
-    """The answer that a mounted application will give.
+    """The answer of a mounted application.
 
     Args:
         app: The application.
-        scope: The ASGI scope as it sees it.
+        scope: The ASGI scope for the application.
     """
 
     __slots__ = ("app", "scope")
@@ -231,7 +231,7 @@ class MountedAnswer:
 
 
 async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> None:
-    """Let a response send itself, and add the fields that it does not set."""
+    """Let a response send itself, and add the fields that it does not have."""
 
     async def send_merged(message: ASGIMessage) -> None:
         if message["type"] == "http.response.start":
@@ -243,6 +243,6 @@ async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> 
 
 
 def _merge(base: Headers, over: Headers) -> Headers:
-    """Put one answer's fields over another's; cookies of both stay."""
+    """Return header fields of both; `over` replaces equal names in `base`, except cookies."""
     kept = [pair for pair in base.pairs() if pair[0] == "set-cookie" or pair[0] not in over]
     return Headers([*kept, *over.pairs()])

@@ -1,4 +1,4 @@
-"""Sending answers piece by piece, and noticing that the client left."""
+"""Answers that are sent in pieces, until their end or until the client disconnects."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ EVENT_STREAM_HEADERS = {
 }
 END = object()
 
-# How long a client that was cut off may take for what was written before, in seconds.
+# The time that a slow client has to take what was written before its stream was closed, in seconds.
 END_TIMEOUT = 10.0
 
 
 class ClientWatch:
-    """Learns that the client left, whoever reads what it sends."""
+    """A listener that notes that the client disconnected."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
 
     def writable(self) -> None:
-        """Has nothing to write."""
+        """Do nothing: there is nothing to write."""
 
     def abort(self) -> None:
-        """Note that the client left."""
+        """Note that the client disconnected."""
         self.left.set()
 
 
 class AsyncChunkReader:
-    """Reads an async iterator.
+    """A reader of an async iterator.
 
     Args:
         chunks: The iterator.
@@ -53,13 +53,13 @@ class AsyncChunkReader:
         return await anext(self._chunks, END)
 
     async def close(self) -> None:
-        """Let a generator clean up."""
+        """Close a generator, so that its `finally` runs."""
         if isinstance(self._chunks, AsyncGenerator):
             await self._chunks.aclose()
 
 
 class ThreadChunkReader:
-    """Reads a plain iterator, which may block, in a thread.
+    """A reader of a plain iterator, which may block, in a thread.
 
     Args:
         chunks: The iterator.
@@ -72,11 +72,11 @@ class ThreadChunkReader:
     async def read(self) -> Any:
         """Return the next item, or `END`."""
         self._step = asyncio.create_task(asyncio.to_thread(next, self._chunks, END))
-        # Nobody can stop a thread: its step goes on where the client has left, and ends before the generator does.
+        # A thread cannot be stopped: after a disconnect its step must end before the generator is closed.
         return await asyncio.shield(self._step)
 
     async def close(self) -> None:
-        """Let a generator clean up."""
+        """Close a generator, so that its `finally` runs."""
         if self._step is not None:
             await asyncio.gather(self._step, return_exceptions=True)
         if isinstance(self._chunks, Generator):
@@ -90,13 +90,13 @@ async def send_pieces(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Send an answer that comes piece by piece.
+    """Send an answer in pieces.
 
     Args:
-        content: What gives the pieces.
-        head: Gives the status and the header fields that the handler has set so far.
+        content: The stream or iterator.
+        head: The function that returns the status and the header fields that the handler has set so far.
         event: The request.
-        receive: The ASGI receive callable, which tells that the client left.
+        receive: The ASGI receive callable, which reports that the client disconnected.
         send: The ASGI send callable.
     """
     if isinstance(content, EventStream):
@@ -109,7 +109,7 @@ async def send_pieces(
 async def send_event_stream(
     stream: EventStream, status: int, headers: Headers, event: Event, receive: Receive, send: Send
 ) -> None:
-    """Send an event stream until it is closed or its client leaves."""
+    """Send an event stream until it is closed or its client disconnects."""
     fields = Headers({**EVENT_STREAM_HEADERS, **dict(headers)})
     for cookie in headers.getlist("set-cookie")[1:]:
         fields.append("set-cookie", cookie)
@@ -133,11 +133,11 @@ async def send_chunks(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Send the chunks of an iterator, text or bytes, until it ends or the client leaves."""
+    """Send the chunks of an iterator, text or bytes, until it ends or the client disconnects."""
     source = AsyncChunkReader(chunks) if isinstance(chunks, AsyncIterator) else ThreadChunkReader(chunks)
     try:
-        # The first chunk is taken before the start, so that an error in it can still become a 500, and a handler
-        # that is a generator can still set status and header fields.
+        # The first chunk is read before the start: an error in it can still become a 500, and a handler that is a
+        # generator can still set status and header fields.
         first = await source.read()
         status, headers = head()
         if "content-type" not in headers:
@@ -159,7 +159,7 @@ async def _send_events(writer: EventStreamWriter, event: Event, receive: Receive
         await _until_disconnect(_copy(writer, send), event, receive)
     else:
         rest = await writer.write_to(direct)
-        # One that was cut off may never take what was written before.
+        # A client that was too slow may never take what was written before.
         timer = asyncio.get_running_loop().call_later(END_TIMEOUT, direct.abort) if writer.too_slow else None
         await send({"type": "http.response.body", "body": rest, "more_body": True})
         if timer is not None:
@@ -176,7 +176,7 @@ async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], sen
     while chunk is not END:
         body = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        # Neither a source that is ready nor the server of a client that left suspends us: nobody could stop us.
+        # If neither the source nor the server ever waits, this task could not be cancelled.
         await asyncio.sleep(0)
         chunk = await next_chunk()
 
@@ -186,7 +186,7 @@ async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventSt
     try:
         async for item in source:
             await stream.push(item)
-            # A push that does nothing does not suspend us either, and the source may never end.
+            # A push after the close does not wait, and the source may never end.
             if writer.closed:
                 break
     except Exception:
@@ -198,7 +198,7 @@ async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventSt
 
 
 async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:
-    """Run work to its end, or until the client leaves."""
+    """Run work to its end, or until the client disconnects."""
     working = asyncio.ensure_future(work)
     server = find_server_send(event.scope)
     listening = asyncio.ensure_future(_wait_for_disconnect(receive) if server is None else _watch(server))
@@ -233,6 +233,6 @@ async def _start(send: Send, status: int, headers: Headers) -> None:
 
 
 async def _end(send: Send) -> None:
-    # A client that left cannot be told that the stream has ended.
+    # A client that disconnected cannot be sent the end of the stream.
     with contextlib.suppress(OSError):
         await send({"type": "http.response.body", "body": b"", "more_body": False})

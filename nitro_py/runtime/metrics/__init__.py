@@ -1,1 +1,1 @@
-"""Figures of a running app, for Prometheus: measured only where the setting `metrics` is on."""
+"""Metrics of a running app, for Prometheus, if the setting `metrics` is on."""

@@ -1,4 +1,4 @@
-"""Writing figures for Prometheus, in whichever of its formats a scraper asks for."""
+"""Metrics in the formats of Prometheus."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _BACKPLANE = {
 
 
 class SnapshotCollector:
-    """Gives prometheus-client the figures of all workers; each has its own series, which a restart sets to 0.
+    """A collector of prometheus-client for all workers; each has its own series, which a restart sets to 0.
 
     Args:
-        workers: The figures by the worker's number.
+        workers: The snapshots by the workers' numbers.
     """
 
     def __init__(self, workers: Mapping[int, Snapshot]) -> None:
         self._workers = {str(number): snapshot for number, snapshot in sorted(workers.items())}
 
     def collect(self) -> Iterator[Metric]:
-        """Return every metric."""
+        """Yield every metric."""
         for name, (metric, text) in _COUNTERS.items():
             yield self._count(metric, text, lambda snapshot, name=name: snapshot.counters[name])
         yield self._gauge(
@@ -99,7 +99,7 @@ class SnapshotCollector:
 
 
 def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
-    """Return the buckets as Prometheus has them, each with all that is in those below it."""
+    """Return the buckets of Prometheus, each with the counts of those below it."""
     buckets = []
     count = 0
     for bound, more in zip((*(str(bound) for bound in BOUNDS), "+Inf"), counts, strict=True):
@@ -109,11 +109,11 @@ def cumulate(counts: Iterable[int]) -> list[tuple[str, float]]:
 
 
 def write_metrics(workers: Mapping[int, Snapshot], accept: str) -> tuple[bytes, str]:
-    """Write snapshot.
+    """Return metrics in a format of Prometheus.
 
     Args:
-        workers: The figures by the worker's number.
-        accept: What the scraper accepts.
+        workers: The snapshots by the workers' numbers.
+        accept: The field `Accept` of the request, which selects the format.
 
     Returns:
         The text, and its content type.

@@ -1,4 +1,4 @@
-"""What is measured beyond the totals that every app counts."""
+"""The durations of requests and publishes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nitro_py.runtime.routing.methods import METHODS
 if TYPE_CHECKING:
     from nitro_py.runtime.contracts import Publish
 
-# Upper bounds of the buckets, in seconds; one bucket more takes what is above.
+# Upper bounds of the buckets, in seconds; one more bucket is for longer durations.
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # In place of a method that no route can serve: clients can make up any number of them.
 OTHER_METHOD: Final = "OTHER"
-# In place of the route's path: what no route serves, and files of `public/`.
+# In place of a route's path: requests that no route serves, and files of `public/`.
 NO_ROUTE: Final = "(none)"
 PUBLIC_FILE: Final = "(public)"
 
 
 class Histogram:
-    """Counts how long things took.
+    """A histogram of durations.
 
     Example:
         >>> histogram = Histogram()
@@ -55,12 +55,12 @@ class Histogram:
 
 
 class Meter:
-    """Measures requests and publishes; an app that has none measures nothing."""
+    """The histograms of an app; an app without a meter measures nothing."""
 
     def __init__(self) -> None:
         # The snapshots of the app's other workers, if there are any.
         self.workers: WorkerSnapshots | None = None
-        # By method, route and class of status: as many series as the app has routes, whatever clients send.
+        # By method, route and class of status: no request can add a series for a path or method of its own.
         self.requests: dict[tuple[str, str, str], Histogram] = {}
         self.publishes = Histogram()
 
@@ -68,7 +68,7 @@ class Meter:
         """Begin to measure a request.
 
         Args:
-            method: Its method.
+            method: The request's method.
             route: The path of its route; `None` if there is none.
         """
         return RequestTimer(
@@ -108,7 +108,7 @@ class Meter:
 
 
 class RequestTimer:
-    """Measures one request, from when it is made."""
+    """The timer of a request, which starts when it is made."""
 
     __slots__ = ("_began", "_meter", "_method", "_route")
 
@@ -119,11 +119,11 @@ class RequestTimer:
         self._began = time.perf_counter()
 
     def note(self, status: int | None, ended: float | None = None) -> None:
-        """Note how the request has ended.
+        """Note the end of the request.
 
         Args:
             status: The answer's status; `None` if there was no answer.
-            ended: When, by `time.perf_counter`; by default now.
+            ended: The time of `time.perf_counter` at the end; by default now.
         """
         key = (self._method, self._route, "none" if status is None else f"{status // 100}xx")
         histogram = self._meter.requests.get(key)
@@ -133,9 +133,9 @@ class RequestTimer:
 
     @contextmanager
     def timing(self, send: Send) -> Iterator[Send]:
-        """Return a `send` that sees how the request is answered, and note it at the end of the block.
+        """Yield a `send` that sees the answer, and note the end of the request after the block.
 
-        An event stream is answered once it begins: its end says when somebody left.
+        The time of an event stream ends at its start: its own end depends on the client.
         """
         timed = TimedSend(send)
         try:
@@ -145,7 +145,7 @@ class RequestTimer:
 
 
 class TimedSend(PassthroughSend):
-    """An ASGI send callable that sees how a request is answered.
+    """An ASGI `send` that notes the status of an answer, and the time at which an event stream starts.
 
     Args:
         send: The server's own.
@@ -168,7 +168,7 @@ class TimedSend(PassthroughSend):
 
 
 def is_event_stream(start: ASGIMessage) -> bool:
-    """Return whether the start of an answer begins a stream of server-sent events."""
+    """Return whether the start of an answer belongs to a stream of server-sent events."""
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in start.get("headers", ())

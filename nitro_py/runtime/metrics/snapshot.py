@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class HistogramSnapshot:
-    """A histogram.
+    """The values of a histogram at one moment.
 
     Args:
         labels: The values of its labels.
-        counts: How many fell into each bucket, not cumulated.
+        counts: The count of each bucket, not cumulated.
         total: The sum of all values.
     """
 
@@ -28,10 +28,10 @@ class Snapshot:
 
     Args:
         counters: The fields of `Counters`.
-        streams: Event streams that are open.
+        streams: The number of open event streams.
         backplane: The fields of `BackplaneState`.
-        requests: By method, route and class of status.
-        publishes: How long publishes took.
+        requests: The durations of requests, by method, route and class of status.
+        publishes: The durations of publishes.
     """
 
     counters: dict[str, int]

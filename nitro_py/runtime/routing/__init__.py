@@ -1,1 +1,1 @@
-"""Routes: finding the one of a request, loading its file, calling its handler."""
+"""Routes: the router, the loader of their files, and the call of their handlers."""

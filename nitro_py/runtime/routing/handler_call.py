@@ -1,4 +1,4 @@
-"""How a route's handler is called, decided once for all of its requests."""
+"""The way to call a route's handler, chosen once for all of its requests."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Call = Callable[[Event], Awaitable[Any]]
 
 
 def make_call(handler: AnyHandler) -> Call:
-    """Return what answers a plain request to a route that is not mounted.
+    """Return the function that answers HTTP requests to a route that is not mounted.
 
     Args:
-        handler: What the route's file defines; a WebSocket's hooks must have `http`.
+        handler: The route's handler; that of a WebSocket route must have the hook `http`.
     """
     if isinstance(handler, Handler):
         return _call(handler.function)
@@ -36,9 +36,9 @@ def make_call(handler: AnyHandler) -> Call:
 
 
 async def refuse_plain(event: Event) -> Any:
-    """Answer a plain request to a route that speaks WebSocket only."""
+    """Refuse a plain request to a WebSocket route (RFC 9110, section 15.5.22)."""
     raise HTTPError(
-        426, "This path speaks WebSocket only.", headers={"upgrade": "websocket", "connection": "Upgrade"}
+        426, "This path serves WebSocket only.", headers={"upgrade": "websocket", "connection": "Upgrade"}
     )
 
 

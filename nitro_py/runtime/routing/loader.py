@@ -1,4 +1,4 @@
-"""Loading route files by their path, and finding what each of them defines."""
+"""The loader of route files, middleware and plugins, by their paths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def load_file(root: Path, file: str) -> ModuleType:
-    """Import a file by its path, so that `[id].get.py` and `(group)/` may stand in it.
+    """Import a file by its path, which may contain names such as `[id].get.py` and `(group)/`.
 
     The module belongs to the package of its folder: `from ._helpers import x` and
     `from handlers.api._helpers import x` give the same module.
@@ -33,7 +33,7 @@ def load_file(root: Path, file: str) -> ModuleType:
         file: The file, relative to it, with slashes.
 
     Raises:
-        NitroError: The file is not there.
+        NitroError: The file does not exist.
     """
     path = PurePosixPath(file)
     add_project(root)
@@ -44,7 +44,7 @@ def load_file(root: Path, file: str) -> ModuleType:
         return loaded
     spec = importlib.util.spec_from_file_location(name, root / file)
     if spec is None or spec.loader is None or not (root / file).is_file():
-        raise NitroError(f"The file `{file}` is not there.", file=file, hint="Build the bundle again.")
+        raise NitroError(f"The file `{file}` does not exist.", file=file, hint="Build the bundle again.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -56,7 +56,7 @@ def load_file(root: Path, file: str) -> ModuleType:
 
 
 def add_project(root: Path) -> None:
-    """Make a project's modules importable, its own folder's before those in `src/`, both before all others."""
+    """Add a project to `sys.path`: its folder first, then its `src/`."""
     for folder in (root / "src", root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
@@ -84,7 +84,7 @@ def _load_package(root: Path, folder: PurePosixPath) -> str:
 
 
 def _module_name(part: str) -> str:
-    # A dot in a module's name would read as a package, and names such as `[id].get` have some.
+    # A dot in a module's name would separate packages, and names such as `[id].get` contain dots.
     return part.replace(".", "_")
 
 
@@ -105,7 +105,7 @@ def find_exports(module: ModuleType, kind: type[T]) -> dict[str, T]:
 def load_handler(root: Path, route: Route) -> AnyHandler:
     """Import a route's file, which the build has checked, and return its handler.
 
-    The manifest says of which type it is: the others' modules are left to the routes that have some.
+    Only the module of the handler's own type is loaded.
     """
     if route.mounted:
         from nitro_py.mount import MountedApp
@@ -119,7 +119,7 @@ def load_handler(root: Path, route: Route) -> AnyHandler:
 
 
 def load_export(root: Path, file: str, kind: type[T]) -> T:
-    """Import a file that the build has checked and return the one object of a type."""
+    """Import a file that the build has checked, and return its one object of a type."""
     found = find_exports(load_file(root, file), kind)
     if len(found) != 1:
         raise NitroError(

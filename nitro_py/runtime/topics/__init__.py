@@ -1,1 +1,1 @@
-"""Topics: their subscribers in this process, and the way to other processes."""
+"""Topics: their subscribers in this process, and the connection to other processes."""

@@ -1,4 +1,4 @@
-"""The hub of an app that runs in several processes: its own subscribers first, then everybody else's."""
+"""The hub of an app that runs in several processes: delivers in its own first, then to the others."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from nitro_py.runtime.topics.local_hub import LocalHub
 
 logger = logging.getLogger("nitro_py.backplane")
 
-# How many messages are remembered to drop those that a broker delivers twice.
+# The ids of messages that are kept, to drop messages that a broker delivers twice.
 MAX_RECENT_IDS = 4096
 
 
 class BackplaneHub:
-    """Adds the other processes to a hub of this one.
+    """A hub that reaches the peers of other processes, too.
 
     Args:
         local: The hub of this process.
-        backplane: What reaches the others.
-        state: Is told how the backplane is doing.
+        backplane: The way to the others.
+        state: The state of the backplane, which this hub updates.
 
     Example:
         broker = RedisBackplane("redis://localhost:6379", "shop")
@@ -48,7 +48,7 @@ class BackplaneHub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the broker connected for the length of the block; one that is absent is waited for."""
+        """Keep the broker connected during the block; if it cannot be reached, keep trying."""
         await self._link.start()
         try:
             yield
@@ -58,7 +58,7 @@ class BackplaneHub:
     async def subscribe(self, peer: Peer, topic: str) -> None:
         """Add a peer to a topic, once the broker sends its messages to this process.
 
-        Where the broker is lost, the peer hears this process at once and the others as soon as it is back.
+        If the broker is lost, the peer receives messages of this process at once, those of others once it is back.
 
         Raises:
             PeerClosedError: The peer is gone.
@@ -72,25 +72,25 @@ class BackplaneHub:
             self._local.leave(topic, peer.namespace, peer.id)
             raise
         if await self._local.get_peer(peer.id) is None:
-            # Its end could not take away what the peer itself did not know of yet.
+            # Its end has not removed this subscription, which was not yet among its topics.
             self._local.leave(topic, peer.namespace, peer.id)
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Take a peer out of a topic."""
+        """Remove a peer from a topic."""
         await self._local.unsubscribe(peer, topic)
 
     async def wait_subscribed(self, topic: str) -> None:
-        """Wait until the broker sends a topic that has subscribers here, or is lost."""
+        """Wait until the broker sends a topic that has subscribers here, or until the broker is lost."""
         await self._link.wait_subscribed(topic)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hand a frame to this process's subscribers, then to the broker, and wait until that has it.
+        """Deliver a frame to this process's subscribers, then to the broker, and wait until it has accepted it.
 
         Raises:
-            BackplaneError: The broker has not taken it, and nobody in this process subscribes to the topic.
+            BackplaneError: The broker has not accepted it, and no subscriber is in this process.
         """
         self._local.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
         self._number += 1
@@ -100,10 +100,10 @@ class BackplaneHub:
         except BackplaneError as error:
             self._state.failures += 1
             if self._state.connected:
-                logger.warning("A message to `%s` stayed in this process. %s", topic, error)
+                logger.warning("A message to `%s` reached this process only. %s", topic, error)
             if not self._local.has(topic):
                 raise
-            # Nothing was waited for: the frames must get out all the same.
+            # Nothing has waited so far, and the frames must be sent.
             await asyncio.sleep(0)
 
     def peers(self, namespace: str | None = None) -> AsyncIterator[Peer]:
@@ -111,14 +111,14 @@ class BackplaneHub:
         return self._local.peers(namespace)
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reach one of this process's peers."""
+        """Return one of this process's peers by its id."""
         return await self._local.get_peer(id)
 
     async def _receive(self, data: bytes) -> None:
         try:
             message = BackplaneMessage.from_bytes(data)
         except BackplaneError as error:
-            logger.warning("Passed over what came from the backplane. %s", error)
+            logger.warning("Ignored a message from the backplane. %s", error)
             return
         if message.publisher == self._publisher or not self._recent.add(message.id):
             return
@@ -126,15 +126,15 @@ class BackplaneHub:
         self._local.deliver(
             message.topic, Broadcast(message.frame), namespace=message.namespace, exclude=message.exclude
         )
-        # Messages may come faster than they can be sent on: the frames must get out in between.
+        # Messages may come faster than their frames can be sent.
         await asyncio.sleep(0)
 
 
 class RecentIds:
-    """Remembers the last ids that it was given.
+    """The last ids that were added.
 
     Args:
-        size: How many.
+        size: The number of ids that are kept.
 
     Example:
         >>> ids = RecentIds(2)
@@ -144,11 +144,11 @@ class RecentIds:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        # A dict keeps the order in which its keys were added.
+        # A dict keeps its keys in the order in which they were added.
         self._ids: dict[object, None] = {}
 
     def add(self, id: object) -> bool:
-        """Take an id, and say whether it is new."""
+        """Add an id, and return whether it is new."""
         if id in self._ids:
             return False
         self._ids[id] = None

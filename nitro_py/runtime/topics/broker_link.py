@@ -1,4 +1,4 @@
-"""The one connection of a process to the broker: made, watched, and made again."""
+"""The connection of a process to the broker, which is made again when it is lost."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from nitro_py.errors import BackplaneError
 from nitro_py.runtime.counters import BackplaneState
 from nitro_py.runtime.topics.local_hub import LocalHub
 
-# In how many steps the time is counted: of a stop, one counts at the most.
+# The steps in which time is counted: of a pause of the process, at most one step counts.
 STEPS = 5
 
 
 @asynccontextmanager
 async def responsive_timeout(seconds: float) -> AsyncIterator[None]:
-    """End a block that takes too long, as `asyncio.timeout` does, without counting the time of a stop.
+    """End a block that takes too long, as `asyncio.timeout` does, without counting pauses of the process.
 
-    A process that was stopped, or had no processor for long, finds all of its timers due before it has read what
-    came meanwhile: the broker's answer among it, without which it would count as lost.
+    After a pause (SIGSTOP, a busy machine) all timers are due before the process has read its sockets. With
+    `asyncio.timeout` the broker would count as lost, although its answer is there.
 
     Args:
-        seconds: How long the block may take.
+        seconds: The time limit of the block.
 
     Raises:
-        TimeoutError: It took longer.
+        TimeoutError: The block took longer.
 
     Example:
         async with responsive_timeout(5):
@@ -56,37 +56,36 @@ async def responsive_timeout(seconds: float) -> AsyncIterator[None]:
 
 logger = logging.getLogger("nitro_py.backplane")
 
-# How long the broker may take to answer before it counts as lost, in seconds.
+# The time that the broker has to answer before it counts as lost, in seconds.
 ANSWER_TIMEOUT = 5.0
-# The first and the longest pause between two attempts to connect, in seconds. Half of each is left to chance, so
-# that processes which lost the same broker don't come back all at once.
+# The shortest and the longest pause between two attempts to connect, in seconds. Half of each is random, so that
+# processes that lost the same broker do not reconnect at the same moment.
 MIN_RETRY_PAUSE = 0.1
 MAX_RETRY_PAUSE = 5.0
-# How many messages, or topics, go to the broker at once, at most.
+# The most messages, or topics, that go to the broker at once.
 BATCH = 256
-# After how many bytes of messages the broker's answer is waited for.
+# The bytes of messages after which the broker's answer is awaited.
 BATCH_SIZE = 1024 * 1024
 
 
 class PendingMessage(NamedTuple):
-    """A message whose publisher waits until the broker has it."""
+    """A message that the broker has not accepted yet, and its publisher's future."""
 
     message: Outgoing
     accepted: asyncio.Future[None]
 
 
 class BrokerLink:
-    """Keeps a process connected to the broker, and subscribed there to exactly what its own subscribers listen to.
+    """The connection of a process to the broker, subscribed there to the topics that have subscribers here.
 
-    Messages that are published while others are on their way go together, so that the broker's answer is waited
-    for once. A message is tried once: whether a broker that was lost has it nobody can know, and nobody shall
-    get it twice.
+    Messages that are published while others are on their way go together, so that the broker's answer is awaited
+    once. A message is tried once: a broker that was lost may have accepted it, and it must not be delivered twice.
 
     Args:
-        backplane: What connects.
+        backplane: The way to connect.
         local: The subscribers of this process.
-        receive: Takes what comes.
-        state: Is told how it goes.
+        receive: The function that takes received messages.
+        state: The state of the backplane, which this link updates.
     """
 
     def __init__(self, backplane: Backplane, local: LocalHub, receive: Receive, state: BackplaneState) -> None:
@@ -95,7 +94,7 @@ class BrokerLink:
         self._receive = receive
         self._state = state
         self._connection: BackplaneConnection | None = None
-        # Topics that the broker sends here, and those of which that may no longer be right.
+        # The topics that the broker sends here, and those whose first subscriber came, or whose last left, since.
         self._subscribed: set[str] = set()
         self._stale: set[str] = set()
         self._stale_seen = asyncio.Event()
@@ -110,7 +109,7 @@ class BrokerLink:
         local.watch(self._note_topic_changed)
 
     async def start(self) -> None:
-        """Make the first attempt to connect; where it fails, others follow in the background."""
+        """Make the first attempt to connect; if it fails, others follow in the background."""
         self._task = asyncio.create_task(self._run())
         await self._attempted.wait()
 
@@ -123,7 +122,7 @@ class BrokerLink:
                 await task
 
     async def wait_subscribed(self, topic: str) -> None:
-        """Wait until the broker sends a topic, which has subscribers here; returns at once while it is lost."""
+        """Wait until the broker sends a topic that has subscribers here; return at once while it is lost."""
         while self._connection is not None and topic not in self._subscribed and self._local.has(topic):
             await self._subscriptions_changed.wait()
 
@@ -192,14 +191,14 @@ class BrokerLink:
         return "it does not answer" if isinstance(reason, TimeoutError) else reason
 
     async def _follow(self, connection: BackplaneConnection) -> None:
-        """Subscribe at the broker to what has subscribers here, and to nothing else."""
+        """Subscribe at the broker to the topics that have subscribers here, and to no others."""
         while True:
             await self._stale_seen.wait()
             self._stale_seen.clear()
             stale, self._stale = self._stale, set()
             gone = [topic for topic in stale if topic in self._subscribed and not self._local.has(topic)]
             new = [topic for topic in stale if topic not in self._subscribed and self._local.has(topic)]
-            # Taken away first: who joins again meanwhile must wait for a new confirmation.
+            # Removed first: a peer that subscribes again meanwhile must wait for a new confirmation.
             self._subscribed.difference_update(gone)
             for some in split_batches(gone):
                 async with responsive_timeout(ANSWER_TIMEOUT):
@@ -209,7 +208,7 @@ class BrokerLink:
                     await connection.subscribe(some)
                 self._subscribed.update(some)
                 self._wake_waiting()
-            # Who waits for a topic that nobody listens to any more must know too.
+            # A peer may wait for a topic that has lost its last subscriber.
             self._wake_waiting()
             if not self._state.connected:
                 self._note_connected()
@@ -273,7 +272,7 @@ class BrokerLink:
 
 
 def split_batches(topics: list[str]) -> Iterator[list[str]]:
-    """Return topics in parts for which the broker needs no longer than it may."""
+    """Yield topics in batches that the broker can answer in time."""
     for start in range(0, len(topics), BATCH):
         yield topics[start : start + BATCH]
 
@@ -282,14 +281,14 @@ async def watch_connection(connection: BackplaneConnection) -> None:
     """Wait until a connection is lost.
 
     Raises:
-        BackplaneError: It is.
+        BackplaneError: The connection is lost.
     """
     await connection.wait_lost()
     raise BackplaneError("The connection ended.")
 
 
 def fail_pending(batch: Iterable[PendingMessage]) -> None:
-    """Tell publishers that the broker was lost before it had accepted their messages."""
+    """Raise an error at publishers: the broker was lost before it had accepted their messages."""
     for waiting in batch:
         if not waiting.accepted.done():
             waiting.accepted.set_exception(BackplaneError("The broker was lost."))

@@ -1,4 +1,4 @@
-"""The hub of one process: its peers, and who subscribes to which topic."""
+"""The hub of one process: its peers and the subscribers of its topics."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SubscribersByNamespace = dict[str | None, TopicSubscribers]
 
 
 class LocalHub:
-    """Keeps peers and topics in memory and delivers without waiting.
+    """The peers and topics of one process, in memory; deliveries do not wait.
 
     Args:
-        counters: The app's, which its peers' channels count in, too.
+        counters: The app's counters.
 
     Example:
         hub = LocalHub(Counters())
@@ -38,11 +38,11 @@ class LocalHub:
         self._watchers: list[Callable[[str], None]] = []
 
     def watch(self, watcher: Callable[[str], None]) -> None:
-        """Call a function with each topic that gets its first subscriber here, or lose its last."""
+        """Call a function with each topic that gets its first subscriber here, or loses its last."""
         self._watchers.append(watcher)
 
     def topics(self) -> Collection[str]:
-        """Name the topics that have subscribers here."""
+        """Return the topics that have subscribers here."""
         return self._topics.keys()
 
     def has(self, topic: str) -> bool:
@@ -50,11 +50,11 @@ class LocalHub:
         return topic in self._topics
 
     def add(self, peer: Peer) -> None:
-        """Make a peer known; it was accepted and is about to be opened."""
+        """Add a peer, before its open hook runs."""
         self._peers[peer.id] = peer
 
     def remove(self, peer: Peer) -> None:
-        """Forget a peer and its subscriptions; its own record of topics stays for the close hook."""
+        """Remove a peer and its subscriptions; its own set of topics stays for the close hook."""
         self._peers.pop(peer.id, None)
         for topic in peer.topics:
             self.leave(topic, peer.namespace, peer.id)
@@ -93,7 +93,7 @@ class LocalHub:
         """Add a peer to a topic.
 
         Raises:
-            PeerClosedError: The peer is gone, and so its subscription could never end.
+            PeerClosedError: The peer is gone, and its subscription would never end.
         """
         from nitro_py.peer import channel_of  # Loaded already where there is a peer, and a hub may have none.
 
@@ -108,15 +108,15 @@ class LocalHub:
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hand a frame to every subscriber of a topic in this process."""
+        """Deliver a frame to every subscriber of a topic in this process."""
         self.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
-        # A publisher in a loop must let the frames out, or peers that are fast would look slow.
+        # A publisher in a loop must let the frames be sent, or fast peers would look slow.
         await pause()
 
     def deliver(
         self, topic: str, broadcast: Broadcast, *, namespace: str | None = None, exclude: str | None = None
     ) -> None:
-        """Hand a frame to every subscriber of a topic in this process, without waiting."""
+        """Deliver a frame to every subscriber of a topic in this process, without waiting."""
         # The list is copied: a delivery may close a peer, and the last one takes its entry along.
         for subscribers in list(self._find_subscribers(topic, namespace)):
             subscribers.deliver(broadcast, exclude)
@@ -128,7 +128,7 @@ class LocalHub:
                 yield peer
 
     async def get_peer(self, id: str) -> Peer | None:
-        """Reach one of this process's peers."""
+        """Return one of this process's peers by its id."""
         return self._peers.get(id)
 
     def _announce(self, topic: str) -> None:

@@ -53,7 +53,7 @@ class TopicSubscribers:
         self._sorted_at = None
 
     def deliver(self, broadcast: Broadcast, exclude: str | None) -> None:
-        """Hand a frame to every subscriber, without waiting.
+        """Deliver a frame to every subscriber, without waiting.
 
         Args:
             broadcast: The frame.

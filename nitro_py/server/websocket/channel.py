@@ -227,7 +227,7 @@ class TransportChannel:
         while self.ready_state is ReadyState.OPEN and self.buffered_amount > self._limit:
             await self._wait_for_change()
         if self.ready_state is ReadyState.CLOSED:
-            raise PeerClosedError("The peer left while it was sent to.")
+            raise PeerClosedError("The peer disconnected while a message was sent to it.")
 
     def _check_open(self) -> None:
         if self.ready_state is not ReadyState.OPEN:

@@ -181,7 +181,7 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     bundle = build_project(copy_demo(tmp_path))
     (bundle / "server/handlers/api/hello.get.py").unlink()
     told = run_refused(bundle)
-    assert "The file `handlers/api/hello.get.py` is not there." in told
+    assert "The file `handlers/api/hello.get.py` does not exist." in told
     assert "hint: Build the bundle again." in told
 
 

@@ -172,7 +172,7 @@ def test_hook_that_takes_too_long_is_left(server: Server) -> None:
     assert status == 0
     log = server.read_log()
     assert log.count("closed 1001") == 1
-    assert "1 sockets still had running hooks when their time was over." in log
+    assert "The hooks of 1 sockets did not end in the grace period and were cancelled." in log
     assert "plugin stopped" in log
 
 

@@ -133,7 +133,7 @@ def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
         ("NITRO_SERVER__GRACE", "0", "expected seconds above 0, got `0`"),
         ("NITRO_SERVER__DRAIN_DELAY", "-1", "expected seconds, 0 or more, got `-1`"),
         ("NITRO_SERVER__DRAIN_DELAY", "inf", "expected seconds, 0 or more, got `inf`"),
-        ("NITRO_SERVER__MAX_CONNECTIONS", "many", "expected a whole number from 0 on, got `many`"),
+        ("NITRO_SERVER__MAX_CONNECTIONS", "many", "expected a whole number, 0 or more, got `many`"),
         ("NITRO_METRICS", "yes", "expected `true` or `false`, got `yes`"),
         ("NITRO_LOG", "xml", "expected one of `json`, `text`, got `xml`"),
     ],

@@ -126,7 +126,7 @@ def test_work_that_outlasts_the_invocation_is_cancelled(
 ) -> None:
     function(make_event("httpapi", "/api/later"), Invoked(seconds=0.55))
     assert not (tmp_path / "later").exists()
-    assert "Cancelled 1 pieces of work" in caplog.text
+    assert "Cancelled 1 background tasks" in caplog.text
 
 
 def test_socket_routes_are_not_loaded(function: HttpFunction) -> None:
@@ -141,7 +141,7 @@ def test_plain_request_to_a_socket_route_gets_its_page(function: HttpFunction) -
 
 def test_undeclared_stream_is_an_error(function: HttpFunction, caplog: pytest.LogCaptureFixture) -> None:
     assert get(function, "/api/unsaid")["statusCode"] == 500
-    assert "this target would hold its stream back" in caplog.text
+    assert "this target would buffer its stream" in caplog.text
 
 
 def test_declared_stream_ends_after_its_time_and_is_cleaned_up(function: HttpFunction, tmp_path: Path) -> None:
