@@ -130,7 +130,7 @@ class BrokerLink:
         """Hand a message to the broker, and wait until that has accepted it.
 
         Raises:
-            BackplaneError: It has not, or nobody knows.
+            BackplaneError: The broker has not accepted it, or may not have.
         """
         if self._connection is None:
             raise BackplaneError("The broker is lost.")

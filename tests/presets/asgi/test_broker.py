@@ -43,7 +43,7 @@ def test_bundle_starts_degraded_and_finds_its_broker(demo_bundle: Path) -> None:
         assert (ready.status_code, ready.json()) == (200, {"status": "ready", "backplane": backplane})
         published = publish(server.url)
         assert published.status_code == 503
-        assert published.json()["message"].endswith("the others are not reached. The broker is lost.")
+        assert published.json()["message"].endswith("other processes are not reached. The broker is lost.")
         assert read_figures(server.url) == {"connected": 0, "failures_total": 1, "reconnects_total": 0}
         try:
             broker.start()
