@@ -79,7 +79,7 @@ def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
     if name is not None:
         place = loaded.place("preset")
         try:
-            return Choice(find_preset(name, loaded.root), f"said by {place.source}")
+            return Choice(find_preset(name, loaded.root), f"set by {place.source}")
         except BuildError as error:
             raise BuildError(error.message, file=place.file, line=place.line, hint=error.hint) from error
     for candidate in list_presets():
@@ -95,7 +95,7 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
 
     Args:
         loaded: The configuration.
-        progress: Is told what is being done.
+        progress: Called with each stage that begins.
 
     Raises:
         BuildError: The handlers cannot be built.
@@ -133,7 +133,7 @@ def plan_build(
         loaded: The configuration.
         choice: The preset.
         vendored: Whether dependencies go into the bundle.
-        progress: Is told what is being done.
+        progress: Called with each stage that begins.
 
     Raises:
         NitroError: The project cannot be built.
@@ -166,7 +166,7 @@ def plan_build(
 
 
 def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:
-    """Write a bundle, all or nothing: whatever fails leaves the last good output as it was.
+    """Write a bundle, all or nothing: a failure leaves the last good output as it was.
 
     Returns:
         Path relative to the output folder → size in bytes.

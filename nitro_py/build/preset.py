@@ -24,7 +24,7 @@ class BuildInput:
         public: The files of `public/`: path below it → bytes.
         imports: The third-party modules that the sources import.
         declared: Requirements that the project declares, such as `pydantic[email]`, imported or not.
-        vendor: Whether dependencies shall be installed into the bundle.
+        vendor: Whether dependencies are installed into the bundle.
     """
 
     config: NitroConfig
@@ -38,7 +38,7 @@ class BuildInput:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """Asks for dependencies to be installed into a folder of the bundle.
+    """Dependencies to install into a folder of the bundle.
 
     Args:
         folder: The folder, relative to the output folder.
@@ -55,7 +55,7 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Asks for a folder of the bundle to be packed.
+    """A folder of the bundle to pack.
 
     Args:
         folder: The folder, relative to the output folder.
@@ -103,7 +103,7 @@ class Bundle:
         package: What to pack once the dependencies are there.
         notes: What the user should know about this build, a line each.
         limits: How large the target lets the bundle be.
-        extra: What else `nitro.json` shall say.
+        extra: Further entries of `nitro.json`.
     """
 
     files: Mapping[str, bytes]

@@ -30,7 +30,7 @@ _NAME_HINT = "Write `[id]` for one segment, `[...slug]` or `[...]` for the rest 
 
 @dataclass(frozen=True, slots=True)
 class RouteFile:
-    """Says which route a file serves, as its name has it.
+    """The route that a file serves, as its name has it.
 
     Args:
         file: The file, relative to the project, with slashes.

@@ -28,13 +28,13 @@ def write_bundle(
     trees: Mapping[str, Path] | None = None,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a bundle beside the last one and swaps the two; whatever fails leaves the last one as it was.
+    """Write a bundle beside the last one and swap the two; a failure leaves the last one as it was.
 
     Args:
         output: The folder to write; if it is there, it must be empty or hold a bundle.
         files: Path in the bundle, with slashes → bytes; `nitro.json` among them marks the folder as a bundle.
         trees: Path in the bundle → a folder that is copied there.
-        finish: Is called with the folder that becomes the bundle once all is in it.
+        finish: Called with the folder that becomes the bundle once all is in it.
 
     Raises:
         BuildError: A path leaves the bundle, two files are in each other's way, the output is something other
@@ -98,16 +98,16 @@ def _explain(output: Path) -> Iterator[None]:
 
 
 def _fill(bundle: Path, files: Mapping[str, bytes], trees: Mapping[str, Path]) -> None:
-    room = Room(bundle)
+    target_folder = BundleFolder(bundle)
     for name, content in sorted(files.items()):
-        target = room.make(_check_path(name))
+        target = target_folder.make(_check_path(name))
         target.write_bytes(content)
         target.chmod(_FILE_MODE)
     for name, tree in sorted(trees.items()):
         folder = _check_path(name)
         for relative in walk_files(tree, PurePosixPath("."), keep=lambda path: True):
             source = tree / relative
-            target = room.make(folder / relative)
+            target = target_folder.make(folder / relative)
             shutil.copyfile(source, target)
             runs = source.stat().st_mode & stat.S_IXUSR
             target.chmod(_PROGRAM_MODE if runs else _FILE_MODE)
@@ -123,8 +123,8 @@ def _check_path(name: str) -> PurePosixPath:
     return path
 
 
-class Room:
-    """Makes the folders above new files, and notices files that are in each other's way.
+class BundleFolder:
+    """The folder of a bundle while it is written: a file in another's way is an error.
 
     Args:
         bundle: The folder that becomes the bundle.

@@ -31,7 +31,7 @@ def deploy(
     if not isinstance(target, DeployablePreset):
         raise UsageError(
             f"The preset `{built.preset}` has nothing to deploy to.",
-            hint=f"Copy `{loaded.config.output_dir}` to where it shall run.",
+            hint=f"Copy `{loaded.config.output_dir}` to the machine that runs it.",
         )
     outputs = target.deploy(
         Deployment(

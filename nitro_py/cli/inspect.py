@@ -30,6 +30,6 @@ def schema() -> None:
 
 
 def _describe(route: Route) -> tuple[str, str, str, str]:
-    # A handshake is a GET whatever the file's name says.
+    # A handshake is a GET even if the file's name has another method.
     methods = ", ".join(route.methods) or ("GET" if route.kind == "websocket" else "any")
     return methods, route.path, f"{route.kind}, mounted" if route.mounted else route.kind, route.file

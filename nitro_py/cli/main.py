@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run `nitropy`; what its user has done wrong is printed without a traceback, and end it with 2."""
+    """Run `nitropy`; an error of the user's is printed without a traceback and ends it with 2."""
     try:
         make_app(sys.argv[1:])()
     except NitroError as error:

@@ -22,7 +22,7 @@ def show_progress() -> Iterator[Callable[[str], None]]:
     """Show what is being done: a spinner on a terminal, a line each elsewhere.
 
     Returns:
-        A function that is told what begins.
+        A function to call with each stage that begins.
 
     Example:
         with show_progress() as progress:
@@ -67,7 +67,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
 
 def print_error(error: NitroError) -> None:
-    """Print what the user has done wrong."""
+    """Print an error of the user's."""
     text = Text("error: ", style="bold red")
     text.append(str(error), style="not bold default")
     messages.print(text, soft_wrap=True)

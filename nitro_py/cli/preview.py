@@ -50,7 +50,7 @@ def resolve_command(text: str) -> list[str]:
 
 
 def run_preview(command: list[str], root: Path) -> int:
-    """Run a bundle until it ends, and tells `nitropy publish` where it listens.
+    """Run a bundle until it ends, and leave its address for `nitropy publish`.
 
     Args:
         command: The command.

@@ -56,11 +56,11 @@ def test_order_of_resolution(site: Path, tmp_path: Path) -> None:
     environ = {"NITRO_PRESET": "byvariable", "TINY_DETECTED": "1"}
     assert choose(tmp_path, flag="byflag", config="byconfig", environ=environ) == (
         "byflag",
-        "said by the command line",
+        "set by the command line",
     )
-    assert choose(tmp_path, config="byconfig", environ=environ) == ("byvariable", "said by `NITRO_PRESET`")
+    assert choose(tmp_path, config="byconfig", environ=environ) == ("byvariable", "set by `NITRO_PRESET`")
     del environ["NITRO_PRESET"]
-    assert choose(tmp_path, config="byconfig", environ=environ) == ("byconfig", "said by `nitro.toml`")
+    assert choose(tmp_path, config="byconfig", environ=environ) == ("byconfig", "set by `nitro.toml`")
     (tmp_path / "nitro.toml").unlink()
     assert choose(tmp_path, environ=environ) == ("bydetection", "`TINY_DETECTED` is set in the environment")
     assert choose(tmp_path) == ("asgi", "the default")

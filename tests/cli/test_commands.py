@@ -71,9 +71,9 @@ def test_build_prints_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environ", "reason"),
     [
-        (["--preset", "asgi"], {"NITRO_PRESET": "nope"}, "said by the command line"),
-        ([], {"NITRO_PRESET": "asgi"}, "said by `NITRO_PRESET`"),
-        ([], {}, "said by `nitro.toml`"),
+        (["--preset", "asgi"], {"NITRO_PRESET": "nope"}, "set by the command line"),
+        ([], {"NITRO_PRESET": "asgi"}, "set by `NITRO_PRESET`"),
+        ([], {}, "set by `nitro.toml`"),
     ],
 )
 def test_says_why_a_preset_was_chosen(

@@ -36,10 +36,10 @@ def build_python() -> str:
 
 
 def linux_markers(python_version: str, machine: str) -> dict[str, str]:
-    """Say in the words of requirements' markers (PEP 508) what a target is.
+    """Describe a target in the words of requirements' markers (PEP 508).
 
     Args:
-        python_version: Its Python, such as `3.13`; of which the first release is meant, as it needs most.
+        python_version: Its Python, such as `3.13`; its first release is meant, which needs most.
         machine: Its processor in Python's words, such as `aarch64`.
 
     Example:
@@ -123,7 +123,7 @@ def pin_requirements(
 
 
 def find_declared(root: Path) -> tuple[str, ...]:
-    """Find what a project declares that it needs, as no import may show: drivers, and what is an extra elsewhere.
+    """Find the requirements that a project declares: drivers and extras, which no import shows.
 
     Args:
         root: The project's folder; its `pyproject.toml` is read, if there is one.

@@ -55,7 +55,7 @@ def find_imports(source: bytes, file: str) -> tuple[Import, ...]:
     """
     try:
         with warnings.catch_warnings():
-            # Whoever runs the file is told of them.
+            # Python reports them when the file is run.
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except SyntaxError as error:

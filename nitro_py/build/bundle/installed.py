@@ -31,7 +31,7 @@ def open_installed(
     platform: str | None = None,
     installing: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """Return a folder in which pinned requirements are installed; what an earlier build has installed is taken.
+    """Return a folder in which pinned requirements are installed; what an earlier build installed is used again.
 
     Kept are folders below `nitropy-kit/` in the user's cache, by the pins and the target. A requirement that
     stands at an address whose content may change is installed each time.
@@ -40,7 +40,7 @@ def open_installed(
         requirements: Every package that is wanted, as `pin_requirements` gives them.
         python_version: The target's Python, such as `3.13`; by default the running one.
         platform: The target's platform in uv's words; by default the running one.
-        installing: Is called before anything is installed.
+        installing: Called before anything is installed.
 
     Returns:
         The folder, which is not to be changed.

@@ -33,7 +33,7 @@ def pack(stage: Path, package: Package) -> None:
 
 
 def compile_modules(folder: Path, *, home: str) -> None:
-    """Write byte code that is believed without a look at its module, which halves the import of large packages.
+    """Write byte code that Python loads without a look at its module, which halves the import of large packages.
 
     Follows PEP 552, unchecked hash-based `.pyc` files.
 
@@ -52,7 +52,7 @@ def compile_modules(folder: Path, *, home: str) -> None:
         text=True,
         check=False,
     )
-    # Packages carry files for other versions of Python that cannot be compiled; they are imported by nobody.
+    # Packages carry files for other versions of Python that cannot be compiled; nothing imports them.
     if done.returncode not in (0, 1):
         raise BuildError(f"Byte code cannot be written: {done.stderr.strip()[-500:]}")
 

@@ -20,7 +20,7 @@ class PyProject(NamedTuple):
 
     Args:
         text: The file's text.
-        project: Its table `project`, or whatever stands in the place of that.
+        project: The value of `project`, which should be a table.
     """
 
     text: str

@@ -24,20 +24,20 @@ METRICS_IMPORT = "prometheus_client"
 
 
 class ServerPreset:
-    """What presets have in common whose bundle is a server itself: nothing is lacking."""
+    """The base of presets whose bundle is a server itself: they lack no capability."""
 
     __slots__ = ()
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Return everything there is."""
+        """Return all capabilities."""
         return frozenset(CAPABILITIES)
 
     def advise(self, capability: Capability) -> str | None:
-        """Has nothing to say."""
+        """Return `None`: no capability is lacking."""
         return None
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Is never detected: no environment shows that a server is wanted."""
+        """Return `None`: no environment shows that a server is wanted."""
         return None
 
 

@@ -39,7 +39,7 @@ def collect_public(root: Path, public_dir: str) -> dict[str, bytes]:
         real = (root / path).resolve()
         if not real.is_relative_to(base):
             raise BuildError(
-                f"`{path}` is a symbolic link out of `{public_dir}`: its target would be served to everybody.",
+                f"`{path}` is a symbolic link out of `{public_dir}`: its target would be served to all clients.",
                 file=str(path),
                 hint="Copy the file into the folder, or remove the link.",
             )
@@ -118,7 +118,7 @@ def collect_sources(
 
 
 class _Collector:
-    """Follows imports from file to file.
+    """A walk along the imports, from file to file.
 
     `places` says where in the project each file of the bundle stands.
     """
@@ -143,7 +143,7 @@ class _Collector:
             self._add(path, base)
 
     def add_glob(self, glob: str) -> bool:
-        """Take along what a glob matches, and say whether there is anything."""
+        """Take along what a glob matches, and return whether there is anything."""
         parts = PurePosixPath(glob).parts
         start = PurePosixPath(*takewhile(lambda part: not set(part) & set("*?["), parts))
         # Not `exists` of the path's own, to which a name that is too long is an error.
@@ -176,7 +176,7 @@ class _Collector:
             raise BuildError(message, file=str(path), hint="Give one of them another name.")
 
     def _reach(self, path: str) -> None:
-        """Has a module of the bundle read, and the packages around it, which Python imports first."""
+        """Queue a module of the bundle, and the packages around it, which Python imports first."""
         if path not in self.places or path in self._seen or not path.endswith(".py"):
             return
         self._seen.add(path)

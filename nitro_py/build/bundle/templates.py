@@ -1,4 +1,4 @@
-"""Reads the deployment templates in `infra/`, fills them in, and joins them."""
+"""Reading deployment templates, filling them in, and joining them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_part(package: str, folder: str, name: str) -> str:
 
 
 def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Mapping[str, str]) -> str:
-    r"""Drop the lines whose condition does not hold, and fills in what the build knows.
+    r"""Drop the lines whose condition does not hold, and fill in what the build knows.
 
     Args:
         text: The part, with the marks that `CONTRIBUTING.md` lists.
@@ -45,7 +45,7 @@ def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Map
         blocks: The lines that stand for `# <<name>>` on a line of its own, not indented yet.
 
     Raises:
-        KeyError: The part has a mark that nobody fills.
+        KeyError: The part has a mark that has no value.
 
     Example:
         >>> fill_part("a:  # when big\n  b: 1\nc: <<c>>\n", set(), {"c": "2"}, {})

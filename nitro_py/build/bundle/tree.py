@@ -18,7 +18,7 @@ def walk_files(
     Args:
         root: The project's folder.
         folder: Where to start, relative to the root.
-        keep: Tells whether a file is wanted or a folder is entered; it is given the path relative to the root.
+        keep: Returns whether a file is wanted or a folder is entered, by its path relative to the root.
 
     Returns:
         The files, relative to the root, in an order that depends on their names only.

@@ -51,7 +51,7 @@ def check_served(config: NitroConfig, places: Places, serves: Callable[[str], st
     Args:
         config: The settings.
         places: Where they stand.
-        serves: Gives the file of the route that answers a URL path, None if none does.
+        serves: Returns the file of the route that answers a URL path, `None` if none does.
 
     Returns:
         The problem, or nothing.
@@ -91,7 +91,7 @@ def _check_folders(config: NitroConfig, places: Places, root: Path) -> Iterator[
         as_written = _nested(root / first, root / second)
         if not as_written and not _nested((root / first).resolve(), (root / second).resolve()):
             continue
-        # The one that somebody wrote is the one to change.
+        # One that is not a default is the one to change.
         name, other = (two, one) if find_place(places, (two,)).source else (one, two)
         yield value_problem(
             name,

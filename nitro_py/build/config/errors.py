@@ -1,4 +1,4 @@
-"""Turns what pydantic and TOML find wrong into errors that say what to write instead."""
+"""Turning what pydantic and TOML refuse into errors that say what to write instead."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def raise_problems(problems: Sequence[ConfigError]) -> None:
 
 
 def value_problem(key: str, place: Place, *, expected: str, got: object, hint: str) -> ConfigError:
-    """Say that a setting has the wrong value.
+    """Make the error about a wrong value.
 
     Args:
         key: The setting, with dots.

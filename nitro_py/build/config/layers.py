@@ -1,4 +1,4 @@
-"""The layers a configuration is put together from, each knowing where its values stand."""
+"""The layers that a configuration is put together from, each with the places of its values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nitro_py.build.config.toml_lines import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Says where a value stands: in a file, an environment variable, or on the command line.
+    """The place of a value: in a file, an environment variable, or on the command line.
 
     Args:
         file: The file, relative to the project.

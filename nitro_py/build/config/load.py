@@ -1,4 +1,4 @@
-"""Loads a project's configuration: file, then mode section, then environment, then command line."""
+"""Loading a project's configuration: file, then mode section, then environment, then command line."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _list_folders(
 def _find_tables(
     root: Path, file: ConfigLayer, flags: ConfigLayer, environ: Mapping[str, str], folders: tuple[str, ...]
 ) -> tuple[PresetTable, ...]:
-    """Find the presets' tables among those that are named, importing no other presets."""
+    """Find the presets' tables among those that are named, and import no other presets."""
     layers = (*_list_parts(file), flags)
     own = {*NitroConfig.model_fields, *MODES}
     names = {name for layer in layers for name in layer.values} | list_sections(environ)
@@ -171,7 +171,7 @@ def check_config(loaded: LoadedConfig, serves: Callable[[str], str | None]) -> N
 
     Args:
         loaded: The configuration; `load_config` has checked everything that needs no routes.
-        serves: Gives the file of the route that answers a URL path, None if none does.
+        serves: Returns the file of the route that answers a URL path, `None` if none does.
 
     Raises:
         ConfigError: Live reload shares the app's port, and a route serves its path.

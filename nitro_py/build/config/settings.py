@@ -26,7 +26,7 @@ Table = TypeVar("Table", bound=SettingsTable)
 
 
 class HttpSettings(SettingsTable):
-    """Limits what HTTP clients may send."""
+    """Limits for HTTP clients."""
 
     max_body: Count = Field(default=_SHIPPED_DEFAULTS.http.max_body, description="Largest request body, in bytes.")
     max_header: Count = Field(
@@ -49,7 +49,7 @@ class HttpSettings(SettingsTable):
 
 
 class ServerSettings(SettingsTable):
-    """Sets how the bundle's own server stops, and how many it serves."""
+    """The bundle's own server: how it stops, and how many clients it serves."""
 
     grace: Annotated[float, Field(gt=0)] = Field(
         default=_SHIPPED_DEFAULTS.server.grace,
@@ -82,13 +82,13 @@ _SHIPPED = (
 
 
 class FeatureSettings(SettingsTable):
-    """Turns parts of nitropy-kit on."""
+    """Switches for parts of nitropy-kit."""
 
     websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
 
 
 class HmrSettings(SettingsTable):
-    """Places the live-reload socket of `nitropy dev`."""
+    """The live-reload socket of `nitropy dev`."""
 
     port: Port | None = Field(
         default=None,
@@ -103,7 +103,7 @@ class HmrSettings(SettingsTable):
 
 
 class DevSettings(SettingsTable):
-    """Sets what `nitropy dev` listens on."""
+    """What `nitropy dev` listens on."""
 
     host: Name = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=3000, description="Port to listen on; 0 takes any free one.")
@@ -111,7 +111,7 @@ class DevSettings(SettingsTable):
 
     @property
     def hmr_port(self) -> int:
-        """Return the port of the live-reload socket, 0 for any free one.
+        """The port of the live-reload socket, 0 for any free one.
 
         Example:
             >>> DevSettings(port=4000).hmr_port
@@ -123,7 +123,7 @@ class DevSettings(SettingsTable):
 
 
 class WebSocketSettings(SettingsTable):
-    """Sets who may open a WebSocket and how much it may hold."""
+    """Limits for WebSocket connections."""
 
     allowed_origins: Origins = Field(
         default=_SHIPPED_DEFAULTS.websocket.allowed_origins,
@@ -152,7 +152,7 @@ class WebSocketSettings(SettingsTable):
 
 
 class SseSettings(SettingsTable):
-    """Sets how event streams are kept open."""
+    """Event streams."""
 
     heartbeat: Seconds = Field(
         default=_SHIPPED_DEFAULTS.sse.heartbeat,

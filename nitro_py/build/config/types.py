@@ -1,4 +1,4 @@
-"""What the value of a setting may be."""
+"""The types of settings."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class SettingsTable(BaseModel):
-    """A table of settings: checked as it is written, with no key that nobody knows."""
+    """A table of settings: values are not converted, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Runs in the build's child process: imports handler files and says what each of them defines."""
+"""The build's child process: imports handler files and describes what each of them defines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str, Any]:
-    """Look at one file: gives what was found, or the error with its place."""
+    """Return what one file defines, or the error with its place."""
     try:
         return {"found": look(file)}
     except NitroError as error:
@@ -85,7 +85,7 @@ def describe_handler(handler: AnyHandler) -> dict[str, Any]:
 
 
 def has_sockets(application: object) -> bool:
-    """Return whether an application has routes for sockets; those of Starlette's kind tell what they have.
+    """Return whether an application has routes for sockets; those of Starlette's kind list theirs.
 
     Args:
         application: The application, or a route of one that holds others.
@@ -143,7 +143,7 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
 
 
 def _hint_at_failure(error: BaseException) -> str | None:
-    """Tell what a `define_…` takes to whom it was called wrongly."""
+    """Return a hint at what a `define_…` takes that was called wrongly."""
     called = re.match(r"`?(define_\w+)`?(\(\))? ", str(error)) if isinstance(error, TypeError) else None
     if called is None:
         return "Route files must import without side effects that can fail."

@@ -133,7 +133,7 @@ def _first_line(error: Exception) -> str:
 
 
 def describe_call(name: str) -> str:
-    """Return what one of the functions that define something takes, for who called it wrongly.
+    """Describe what a function that defines something takes, after a wrong call.
 
     Example:
         >>> describe_call("define_middleware")

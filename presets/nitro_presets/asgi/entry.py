@@ -1,4 +1,4 @@
-"""Starts a bundle: `python .output/server`."""
+"""The start of a bundle: `python .output/server`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Emits `.output/server/`, which runs by itself or on any ASGI server."""
+"""The preset: `.output/server/`, which runs by itself or on any ASGI server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nitro_py.preset import BuildInput, Bundle, ServerPreset, emit_server
 
 @dataclass(frozen=True, slots=True)
 class AsgiPreset(ServerPreset):
-    """Builds for a machine with Python."""
+    """The preset `asgi`."""
 
     name: str = "asgi"
     summary: str = "a server that runs anywhere Python runs, on uvicorn or any ASGI server"

@@ -10,7 +10,7 @@ from nitro_py.preset import Count, SettingsTable
 
 
 class AwsSettings(SettingsTable):
-    """Sets what the preset `aws-lambda` builds."""
+    """Settings of the preset `aws-lambda`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = Field(
         default="nitro-app", description="Name of the stack and prefix of its resources."

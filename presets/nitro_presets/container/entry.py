@@ -1,4 +1,4 @@
-"""Starts a bundle in a container: `python3 /app/server`."""
+"""The start of a bundle in a container: `python3 /app/server`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nitro_py.server.launch import launch
 
 # What is sent to a container comes from outside it.
 DEFAULT_HOST = "0.0.0.0"
-# Where Cloud Run, Fly and App Runner look unless they are told otherwise; Render, and Cloud Run, set `PORT`.
+# The default of Cloud Run, Fly and App Runner; Render, and Cloud Run, set `PORT`.
 DEFAULT_PORT = 8080
 
 

@@ -1,4 +1,4 @@
-"""Asks the server in this container whether it is alive: exits with 0 if it is, with 1 if it is not.
+"""The health check of a container: exits with 0 if its server is alive, with 1 if it is not.
 
 It runs by itself, every few seconds, without a shell or curl: it imports little, and nothing of the bundle.
 """

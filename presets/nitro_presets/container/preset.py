@@ -1,4 +1,4 @@
-"""Emits `.output/`: the context that an image is built from, and what runs it on many machines."""
+"""The preset: `.output/` has the context that an image is built from, and what runs it on many machines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BASE = Option[Path | None]("--base", Path, None, "Base of the image: an OCI layo
 
 @dataclass(frozen=True, slots=True)
 class ContainerPreset(ServerPreset):
-    """Builds for whatever runs containers."""
+    """The preset `container`."""
 
     name: str = "container"
     summary: str = "a container image, or what builds it, with compose and Kubernetes files for many replicas"
@@ -42,7 +42,7 @@ class ContainerPreset(ServerPreset):
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
-        # The image is Linux, whatever builds it.
+        # The image is Linux, also where another system builds it.
         platform = find_build_platform()
         bundle = emit_server(
             build, PACKAGE, "health.py", imports=list_imports(build.config), markers=platform.markers

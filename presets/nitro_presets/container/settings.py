@@ -33,7 +33,7 @@ Image = Annotated[str, AfterValidator(_check_image)]
 
 
 class ContainerSettings(SettingsTable):
-    """Sets what the preset `container` builds."""
+    """Settings of the preset `container`."""
 
     image: Image = Field(
         default="nitro-app:latest",

@@ -134,7 +134,7 @@ def split_name(image: str) -> tuple[str, str]:
 
 def _make_index(manifest: Descriptor, document: Mapping[str, object], image: str, tag: str) -> dict[str, object]:
     platform = {key: document[key] for key in ("architecture", "os", "variant") if key in document}
-    # The one is read by whatever copies layouts, the other by containerd and Docker.
+    # Programs that copy layouts read the one, containerd and Docker the other.
     names = {"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": image}
     entry = {**manifest.to_json(), "platform": platform, "annotations": names}
     return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
