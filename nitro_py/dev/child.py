@@ -26,6 +26,7 @@ from nitro_py.dev.live_reload import LiveReload, ReloadGuard
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.server.uvicorn_server import serve
 
@@ -69,9 +70,10 @@ class DevApplication(Application):
         self.loop = asyncio.get_running_loop()
         try:
             await super().start()
-        except Exception as error:
+        except BaseException as raised:
+            error = contain(raised)
             self._report({"type": "failed", "message": f"{type(error).__name__}: {error}"})
-            raise
+            raise error from error.__cause__
         self._report({"type": "ready"})
 
     def report_closed(self) -> None:

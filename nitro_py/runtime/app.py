@@ -52,6 +52,7 @@ class App:
         kinds: The kinds of routes that this process serves; the start loads no files of others.
         hub: The peers and topics, if they are not kept in this process.
         backplane: The way to the other processes of the app; `None` keeps topics in this one.
+        threads: Whether plain `def` hooks run in threads, as they must where other peers wait for the same loop.
 
     Example:
         app = App(folder, read_manifest(folder))
@@ -66,6 +67,7 @@ class App:
         kinds: Collection[Kind] = ALL_KINDS,
         hub: Hub[Peer] | None = None,
         backplane: Backplane | None = None,
+        threads: bool = True,
     ) -> None:
         self.root = root
         self.manifest = manifest
@@ -87,7 +89,9 @@ class App:
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self._notified: set[PeerSession | OpenStream] = set()
         self._grace: GracePeriod | None = None
+        self._threads = threads
         self._handlers: dict[str, AnyHandler] = {}
+        self._socket_handlers: dict[str, AnyHandler] = {}
         self._calls: dict[str, Call] = {}
         self._connections: set[PeerSession] = set()
         self._streams: set[OpenStream] = set()
@@ -207,6 +211,19 @@ class App:
         handler = self._handlers.get(route.file)
         if handler is None:
             handler = self._handlers[route.file] = load_handler(self.root, route)
+        return handler
+
+    def socket_handler_of(self, route: Route) -> AnyHandler:
+        """Return the handler of a route's sockets, whose plain `def` hooks can be awaited, too."""
+        handler = self._socket_handlers.get(route.file)
+        if handler is None:
+            from nitro_py.runtime.threads import call_in_thread, call_inline, move_plain_hooks
+            from nitro_py.websocket import WebSocketHandler
+
+            handler = self.handler_of(route)
+            if isinstance(handler, WebSocketHandler):
+                handler = move_plain_hooks(handler, call_in_thread if self._threads else call_inline)
+            self._socket_handlers[route.file] = handler
         return handler
 
     def mounted_of(self, route: Route) -> ASGIApplication:

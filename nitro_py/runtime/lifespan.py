@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.errors import NitroError
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.routing.loader import load_export
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
     async def call() -> None:
         try:
             await app(scope, inbox.get, outbox.put)
-        except Exception as error:
+        except BaseException as raised:
+            error = contain(raised)
             logger.debug("A mounted application has no lifespan: %s", error)
         finally:
             outbox.put_nowait({"type": "gone"})

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.runtime.callables import is_awaitable
+from nitro_py.runtime.containment import contain
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,8 +62,8 @@ def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
     """Call a function now; if it is async, it goes on in a task."""
     try:
         result = callback()
-    except Exception:
-        logger.exception("A callback failed.")
+    except BaseException as error:
+        logger.error("A callback failed.", exc_info=contain(error))
         return
     if is_awaitable(result):
         start_task(result)
@@ -71,5 +72,9 @@ def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
 async def _logged(work: Awaitable[object]) -> None:
     try:
         await work
-    except Exception:
-        logger.exception("A background task failed.")
+    except BaseException as error:
+        from asyncio import CancelledError
+
+        if isinstance(error, CancelledError):
+            raise
+        logger.error("A background task failed.", exc_info=contain(error))

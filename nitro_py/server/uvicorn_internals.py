@@ -22,7 +22,7 @@ except ImportError:
 # The header fields that the middleware looks for, in every request and at the client's address first.
 PROXY_FIELDS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
-CONFIG_NAMES: Final = ("encoded_headers", "load", "loaded", "loaded_app", "ws_protocol_class")
+CONFIG_NAMES: Final = ("encoded_headers", "get_loop_factory", "load", "loaded", "loaded_app", "ws_protocol_class")
 METHOD_NAMES: Final = ("capture_signals", "handle_exit", "on_tick", "shutdown", "startup")
 SERVER_NAMES: Final = ("server_state", "should_exit", "started")
 STATE_NAMES: Final = ("connections", "default_headers", "tasks", "total_requests")

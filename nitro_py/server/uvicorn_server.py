@@ -19,6 +19,7 @@ import uvicorn
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.containment import run_until_done
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.shutdown import CUT_SHORT_SECONDS, PLUGIN_SHARE, WORK_SHARE, GracePeriod
 from nitro_py.server.handover import Handover, SendDescriptor
@@ -139,6 +140,13 @@ class GracefulServer(uvicorn.Server):
         self._application = application
         self._app = application.app
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes; a `SystemExit` in a task that the app has made ends that task only."""
+        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+            loop = runner.get_loop()
+            serving = loop.create_task(self.serve(sockets=sockets))
+            run_until_done(partial(loop.run_until_complete, serving), serving)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the app, then accept connections."""

@@ -211,6 +211,51 @@ async def test_waiting_for_what_was_cancelled_is_an_error_like_others(hook: str)
     assert calls == ["error CancelledError", *(["close"] if hook != "close" else [])]
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopAsyncIteration, StopIteration])
+@pytest.mark.parametrize("hook", ["open", "message", "close"])
+async def test_exception_for_the_process_ends_the_connection_only(
+    hook: str, error: type[BaseException], late: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    async def fail(*args: object) -> None:
+        if late:
+            await asyncio.sleep(0)
+        raise error
+
+    async def note(peer: Peer, error: Exception) -> None:
+        calls.append("error")
+
+    async def close(peer: Peer) -> None:
+        calls.append("close")
+
+    tried: dict[str, Any] = {"close": close, hook: fail}
+    connection, channel = connect(error=note, **tried)
+    connection.start()
+    connection.feed("a")
+    await asyncio.sleep(0.01)
+    await finish(connection)
+    assert channel.closes == [(1011, "Internal error")]
+    assert calls == ["error", *(["close"] if hook != "close" else [])]
+    assert caplog.messages == ["A hook of /chat failed for peer 1."]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_generator_exit_of_a_hook_ends_the_connection(late: bool) -> None:
+    async def fail(*args: object) -> None:
+        if late:
+            await asyncio.sleep(0)
+        raise GeneratorExit
+
+    connection, channel = connect(message=fail)
+    connection.start()
+    connection.feed("a")
+    await asyncio.sleep(0.02)
+    assert channel.ready_state is ReadyState.CLOSED
+    await finish(connection, 1006)
+
+
 async def test_hook_that_cancels_its_own_task_ends_the_connection() -> None:
     async def cancel(peer: Peer) -> None:
         task = asyncio.current_task()

@@ -21,6 +21,7 @@ from nitro_py.runtime.asgi.internal_routes import (
 )
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.asgi.websocket import serve_socket
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
 from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.manifest import read_manifest
@@ -123,20 +124,22 @@ class Application:
         await receive()
         try:
             await self.start()
-        except Exception as error:
+        except BaseException as raised:
+            error = contain(raised)
             if isinstance(error, NitroError):
                 # Its message is enough, and the server shows it.
                 self.refusal = error
             else:
-                logger.exception("The app cannot start.")
+                logger.error("The app cannot start.", exc_info=error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         try:
             await self.app.stop()
-        except Exception as error:
-            logger.exception("The app could not stop.")
+        except BaseException as raised:
+            error = contain(raised)
+            logger.error("The app could not stop.", exc_info=error)
             await send({"type": "lifespan.shutdown.failed", "message": str(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})

@@ -36,7 +36,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
     """
     raw_path = strip_root(scope)
     match = app.router.match("GET", raw_path, "websocket")
-    handler = app.handler_of(match.route) if isinstance(match, Match) else None
+    handler = app.socket_handler_of(match.route) if isinstance(match, Match) else None
     event = make_event(app, match, scope, receive)
     enter_log_context(event, match.route.path if isinstance(match, Match) else None)
     if app.stopping:

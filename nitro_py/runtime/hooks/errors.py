@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.websocket import WebSocketHandler, maybe_await
 
@@ -41,18 +42,11 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
         if handler.error is None:
             logger.warning("Peer %s of %s sent a message that is not valid: %s", peer.id, route, error)
         await _report(error, handler, peer, route)
-    except Exception as error:
+    except BaseException as error:
         # A task group may raise several `PeerClosedError` at once.
         if isinstance(error, ExceptionGroup) and error.split(PeerClosedError)[1] is None:
             return True
-        await _fail(error, handler, peer, route)
-        return False
-    except BaseException as error:
-        if not _is_cancelled_by_another(error):
-            raise
-        failure = RuntimeError("The hook waited for a task or future that was cancelled.")
-        failure.__cause__ = error
-        await _fail(failure, handler, peer, route)
+        await _fail(contain(error), handler, peer, route)
         return False
     return True
 
@@ -60,16 +54,6 @@ async def finish_hook(rest: Awaitable[None], handler: WebSocketHandler, peer: Pe
 async def fail_with(error: BaseException) -> None:
     """Raise an error: the rest of a hook that failed when it was called."""
     raise error
-
-
-def _is_cancelled_by_another(error: BaseException) -> bool:
-    """Return whether a hook was not cancelled itself, but waited for a task or future that was."""
-    from asyncio import CancelledError, current_task
-
-    if not isinstance(error, CancelledError):
-        return False
-    task = current_task()
-    return task is not None and not task.cancelling()
 
 
 async def _fail(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
@@ -85,5 +69,5 @@ async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route
         await maybe_await(handler.error(peer, error))
     except PeerClosedError:
         return
-    except Exception:
-        logger.exception("The error hook of %s failed for peer %s.", route, peer.id)
+    except BaseException as raised:
+        logger.error("The error hook of %s failed for peer %s.", route, peer.id, exc_info=contain(raised))

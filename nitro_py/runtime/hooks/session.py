@@ -16,6 +16,7 @@ from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.hooks.eager import READY, HookDriver, Hooks, find_starter
 from nitro_py.runtime.hooks.errors import fail_with, finish_hook
 from nitro_py.runtime.log_context import LogContext
+from nitro_py.runtime.tasks import start_task
 from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, maybe_await
 
 
@@ -126,7 +127,7 @@ class PeerSession:
         self._busy = True
         try:
             task = (self._driver or self._drive()).begin(data)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             task = self._starter.start(self.go_on(fail_with(error)))
         if task is None and not self._queue and self._details is None:
             self._busy = False
@@ -190,11 +191,15 @@ class PeerSession:
                     rest = self._handler.call_close(self.peer, self._details)
                 else:
                     break
-        except asyncio.CancelledError:
+        except BaseException as error:
             # The event loop ends, or a hook has cancelled this task: no other hook can follow.
             self._fail()
             self._end()
-            await self.peer.terminate()
+            # A coroutine that is closed may not wait any more.
+            if not isinstance(error, GeneratorExit):
+                await self.peer.terminate()
+            elif self._starter.loop.is_running():
+                start_task(self.peer.terminate())
             raise
         self._busy = False
         self._task = None

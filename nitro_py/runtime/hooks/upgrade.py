@@ -12,6 +12,7 @@ from nitro_py.event import Event
 from nitro_py.middleware import Middleware, run_middleware
 from nitro_py.request import Request
 from nitro_py.response import Response
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.hooks.origin import check_origin
 from nitro_py.runtime.settings import WebSocketSettings
 from nitro_py.websocket import Upgrade, WebSocketHandler, maybe_await
@@ -88,7 +89,8 @@ async def pass_middleware(
         answer = await run_middleware(middleware, event, run_hook)
     except HTTPError as error:
         return Refusal(error)
-    except Exception as error:
-        logger.exception("The upgrade to %s failed.", event.path)
-        return Refusal(error)
+    except BaseException as error:
+        failure = contain(error)
+        logger.error("The upgrade to %s failed.", event.path, exc_info=failure)
+        return Refusal(failure)
     return answer if isinstance(answer, Upgrade) else Refusal(answer)

@@ -15,6 +15,7 @@ from nitro_py.middleware import run_middleware
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream_send
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.responses import (
     CompleteResponse,
     MountedAnswer,
@@ -65,8 +66,8 @@ async def serve_http(
     timer = None if app.meter is None else app.meter.time_request(scope["method"], route)
     try:
         answer = make_complete(await _answer(app, match, event, raw_path), event)
-    except Exception as error:
-        answer = make_complete(report_error(app, event, error), event)
+    except BaseException as error:
+        answer = make_complete(report_error(app, event, contain(error)), event)
     if isinstance(answer, CompleteResponse):
         if not send_directly(answer, scope, send):
             await send_complete(answer, send)
@@ -176,12 +177,13 @@ async def _send_pieces(
         send = state = TrackedSend(send)
     try:
         await send_answer(answer, event, receive, send, buffered=buffered)
-    except Exception as error:
+    except BaseException as raised:
+        error = contain(raised)
         if state.started and (isinstance(error, OSError) or is_disconnect(error)):
             return  # The client disconnected during the answer.
         failure = report_error(app, event, error)
         if state.started:
-            raise
+            raise error from error.__cause__
         await send_answer(failure, event, receive, send)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
+from nitro_py.runtime.containment import contain, contained
 from nitro_py.runtime.tasks import logger
+from nitro_py.runtime.threads import call_in_thread
 from nitro_py.sse import EventStream, EventStreamWriter, source_of, writer_of
 
 EVENT_STREAM_HEADERS = {
@@ -50,12 +52,12 @@ class AsyncChunkReader:
 
     async def read(self) -> Any:
         """Return the next item, or `END`."""
-        return await anext(self._chunks, END)
+        return await contained(anext(self._chunks, END))
 
     async def close(self) -> None:
         """Close a generator, so that its `finally` runs."""
         if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
+            await contained(self._chunks.aclose())
 
 
 class ThreadChunkReader:
@@ -71,7 +73,7 @@ class ThreadChunkReader:
 
     async def read(self) -> Any:
         """Return the next item, or `END`."""
-        self._step = asyncio.create_task(asyncio.to_thread(next, self._chunks, END))
+        self._step = asyncio.create_task(call_in_thread(next, self._chunks, END, name="A generator"))
         # A thread cannot be stopped: after a disconnect its step must end before the generator is closed.
         return await asyncio.shield(self._step)
 
@@ -80,7 +82,7 @@ class ThreadChunkReader:
         if self._step is not None:
             await asyncio.gather(self._step, return_exceptions=True)
         if isinstance(self._chunks, Generator):
-            await asyncio.to_thread(self._chunks.close)
+            await call_in_thread(self._chunks.close, name="A generator")
 
 
 async def send_pieces(
@@ -189,12 +191,14 @@ async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventSt
             # A push after the close does not wait, and the source may never end.
             if writer.closed:
                 break
-    except Exception:
-        logger.exception("The source of an event stream failed.")
+    except BaseException as error:
+        logger.error("The source of an event stream failed.", exc_info=contain(error))
     finally:
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
-        await stream.close()
+        try:
+            if isinstance(source, AsyncGenerator):
+                await contained(source.aclose())
+        finally:
+            await stream.close()
 
 
 async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:

@@ -10,7 +10,6 @@ from nitro_py.event import Event
 from nitro_py.handler import Handler, HandlerFunction
 from nitro_py.runtime.callables import (
     is_async_generator_function,
-    is_awaitable,
     is_coroutine_function,
     is_generator_function,
 )
@@ -53,10 +52,11 @@ def _call(function: HandlerFunction) -> Call:
         return begin
 
     async def call_in_thread(event: Event) -> Any:
-        import asyncio
+        # A cold function whose handlers are all async needs no threads.
+        from nitro_py.runtime import threads
 
         # A plain function may block, and one that blocked the loop would hold up every socket.
-        result = await asyncio.to_thread(function, event)
-        return await result if is_awaitable(result) else result
+        return await threads.call_in_thread(function, event, name=name)
 
+    name = f"The handler `{getattr(function, '__qualname__', type(function).__name__)}`"
     return call_in_thread

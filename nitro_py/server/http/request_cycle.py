@@ -129,7 +129,7 @@ class RequestCycle:
             if not self._complete and not self._disconnected:
                 logger.error("The application returned without %s.", "its end" if self.started else "an answer")
                 self._fail()
-        except BaseException as error:
+        except BaseException as error:  # As in `contain`: a mounted application ends no process either.
             logger.error("Exception in ASGI application", exc_info=error)
             self._fail()
         finally:

@@ -13,6 +13,7 @@ from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION, MessageReceiver
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.http.head import PLAIN_TEXT, Field, describe_connection
@@ -203,8 +204,8 @@ class AsgiBridge:
             await self._shared.app(scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except Exception:
-            logger.exception("Exception in ASGI application\n")
+        except BaseException as error:
+            logger.error("Exception in ASGI application\n", exc_info=contain(error))
             self._close(1011, "Internal error")
         else:
             if self._state is BridgeState.HANDSHAKE:

@@ -82,7 +82,7 @@ def make_websocket_function(folder: Path) -> Any:
     manifest = read_manifest(folder)
     services = make_services(manifest)
     hub = AwsHub(services)
-    app = App(folder, manifest, kinds=WEBSOCKET_KINDS, hub=hub)
+    app = App(folder, manifest, kinds=WEBSOCKET_KINDS, hub=hub, threads=False)
     return WebSocketFunction(app, hub, services)
 
 

@@ -29,6 +29,28 @@ class Failures:
             lines = await reach(target, key, "close 1011 Internal error")
             assert len(lines) == 4
 
+    @requires("websocket", "websocket.ordered")
+    async def test_exit_in_a_message_hook_ends_its_connection_only(self, target: Target) -> None:
+        """Check W9 of the contract."""
+        key = make_key()
+        async with target.connect("/ws/echo") as other, open_script(target, key) as socket:
+            await do(socket, "exit")
+            await socket.wait_closed()
+            lines = await reach(target, key, "error RuntimeError: The code raised `SystemExit(2)`.")
+            assert lines[:2] == ["open begins", "open ends"]
+            await other.send("still here")
+            assert await other.receive_text() == "still here"
+
+    @requires("websocket", "websocket.ordered")
+    async def test_call_that_a_plain_hook_does_not_await_is_an_error(self, target: Target) -> None:
+        """Check W1 of the contract."""
+        key = make_key()
+        async with target.connect(f"/ws/sync/{key}") as socket:
+            await socket.send("forget")
+            await socket.wait_closed()
+        text = "error The hook `message` (`message`) never awaited `Peer.send`:"
+        await reach(target, key, f"{text} make it an `async def` and await the call.")
+
     @requires("websocket")
     async def test_exception_in_open_goes_to_error_then_close(self, target: Target) -> None:
         """Check W9 of the contract."""

@@ -12,6 +12,7 @@ from nitro_presets.aws_lambda.http.scope import read_body
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
+from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import find_answer, make_event, report_error
 from nitro_py.runtime.http.responses import CompleteResponse, make_complete, send_answer
 from nitro_py.runtime.routing.router import Match, NoMatch
@@ -111,8 +112,8 @@ class DirectRequest:
         """
         try:
             return await find_answer(self._app, self._match, self._event, self._raw_path)
-        except Exception as error:
-            return self.fail(error)
+        except BaseException as error:
+            return self.fail(contain(error))
 
     def fail(self, error: Exception) -> CompleteResponse:
         """Return the answer to an error, which is logged unless it is an `HTTPError`."""
@@ -138,9 +139,10 @@ class DirectRequest:
 
         try:
             await send_answer(value, self._event, receive, send_tracked, buffered=buffered)
-        except Exception as error:
+        except BaseException as raised:
+            error = contain(raised)
             if started:
-                raise
+                raise error from error.__cause__
             await send_answer(report_error(self._app, self._event, error), self._event, receive, send)
 
 

@@ -11,6 +11,7 @@ from nitro_presets.aws_lambda.http.scope import make_scope, read_body
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import Prelude, ResponseStream, StreamedAnswer
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.containment import contained
 from nitro_py.runtime.http.responses import CompleteResponse
 
 logger = logging.getLogger("nitro_py.aws")
@@ -37,7 +38,7 @@ async def run_limited(
         seconds: Returns how long the answer may stream, in seconds; called when it starts.
     """
     limit = _TimeLimit(receive, send, seconds)
-    running = asyncio.ensure_future(application(scope, limit.receive, limit.send))
+    running = asyncio.ensure_future(contained(application(scope, limit.receive, limit.send)))
     ending = asyncio.ensure_future(limit.over.wait())
     try:
         await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)

@@ -19,6 +19,7 @@ from nitro_presets.aws_lambda.lambda_runtime.logs import configure_logging
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import StreamedAnswer
 from nitro_presets.aws_lambda.lambda_runtime.runner import enter_loop, run
 from nitro_py.errors import NitroError
+from nitro_py.runtime.containment import contain
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -47,7 +48,7 @@ def main() -> NoReturn:
             # Started after the restore, so that plugins' connections are not part of the snapshot.
             run(client.wait_for_restore())
         _call_if_there(handler, "start")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         logger.exception("The function cannot start.")
         run(client.report_init_error(ErrorReport.of(error, "Runtime")))
         raise SystemExit(1) from None
@@ -92,7 +93,7 @@ def answer(client: RuntimeApiClient, handler: LambdaHandler, invocation: Invocat
             run(client.stream(invocation.id, result))
         else:
             run(client.respond(invocation.id, json.dumps(result).encode()))
-    except (Exception, asyncio.CancelledError) as error:
+    except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
         logger.exception("The invocation failed.")
         run(client.report_error(invocation.id, ErrorReport.of(error)))
     run(_finish(invocation.context))
@@ -122,8 +123,8 @@ async def _finish(context: InvocationContext) -> None:
     for work in context.deferred:
         try:
             await work()
-        except Exception:
-            logger.exception("A task after a response failed.")
+        except BaseException as error:
+            logger.error("A task after a response failed.", exc_info=contain(error))
 
 
 async def _settle(result: Awaitable[Any]) -> Any:

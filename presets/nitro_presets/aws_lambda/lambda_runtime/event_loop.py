@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+from nitro_py.runtime.containment import run_until_done
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -72,6 +75,11 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         asyncio._set_running_loop(None)
         return self._finish(task)
 
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """Run until a future is done; a `SystemExit` in another task ends that task only."""
+        task: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
+        return run_until_done(partial(super().run_until_complete, task), task)
+
     def run_forever(self) -> None:
         """Run until it is stopped."""
         try:
@@ -107,5 +115,5 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         if self._due or time.monotonic() - self._last_iteration > MAX_PAUSE:
             # Callbacks, and what the selector has meanwhile, must not wait for a coroutine that waits.
             self.call_soon(self.stop)
-            self.run_forever()
+            run_until_done(self.run_forever)
         return task.result()

@@ -43,7 +43,7 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
     except HTTPError as error:
         return {"statusCode": error.status}
     match = app.router.match("GET", scope["raw_path"].decode(), "websocket")
-    handler = app.handler_of(match.route) if isinstance(match, Match) else None
+    handler = app.socket_handler_of(match.route) if isinstance(match, Match) else None
     if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):
         return {"statusCode": 404}
     decision, request = await decide_upgrade(

@@ -207,7 +207,7 @@ class WebSocketFunction:
     def _handler(self, row: ConnectionRow) -> WebSocketHandler:
         for route in self._app.manifest.routes:
             if route.path == row.route and route.kind == "websocket":
-                handler = self._app.handler_of(route)
+                handler = self._app.socket_handler_of(route)
                 assert isinstance(handler, WebSocketHandler)
                 return handler
         raise LookupError(f"The route `{row.route}` of peer `{row.id}` is no longer served.")

@@ -56,6 +56,33 @@ async def handler(event):
         ],
     }
 """,
+    "handlers/api/exits/[error].py": """
+import asyncio
+import builtins
+from nitro_py import define_handler
+
+async def fail(event):
+    raise getattr(builtins, event.params["error"])
+
+@define_handler
+async def handler(event):
+    if event.query.get("where") == "task":
+        task = asyncio.create_task(fail(event))
+        await asyncio.wait([task])
+        return "went on" if task.exception() else "did not fail"
+    if event.query.get("where") == "later":
+        event.wait_until(fail(event))
+        return "went on"
+    await fail(event)
+""",
+    "handlers/api/plain/[error].py": """
+import builtins
+from nitro_py import define_handler
+
+@define_handler
+def handler(event):
+    raise getattr(builtins, event.params["error"])
+""",
     "handlers/api/bytes.get.py": """
 from nitro_py import define_handler
 
@@ -180,8 +207,10 @@ ROUTES = (
     _route("/api/breaks", "sse", requires=STREAMS),
     _route("/api/bytes"),
     _route("/api/chat", "websocket", hooks=("message",)),
+    _route("/api/exits/[error]"),
     _route("/api/later"),
     _route("/api/lines", requires=STREAMS),
+    _route("/api/plain/[error]"),
     _route("/api/room", "websocket", hooks=("http",)),
     _route("/api/show/[name]"),
     _route("/api/starlette"),

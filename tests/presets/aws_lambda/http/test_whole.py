@@ -90,6 +90,16 @@ def test_unknown_path_and_method_are_answered(function: HttpFunction, shape: Sha
     assert fields_of(refused, "allow") == ["GET, HEAD"]
 
 
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "StopIteration"])
+@pytest.mark.parametrize("shape", ["httpapi", "rest"])
+def test_exception_for_the_process_is_500(function: HttpFunction, shape: Shape, error: str) -> None:
+    assert get(function, f"/api/exits/{error}", shape)["statusCode"] == 500
+    assert get(function, f"/api/plain/{error}", shape)["statusCode"] == 500
+    for where in ("task", "later"):
+        answer = get(function, f"/api/exits/{error}", shape, query=f"where={where}")
+        assert (answer["statusCode"], answer["body"]) == (200, "went on")
+
+
 def test_plugins_start_once_for_many_invocations_and_stop_at_the_end(
     function: HttpFunction, tmp_path: Path
 ) -> None:

@@ -139,7 +139,7 @@ class StageApp(App):
     """Has one route, whose hooks a test gives it."""
 
     def __init__(self, handler: WebSocketHandler, aws: dict[str, Any]) -> None:
-        super().__init__(Path(), Manifest("production", (ROUTE,), settings={"aws": aws}), kinds=())
+        super().__init__(Path(), Manifest("production", (ROUTE,), settings={"aws": aws}), kinds=(), threads=False)
         self.handler = handler
 
     def handler_of(self, route: Route) -> WebSocketHandler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -95,6 +96,37 @@ async def test_failing_hook_is_told_and_ends_the_connection() -> None:
     assert cloud.management.deleted == [ID]
     await cloud.run(leaving(ID))
     assert log.entries == ["error out of ink", "close 1001"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
+async def test_hook_that_ends_processes_ends_its_connection(error: type[BaseException]) -> None:
+    log = Log()
+
+    def fail(peer: Peer, *rest: Any) -> None:
+        raise error
+
+    cloud = Cloud(log.hooks("error", message=fail))
+    await cloud.run(connecting(ID))
+    await cloud.run(saying(ID, "x"))
+    assert len(log.entries) == 1
+    assert error.__name__ in log.entries[0]
+    assert cloud.management.deleted == [ID]
+    assert cloud.failures == []
+
+
+async def test_plain_hook_runs_inline_and_must_not_drop_a_call() -> None:
+    log = Log()
+    threads: list[str] = []
+
+    def message(peer: Peer, message: Any) -> None:
+        threads.append(threading.current_thread().name)
+        peer.send("lost")  # type: ignore[unused-coroutine]
+
+    cloud = Cloud(log.hooks("error", message=message))
+    await cloud.run(connecting(ID))
+    await cloud.run(saying(ID, "x"))
+    assert threads == [threading.current_thread().name]
+    assert "never awaited `Peer.send`" in log.entries[0]
 
 
 async def test_connection_of_a_route_that_is_gone_ends_without_its_hook() -> None:

@@ -104,6 +104,11 @@ async def fail(peer: Peer) -> None:
     raise RuntimeError("as told")
 
 
+async def exit(peer: Peer) -> None:
+    # What `argparse` does with arguments that it does not know.
+    raise SystemExit(2)
+
+
 async def step(peer: Peer, number: int) -> None:
     note(peer.params["key"], f"begin {number}")
     await asyncio.sleep(0.01)
@@ -153,6 +158,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[None]]] = {
     for action in (
         close,
         count,
+        exit,
         fail,
         flood,
         hold,

@@ -24,5 +24,7 @@ async def handler(event: Event) -> object:
             return Response("text", headers={"transfer-encoding": "chunked"})
         case "status":
             return Response("text", 99)
+        case "exit":
+            raise SystemExit(2)
         case _:
             raise RuntimeError("secret detail")

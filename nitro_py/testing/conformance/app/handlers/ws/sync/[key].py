@@ -20,6 +20,8 @@ def message(peer: Peer, message: Message) -> None:
     note(peer.params["key"], f"message {message}")
     if message.data == "fail":
         raise ValueError("as told")
+    if message.data == "forget":
+        peer.send("never sent")  # type: ignore[unused-coroutine]
 
 
 def close(peer: Peer) -> None:
