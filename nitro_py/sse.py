@@ -28,7 +28,7 @@ LINE_BREAK = re.compile("\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class EventStreamMessage:
-    """A server-sent event.
+    r"""A server-sent event.
 
     Args:
         data: Text, or a value that is encoded as `Peer.send` does.

@@ -70,7 +70,7 @@ class Result:
 
 
 def run_row(row: Row, bench: Bench, rounds: int) -> Result:
-    """Open all contenders of a row and measure them in interleaved rounds: A B C, C B A, …
+    """Open all contenders of a row and measure them in interleaved rounds.
 
     Args:
         row: The row.

@@ -17,7 +17,7 @@ _BARE = re.compile(r"[^,\]}#\r\n]*")
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:
-    """Map each key and list item of a TOML text to the line it stands on.
+    r"""Map each key and list item of a TOML text to the line it stands on.
 
     Args:
         text: TOML that `tomllib` has accepted; anything else gives a wrong answer.

@@ -94,7 +94,7 @@ def has_sockets(application: object) -> bool:
         >>> has_sockets(Starlette(routes=[Mount("/ws", routes=[WebSocketRoute("/echo", echo)])]))
         True
     """
-    # Whoever has such routes has loaded this, which would make each build of plain handlers slower.
+    # A file with such routes has loaded this; loading it here would slow each build of plain handlers.
     routing = sys.modules.get("starlette.routing")
     routes = getattr(application, "routes", None)
     if routing is None or not isinstance(routes, list | tuple):

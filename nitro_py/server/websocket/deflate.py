@@ -25,7 +25,7 @@ Writer = Callable[[Frame], bytes]
 
 
 class Inflater:
-    """The decompression of one message, frame by frame.
+    r"""The decompression of one message, frame by frame.
 
     Example:
         >>> Inflater().inflate(b"\\xcbH\\xcd\\xc9\\xc9\\x07\\x00", final=True, room=100)

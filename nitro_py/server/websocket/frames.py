@@ -48,7 +48,7 @@ class FrameError(NitroError):
 
 
 def write_message(message: Frame) -> bytes:
-    """Write a whole message as one frame, unmasked as a server's frames are.
+    r"""Write a whole message as one frame, unmasked as a server's frames are.
 
     Example:
         >>> write_message("hi")

@@ -67,7 +67,7 @@ def read_short_message(data: bytes) -> Frame | None:
 
 
 class FrameParser:
-    """A parser of the frames that a client sends, in whatever pieces they come.
+    r"""A parser of the frames that a client sends, in whatever pieces they come.
 
     A frame is checked as soon as its head is there: nothing is stored that would be refused later.
 

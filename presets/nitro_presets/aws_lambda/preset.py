@@ -65,7 +65,7 @@ LIMITS = (
 )
 # What the stack tells the functions.
 STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
-# Seconds that a function may take: API Gateway waits for 29, a sweep or a fan-out for nobody.
+# Seconds that a function may take: API Gateway waits for 29; nothing waits for a sweep or a fan-out.
 SOCKET_TIMEOUT = 60
 HTTP_TIMEOUT = 30
 STREAM_MARGIN = 10
@@ -79,7 +79,7 @@ BUCKET = Option[str | None]("--bucket", str, None, "Bucket that takes the packag
 
 @dataclass(frozen=True, slots=True)
 class AwsLambdaPreset:
-    """Builds for AWS Lambda."""
+    """The preset for AWS Lambda."""
 
     name: str = "aws-lambda"
     summary: str = "Lambda functions behind API Gateway WebSocket, and a function URL or an HTTP API"
@@ -271,7 +271,7 @@ def describe_target(target: LambdaTarget) -> tuple[str, ...]:
 
 
 def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
-    """Tell that a backplane has no use here, to whoever has set one."""
+    """Return a note that a backplane has no use here, if one is set."""
     if config.backplane == "memory":
         return ()
     return (f"`backplane` (`{config.backplane}`) has no use here: DynamoDB carries topics to every connection",)

@@ -50,7 +50,7 @@ class ServiceResponse(NamedTuple):
 
 
 def write_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Write a request.
+    r"""Write a request.
 
     Args:
         method: The method, in capitals.
@@ -270,14 +270,17 @@ class ServiceConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport of the new connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._socket = transport.get_extra_info("socket").fileno()
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer to read into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        """Feed the reader with what was read."""
         waiter = self._waiter
         if waiter is None:
             self.abort()
@@ -291,6 +294,7 @@ class ServiceConnection(asyncio.BufferedProtocol):
             self._answer(waiter, response)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the response under way, or fail the request."""
         self.closed = True
         self._transport = None
         waiter = self._waiter

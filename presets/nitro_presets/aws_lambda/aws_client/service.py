@@ -164,7 +164,7 @@ def list_reasons(error: ServiceError) -> tuple[str, ...]:
 
 
 def read_error(response: ServiceResponse) -> ServiceError:
-    """Read the error in a response.
+    r"""Read the error in a response.
 
     Args:
         response: The response, whose code is in a header (REST) or in the body (JSON protocols).

@@ -21,6 +21,7 @@ class RequestId(logging.Filter):
         self.id = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Add the id to a record, and let it pass."""
         record.aws_request_id = self.id
         return True
 
@@ -29,6 +30,7 @@ class LambdaJsonFormatter(logging.Formatter):
     """A formatter for Lambda's JSON log format."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line of JSON."""
         fields: dict[str, Any] = {
             "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
             "level": record.levelname,
@@ -53,6 +55,7 @@ class TelemetryLogHandler(logging.Handler):
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as one frame: type, length, time and text."""
         text = self.format(record).encode("utf-8", "replace")
         stamp = (time.time_ns() // 1000).to_bytes(8, "big")
         self._file.write(FRAME + len(text).to_bytes(4, "big") + stamp + text)

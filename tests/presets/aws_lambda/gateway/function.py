@@ -29,7 +29,7 @@ def note(kind: str, **values: Any) -> None:
 
 
 def wait_for(file: str | None) -> None:
-    """Waits until a file is there, if one is named."""
+    """Wait until a file is there, if one is named."""
     while file and not os.path.exists(file):
         time.sleep(0.01)
 

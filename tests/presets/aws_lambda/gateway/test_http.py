@@ -26,7 +26,7 @@ def ask(site: Site, path: str = "/", **order: Any) -> str:
 
 
 async def echo(site: Site, method: str = "GET", path: str = "/", **options: Any) -> dict[str, Any]:
-    """Requests something, and gives the event that it became."""
+    """Request something, and return the event that it became."""
     async with httpx.AsyncClient() as client:
         response = await client.request(method, ask(site, path, do="echo"), **options)
         assert response.status_code == 200

@@ -1,4 +1,4 @@
-"""Tells the journal when the stream has ended, whoever ended it."""
+"""Note in the journal when the stream has ended, by either side."""
 
 from __future__ import annotations
 
