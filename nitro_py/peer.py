@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nitro_py.encoding import encode_frame
 from nitro_py.request import Request
 from nitro_py.runtime.contracts import ReadyState as ReadyState
+from nitro_py.runtime.topics.names import check_topic
 
 if TYPE_CHECKING:
     from nitro_py.runtime.contracts import Channel, Hub, Publish
@@ -116,11 +117,13 @@ class Peer:
         Raises:
             BackplaneError: The broker has not accepted the message, and no peer of this process subscribes to the
                 topic.
-            TypeError: The value has no JSON form.
+            TypeError: The value has no JSON form, or the topic is no text.
+            ValueError: The topic has more than 4096 bytes, or UTF-8 cannot express it.
 
         Example:
             await peer.publish("chat", f"{peer} joined")
         """
+        check_topic(topic)
         await self._publish(
             topic,
             encode_frame(data),
@@ -132,19 +135,23 @@ class Peer:
         """Subscribe this peer to a topic, until it unsubscribes or its connection ends.
 
         Args:
-            topic: The topic, any text; there are no wildcards.
+            topic: The topic, any text of at most 4096 bytes in UTF-8; there are no wildcards.
 
         Raises:
             PeerClosedError: The peer is gone.
+            TypeError: The topic is no text.
+            ValueError: The topic is too long, or UTF-8 cannot express it.
 
         Example:
             await peer.subscribe("chat")
         """
+        check_topic(topic)
         await self._hub.subscribe(self, topic)
         self._topics.add(topic)
 
     async def unsubscribe(self, topic: str) -> None:
         """End this peer's subscription to a topic; without one it does nothing."""
+        check_topic(topic)
         await self._hub.unsubscribe(self, topic)
         self._topics.discard(topic)
 

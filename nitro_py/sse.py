@@ -15,6 +15,7 @@ from nitro_py.response import StreamedResponse
 from nitro_py.runtime.asgi.extensions import DirectSend, frame_chunk
 from nitro_py.runtime.current_app import current_app
 from nitro_py.runtime.tasks import pause, run_callback
+from nitro_py.runtime.topics.names import check_namespace, check_topic
 
 if TYPE_CHECKING:
     import asyncio
@@ -410,6 +411,8 @@ def create_event_stream(
     Raises:
         NitroError: `subscribe` is given and the route does not declare `topics=True`, or no app runs in this
             process.
+        TypeError: The topic or the namespace is no text.
+        ValueError: The topic has more than 4096 bytes, or UTF-8 cannot express it or the namespace.
 
     Follows the HTML standard, section 9.2, "Server-sent events".
 
@@ -423,6 +426,9 @@ def create_event_stream(
             f"The route streams the topic `{subscribe}` without declaring it.",
             hint="Write `@define_handler(topics=True)`: the build refuses targets that cannot do it.",
         )
+    if subscribe is not None:
+        check_topic(subscribe)
+    check_namespace(namespace)
     app = current_app()
     stream = EventStream(heartbeat=app.settings.sse.heartbeat if heartbeat is None else heartbeat, source=source)
     app.add_stream(writer_of(stream), subscribe, namespace)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nitro_py.encoding import encode_frame
 from nitro_py.runtime.current_app import current_app
+from nitro_py.runtime.topics.names import check_namespace, check_peer_id, check_topic
 
 if TYPE_CHECKING:
     from nitro_py.peer import Peer
@@ -23,13 +24,16 @@ async def publish(topic: str, data: object, namespace: str | None = None) -> Non
     Raises:
         BackplaneError: The broker has not accepted the message, and no subscriber is in this process.
         NitroError: No app runs in this process.
-        TypeError: The value has no JSON form.
+        TypeError: The value has no JSON form, or the topic or the namespace is no text.
+        ValueError: The topic has more than 4096 bytes, or UTF-8 cannot express it or the namespace.
 
     Example:
         @define_handler
         async def handler(event: Event) -> None:
             await publish("prices", {"eur": 1.08})
     """
+    check_topic(topic)
+    check_namespace(namespace)
     await current_app().publish(topic, encode_frame(data), namespace=namespace)
 
 
@@ -49,6 +53,7 @@ def peers(namespace: str | None = None) -> AsyncIterator[Peer]:
         async for peer in peers():
             await peer.send("The server restarts soon.")
     """
+    check_namespace(namespace)
     return current_app().hub.peers(namespace)
 
 
@@ -68,4 +73,5 @@ async def get_peer(id: str) -> Peer | None:
         if peer := await get_peer(event.params["id"]):
             await peer.close(1000, "moderated")
     """
+    check_peer_id(id)
     return await current_app().hub.get_peer(id)

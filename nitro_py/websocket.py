@@ -10,6 +10,7 @@ from nitro_py.message import Message
 from nitro_py.peer import Peer
 from nitro_py.request import Request
 from nitro_py.runtime.callables import is_awaitable, takes
+from nitro_py.runtime.topics.names import check_namespace
 
 HOOK_NAMES = ("upgrade", "open", "message", "close", "error", "http")
 
@@ -33,6 +34,9 @@ class Upgrade:
     protocol: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     namespace: str | None = None
+
+    def __post_init__(self) -> None:
+        check_namespace(self.namespace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from nitro_py.cli.project import find_root, load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_PATH, PUBLISH_TOKEN
+from nitro_py.runtime.topics.names import check_namespace, check_topic
 
 # How long the server may take to answer, in seconds.
 TIMEOUT = 10
@@ -47,6 +48,11 @@ def publish(
     options: OptionValues,
 ) -> None:
     """Publish to a topic of the running `dev` or `preview`; with `--preset`, to a deployed app."""
+    try:
+        check_topic(topic)
+        check_namespace(namespace)
+    except ValueError as error:
+        raise UsageError(str(error), hint="Name the topic and the namespace in UTF-8.") from None
     if preset is None:
         _refuse_with("without `--preset`", options.given)
     else:

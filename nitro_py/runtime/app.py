@@ -82,7 +82,9 @@ class App:
             from nitro_py.runtime.topics.backplane_hub import BackplaneHub
 
             self.backplane.name = self.settings.backplane.name
-            self._backplane_hub = BackplaneHub(self.local_hub, backplane, self.backplane)
+            self._backplane_hub = BackplaneHub(
+                self.local_hub, backplane, self.backplane, max_frame=self.settings.websocket.buffer_limit
+            )
         self.hub: Hub[Peer] = hub or self._backplane_hub or self.local_hub
         self.meter: Meter | None = None
         self.middleware: tuple[Middleware, ...] = ()

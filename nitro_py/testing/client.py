@@ -20,6 +20,7 @@ from nitro_py.encoding import encode_frame, to_json
 from nitro_py.headers import Headers
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.topics.names import check_namespace, check_topic
 from nitro_py.testing.answers import TestResponse
 from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope, within
 from nitro_py.testing.sockets import TestSocket, WebSocketConversation, offer, open_socket
@@ -183,6 +184,8 @@ class Client:
             data: The message: everything that `Peer.send` takes.
             namespace: The namespace whose subscribers get it; `None` for all.
         """
+        check_topic(topic)
+        check_namespace(namespace)
         await self._application.app.hub.publish(topic, encode_frame(data), namespace=namespace)
 
     def _ask(

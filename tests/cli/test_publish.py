@@ -35,6 +35,16 @@ def test_token_that_no_header_carries(tmp_path: Path, token: str) -> None:
     assert "sesame" not in error
 
 
+@pytest.mark.parametrize("preset", [(), ("--preset", "aws-lambda")])
+@pytest.mark.parametrize(
+    "arguments", [("\udc80", "hi"), ("chat", "hi", "--namespace", "\udc80"), ("x" * 4097, "hi")]
+)
+def test_topic_that_no_app_takes(tmp_path: Path, arguments: tuple[str, ...], preset: tuple[str, ...]) -> None:
+    server = preset or ("--url", NOBODY, "--token", "x")
+    error = fail(tmp_path, "publish", *arguments, *server)
+    assert error.startswith(("A topic ", "A namespace "))
+
+
 def test_data_that_is_no_json_for_its_depth_is_text(tmp_path: Path) -> None:
     error = fail(tmp_path, "publish", "chat", "[" * 20_000, "--url", NOBODY, "--token", "x")
     assert "cannot be reached" in error

@@ -15,6 +15,7 @@ from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.metrics.meter import Meter
 from nitro_py.runtime.metrics.snapshot import Snapshot
+from nitro_py.runtime.topics.names import check_namespace, check_topic
 
 # Where the endpoints of the app itself are, which answer whatever the project serves.
 INTERNAL_PREFIX = "/_nitro/"
@@ -69,6 +70,11 @@ async def _publish(app: App, event: Event, token: str) -> Response:
         topic, data, namespace = request["topic"], request["data"], request.get("namespace")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPError(400, 'Expected {"topic": …, "data": …, "namespace": …}.') from None
+    try:
+        check_topic(topic)
+        check_namespace(namespace)
+    except (TypeError, ValueError) as error:
+        raise HTTPError(400, str(error)) from None
     try:
         await app.publish(topic, encode_frame(data), namespace=namespace)
     except BackplaneError as error:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from nitro_py.backplane import Backplane, BackplaneMessage
 from nitro_py.encoding import Frame
-from nitro_py.errors import BackplaneError, PeerClosedError
+from nitro_py.errors import BackplaneError, MessageTooLargeError, PeerClosedError
 from nitro_py.peer import Peer
 from nitro_py.runtime.contracts import Broadcast
 from nitro_py.runtime.counters import BackplaneState
@@ -21,6 +21,8 @@ logger = logging.getLogger("nitro_py.backplane")
 
 # The ids of messages that are kept, to drop messages that a broker delivers twice.
 MAX_RECENT_IDS = 4096
+# The largest frame, in bytes, unless the app has another limit.
+MAX_FRAME = 4 * 1024 * 1024
 
 
 class BackplaneHub:
@@ -30,6 +32,8 @@ class BackplaneHub:
         local: The hub of this process.
         backplane: The way to the others.
         state: The state of the backplane, which this hub updates.
+        max_frame: The largest frame in bytes: the limit of a peer's buffer, since one that is larger lets the next
+            message close healthy peers as slow ones.
 
     Example:
         broker = RedisBackplane("redis://localhost:6379", "shop")
@@ -38,9 +42,14 @@ class BackplaneHub:
             await hub.publish("chat", "hello")
     """
 
-    def __init__(self, local: LocalHub, backplane: Backplane, state: BackplaneState) -> None:
+    def __init__(
+        self, local: LocalHub, backplane: Backplane, state: BackplaneState, max_frame: int = MAX_FRAME
+    ) -> None:
         self._local = local
         self._state = state
+        self._max_frame = max_frame
+        # Whether a message that cannot be delivered was logged: the next ones may be a flood.
+        self._warned = False
         self._link = BrokerLink(backplane, local, self._receive, state)
         self._publisher = os.urandom(16)
         self._number = 0
@@ -91,7 +100,12 @@ class BackplaneHub:
 
         Raises:
             BackplaneError: The broker has not accepted it, and no subscriber is in this process.
+            MessageTooLargeError: The frame is larger than a peer's buffer.
         """
+        if self._is_too_large(frame):
+            raise MessageTooLargeError(
+                f"A message to a topic has at most {self._max_frame} bytes, the setting `websocket.buffer_limit`."
+            )
         self._local.deliver(topic, Broadcast(frame), namespace=namespace, exclude=exclude)
         self._number += 1
         message = BackplaneMessage(self._publisher, self._number, topic, frame, namespace, exclude)
@@ -117,8 +131,12 @@ class BackplaneHub:
     async def _receive(self, data: bytes) -> None:
         try:
             message = BackplaneMessage.from_bytes(data)
+            if self._is_too_large(message.frame):
+                raise BackplaneError(f"A message is too large: expected at most {self._max_frame} bytes.")
         except BackplaneError as error:
-            logger.warning("Ignored a message from the backplane. %s", error)
+            if not self._warned:
+                self._warned = True
+                logger.warning("Ignored a message from the backplane, and will others without a word. %s", error)
             return
         if message.publisher == self._publisher or not self._recent.add(message.id):
             return
@@ -128,6 +146,12 @@ class BackplaneHub:
         )
         # Messages may come faster than their frames can be sent.
         await asyncio.sleep(0)
+
+    def _is_too_large(self, frame: Frame) -> bool:
+        # A character has at most four bytes.
+        if len(frame) * 4 <= self._max_frame:
+            return False
+        return len(frame if isinstance(frame, bytes) else frame.encode()) > self._max_frame
 
 
 class RecentIds:

@@ -97,6 +97,8 @@ class BrokerLink:
         # The topics that the broker sends here, and those whose first subscriber came, or whose last left, since.
         self._subscribed: set[str] = set()
         self._stale: set[str] = set()
+        # The topics that the backplane could not subscribe to.
+        self._refused: dict[str, Exception] = {}
         self._stale_seen = asyncio.Event()
         self._subscriptions_changed = asyncio.Event()
         self._outbox: deque[PendingMessage] = deque()
@@ -122,9 +124,20 @@ class BrokerLink:
                 await task
 
     async def wait_subscribed(self, topic: str) -> None:
-        """Wait until the broker sends a topic that has subscribers here; return at once while it is lost."""
-        while self._connection is not None and topic not in self._subscribed and self._local.has(topic):
+        """Wait until the broker sends a topic that has subscribers here; return at once while it is lost.
+
+        Raises:
+            BackplaneError: The backplane cannot subscribe to the topic.
+        """
+        while (
+            topic not in self._refused
+            and self._connection is not None
+            and topic not in self._subscribed
+            and self._local.has(topic)
+        ):
             await self._subscriptions_changed.wait()
+        if topic in self._refused:
+            raise BackplaneError(f"The broker cannot take the topic: {self._refused[topic]}")
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Hand a message to the broker, and wait until that has accepted it.
@@ -166,6 +179,7 @@ class BrokerLink:
         """Work with a connection until it is lost, and return the reason."""
         self._connection = connection
         self._subscribed.clear()
+        self._refused.clear()
         self._stale = set(self._local.topics())
         self._stale_seen.set()
         reason: object = None
@@ -200,18 +214,54 @@ class BrokerLink:
             new = [topic for topic in stale if topic not in self._subscribed and self._local.has(topic)]
             # Removed first: a peer that subscribes again meanwhile must wait for a new confirmation.
             self._subscribed.difference_update(gone)
+            self._refused = {topic: error for topic, error in self._refused.items() if self._local.has(topic)}
             for some in split_batches(gone):
                 async with responsive_timeout(ANSWER_TIMEOUT):
                     await connection.unsubscribe(some)
             for some in split_batches(new):
-                async with responsive_timeout(ANSWER_TIMEOUT):
-                    await connection.subscribe(some)
-                self._subscribed.update(some)
+                await self._subscribe(connection, some)
                 self._wake_waiting()
             # A peer may wait for a topic that has lost its last subscriber.
             self._wake_waiting()
             if not self._state.connected:
                 self._note_connected()
+
+    async def _subscribe(self, connection: BackplaneConnection, topics: list[str]) -> None:
+        """Subscribe to topics; one that the backplane cannot express fails alone, and keeps the link."""
+        try:
+            async with responsive_timeout(ANSWER_TIMEOUT):
+                await connection.subscribe(topics)
+        except (BackplaneError, TimeoutError):
+            raise
+        except Exception as error:
+            if len(topics) == 1:
+                self._refused[topics[0]] = error
+                logger.error("The backplane `%s` cannot subscribe to a topic.", self._state.name, exc_info=error)
+                return
+            for topic in topics:
+                await self._subscribe(connection, [topic])
+        else:
+            self._subscribed.update(topics)
+
+    async def _publish(self, connection: BackplaneConnection, batch: list[PendingMessage]) -> None:
+        """Publish messages; one that the backplane cannot express fails alone, and keeps the link."""
+        try:
+            async with responsive_timeout(ANSWER_TIMEOUT):
+                await connection.publish([waiting.message for waiting in batch])
+        except (BackplaneError, TimeoutError):
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                if not batch[0].accepted.done():
+                    batch[0].accepted.set_exception(BackplaneError(f"The broker cannot take it: {error}"))
+                return
+            # Some may have been accepted: receivers drop what comes twice.
+            for waiting in batch:
+                await self._publish(connection, [waiting])
+        else:
+            for waiting in batch:
+                if not waiting.accepted.done():
+                    waiting.accepted.set_result(None)
 
     async def _write(self, connection: BackplaneConnection) -> None:
         while True:
@@ -220,11 +270,7 @@ class BrokerLink:
             while self._outbox:
                 batch = self._take_batch()
                 try:
-                    async with responsive_timeout(ANSWER_TIMEOUT):
-                        await connection.publish([waiting.message for waiting in batch])
-                    for waiting in batch:
-                        if not waiting.accepted.done():
-                            waiting.accepted.set_result(None)
+                    await self._publish(connection, batch)
                 finally:
                     fail_pending(batch)
 

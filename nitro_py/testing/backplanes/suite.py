@@ -21,7 +21,34 @@ SILENCE = 0.1
 # How long a broker that has fallen silent may go unnoticed, in seconds.
 NOTICE = 30.0
 
-TOPICS = ("chat", "", "*", ">", "a.b", "a.*", "a.>", "a..b", ".a", "a b", "\r\n", "é/ü", "%", "A", "a", "x" * 2000)
+TOPICS = (
+    "chat",
+    "",
+    "*",
+    ">",
+    "a.b",
+    "a.*",
+    "a.>",
+    "a..b",
+    ".a",
+    "a b",
+    "\r\n",
+    "é/ü",
+    "%",
+    "A",
+    "a",
+    "x" * 2000,
+    "\x00",
+    "\ufeff",
+    "😀" * 1024,
+    "x" * 4096,
+    "a\tb",
+    "[a]",
+    "a?",
+    "$SYS.x",
+    "_INBOX.x",
+    "__keyspace@0__:x",
+)
 
 
 class Broker(Protocol):

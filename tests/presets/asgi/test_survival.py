@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ PROJECT = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the app, which must be there at the end."""
     output = build_project(write_files(tmp_path_factory.mktemp("survival"), PROJECT))
-    with run_bundle(output) as server:
+    with run_bundle(output, environ={"NITRO_PUBLISH_TOKEN": "token"}) as server:
         yield server
         server.stop()
 
@@ -135,6 +136,15 @@ def test_socket_that_exits_closes_alone(server: Server) -> None:
         assert closed.value.rcvd.code == 1011
         other.send("still here")
         assert other.recv(timeout=5) == "still here"
+
+
+@pytest.mark.parametrize("message", [{"topic": 5}, {"topic": "\ud800"}, {"topic": "x", "namespace": ["a"]}])
+def test_publication_to_no_topic_is_refused(server: Server, message: dict[str, object]) -> None:
+    token = {"authorization": "Bearer token", "content-type": "application/json"}
+    content = json.dumps({"data": "x", **message})
+    answer = httpx.post(f"{server.url}/_nitro/publish", content=content, headers=token)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(("A topic ", "A namespace "))
 
 
 def test_signal_still_stops_it(tmp_path: Path) -> None:

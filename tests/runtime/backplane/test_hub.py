@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from nitro_py.backplane import BackplaneMessage, Outgoing
+from nitro_py.backplane import BackplaneConnection, BackplaneMessage, Outgoing, Receive
 from nitro_py.brokers.registry import load_backplane
-from nitro_py.errors import BackplaneError, PeerClosedError
+from nitro_py.errors import BackplaneError, MessageTooLargeError, PeerClosedError
 from nitro_py.peer import channel_of
 from nitro_py.runtime.settings import BackplaneSettings
+from nitro_py.runtime.topics.backplane_hub import MAX_FRAME
 from nitro_py.testing.backplanes import MemoryBroker, until
 from tests.brokers.processes import run_broker
 from tests.runtime.backplane.process import Process, hears, processes
-from tests.runtime.peers import make_peer
+from tests.runtime.peers import RecordingChannel, make_peer
 
 pytestmark = pytest.mark.anyio
 
@@ -195,7 +196,10 @@ async def test_what_comes_twice_or_cannot_be_read_is_dropped(caplog: pytest.LogC
         message = BackplaneMessage(bytes(16), 1, "a", "x").to_bytes()
         await connection.publish([Outgoing("a", data) for data in (message, b"?", message)])
         await hears(channel, "x")
-        assert "Ignored a message from the backplane. A message is broken" in caplog.text
+        assert (
+            "Ignored a message from the backplane, and will others without a word. A message is broken"
+            in caplog.text
+        )
         await connection.close()
 
 
@@ -219,3 +223,85 @@ async def test_order_of_a_publisher_is_kept_when_it_does_not_wait() -> None:
         channel = await two.join("1", "a")
         await asyncio.gather(*(one.hub.publish("a", str(number)) for number in range(1000)))
         await hears(channel, *map(str, range(1000)))
+
+
+class PickyConnection:
+    """A connection of a third party's backplane, which cannot express some topics, and says so in its own way."""
+
+    def __init__(self, connection: BackplaneConnection) -> None:
+        self._connection = connection
+        self.max_size = connection.max_size
+        self.unsubscribe = connection.unsubscribe
+        self.wait_lost = connection.wait_lost
+        self.close = connection.close
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Publish, or fail with the whole batch."""
+        if any("bad" in topic for topic, _ in messages):
+            raise UnicodeError("a bad topic")
+        await self._connection.publish(messages)
+
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        """Subscribe, or fail with the whole batch."""
+        if any("bad" in topic for topic in topics):
+            raise UnicodeError("a bad topic")
+        await self._connection.subscribe(topics)
+
+
+class PickyBackplane:
+    """A backplane whose connections are picky."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._backplane = broker.make_backplane()
+
+    async def connect(self, receive: Receive) -> BackplaneConnection:
+        """Open a connection."""
+        return PickyConnection(await self._backplane.connect(receive))
+
+
+async def test_topic_that_the_broker_cannot_take_fails_alone() -> None:
+    broker = MemoryBroker()
+    one, two = Process(PickyBackplane(broker)), Process(PickyBackplane(broker))
+    async with one.hub.running(), two.hub.running():
+        there = await two.join("there", "good")
+        with pytest.raises(BackplaneError, match="cannot take the topic"):
+            await one.join("odd", "bad")
+        outcomes = await asyncio.gather(
+            one.hub.publish("good", "1"),
+            one.hub.publish("bad", "2"),
+            one.hub.publish("good", "3"),
+            return_exceptions=True,
+        )
+        assert [type(outcome) for outcome in outcomes] == [type(None), BackplaneError, type(None)]
+        await hears(there, "1", "3")
+        # A subscriber that is there already, as after a reconnection, takes nobody along.
+        one.local.join("bad", None, "stream", RecordingChannel())
+        here = await one.join("here", "good")
+        await two.hub.publish("good", "4")
+        await hears(here, "4")
+        assert (one.state.reconnects, one.state.connected) == (0, True)
+        broker.stop()
+        await one.until_connected(False)
+        broker.start()
+        await one.until_connected()
+        await two.until_connected()
+        await two.hub.publish("good", "5")
+        await hears(here, "4", "5")
+        assert one.state.reconnects == 1
+
+
+async def test_poison_of_the_broker_closes_nobody_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    broker = MemoryBroker()
+    async with processes(broker, 1) as (one,):
+        here = await one.join("here", "a")
+        poison = BackplaneMessage(bytes(16), 1, "a", "x" * (MAX_FRAME + 1)).to_bytes()
+        connection = await broker.make_backplane().connect(one.hub._receive)
+        for number in range(50):
+            await connection.publish([Outgoing("a", poison), Outgoing("a", b"\xff" * number)])
+        await connection.publish([Outgoing("a", BackplaneMessage(bytes(16), 2, "a", "good").to_bytes())])
+        await hears(here, "good")
+        assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+        with pytest.raises(MessageTooLargeError):
+            await one.hub.publish("a", "é" * (MAX_FRAME // 2 + 1))
+        assert here.closes == []
+        await connection.close()

@@ -52,6 +52,42 @@ class Topics:
             assert await friend.receive_text() == "two"
 
     @requires("topics")
+    @pytest.mark.parametrize(
+        ("order", "error"),
+        [
+            ({"topic": 5}, "TypeError"),
+            ({"topic": None}, "TypeError"),
+            ({"topic": ["a"]}, "TypeError"),
+            ({"topic": {"a": 1}}, "TypeError"),
+            ({"surrogate": True}, "ValueError"),
+            ({"topic": "x" * 4097}, "ValueError"),
+        ],
+        ids=["number", "null", "list", "object", "surrogate", "long"],
+    )
+    async def test_topic_that_is_none_is_an_error_there_and_nowhere_else(
+        self, target: Target, order: dict[str, object], error: str
+    ) -> None:
+        """Check T3 of the contract."""
+        key = make_key()
+        async with open_script(target, key) as odd, open_script(target, key) as friend:
+            assert await ask(odd, "subscribe_odd", **order) == {"refused": [error] * 3}
+            await ask(friend, "subscribe", topic="news")
+            await ask(odd, "publish", topic="news", data="still here")
+            assert await friend.receive_text() == "still here"
+
+    @requires("topics")
+    @pytest.mark.parametrize(
+        "topic", ["\x00", "\ufeff", "a b\r\n", "😀" * 1024], ids=["nul", "mark", "spaces", "long"]
+    )
+    async def test_any_text_is_a_topic(self, target: Target, topic: str) -> None:
+        """Check T3 of the contract."""
+        key = make_key()
+        async with open_script(target, key) as sender, open_script(target, key) as friend:
+            await ask(friend, "subscribe", topic=topic)
+            await ask(sender, "publish", topic=topic, data="heard")
+            assert await friend.receive_text() == "heard"
+
+    @requires("topics")
     async def test_subscription_is_exact_and_has_no_history(self, target: Target) -> None:
         """Check T1 of the contract."""
         key = make_key()

@@ -18,6 +18,7 @@ from nitro_presets.aws_lambda.websocket.services import AwsServices, enter_depth
 from nitro_py.encoding import encode_frame
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks.errors import run_hook
+from nitro_py.runtime.topics.names import check_namespace, check_topic
 from nitro_py.websocket import CloseDetails, WebSocketHandler, maybe_await
 
 logger = logging.getLogger("nitro_py.aws")
@@ -178,6 +179,8 @@ class WebSocketFunction:
                 details = CloseDetails(work["code"], work["reason"])
                 await self._end(work["id"], details, time_left, disconnected=True)
             case "publish":
+                check_topic(work["topic"])
+                check_namespace(work["namespace"])
                 frame = encode_frame(work["data"])
                 await self._hub.publish(work["topic"], frame, namespace=work["namespace"])
             case "job":

@@ -74,6 +74,18 @@ async def subscribe(peer: Peer, topic: str) -> None:
     await peer.send({"topics": sorted(peer.topics)})
 
 
+async def subscribe_odd(peer: Peer, topic: Any = None, surrogate: bool = False) -> None:
+    """Subscribe and publish to what a client sends in place of a topic, without any check."""
+    refused: list[str] = []
+    odd = "\ud800" if surrogate else topic
+    for call in (peer.subscribe(odd), peer.publish(odd, "x"), peer.unsubscribe(odd)):
+        try:
+            await call
+        except (TypeError, ValueError) as error:
+            refused.append(type(error).__name__)
+    await peer.send({"refused": refused})
+
+
 async def unsubscribe(peer: Peer, topic: str) -> None:
     await peer.unsubscribe(topic)
     await peer.send({"topics": sorted(peer.topics)})
@@ -169,6 +181,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[None]]] = {
         state,
         step,
         subscribe,
+        subscribe_odd,
         terminate,
         unsubscribe,
     )
