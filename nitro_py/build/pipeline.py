@@ -160,7 +160,7 @@ def plan_build(
         public=collect_public(loaded.root, config.public_dir),
         imports=sources.imports,
         declared=find_declared(loaded.root),
-        vendor=vendored,
+        vendor_dependencies=vendored,
     )
     return Plan(loaded, choice, build, choice.preset.emit(build))
 

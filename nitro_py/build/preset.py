@@ -24,7 +24,7 @@ class BuildInput:
         public: The files of `public/`: path below it → bytes.
         imports: The third-party modules that the sources import.
         declared: Requirements that the project declares, such as `pydantic[email]`, imported or not.
-        vendor: Whether dependencies are installed into the bundle.
+        vendor_dependencies: Whether dependencies are installed into the bundle.
     """
 
     config: NitroConfig
@@ -33,11 +33,11 @@ class BuildInput:
     public: Mapping[str, bytes]
     imports: frozenset[str]
     declared: tuple[str, ...] = ()
-    vendor: bool = False
+    vendor_dependencies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
+class VendoredDependencies:
     """Dependencies to install into a folder of the bundle.
 
     Args:
@@ -54,7 +54,7 @@ class Vendor:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class PackagingStep:
     """A folder of the bundle to pack.
 
     Args:
@@ -73,18 +73,18 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class SizeLimit:
     """A limit of the target on what it takes.
 
     Args:
         path: The file or folder that it is about, relative to the output folder.
         size: In bytes.
-        what: What it is, after "of".
+        label: What its size is a part of, such as "what the platform unpacks"; it follows "of" in messages.
     """
 
     path: str
     size: int
-    what: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,10 @@ class Bundle:
     preview: tuple[str, ...]
     app: str | None = None
     deploy: tuple[str, ...] | None = None
-    vendor: Vendor | None = None
-    package: Package | None = None
+    vendor: VendoredDependencies | None = None
+    package: PackagingStep | None = None
     notes: tuple[str, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SizeLimit, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -50,14 +50,14 @@ def find_preset(name: str, root: Path) -> Preset:
     )
 
 
-def name_tables(preset: str) -> tuple[str, ...]:
+def allowed_table_names(preset: str) -> tuple[str, ...]:
     """Name the tables that a preset may have, so that no other preset is imported to find whose a table is.
 
     Args:
         preset: The preset's name, or the path of its folder.
 
     Example:
-        >>> name_tables("cloud-run")
+        >>> allowed_table_names("cloud-run")
         ('cloud_run', 'cloud')
     """
     words = re.findall(r"[a-z0-9]+", Path(preset).name.lower())
@@ -77,7 +77,7 @@ def find_table(name: str, root: Path, folders: Iterable[str]) -> PresetTable | N
     """
     own = [*folders, *([name] if (root / name / "preset.py").is_file() else [])]
     for presets in (own, list_presets()):
-        candidates = [preset for preset in presets if name in name_tables(preset)]
+        candidates = [preset for preset in presets if name in allowed_table_names(preset)]
         found = {table for table in (_read_table(find_preset(preset, root)) for preset in candidates) if table}
         matching = sorted((table for table in found if table.name == name), key=lambda table: table.preset)
         if len(matching) > 1:
@@ -161,7 +161,7 @@ def _check(candidate: object, name: str) -> Preset:
 def _check_settings(preset: PresetWithSettings, name: str) -> None:
     table = preset.settings_table
     model: object = preset.settings
-    allowed = sorted(set(name_tables(name)) - {*NitroConfig.model_fields, *MODES})
+    allowed = sorted(set(allowed_table_names(name)) - {*NitroConfig.model_fields, *MODES})
     if table not in allowed:
         listed = ", ".join(f"`{choice}`" for choice in allowed) or "another name of the preset"
         raise BuildError(

@@ -98,16 +98,16 @@ def _explain(output: Path) -> Iterator[None]:
 
 
 def _fill(bundle: Path, files: Mapping[str, bytes], trees: Mapping[str, Path]) -> None:
-    target_folder = BundleFolder(bundle)
+    paths = OutputPaths(bundle)
     for name, content in sorted(files.items()):
-        target = target_folder.make(_check_path(name))
+        target = paths.reserve(_check_path(name))
         target.write_bytes(content)
         target.chmod(_FILE_MODE)
     for name, tree in sorted(trees.items()):
         folder = _check_path(name)
         for relative in walk_files(tree, PurePosixPath("."), keep=lambda path: True):
             source = tree / relative
-            target = target_folder.make(folder / relative)
+            target = paths.reserve(folder / relative)
             shutil.copyfile(source, target)
             runs = source.stat().st_mode & stat.S_IXUSR
             target.chmod(_PROGRAM_MODE if runs else _FILE_MODE)
@@ -123,8 +123,8 @@ def _check_path(name: str) -> PurePosixPath:
     return path
 
 
-class BundleFolder:
-    """The folder of a bundle while it is written: a file in another's way is an error.
+class OutputPaths:
+    """The paths of a bundle that are in use: a file in the way of another is an error.
 
     Args:
         bundle: The folder that becomes the bundle.
@@ -135,8 +135,8 @@ class BundleFolder:
         self._files: set[PurePosixPath] = set()
         self._folders: set[PurePosixPath] = set()
 
-    def make(self, path: PurePosixPath) -> Path:
-        """Return the place of a new file.
+    def reserve(self, path: PurePosixPath) -> Path:
+        """Return the place of a new file, which no other file may take from now on.
 
         Raises:
             BuildError: Something is in its way.

@@ -54,7 +54,7 @@ def list_warnings(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
         if size >= NEAR * limit.size:
             share = round(100 * size / limit.size)
             warnings.append(
-                f"`{limit.path}` has {format_size(size)}, {share}% of {limit.what} ({format_size(limit.size)})."
+                f"`{limit.path}` has {format_size(size)}, {share}% of {limit.label} ({format_size(limit.size)})."
             )
     return warnings
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "build": "build",
     "preview": "preview",
     "deploy": "deploy",
-    "routes": "inspect",
+    "routes": "routes",
     "check": "build",
     "publish": "publish",
 }
@@ -59,7 +59,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
     if wanted not in COMMANDS:
         config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
-        config.command()(_load("inspect", "schema"))
+        config.command()(_load("routes", "schema"))
         app.add_typer(config, name="config")
     return app
 

@@ -7,7 +7,7 @@ import html
 import socket
 from functools import partial
 
-from nitro_py.dev.handover import send_connection
+from nitro_py.dev.child_handover import send_connection
 from nitro_py.errors import NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication

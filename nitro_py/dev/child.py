@@ -21,7 +21,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import IO, Any
 
-from nitro_py.dev.handover import DevHandover
+from nitro_py.dev.child_handover import DevHandover
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.runtime.app import App

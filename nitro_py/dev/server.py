@@ -80,7 +80,7 @@ class DevServer:
             self._outbox.setblocking(False)
             await self._open_live_reload(stack)
             stack.push_async_callback(self._close)
-            work = asyncio.create_task(self._follow(loaded.config.output_dir))
+            work = asyncio.create_task(self._rebuild_on_change(loaded.config.output_dir))
             stack.push_async_callback(stop_task, work)
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +107,7 @@ class DevServer:
             self._say(f"Live reload on {format_url(listener).replace('http', 'ws', 1)}{guard.path}")
         self._script = make_script(guard, port)
 
-    async def _follow(self, output_dir: str) -> None:
+    async def _rebuild_on_change(self, output_dir: str) -> None:
         async for changed in ProjectWatch(self._root, output_dir).watch():
             async with self._lock:
                 await self._rebuild(changed)
@@ -117,12 +117,12 @@ class DevServer:
         try:
             plan = await asyncio.to_thread(self._plan)
             if self._child is not None and plan.bundle.files == self._files:
-                await self._recover(plan)
+                await self._clear_error(plan)
                 return
             await asyncio.to_thread(write_plan, plan)
             await self._replace(plan)
         except NitroError as error:
-            await self._show(error)
+            await self._report_error(error)
         else:
             cause = f", changed: {list_names(changed)}" if changed else ""
             self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
@@ -162,7 +162,7 @@ class DevServer:
         self._problem = None
         await self._live_reload.announce({"type": "reload"})
 
-    async def _recover(self, plan: Plan) -> None:
+    async def _clear_error(self, plan: Plan) -> None:
         """Remove an error from the pages once the project is again what the running app was built from."""
         if self._problem is not None:
             # What was written since then may be an app that could not start.
@@ -171,7 +171,7 @@ class DevServer:
             await self._announce({"type": "reload"})
             self._say("All is well again")
 
-    async def _show(self, error: NitroError) -> None:
+    async def _report_error(self, error: NitroError) -> None:
         # Reported once: a report that is written into the project would be a change, and cause the next report.
         if str(error) != self._problem:
             self._fail(error)
@@ -199,7 +199,7 @@ class DevServer:
             if self._child is child:
                 self._child = None
                 hint = "Save a file to start it again."
-                await self._show(BuildError(f"The app has ended with status {status}.", hint=hint))
+                await self._report_error(BuildError(f"The app has ended with status {status}.", hint=hint))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

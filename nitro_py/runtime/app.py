@@ -259,8 +259,8 @@ class App:
         if topic is None:
             return
         id = make_id()
-        self.local_hub.join(topic, namespace, id, stream)
-        stream.on_closed(lambda: self.local_hub.leave(topic, namespace, id))
+        self.local_hub.add_subscriber(topic, namespace, id, stream)
+        stream.on_closed(lambda: self.local_hub.remove_subscriber(topic, namespace, id))
         if self._backplane_hub is not None:
             stream.hold_until(self._backplane_hub.wait_subscribed(topic))
 

@@ -22,9 +22,9 @@ from nitro_py.runtime.asgi.application import Application
 from nitro_py.runtime.containment import run_until_done
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.shutdown import CUT_SHORT_SECONDS, PLUGIN_SHARE, WORK_SHARE, GracePeriod
-from nitro_py.server.handover import Handover, SendDescriptor
+from nitro_py.server.connection_transfer import Handover, SendDescriptor
 from nitro_py.server.http.head import CLOSE
-from nitro_py.server.http.limits import Limiter, make_limiter
+from nitro_py.server.http.limits import ServerLimits, make_server_limits
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.logging import announce, make_log_config
 from nitro_py.server.ports import format_url
@@ -66,15 +66,15 @@ def serve(
         SystemExit: The app cannot start; the status is 2 where the user can mend that.
     """
     settings = application.app.settings
-    limiter = make_limiter(settings, application.app.counters)
+    limits = make_server_limits(settings, application.app.counters)
     on_ready = on_ready or partial(announce, f"Listening on {format_url(listener)}", settings.log)
     config = uvicorn.Config(
         wrapper or application,
-        http=cast(Any, partial(HttpProtocol, limiter=limiter)),
+        http=cast(Any, partial(HttpProtocol, limits=limits)),
         ws=WebSocketProtocol,
         **list_options(settings),
     )
-    server: uvicorn.Server = GracefulServer(config, application, limiter, on_ready, counts, handover)
+    server: uvicorn.Server = GracefulServer(config, application, limits, on_ready, counts, handover)
     if missing := find_missing(server):
         names = ", ".join(f"`{name}`" for name in missing)
         logger.warning(
@@ -116,7 +116,7 @@ class GracefulServer(uvicorn.Server):
     Args:
         config: uvicorn's configuration.
         application: The app, without any application around it.
-        limiter: The limits of its connections.
+        limits: The limits of its connections.
         on_ready: Called once connections are accepted.
         counts: How many connections each worker of the port has, if there are other workers.
         handover: Where connections come from and go to, if there are servers before and after this one.
@@ -126,13 +126,13 @@ class GracefulServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         application: Application,
-        limiter: Limiter,
+        limits: ServerLimits,
         on_ready: Callable[[], None] | None = None,
         counts: ConnectionCounts | None = None,
         handover: Handover | None = None,
     ) -> None:
         super().__init__(config)
-        self._limiter = limiter
+        self._limits = limits
         self._counts = counts
         self._handover = handover
         self._listeners: list[FairListener] = []
@@ -170,7 +170,7 @@ class GracefulServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
                     connection.tick()
-            self._limiter.report()
+            self._limits.report()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -256,7 +256,7 @@ class GracefulServer(uvicorn.Server):
         return self._handover if self._handover is not None and self._handover.has_successor else None
 
     def _make_protocol(self) -> asyncio.Protocol:
-        return HttpProtocol(self.config, self.server_state, self.lifespan.state, limiter=self._limiter)
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state, limits=self._limits)
 
     def _count_connections(self) -> int:
         return len(self.server_state.connections)

@@ -237,7 +237,7 @@ async def client(
             answer = await app.get("/api/hello")
             assert answer.json() == {"message": "hello"}
     """
-    loaded = await asyncio.to_thread(load_project, Path(project), mode)
+    loaded = await asyncio.to_thread(load_project_config, Path(project), mode)
     manifest = await asyncio.to_thread(make_manifest, loaded)
     # A project that the build refuses must not pass in a test.
     raise_all(check_flag(manifest, loaded))
@@ -253,7 +253,7 @@ async def client(
         sys.path[:] = path
 
 
-def load_project(folder: Path, mode: Mode) -> LoadedConfig:
+def load_project_config(folder: Path, mode: Mode) -> LoadedConfig:
     """Return the configuration of the project in a folder."""
     return load_config(folder.resolve(), mode=mode, overrides={}, environ=os.environ)
 

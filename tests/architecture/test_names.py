@@ -13,14 +13,6 @@ import pytest
 
 from tests.checkout import ROOT, list_files
 
-# A class name has one owner. These have two, for a reason.
-_TWIN = "the build's model of a table, with pydantic, and its twin that ships, without"
-DOUBLE_NAMES = {
-    "HttpSettings": _TWIN,
-    "ServerSettings": _TWIN,
-    "SseSettings": _TWIN,
-    "WebSocketSettings": _TWIN,
-}
 # First words of summaries that tell what a thing does in place of what it is, and pronouns without a person.
 NO_NOUN = re.compile(r"(Answers|Builds|Can|Does|Gives|Has|Holds|Is|Keeps|Makes|Notes|Says|Sets|Takes|Tells)\b")
 NO_PERSON = re.compile(r"\b(somebody|whoever|nobody shall)\b", re.IGNORECASE)
@@ -83,9 +75,7 @@ def test_class_name_has_one_owner() -> None:
                 owners[node.name].add(str(file))
     doubles = {name: sorted(files) for name, files in owners.items() if len(files) > 1}
     assert "Peer" in owners
-    assert {name: files for name, files in doubles.items() if name not in DOUBLE_NAMES} == {}
-    # A reason without its pair is out of date.
-    assert sorted(DOUBLE_NAMES) == sorted(doubles)
+    assert doubles == {}
 
 
 @pytest.mark.parametrize("file", list_sources(), ids=str)

@@ -223,7 +223,7 @@ def test_schema_describes_every_key() -> None:
         "development",
         "production",
     }
-    assert schema["$defs"]["DevSettings"]["properties"]["port"]["maximum"] == 65535
+    assert schema["$defs"]["DevTable"]["properties"]["port"]["maximum"] == 65535
     for model in (schema, *schema["$defs"].values()):
         for name, value in model.get("properties", {}).items():
             assert value["description"].endswith("."), name

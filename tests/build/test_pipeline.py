@@ -9,7 +9,7 @@ import pytest
 
 from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
-from nitro_py.build.preset import Vendor
+from nitro_py.build.preset import VendoredDependencies
 from nitro_py.errors import BuildError, ConfigError, NitroError
 from tests.bundles import build_project, copy_demo, plan_project, write_files
 
@@ -99,7 +99,9 @@ def test_failed_vendoring_keeps_the_last_good_output(tmp_path: Path) -> None:
     output = build_project(tmp_path)
     before = list_bytes(output)
     plan = plan_project(tmp_path)
-    missing = Vendor("server/vendor", (f"gone @ {(tmp_path / 'gone-1.0-py3-none-any.whl').as_uri()}",))
+    missing = VendoredDependencies(
+        "server/vendor", (f"gone @ {(tmp_path / 'gone-1.0-py3-none-any.whl').as_uri()}",)
+    )
     with pytest.raises(BuildError, match="gone"):
         write_plan(replace(plan, bundle=replace(plan.bundle, vendor=missing)))
     assert list_bytes(output) == before

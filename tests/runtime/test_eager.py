@@ -33,7 +33,7 @@ class Owner:
         self.log_context = cast(LogContext, (Named(id), "/chat"))
         self.ends: list[object] = []
 
-    async def go_on(self, rest: Awaitable[None]) -> None:
+    async def continue_hook(self, rest: Awaitable[None]) -> None:
         """Await it."""
         enter_log_context(*self.log_context)
         try:
@@ -182,7 +182,7 @@ async def test_hook_that_cancels_itself_is_cancelled_where_it_waits(waits: bool)
         task = await begin(hook(), owner)
         if waits:
             await asyncio.wait({task}, timeout=30)
-        # Where Python has eager tasks, `go_on` sees all of a hook.
+        # Where Python has eager tasks, `continue_hook` sees all of a hook.
         assert owner.ends in ([[asyncio.CancelledError]] if waits else [[], ["well"]])
         # The next one is not hit.
         later: list[str] = []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 async def join(hub: LocalHub, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
     """Add a peer that subscribes to topics."""
     peer, channel = make_peer(id, hub, namespace=namespace)
-    hub.add(peer)
+    hub.add_peer(peer)
     for topic in topics:
         await peer.subscribe(topic)
     return channel
@@ -24,7 +24,7 @@ async def join(hub: LocalHub, id: str, *topics: str, namespace: str = "/chat") -
 async def test_subscribers_in_the_namespace_hear_and_the_sender_does_not() -> None:
     hub = LocalHub(Counters())
     sender, own = make_peer("sender", hub)
-    hub.add(sender)
+    hub.add_peer(sender)
     await sender.subscribe("a")
     heard, other_topic, elsewhere = (
         await join(hub, "1", "a", "b"),
@@ -51,14 +51,14 @@ async def test_subscribing_twice_delivers_once() -> None:
 async def test_subscription_ends_with_the_connection_or_before() -> None:
     hub = LocalHub(Counters())
     peer, channel = make_peer("1", hub)
-    hub.add(peer)
+    hub.add_peer(peer)
     await peer.subscribe("a")
     await peer.subscribe("b")
     await peer.unsubscribe("a")
     await hub.publish("a", "x")
     assert channel.frames == []
     assert peer.topics == {"b"}
-    hub.remove(peer)
+    hub.remove_peer(peer)
     await hub.publish("b", "x")
     assert channel.frames == []
     # The close hook can still see what it was subscribed to.
@@ -71,7 +71,7 @@ async def test_peer_that_is_gone_cannot_subscribe() -> None:
     stranger, _ = make_peer("1", hub)
     with pytest.raises(PeerClosedError):
         await stranger.subscribe("a")
-    hub.add(stranger)
+    hub.add_peer(stranger)
     await stranger.close()
     with pytest.raises(PeerClosedError):
         await stranger.subscribe("a")
@@ -88,5 +88,5 @@ async def test_peers_are_walked_and_reached() -> None:
     assert found is not None
     assert (str(found), await hub.get_peer("3")) == ("2", None)
     async for peer in hub.peers():
-        hub.remove(peer)
+        hub.remove_peer(peer)
     assert await hub.get_peer("1") is None

@@ -8,14 +8,14 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.bundle.tree import walk_files
-from nitro_py.build.preset import Package
+from nitro_py.build.preset import PackagingStep
 from nitro_py.errors import BuildError
 
 # The earliest moment that a zip archive can name: archives must not tell when they were made.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(stage: Path, package: Package) -> None:
+def pack(stage: Path, package: PackagingStep) -> None:
     """Make a package of a folder that is about to be a part of the output.
 
     Args:

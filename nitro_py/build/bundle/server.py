@@ -10,7 +10,7 @@ from nitro_py.build.bundle.dependencies import pin_requirements
 from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime, merge_files
 from nitro_py.build.bundle.templates import fill_part
 from nitro_py.build.config.settings import NitroConfig
-from nitro_py.build.preset import BuildInput, Bundle, Vendor
+from nitro_py.build.preset import BuildInput, Bundle, VendoredDependencies
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.manifest import MANIFEST_NAME
 
@@ -72,7 +72,7 @@ def emit_server(
         app="nitro_server:app",
         manifest=f"{SERVER}/{MANIFEST_NAME}",
         preview=("python", f"{build.config.output_dir}/{SERVER}"),
-        vendor=Vendor(f"{SERVER}/{VENDOR}", requirements) if build.vendor else None,
+        vendor=VendoredDependencies(f"{SERVER}/{VENDOR}", requirements) if build.vendor_dependencies else None,
     )
 
 

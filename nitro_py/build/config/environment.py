@@ -116,7 +116,7 @@ def _parse_list(text: str) -> object:
         return text
 
 
-def explain_variable(name: str, models: ConfigModels) -> ConfigError:
+def unknown_variable_error(name: str, models: ConfigModels) -> ConfigError:
     """Return what is wrong with a variable that names no setting.
 
     Args:

@@ -70,7 +70,7 @@ def value_problem(key: str, place: Place, *, expected: str, got: object, hint: s
     return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 
-def explain(error: ValidationError, layer: ConfigLayer, models: ConfigModels) -> list[ConfigError]:
+def to_config_errors(error: ValidationError, layer: ConfigLayer, models: ConfigModels) -> list[ConfigError]:
     """Return what is wrong with a layer.
 
     Args:

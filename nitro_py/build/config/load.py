@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from nitro_py.build.config.checks import check_served, check_settings
-from nitro_py.build.config.environment import explain_variable, list_sections, read_environment
-from nitro_py.build.config.errors import explain, raise_problems, value_problem
+from nitro_py.build.config.environment import list_sections, read_environment, unknown_variable_error
+from nitro_py.build.config.errors import raise_problems, to_config_errors, value_problem
 from nitro_py.build.config.layers import ConfigLayer, Place, find_place, merge_layers, nest
 from nitro_py.build.config.schema import MODES, ConfigModels, PresetTable, make_models
 from nitro_py.build.config.settings import NitroConfig
@@ -90,10 +90,10 @@ def load_config(
     if unknown or any(error is not None for error in errors):
         known = make_models(_merge_tables(tables, list_tables(root, folders)))
         of_file, of_environment, of_flags = (
-            [] if error is None else explain(error, layer, known)
+            [] if error is None else to_config_errors(error, layer, known)
             for (layer, _), error in zip(layers, errors, strict=True)
         )
-        variables = [explain_variable(name, known) for name in unknown]
+        variables = [unknown_variable_error(name, known) for name in unknown]
         raise_problems([*of_file, *variables, *of_environment, *of_flags])
     merged = merge_layers([file.without(*MODES), file.section(mode), environment, flags])
     config = models.settings.model_validate(merged.values)

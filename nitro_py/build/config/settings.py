@@ -25,7 +25,7 @@ _SHIPPED_DEFAULTS = Settings()
 Table = TypeVar("Table", bound=SettingsTable)
 
 
-class HttpSettings(SettingsTable):
+class HttpTable(SettingsTable):
     """Limits for HTTP clients."""
 
     max_body: Count = Field(default=_SHIPPED_DEFAULTS.http.max_body, description="Largest request body, in bytes.")
@@ -48,7 +48,7 @@ class HttpSettings(SettingsTable):
     )
 
 
-class ServerSettings(SettingsTable):
+class ServerTable(SettingsTable):
     """The bundle's own server: how it stops, and how many clients it serves."""
 
     grace: Annotated[float, Field(gt=0)] = Field(
@@ -81,13 +81,13 @@ _SHIPPED = (
 )
 
 
-class FeatureSettings(SettingsTable):
+class FeatureTable(SettingsTable):
     """Switches for parts of nitropy-kit."""
 
     websocket: bool = Field(default=False, description="Turns WebSocket handlers on.")
 
 
-class HmrSettings(SettingsTable):
+class HmrTable(SettingsTable):
     """The live-reload socket of `nitropy dev`."""
 
     port: Port | None = Field(
@@ -102,19 +102,19 @@ class HmrSettings(SettingsTable):
     )
 
 
-class DevSettings(SettingsTable):
+class DevTable(SettingsTable):
     """What `nitropy dev` listens on."""
 
     host: Name = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=3000, description="Port to listen on; 0 takes any free one.")
-    hmr: HmrSettings = Field(default=HmrSettings(), description="The live-reload socket.")
+    hmr: HmrTable = Field(default=HmrTable(), description="The live-reload socket.")
 
     @property
     def hmr_port(self) -> int:
         """The port of the live-reload socket, 0 for any free one.
 
         Example:
-            >>> DevSettings(port=4000).hmr_port
+            >>> DevTable(port=4000).hmr_port
             4002
         """
         if self.hmr.port is not None:
@@ -122,7 +122,7 @@ class DevSettings(SettingsTable):
         return self.port + 2 if self.port else 0
 
 
-class WebSocketSettings(SettingsTable):
+class WebSocketTable(SettingsTable):
     """Limits for WebSocket connections."""
 
     allowed_origins: Origins = Field(
@@ -151,7 +151,7 @@ class WebSocketSettings(SettingsTable):
     )
 
 
-class SseSettings(SettingsTable):
+class SseTable(SettingsTable):
     """Event streams."""
 
     heartbeat: Seconds = Field(
@@ -209,15 +209,13 @@ class NitroConfig(SettingsTable):
         "`NITRO_BACKPLANE_PREFIX` overrides it when the bundle runs.",
         examples=["shop"],
     )
-    experimental: FeatureSettings = Field(default=FeatureSettings(), description="Features that may still change.")
-    features: FeatureSettings = Field(
-        default=FeatureSettings(), description="The same switches as `experimental`."
-    )
-    dev: DevSettings = Field(default=DevSettings(), description="The development server.")
-    websocket: WebSocketSettings = Field(default=WebSocketSettings(), description="WebSocket connections.")
-    sse: SseSettings = Field(default=SseSettings(), description="Server-sent events.")
-    http: HttpSettings = Field(default=HttpSettings(), description="HTTP requests.")
-    server: ServerSettings = Field(default=ServerSettings(), description="The bundle's own server.")
+    experimental: FeatureTable = Field(default=FeatureTable(), description="Features that may still change.")
+    features: FeatureTable = Field(default=FeatureTable(), description="The same switches as `experimental`.")
+    dev: DevTable = Field(default=DevTable(), description="The development server.")
+    websocket: WebSocketTable = Field(default=WebSocketTable(), description="WebSocket connections.")
+    sse: SseTable = Field(default=SseTable(), description="Server-sent events.")
+    http: HttpTable = Field(default=HttpTable(), description="HTTP requests.")
+    server: ServerTable = Field(default=ServerTable(), description="The bundle's own server.")
     metrics: bool = Field(
         default=_SHIPPED_DEFAULTS.metrics,
         description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`.",

@@ -31,7 +31,7 @@ class HookOwner(Protocol):
 
     log_context: LogContext
 
-    async def go_on(self, rest: Awaitable[None]) -> None:
+    async def continue_hook(self, rest: Awaitable[None]) -> None:
         """Await the rest of a hook, and go on with what follows it."""
 
 
@@ -101,26 +101,26 @@ class HookDriver:
         standby = starter.standby
         if standby is None or not standby.parked:
             starter.renew()
-            return starter.start(self._owner.go_on(self.run(value)))
+            return starter.start(self._owner.continue_hook(self.run(value)))
         try:
             enter_task(starter.loop, standby.task)
         except RuntimeError:
             # Another task is running, and there can be only one.
-            return starter.start(self._owner.go_on(self.run(value)))
+            return starter.start(self._owner.continue_hook(self.run(value)))
         try:
             left = self._run(self._send, value)
         except BaseException:
-            standby.use_up(None)
+            standby.run_and_end(None)
             self._renew()
             raise
         finally:
             leave_task(starter.loop, standby.task)
         if left is not READY:
-            standby.use_up(self._owner.go_on(self._finish(left)))
+            standby.run_and_end(self._owner.continue_hook(self._finish(left)))
             return standby.task
         if standby.task.cancelling():
             # The hook has cancelled its task and did not wait: the next hook must not be cancelled.
-            standby.use_up(None)
+            standby.run_and_end(None)
         # Contexts that share their variables are equal without a look at each.
         if self._context != self._before:
             self._renew()
@@ -177,7 +177,7 @@ class StandbyTask:
         self._wake = loop.create_future()
         self._work: Work | None = None
 
-    def use_up(self, work: Work | None) -> None:
+    def run_and_end(self, work: Work | None) -> None:
         """Let the task do some work, if any, and end."""
         self.parked = False
         self.used = True

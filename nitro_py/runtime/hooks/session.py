@@ -23,10 +23,10 @@ from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, mayb
 class PeerRegistry(Protocol):
     """The known peers of an app."""
 
-    def add(self, peer: Peer) -> None:
+    def add_peer(self, peer: Peer) -> None:
         """Make a peer known."""
 
-    def remove(self, peer: Peer) -> None:
+    def remove_peer(self, peer: Peer) -> None:
         """Forget a peer."""
 
 
@@ -114,10 +114,10 @@ class PeerSession:
     def start(self) -> None:
         """Add the peer to the known ones, and run its open hook."""
         self._counters.sockets_opened += 1
-        self._hub.add(self.peer)
+        self._hub.add_peer(self.peer)
         if self._handler.open is not None:
             self._busy = True
-            self._go_on_with(self._starter.start(self.go_on(self._handler.call_open(self.peer))))
+            self._go_on_with(self._starter.start(self.continue_hook(self._handler.call_open(self.peer))))
 
     def feed(self, data: Frame) -> bool:
         """Run the message hook, or let the message wait; return false to pause reading until `on_resume`."""
@@ -128,7 +128,7 @@ class PeerSession:
         try:
             task = (self._driver or self._drive()).begin(data)
         except BaseException as error:
-            task = self._starter.start(self.go_on(fail_with(error)))
+            task = self._starter.start(self.continue_hook(fail_with(error)))
         if task is None and not self._queue and self._details is None:
             self._busy = False
         else:
@@ -147,7 +147,7 @@ class PeerSession:
             self._counters.sockets_closed += 1
             self._details = details
             self._ignores_messages = True
-            self._hub.remove(self.peer)
+            self._hub.remove_peer(self.peer)
             if not self._busy:
                 self._busy = True
                 self._go_on_with(None)
@@ -171,12 +171,12 @@ class PeerSession:
     def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
         """Remember the task that hooks go on in; if there is none, start one for hooks that wait."""
         if task is None and (self._queue or (self._details is not None and not self._closed)):
-            task = self._starter.start(self.go_on(None))
+            task = self._starter.start(self.continue_hook(None))
         self._task = task
         if task is None:
             self._busy = False
 
-    async def go_on(self, rest: Awaitable[None] | None) -> None:
+    async def continue_hook(self, rest: Awaitable[None] | None) -> None:
         """Await the rest of a hook, and run the hooks that follow; the body of the task."""
         try:
             while True:

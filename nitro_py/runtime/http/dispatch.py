@@ -32,7 +32,7 @@ from nitro_py.runtime.tasks import start_task
 logger = logging.getLogger("nitro_py.http")
 
 # Fields that describe content, removed if the handler fails and other content is sent.
-OF_CONTENT = frozenset(
+CONTENT_FIELDS = frozenset(
     {
         "content-disposition",
         "content-encoding",
@@ -105,7 +105,7 @@ def report_error(app: App, event: Event, error: Exception) -> Response:
     if not isinstance(error, HTTPError):
         logger.error("%s %s failed.", event.method, event.path, exc_info=error)
     if event.touches_response:
-        for name in OF_CONTENT & set(event.response.headers):
+        for name in CONTENT_FIELDS & set(event.response.headers):
             del event.response.headers[name]
     return describe_error(error, development=app.development)
 

@@ -73,7 +73,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         return
     content: Any = value.body if isinstance(value, Response) else value
     if is_asgi_answer(content):
-        await _send_asgi(content, head_of(value, event)[1], event, send)
+        await _send_asgi(content, status_and_headers(value, event)[1], event, send)
         return
     if buffered and "streaming" not in event.declared:
         raise NitroError(
@@ -83,7 +83,7 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
     # Needed only by handlers that stream (row `lambda-cold-http`).
     from nitro_py.runtime.http.streaming import send_pieces
 
-    await send_pieces(content, lambda: head_of(value, event), event, receive, send)
+    await send_pieces(content, lambda: status_and_headers(value, event), event, receive, send)
 
 
 def make_complete(value: Any, event: Event) -> Any:
@@ -109,7 +109,7 @@ def make_complete(value: Any, event: Event) -> Any:
         isinstance(value, CompleteResponse) or is_stream(content) or is_asgi_answer(content)
     ):
         return value
-    status, headers = head_of(value, event)
+    status, headers = status_and_headers(value, event)
     body, kind = encode_body(content)
     if status is None:
         status = 204 if content is None else 200
@@ -168,7 +168,7 @@ def check_head(status: int, headers: Headers, length: int | None) -> None:
         )
 
 
-def head_of(value: Any, event: Event) -> tuple[int | None, Headers]:
+def status_and_headers(value: Any, event: Event) -> tuple[int | None, Headers]:
     """Return the status and the header fields that a handler has set so far, on the event or in its answer."""
     if isinstance(value, Response):
         return value.status, _merge(event.response.headers, value.headers)

@@ -78,11 +78,11 @@ class BackplaneHub:
         try:
             await self._link.wait_subscribed(topic)
         except BaseException:
-            self._local.leave(topic, peer.namespace, peer.id)
+            self._local.remove_subscriber(topic, peer.namespace, peer.id)
             raise
         if await self._local.get_peer(peer.id) is None:
             # Its end has not removed this subscription, which was not yet among its topics.
-            self._local.leave(topic, peer.namespace, peer.id)
+            self._local.remove_subscriber(topic, peer.namespace, peer.id)
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:

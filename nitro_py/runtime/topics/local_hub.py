@@ -49,17 +49,17 @@ class LocalHub:
         """Return whether a topic has subscribers here."""
         return topic in self._topics
 
-    def add(self, peer: Peer) -> None:
+    def add_peer(self, peer: Peer) -> None:
         """Add a peer, before its open hook runs."""
         self._peers[peer.id] = peer
 
-    def remove(self, peer: Peer) -> None:
+    def remove_peer(self, peer: Peer) -> None:
         """Remove a peer and its subscriptions; its own set of topics stays for the close hook."""
         self._peers.pop(peer.id, None)
         for topic in peer.topics:
-            self.leave(topic, peer.namespace, peer.id)
+            self.remove_subscriber(topic, peer.namespace, peer.id)
 
-    def join(self, topic: str, namespace: str | None, id: str, subscriber: Subscriber) -> None:
+    def add_subscriber(self, topic: str, namespace: str | None, id: str, subscriber: Subscriber) -> None:
         """Add a subscriber to a topic.
 
         Args:
@@ -77,7 +77,7 @@ class LocalHub:
             subscribers = by_namespace[namespace] = TopicSubscribers(self._counters)
         subscribers.add(id, subscriber)
 
-    def leave(self, topic: str, namespace: str | None, id: str) -> None:
+    def remove_subscriber(self, topic: str, namespace: str | None, id: str) -> None:
         """Remove a subscriber from a topic; empty topics leave nothing behind."""
         by_namespace = self._topics.get(topic)
         if by_namespace is None or namespace not in by_namespace:
@@ -99,11 +99,11 @@ class LocalHub:
 
         if peer.id not in self._peers or peer.ready_state is not ReadyState.OPEN:
             raise PeerClosedError(f"Peer `{peer.id}` is gone.")
-        self.join(topic, peer.namespace, peer.id, channel_of(peer))
+        self.add_subscriber(topic, peer.namespace, peer.id, channel_of(peer))
 
     async def unsubscribe(self, peer: Peer, topic: str) -> None:
         """Remove a peer from a topic."""
-        self.leave(topic, peer.namespace, peer.id)
+        self.remove_subscriber(topic, peer.namespace, peer.id)
 
     async def publish(
         self, topic: str, frame: Frame, *, namespace: str | None = None, exclude: str | None = None

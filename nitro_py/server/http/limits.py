@@ -63,7 +63,7 @@ class ConnectionLimits:
     max_connections: int = 0
 
 
-class Limiter:
+class ServerLimits:
     """A server's limits, and the requests that were refused because of them.
 
     Args:
@@ -88,13 +88,13 @@ class Limiter:
         self._refused.clear()
 
 
-class ConnectionLimiter:
+class ConnectionGuard:
     """The limits of one connection, and how near it is to them.
 
     Nothing looks at a clock when bytes come: ticks are counted, and progress begins the count anew (row `http`).
 
     Args:
-        limiter: The limits of the server.
+        server: The limits of the server, and the count of refusals.
     """
 
     __slots__ = (
@@ -109,9 +109,9 @@ class ConnectionLimiter:
         "note",
     )
 
-    def __init__(self, limiter: Limiter) -> None:
-        self.note = limiter.note
-        self._limits = limiter.limits
+    def __init__(self, server: ServerLimits) -> None:
+        self.note = server.note
+        self._limits = server.limits
         # Whether the head of a request is to come, whether it has begun to, how much has come since the piece in
         # which a head or a part of a body did, and how large the last piece was.
         self._reads_head = True
@@ -132,7 +132,7 @@ class ConnectionLimiter:
         self._is_surplus = 0 < most < connections
         return not self._is_surplus or connections <= most + SPARE_CONNECTIONS
 
-    def take(self, size: int) -> None:
+    def count_bytes(self, size: int) -> None:
         """Note that so many bytes came, before they are read."""
         self._piece_size = size
         self._loose_size += size
@@ -163,7 +163,7 @@ class ConnectionLimiter:
                 return HEADER_TOO_LARGE
         return TOO_MANY if self._is_surplus and not target.startswith(INTERNAL_PATHS) else None
 
-    def progress(self) -> None:
+    def note_progress(self) -> None:
         """Note that more of a body has come."""
         self._loose_size = self._ticks = 0
 
@@ -187,7 +187,7 @@ class ConnectionLimiter:
         return NO_ANSWER if stuck or (self._reads_head and not self._begun) else TOO_SLOW
 
 
-def make_limiter(settings: Settings, counters: Counters) -> Limiter:
+def make_server_limits(settings: Settings, counters: Counters) -> ServerLimits:
     """Return a server's limits: those of the settings, or what the system allows.
 
     A server that has no file descriptors left accepts nothing, not even probes; so without a setting of its own it
@@ -199,7 +199,7 @@ def make_limiter(settings: Settings, counters: Counters) -> Limiter:
         body_timeout=settings.http.body_timeout,
         max_connections=settings.server.max_connections or count_files(),
     )
-    return Limiter(limits, counters)
+    return ServerLimits(limits, counters)
 
 
 def count_files() -> int:

@@ -12,7 +12,7 @@ from uvicorn import Config
 
 from nitro_py.runtime.asgi.extensions import DIRECT_EXTENSION
 from nitro_py.runtime.routing.methods import METHODS
-from nitro_py.server.handover import IdleTransfer, SendDescriptor
+from nitro_py.server.connection_transfer import IdleTransfer, SendDescriptor
 from nitro_py.server.http.head import (
     describe_connection,
     encode_fields,
@@ -27,9 +27,9 @@ from nitro_py.server.http.limits import (
     BAD_HOST,
     BAD_REQUEST,
     NO_ANSWER,
-    ConnectionLimiter,
-    Limiter,
+    ConnectionGuard,
     RequestRefusal,
+    ServerLimits,
 )
 from nitro_py.server.http.request_cycle import RequestCycle
 from nitro_py.server.logging import find_access_log
@@ -104,7 +104,7 @@ class HttpProtocol(asyncio.Protocol):
         config: uvicorn's configuration.
         server_state: uvicorn's record of its connections and tasks.
         app_state: What the application's lifespan has set, for each request's scope.
-        limiter: The limits of the server's connections.
+        limits: The limits of the server's connections.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class HttpProtocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        limiter: Limiter | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         self.state = server_state
         self.loop = _loop or asyncio.get_running_loop()
@@ -122,7 +122,7 @@ class HttpProtocol(asyncio.Protocol):
         self._config = config
         self._app, self._proxied_app = load_apps(config)
         self._app_state = app_state
-        self._limiter = ConnectionLimiter(limiter or Limiter())
+        self._guard = ConnectionGuard(limits or ServerLimits())
         self._scope_base: dict[str, Any] = {}
         self._idle: IdleTimer | IdleTransfer = IdleTimer(
             self.loop, config.timeout_keep_alive, lambda: self.transport.close()
@@ -152,7 +152,7 @@ class HttpProtocol(asyncio.Protocol):
         """Begin a connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.state.connections.add(self)
-        if not self._limiter.admit(len(self.state.connections)):
+        if not self._guard.admit(len(self.state.connections)):
             self.transport.abort()
         self._scope_base = describe_connection(self.transport)
 
@@ -173,12 +173,12 @@ class HttpProtocol(asyncio.Protocol):
         """Take bytes from the client."""
         if self._ignores_input:
             return
-        self._limiter.take(len(data))
+        self._guard.count_bytes(len(data))
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
-        if refusal := self._limiter.check():
+        if refusal := self._guard.check():
             self._refuse(refusal)
 
     def pause_writing(self) -> None:
@@ -199,7 +199,7 @@ class HttpProtocol(asyncio.Protocol):
     def tick(self) -> None:
         """End a connection whose client keeps us waiting for too long; called once a second."""
         parsing = self._parsing
-        refusal = self._limiter.tick(
+        refusal = self._guard.tick(
             reads_body=parsing is not None and not self._read_paused and not parsing.holds_back,
             unsent=self.transport.get_write_buffer_size() if self.write_paused else 0,
         )
@@ -218,7 +218,7 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether the client has asked for nothing that is still to be read or answered."""
-        waits = self._current is None and self._parsing is None and not self._limiter.is_head_begun
+        waits = self._current is None and self._parsing is None and not self._guard.is_head_begun
         return waits and self._parser is not None and not self._last
 
     def transfer_when_idle(self, send: SendDescriptor) -> None:
@@ -236,7 +236,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._idle.stop()
-        self._limiter.begin_head()
+        self._guard.begin_head()
         self._url = b""
         self._headers = []
         self._expects_continue = self._is_proxied = False
@@ -258,7 +258,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Start the app for a request, or let the request wait for the answers before its own."""
         self._parsing = None
-        refusal = self._limiter.end_head(self._url, self._headers)
+        refusal = self._guard.end_head(self._url, self._headers)
         # A client that asked for the connection's end has no more to ask.
         if self._last:
             return
@@ -305,7 +305,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a request's body."""
-        self._limiter.progress()
+        self._guard.note_progress()
         cycle = self._parsing
         if cycle is not None and cycle.feed(body) > MAX_WAITING_BODY:
             self.pause_reading()
@@ -383,7 +383,7 @@ class HttpProtocol(asyncio.Protocol):
         elif name == b"transfer-encoding":
             if value != b"chunked":
                 raise ValueError(f"Expected the transfer coding `chunked`, got {value!r}.")
-        elif not self._limiter.is_head_begun:
+        elif not self._guard.is_head_begun:
             raise ValueError("`Connection` cannot stand behind a body.")
 
     def _check_host(self, version: str) -> bool:
@@ -430,7 +430,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._ignores_input:
             return
         current = self._current
-        self._limiter.note(refusal)
+        self._guard.note(refusal)
         self._last = self._ignores_input = True
         if current is not None and current is not self._parsing:
             # The requests before the bad one still get their answers.

@@ -29,7 +29,7 @@ except ImportError:  # Platforms for which `websockets` has no wheel.
     from websockets.utils import apply_mask
 
 # A message, text or binary, or a control frame: its opcode and what it carries.
-Event = tuple[int, Frame]
+ParsedMessage = tuple[int, Frame]
 
 WHOLE_TEXT: Final = FIN | TEXT
 WHOLE_BINARY: Final = FIN | BINARY
@@ -116,7 +116,7 @@ class FrameParser:
         """Take what came from the network."""
         self._buffer += data
 
-    def read(self) -> Event | None:
+    def read(self) -> ParsedMessage | None:
         """Return the next message or control frame, or `None` until more data comes.
 
         Raises:
@@ -174,7 +174,7 @@ class FrameParser:
         elif self._opcode:
             raise FrameError(1002, "Expected a continuation, got a new message")
 
-    def _take(self, first: int, payload: bytes) -> Event | None:
+    def _take(self, first: int, payload: bytes) -> ParsedMessage | None:
         opcode = first & OPCODE
         if opcode >= CLOSE:
             return opcode, payload
@@ -196,7 +196,7 @@ class FrameParser:
             check_text(self._decoder, payload, final=final)
         return self._end() if final else None
 
-    def _end(self) -> Event:
+    def _end(self) -> ParsedMessage:
         message, opcode = self._message, self._opcode
         self._message, self._opcode = bytearray(), CONTINUATION
         self._inflater = self._decoder = None

@@ -17,7 +17,7 @@ HEAD_START = 0.002
 # How many connections a worker accepts at once after it has waited.
 BATCH = 16
 # How long to wait when no more files can be opened, in seconds.
-SHORTAGE = 0.5
+SHORTAGE_PAUSE = 0.5
 
 
 class FairListener:
@@ -58,7 +58,7 @@ class FairListener:
         self._loop.remove_reader(self._listener)
 
     def _note(self) -> None:
-        self._counts.note(self._count() + len(self._opening))
+        self._counts.set_own(self._count() + len(self._opening))
 
     def _on_readable(self) -> None:
         """Accept a new connection, or leave it to others for a moment."""
@@ -87,7 +87,7 @@ class FairListener:
             return False
         except OSError as error:
             logger.error("No connection can be accepted: %s.", error.strerror)
-            self._pause(SHORTAGE)
+            self._pause(SHORTAGE_PAUSE)
             return False
         connection.setblocking(False)
         task: asyncio.Task[object] = self._loop.create_task(open_connection(self._make_protocol, connection))

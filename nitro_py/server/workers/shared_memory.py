@@ -60,7 +60,7 @@ class ConnectionCounts:
     Example:
         >>> memory = make_connection_counts(3)
         >>> first, second = ConnectionCounts(memory, 0), ConnectionCounts(memory, 1)
-        >>> first.note(2), second.note(1), first.is_ahead(), second.is_ahead()
+        >>> first.set_own(2), second.set_own(1), first.is_ahead(), second.is_ahead()
         (None, None, True, False)
     """
 
@@ -68,7 +68,7 @@ class ConnectionCounts:
         self._counts = memoryview(mmap.mmap(descriptor, 0)).cast("q")
         self._place = place
 
-    def note(self, count: int) -> None:
+    def set_own(self, count: int) -> None:
         """Write how many connections this worker has."""
         self._counts[self._place] = count
 

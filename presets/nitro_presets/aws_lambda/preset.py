@@ -16,12 +16,12 @@ from nitro_py.preset import (
     Bundle,
     Command,
     Deployment,
-    Limit,
     NitroConfig,
     Option,
-    Package,
+    PackagingStep,
     PublishRequest,
-    Vendor,
+    SizeLimit,
+    VendoredDependencies,
     build_python,
     collect_runtime,
     merge_files,
@@ -46,7 +46,7 @@ SHIPPED = (
     "websocket",
 )
 WRAPPER = "nitro_wrapper.sh"
-STUBS = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
+FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
 ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "websocket"})
@@ -60,8 +60,8 @@ ADVICE: Mapping[Capability, str] = {
 }
 # What Lambda takes: unpacked, and as an archive that is sent to it without a bucket.
 LIMITS = (
-    Limit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks"),
-    Limit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
+    SizeLimit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks"),
+    SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # What the stack tells the functions.
 STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
@@ -150,7 +150,7 @@ class AwsLambdaPreset:
             **collect_runtime("nitro_presets.aws_lambda", *SHIPPED),
             **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: add_settings(build).to_json().encode(),
-            **{name: _template(name) for name in STUBS},
+            **{name: _template(name) for name in FUNCTION_FILES},
         }
         return Bundle(
             files={
@@ -161,13 +161,13 @@ class AwsLambdaPreset:
             manifest=f"{SERVER}/{MANIFEST_NAME}",
             preview=("python", "-m", "nitro_presets.aws_lambda.gateway", build.config.output_dir),
             deploy=("nitropy", "deploy", "--preset", self.name),
-            vendor=Vendor(
+            vendor=VendoredDependencies(
                 f"{SERVER}/{VENDOR}",
                 pin_requirements(imports, build.declared, markers=target.markers),
                 python_version=target.python_version,
                 platform=target.platform,
             ),
-            package=Package(
+            package=PackagingStep(
                 SERVER,
                 archive=ARCHIVE,
                 bytecode=target.takes_bytecode,

@@ -24,13 +24,13 @@ TEMPLATES = {
 # How much longer than the app's own grace period platforms wait before they end it by force, in seconds.
 MARGIN = 5
 # How long Kubernetes may go on sending clients to what it has given up, in seconds.
-PAUSE = 5
+TRAFFIC_DRAIN_SECONDS = 5
 # What joins the replicas where the settings name nothing.
 BACKPLANE = "redis"
 # The port of a broker, by its backplane.
 BROKERS = {"nats": 4222, "redis": 6379}
 # A user that no system has a name for: the number that distroless images use as well.
-USER = 65532
+UNPRIVILEGED_UID = 65532
 
 
 def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
@@ -44,14 +44,14 @@ def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
         "image": image,
         "live": LIVE_PATH,
         "name": name_app(image),
-        "pause": str(PAUSE),
+        "pause": str(TRAFFIC_DRAIN_SECONDS),
         "port": str(DEFAULT_PORT),
         "probe": PROBE,
         "python": build_python(),
         "ready": READY_PATH,
         "stop": str(stop),
-        "termination": str(PAUSE + stop),
-        "user": str(USER),
+        "termination": str(TRAFFIC_DRAIN_SECONDS + stop),
+        "user": str(UNPRIVILEGED_UID),
     }
     holds = {backplane if backplane in BROKERS else "another"} | ({"vendored"} if vendored else set())
     return {

@@ -53,7 +53,7 @@ class ContainerPreset(ServerPreset):
             vendor = replace(vendor, python_version=platform.python, platform=platform.wheels)
         return replace(
             bundle,
-            files={**bundle.files, **render_files(build.config, vendored=build.vendor)},
+            files={**bundle.files, **render_files(build.config, vendored=build.vendor_dependencies)},
             vendor=vendor,
             notes=(
                 f"Build the image: `docker build --tag {image} {build.config.output_dir}`",

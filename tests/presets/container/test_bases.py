@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nitro_presets.container.image.base import open_base
-from nitro_presets.container.image.python import find_platform
+from nitro_presets.container.image.detect_platform import find_platform
 from nitro_presets.container.platforms import ImagePlatform
 from nitro_py.errors import UsageError
 from tests.presets.container.layouts import (

@@ -25,7 +25,7 @@ class Process:
     async def join(self, id: str, *topics: str, namespace: str = "/chat") -> RecordingChannel:
         """Add a peer that subscribes to topics."""
         peer, channel = make_peer(id, self.hub, namespace=namespace)
-        self.local.add(peer)
+        self.local.add_peer(peer)
         for topic in topics:
             await peer.subscribe(topic)
         return channel

@@ -27,7 +27,7 @@ async def test_everybody_hears_once_wherever_they_are() -> None:
         elsewhere = await two.join("elsewhere", "a", namespace="/elsewhere")
         other = await three.join("other", "b")
         sender, own = make_peer("sender", one.hub)
-        one.local.add(sender)
+        one.local.add_peer(sender)
         await sender.subscribe("a")
         await sender.publish("a", {"n": 1})
         await sender.publish("a", b"\x01", include_self=True)
@@ -52,14 +52,14 @@ async def test_broker_is_asked_for_what_has_subscribers_and_no_more() -> None:
         first, _ = make_peer("1", one.hub)
         second, _ = make_peer("2", one.hub)
         for peer in (first, second):
-            one.local.add(peer)
+            one.local.add_peer(peer)
             await peer.subscribe("a")
         await two.join("3", "a", "b")
         assert asked() == {"test:a": 2, "test:b": 1}
         await first.unsubscribe("a")
         await asyncio.sleep(0.01)
         assert asked() == {"test:a": 2, "test:b": 1}
-        one.local.remove(second)
+        one.local.remove_peer(second)
         await until(lambda: asked() == {"test:a": 1, "test:b": 1}, "one subscription less", asked)
 
 
@@ -78,7 +78,7 @@ async def test_very_many_topics_come_back_with_the_broker() -> None:
 async def test_topic_that_comes_and_goes_ends_as_it_was_left() -> None:
     async with processes(MemoryBroker(), 2) as (one, two):
         peer, channel = make_peer("1", one.hub)
-        one.local.add(peer)
+        one.local.add_peer(peer)
         for _ in range(20):
             await peer.subscribe("a")
             await peer.unsubscribe("a")
@@ -91,10 +91,10 @@ async def test_peer_that_leaves_while_it_subscribes_leaves_nothing_behind() -> N
     broker = MemoryBroker()
     async with processes(broker, 1) as (one,):
         peer, channel = make_peer("1", one.hub)
-        one.local.add(peer)
+        one.local.add_peer(peer)
         subscribing = asyncio.create_task(peer.subscribe("a"))
         await asyncio.sleep(0)
-        one.local.remove(peer)
+        one.local.remove_peer(peer)
         with pytest.raises(PeerClosedError):
             await subscribing
         assert (one.local.has("a"), peer.topics, channel.frames) == (False, frozenset(), [])
@@ -104,7 +104,7 @@ async def test_nobody_waits_for_a_topic_that_has_lost_its_subscribers(monkeypatc
     broker = MemoryBroker()
     async with processes(broker, 1) as (one,):
         peer, _ = make_peer("1", one.hub)
-        one.local.add(peer)
+        one.local.add_peer(peer)
         await peer.subscribe("before")
         (connection,) = broker.connections
         busy, go_on = asyncio.Event(), asyncio.Event()
@@ -116,10 +116,10 @@ async def test_nobody_waits_for_a_topic_that_has_lost_its_subscribers(monkeypatc
         monkeypatch.setattr(connection, "unsubscribe", unsubscribe)
         await peer.unsubscribe("before")
         await busy.wait()
-        one.local.join("a", peer.namespace, peer.id, channel_of(peer))
+        one.local.add_subscriber("a", peer.namespace, peer.id, channel_of(peer))
         waiting = asyncio.create_task(one.hub.wait_subscribed("a"))
         await asyncio.sleep(0)
-        one.local.leave("a", peer.namespace, peer.id)
+        one.local.remove_subscriber("a", peer.namespace, peer.id)
         go_on.set()
         await asyncio.wait_for(waiting, 30)
         assert "test:a" not in broker.subscriptions

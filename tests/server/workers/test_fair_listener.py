@@ -86,7 +86,7 @@ async def test_one_that_has_fewer_goes_first_until_they_are_even(
 
 async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) -> None:
     memory = make_connection_counts(2)
-    ConnectionCounts(memory, 1).note(0)
+    ConnectionCounts(memory, 1).set_own(0)
     worker = Worker("full", 10)
     fair = worker.listen(listener, memory, 0)
     started = asyncio.get_running_loop().time()
@@ -98,9 +98,9 @@ async def test_one_that_hangs_is_not_waited_for_long(listener: socket.socket) ->
 async def test_one_that_is_gone_or_was_never_there_is_nobody(listener: socket.socket) -> None:
     memory = make_connection_counts(3)
     own, other = ConnectionCounts(memory, 0), ConnectionCounts(memory, 1)
-    own.note(5)
+    own.set_own(5)
     assert not own.is_ahead()
-    other.note(4)
+    other.set_own(4)
     assert own.is_ahead()
     assert not other.is_ahead()
     clear_connection_count(memory, 1)

@@ -144,7 +144,7 @@ async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
     Raises:
         CredentialError: No URL is set, or the endpoint does not return credentials.
     """
-    url = find_endpoint(environ)
+    url = find_credentials_endpoint(environ)
     headers = {"accept": "application/json"}
     file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     try:
@@ -166,7 +166,7 @@ async def fetch_credentials(environ: Mapping[str, str]) -> Credentials:
         await pool.close()
 
 
-def find_endpoint(environ: Mapping[str, str]) -> str:
+def find_credentials_endpoint(environ: Mapping[str, str]) -> str:
     """Return the URL of the container endpoint.
 
     Raises:

@@ -241,13 +241,11 @@ class DynamoJobStore:
         query: dict[str, Any] = {
             "IndexName": INDEX,
             "KeyConditionExpression": "slot = :slot AND due <= :now",
-            "ExpressionAttributeValues": marshal_item(
-                {":slot": name_index_partition(slot), ":now": self._clock()}
-            ),
+            "ExpressionAttributeValues": marshal_item({":slot": name_job_partition(slot), ":now": self._clock()}),
             "Limit": limit,
         }
         if partition is not None:
-            last = {"slot": name_index_partition(slot), "due": due, "pk": partition, "sk": JOB_SORT}
+            last = {"slot": name_job_partition(slot), "due": due, "pk": partition, "sk": JOB_SORT}
             query["ExclusiveStartKey"] = marshal_item(last)
         answer = await self._client.call("Query", query)
         keys = tuple(item["pk"]["S"].removeprefix(job_partition("")) for item in answer["Items"])
@@ -287,7 +285,7 @@ class DynamoJobStore:
         return {
             "pk": job_partition(job.key),
             "sk": JOB_SORT,
-            "slot": name_index_partition(pick_shard(job.key, INDEX_PARTITIONS)),
+            "slot": name_job_partition(pick_shard(job.key, INDEX_PARTITIONS)),
             "due": self._due(lease),
             "ttl": job.expires_at + MAX_INVOCATION,
             "job": json.dumps(fixed, separators=(",", ":")),
@@ -310,7 +308,7 @@ def job_partition(key: str) -> str:
     return f"j#{key}"
 
 
-def name_index_partition(number: int) -> str:
+def name_job_partition(number: int) -> str:
     """Return the name of an index partition of jobs, which are apart from those of connections."""
     return f"y#{number}"
 

@@ -136,6 +136,6 @@ async def enqueue_job(
         if peers is not None:
             work["peers"] = [(peer.id, peer.connected_at, peer.pk, peer.sk) for peer in peers]
     try:
-        await services.start(work, otherwise=reference)
+        await services.start(work, fallback=reference)
     except NitroError as error:
         logger.warning("The job %s waits for the sweep: %s", job.key, error.message)

@@ -41,9 +41,9 @@ async def run_job(services: AwsServices, work: dict[str, Any], time_left: TimeLe
         known = None if peers is None else [Subscription(*fields) for fields in peers]
         await post_page(running, await read_page(running) if known is None else known)
     elif len(job.shards) > 1:
-        await split(running)
+        await start_shard_jobs(running)
     else:
-        await walk(running)
+        await start_page_jobs(running)
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ async def read_running_job(services: AwsServices, work: dict[str, Any], time_lef
     return RunningJob(services, publication, job, time_left, time_left() / 2)
 
 
-async def split(running: RunningJob) -> None:
+async def start_shard_jobs(running: RunningJob) -> None:
     """Start an invocation for each shard, which walks it."""
     if not await running.advance(None):
         return
@@ -121,7 +121,7 @@ async def split(running: RunningJob) -> None:
     await running.finish()
 
 
-async def walk(running: RunningJob) -> None:
+async def start_page_jobs(running: RunningJob) -> None:
     """Start an invocation for each page of a shard, which posts to it."""
     services, publication = running.services, running.publication
     (shard,) = running.job.shards

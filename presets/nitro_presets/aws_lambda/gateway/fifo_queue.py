@@ -25,7 +25,7 @@ from nitro_presets.aws_lambda.gateway.signed_calls import (
     answer_json,
     read_signed,
 )
-from nitro_presets.aws_lambda.gateway.websocket_events import Event
+from nitro_presets.aws_lambda.gateway.websocket_events import LambdaEvent
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -176,7 +176,7 @@ class FifoQueue:
             del self._seen[key]
 
 
-def map_message(event: Event) -> str:
+def map_message(event: LambdaEvent) -> str:
     """Return the body that API Gateway's mapping template (`infra/aws/ordered.yaml`) makes of a message."""
     context = {name: event["requestContext"][name] for name in _KEPT}
     body = base64.b64encode(event["body"].encode()).decode()

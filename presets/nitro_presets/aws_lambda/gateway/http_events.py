@@ -13,7 +13,7 @@ from nitro_presets.aws_lambda.gateway.bundle import HttpKind
 from nitro_presets.aws_lambda.gateway.connections import now
 from nitro_presets.aws_lambda.gateway.formats import format_request_time, make_request_id
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
-from nitro_presets.aws_lambda.gateway.websocket_events import Event
+from nitro_presets.aws_lambda.gateway.websocket_events import LambdaEvent
 
 Fields = list[tuple[str, str]]
 # Header fields of one connection (RFC 9110, 7.6.1), and the length, which the gateway sets itself.
@@ -38,7 +38,9 @@ class HttpAnswer:
     length: str | None = None
 
 
-def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, domain: str, body: bytes) -> Event:
+def make_http_event(
+    kind: HttpKind, request: GatewayRequest, headers: Fields, domain: str, body: bytes
+) -> LambdaEvent:
     """Make the event of a request.
 
     Args:
@@ -59,7 +61,7 @@ def make_http_event(kind: HttpKind, request: GatewayRequest, headers: Fields, do
     # HTTP APIs decode the path, and drop what follows a decoded question mark.
     path = request.path if kind == "function-url" else unquote(request.path).partition("?")[0]
     time = now()
-    event: Event = {
+    event: LambdaEvent = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,

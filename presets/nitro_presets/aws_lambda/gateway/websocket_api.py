@@ -26,7 +26,7 @@ from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpCon
 from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
-from nitro_presets.aws_lambda.gateway.websocket_events import Event, WebSocketEvents
+from nitro_presets.aws_lambda.gateway.websocket_events import LambdaEvent, WebSocketEvents
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -113,7 +113,7 @@ class WebSocketApi:
 
     async def _connect(
         self, connection: GatewayConnection, request: GatewayRequest, headers: list[tuple[str, str]], query: str
-    ) -> Event | int:
+    ) -> LambdaEvent | int:
         """Ask the function, and return its answer or the status of a refusal."""
         trace = start_trace()
         event = self._api.connect(connection, add_forwarded_headers(request, headers, trace), query)
@@ -126,7 +126,7 @@ class WebSocketApi:
         return status if 300 <= status <= 599 else 502
 
     def _accept(
-        self, connection: GatewayConnection, http: HttpConnection, request: GatewayRequest, answer: Event
+        self, connection: GatewayConnection, http: HttpConnection, request: GatewayRequest, answer: LambdaEvent
     ) -> ClientSocket:
         key = request.get("sec-websocket-key") or ""
         fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
@@ -189,7 +189,7 @@ class WebSocketApi:
     async def _send_disconnect(self, connection: GatewayConnection, disconnect: Disconnect) -> None:
         await self._invoke(self._api.disconnect(connection, disconnect), start_trace())
 
-    async def _invoke(self, event: Event, trace: str) -> Event | int:
+    async def _invoke(self, event: LambdaEvent, trace: str) -> LambdaEvent | int:
         """Invoke the function, and return its response, or a status of 502 or 504."""
         try:
             async with asyncio.timeout(self._limits.integration):

@@ -14,7 +14,7 @@ from nitro_presets.aws_lambda.gateway.formats import (
     make_request_id,
 )
 
-Event = dict[str, Any]
+LambdaEvent = dict[str, Any]
 # Header fields of the connection itself, which API Gateway does not pass on.
 _HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
 
@@ -33,7 +33,9 @@ class WebSocketEvents:
     stage: str
     domain: str
 
-    def connect(self, connection: GatewayConnection, headers: Iterable[tuple[str, str]], query: str) -> Event:
+    def connect(
+        self, connection: GatewayConnection, headers: Iterable[tuple[str, str]], query: str
+    ) -> LambdaEvent:
         """Make a `$connect` event.
 
         Args:
@@ -46,7 +48,7 @@ class WebSocketEvents:
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
                 fields.setdefault(names.setdefault(name.lower(), name), []).append(value)
-        event: Event = {
+        event: LambdaEvent = {
             "headers": {name: values[-1] for name, values in fields.items()},
             "multiValueHeaders": fields,
         }
@@ -60,13 +62,13 @@ class WebSocketEvents:
         event["isBase64Encoded"] = False
         return event
 
-    def message(self, connection: GatewayConnection, text: str) -> Event:
+    def message(self, connection: GatewayConnection, text: str) -> LambdaEvent:
         """Make the event of a message."""
         context = self._context(connection, "$default", "MESSAGE")
         context["messageId"] = make_message_id()
         return {"requestContext": context, "body": text, "isBase64Encoded": False}
 
-    def disconnect(self, connection: GatewayConnection, disconnect: Disconnect) -> Event:
+    def disconnect(self, connection: GatewayConnection, disconnect: Disconnect) -> LambdaEvent:
         """Make a `$disconnect` event."""
         headers = {"Host": self.domain, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
         context = self._context(connection, "$disconnect", "DISCONNECT")
@@ -79,7 +81,7 @@ class WebSocketEvents:
             "isBase64Encoded": False,
         }
 
-    def _context(self, connection: GatewayConnection, route: str, kind: str) -> Event:
+    def _context(self, connection: GatewayConnection, route: str, kind: str) -> LambdaEvent:
         time = now()
         return {
             "routeKey": route,

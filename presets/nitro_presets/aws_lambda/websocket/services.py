@@ -149,12 +149,12 @@ class AwsServices:
             return False
         return True
 
-    async def start(self, work: dict[str, Any], *, otherwise: dict[str, Any] | None = None) -> None:
+    async def start(self, work: dict[str, Any], *, fallback: dict[str, Any] | None = None) -> None:
         """Start an invocation of the WebSocket function.
 
         Args:
             work: The work, JSON-able, with its `kind`.
-            otherwise: What to send instead if that is too large for an invocation.
+            fallback: What to send instead if that is too large for an invocation.
 
         Raises:
             BackplaneError: Too many invocations have followed from one another.
@@ -162,8 +162,8 @@ class AwsServices:
         """
         check_depth()
         payload = write_work(work)
-        if otherwise is not None and len(payload) > MAX_PAYLOAD:
-            payload = write_work(otherwise)
+        if fallback is not None and len(payload) > MAX_PAYLOAD:
+            payload = write_work(fallback)
         if self.queue is not None and work["kind"] in ("open", "close", "left"):
             dedup = f"{work['kind']}-{work['id']}"
             await self.queue.send(self.queue_url, payload.decode(), group=work["id"], dedup=dedup)

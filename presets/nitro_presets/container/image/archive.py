@@ -64,7 +64,7 @@ def _add_file(archive: tarfile.TarFile, name: str, source: Path | None) -> None:
         archive.addfile(entry, file)
 
 
-def write_archive(
+def write_image_archive(
     file: Path,
     *,
     image: str,

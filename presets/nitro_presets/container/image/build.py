@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nitro_presets.container.entry import DEFAULT_PORT
-from nitro_presets.container.files import PROBE, USER, list_imports, name_app
-from nitro_presets.container.image.archive import write_archive, write_layer
+from nitro_presets.container.files import PROBE, UNPRIVILEGED_UID, list_imports, name_app
+from nitro_presets.container.image.archive import write_image_archive, write_layer
 from nitro_presets.container.image.base import BaseImage, open_base
 from nitro_presets.container.image.config import ImageOptions, make_config
-from nitro_presets.container.image.python import find_platform
+from nitro_presets.container.image.detect_platform import find_platform
 from nitro_presets.container.platforms import find_build_platform
 from nitro_presets.container.settings import ContainerSettings
 from nitro_py.errors import BuildError
@@ -90,9 +90,9 @@ def _write(bundle: WrittenBundle, file: Path, base: BaseImage, scratch: Path) ->
         "app": write_layer(app, PLACE, scratch / "app.gz"),
     }
     image = bundle.build.config.table(ContainerSettings).image
-    options = ImageOptions(name_app(image), PLACE, HOME, USER, DEFAULT_PORT, PROBE)
+    options = ImageOptions(name_app(image), PLACE, HOME, UNPRIVILEGED_UID, DEFAULT_PORT, PROBE)
     annotations = {} if base.digest is None else {"org.opencontainers.image.base.digest": base.digest}
-    digest = write_archive(
+    digest = write_image_archive(
         file,
         image=image,
         document=make_config(base, layers, options),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nitro_presets.aws_lambda.aws_client import credentials as module
-from nitro_presets.aws_lambda.aws_client.credentials import EnvironmentSource, find_endpoint
+from nitro_presets.aws_lambda.aws_client.credentials import EnvironmentSource, find_credentials_endpoint
 from nitro_presets.aws_lambda.aws_client.errors import CredentialError
 from tests.presets.aws_lambda.aws_client.service_double import Answer, Peer, answer
 
@@ -153,10 +153,10 @@ async def test_nothing_set_is_an_error() -> None:
     ],
 )
 def test_endpoint_is_found(environ: dict[str, str], url: str) -> None:
-    assert find_endpoint(environ) == url
+    assert find_credentials_endpoint(environ) == url
 
 
 @pytest.mark.parametrize("url", ["http://elsewhere.example/", "http://10.0.0.1/", "//x"])
 def test_token_is_told_to_nobody_far_away(url: str) -> None:
     with pytest.raises(CredentialError, match="loopback"):
-        find_endpoint({FULL: url})
+        find_credentials_endpoint({FULL: url})

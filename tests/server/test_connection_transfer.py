@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.server.handover import SendDescriptor
+from nitro_py.server.connection_transfer import SendDescriptor
 from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.workers.fair_listener import open_connection
 from tests.server.http.wire import PATIENCE, Site, Wire, answer, serve
