@@ -6,15 +6,13 @@ point of the group `nitro_py.presets`, or as `preset` in the `preset.py` of a fo
 
 from __future__ import annotations
 
-from nitro_py.brokers.registry import MEMORY, find_client
+from nitro_py.brokers.registry import find_client
 from nitro_py.build.bundle.dependencies import build_python, linux_markers, pin_requirements
 from nitro_py.build.bundle.installed import open_installed
 from nitro_py.build.bundle.package import compile_modules
 from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_package, collect_runtime, merge_files
 from nitro_py.build.bundle.server import (
     REQUIREMENTS,
-    SERVER,
-    VENDOR,
     ServerPreset,
     emit_server,
     pin_server,
@@ -57,7 +55,8 @@ from nitro_py.build.preset import (
 from nitro_py.build.write import format_size
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.errors import BuildError, ConfigError, NitroError, UsageError
-from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest, Route
+from nitro_py.runtime.manifest import MANIFEST_NAME, SERVER, VENDOR, Manifest, Route
+from nitro_py.runtime.settings import MEMORY
 
 __all__ = [
     "CAPABILITIES",

@@ -138,18 +138,7 @@ def define_websocket_handler(
 
         handler = define_websocket_handler(message=message)
     """
-    hooks = {
-        "upgrade": upgrade,
-        "open": open,
-        "message": message,
-        "close": close,
-        "error": error,
-        "http": http,
-    }
-    for name, hook in hooks.items():
-        if hook is not None and not callable(hook):
-            raise TypeError(f"`{name}` must be a function: expected a callable, got {type(hook).__name__}.")
-    return WebSocketHandler(
+    handler = WebSocketHandler(
         upgrade=upgrade,
         open=open,
         message=message,
@@ -158,6 +147,11 @@ def define_websocket_handler(
         http=http,
         message_model=message_model,
     )
+    for name in handler.hooks:
+        hook = getattr(handler, name)
+        if not callable(hook):
+            raise TypeError(f"`{name}` must be a function: expected a callable, got {type(hook).__name__}.")
+    return handler
 
 
 async def maybe_await(result: Any) -> Any:

@@ -7,11 +7,9 @@ from typing import cast
 
 from nitro_py.backplane import Backplane, BackplaneFactory
 from nitro_py.errors import UsageError
-from nitro_py.runtime.settings import BackplaneSettings
+from nitro_py.runtime.settings import MEMORY, BackplaneSettings
 
 GROUP = "nitro_py.backplanes"
-# The name for no backplane: topics stay in the process.
-MEMORY = "memory"
 
 
 def list_backplanes() -> dict[str, EntryPoint]:

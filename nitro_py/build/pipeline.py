@@ -26,9 +26,8 @@ from nitro_py.build.scan import scan_handlers
 from nitro_py.build.validate import validate
 from nitro_py.build.write import write_bundle
 from nitro_py.errors import BuildError
-from nitro_py.runtime.manifest import Manifest
+from nitro_py.runtime.manifest import INFO_NAME, Manifest
 
-INFO_NAME = "nitro.json"
 DEFAULT_PRESET = "asgi"
 
 Progress = Callable[[str], None]

@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 
 from nitro_py.build.bundle.tree import walk_files
 from nitro_py.errors import BuildError
+from nitro_py.runtime.manifest import INFO_NAME
 
 # Every bundle has this file, and only a folder that has it is replaced.
-MARKER = "nitro.json"
+MARKER = INFO_NAME
 _FILE_MODE = 0o644
 _PROGRAM_MODE = 0o755
 _FOLDER_MODE = 0o755

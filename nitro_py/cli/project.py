@@ -12,9 +12,9 @@ import typer
 from pydantic import AfterValidator, BaseModel, ValidationError
 
 from nitro_py.build.config.load import LoadedConfig, Mode, load_config
-from nitro_py.build.pipeline import INFO_NAME
 from nitro_py.build.registry import find_preset
 from nitro_py.errors import UsageError
+from nitro_py.runtime.manifest import INFO_NAME
 
 PresetOption = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Name of a preset, or a folder with one.")

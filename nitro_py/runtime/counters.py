@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nitro_py.runtime.settings import MEMORY
+
 
 class Counters:
     """Totals since the start.
@@ -39,7 +41,7 @@ class BackplaneState:
         received: Messages that came from other processes.
     """
 
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(self, name: str = MEMORY) -> None:
         self.name = name
         self.connected = True
         self.reconnects = 0

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from nitro_py.capabilities import Capability, Kind, Mode, RouteMode
 
 MANIFEST_NAME = "manifest.json"
+# The names of what a bundle holds: its description, the folder that runs, and dependencies in that folder.
+INFO_NAME = "nitro.json"
+SERVER = "server"
+VENDOR = "vendor"
 MANIFEST_VERSION = 1
 
 

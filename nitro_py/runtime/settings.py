@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args
 
 from nitro_py.errors import ConfigError
 
@@ -123,10 +123,14 @@ class HttpSettings(NamedTuple):
     keep_alive: int = 75
 
 
+# The backplane of one process: its topics stay there.
+MEMORY: Final = "memory"
+
+
 class BackplaneSettings(NamedTuple):
     """`backplane`, `backplane_url` and `backplane_prefix`."""
 
-    name: str = "memory"
+    name: str = MEMORY
     url: str = ""
     prefix: str = "nitro"
 

@@ -10,10 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from nitro_py.brokers.registry import MEMORY, load_backplane
+from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import NitroError, UsageError
-from nitro_py.runtime.manifest import Manifest, read_manifest
-from nitro_py.runtime.settings import Settings
+from nitro_py.runtime.manifest import VENDOR, Manifest, read_manifest
+from nitro_py.runtime.settings import MEMORY, Settings
 from nitro_py.server.ports import bind_port, format_url
 from nitro_py.server.workers.shared_memory import make_snapshots
 from nitro_py.server.workers.supervisor import Supervisor, repeat_command, serve_worker
@@ -61,7 +61,7 @@ def check_packages(folder: Path) -> None:
         importlib.import_module("nitro_py.server.uvicorn_server")
     except ImportError as error:
         python = "{}.{}".format(*sys.version_info[:2])
-        if (folder / "vendor").is_dir():
+        if (folder / VENDOR).is_dir():
             hint = f"Run the bundle with the Python that built it, or build it with {python}."
         else:
             install = f"{sys.executable} -m pip install -r {folder / 'requirements.txt'}"

@@ -12,11 +12,9 @@ from nitro_py.build.bundle.templates import fill_part
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.preset import BuildInput, Bundle, VendoredDependencies
 from nitro_py.capabilities import CAPABILITIES, Capability
-from nitro_py.runtime.manifest import MANIFEST_NAME
+from nitro_py.runtime.asgi.public_files import PUBLIC_DIR
+from nitro_py.runtime.manifest import MANIFEST_NAME, SERVER, VENDOR
 
-SERVER = "server"
-PUBLIC = "public"
-VENDOR = "vendor"
 REQUIREMENTS = "requirements.txt"
 # What the bundle's own server and runtime import, beside what the handlers import.
 SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "websockets"})
@@ -60,7 +58,7 @@ def emit_server(
     requirements = pin_server(build, imports=imports, markers=markers)
     own = {
         **collect_runtime(package, "entry.py", *modules, folders=SERVER_FOLDERS),
-        **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
+        **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
         MANIFEST_NAME: build.manifest.to_json().encode(),
         REQUIREMENTS: write_requirements(requirements),
         "__main__.py": _fill_template("main.py", package),

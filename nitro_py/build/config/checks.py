@@ -10,14 +10,14 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from nitro_py.brokers.connection import holds_secret
-from nitro_py.brokers.registry import MEMORY, find_backplane, load_backplane
+from nitro_py.brokers.registry import find_backplane, load_backplane
 from nitro_py.build.config.errors import value_problem
 from nitro_py.build.config.layers import Place, find_place
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.build.config.types import MAX_PORT
 from nitro_py.errors import ConfigError, NitroError
-from nitro_py.runtime.settings import BackplaneSettings
+from nitro_py.runtime.settings import MEMORY, BackplaneSettings
 
 _SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
 _FOLDERS = ("handlers_dir", "output_dir", "public_dir")

@@ -15,6 +15,7 @@ from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.metrics.meter import Meter
 from nitro_py.runtime.metrics.snapshot import Snapshot
+from nitro_py.runtime.settings import MEMORY
 from nitro_py.runtime.topics.names import check_namespace, check_topic
 
 # Where the endpoints of the app itself are, which answer whatever the project serves.
@@ -24,6 +25,7 @@ READY_PATH = "/_nitro/ready"
 HEALTH_PATH = "/_nitro/health"
 PROBES = frozenset({LIVE_PATH, READY_PATH, HEALTH_PATH})
 METRICS_PATH = "/_nitro/metrics"
+METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 PUBLISH_PATH = "/_nitro/publish"
 PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
@@ -54,7 +56,7 @@ def _probe(app: App, path: str) -> Response:
         state = {"status": "ready"}
     else:
         state = {"status": "ok" if app.backplane.connected else "degraded"}
-    if app.backplane.name != "memory" and path != LIVE_PATH:
+    if app.backplane.name != MEMORY and path != LIVE_PATH:
         state["backplane"] = {"name": app.backplane.name, "connected": app.backplane.connected}
     return Response(state, status, {"cache-control": "no-store"})
 
@@ -89,9 +91,6 @@ def _is_loopback(address: str | None) -> bool:
         return address is not None and ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 
 
 def turn_on_metrics(app: App) -> None:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import Send
+from nitro_py.runtime.closing import CLOSE_TIMEOUT, TOO_SLOW, note_slow_peer
 from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.runtime.counters import Counters
 
 logger = logging.getLogger("nitro_py.websocket")
-
-# The time that a client has to answer a close frame before its connection is dropped, in seconds.
-CLOSE_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +89,10 @@ class SendChannel:
         if self.buffered_amount <= self._limit:
             self._enqueue(broadcast.frame)
             return
-        reason = "Too slow"
-        logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
-        self._counters.peers_too_slow += 1
+        note_slow_peer(self._counters, self._limit)
         self._queue.clear()
-        self._begin_close(1013, reason)
-        self._overflow(1013, reason)
+        self._begin_close(TOO_SLOW.code, TOO_SLOW.reason)
+        self._overflow(TOO_SLOW.code, TOO_SLOW.reason)
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits, and drop the connection if it is not answered."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.settings import Settings
+from nitro_py.runtime.settings import HttpSettings, ServerSettings, Settings
 
 logger = logging.getLogger("nitro_py.server")
 
@@ -24,6 +24,7 @@ MAX_FILES: Final = 1024 * 1024
 
 # The app's own endpoints, which must answer a platform in a crowd too.
 INTERNAL_PATHS: Final = INTERNAL_PREFIX.encode()
+_HTTP_DEFAULTS: Final = HttpSettings()
 
 
 class RequestRefusal(NamedTuple):
@@ -57,10 +58,10 @@ class ConnectionLimits:
         max_connections: The most open connections; 0 for any number.
     """
 
-    max_header: int = 64 * 1024
-    header_timeout: float = 30.0
-    body_timeout: float = 60.0
-    max_connections: int = 0
+    max_header: int = _HTTP_DEFAULTS.max_header
+    header_timeout: float = _HTTP_DEFAULTS.header_timeout
+    body_timeout: float = _HTTP_DEFAULTS.body_timeout
+    max_connections: int = ServerSettings().max_connections
 
 
 class ServerLimits:

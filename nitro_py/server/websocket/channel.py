@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
+from nitro_py.runtime.closing import CLOSE_TIMEOUT, TOO_SLOW, note_slow_peer
 from nitro_py.runtime.contracts import Broadcast, DirectWriter, ReadyState
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.websocket.deflate import Writer
@@ -18,8 +19,6 @@ from nitro_py.websocket import CloseDetails
 
 logger = logging.getLogger("nitro_py.websocket")
 
-# How long a client may take to answer a close frame before its connection is dropped, in seconds.
-CLOSE_TIMEOUT = 10.0
 # The most bytes that may wait where the application sets no limit; it waits for a client beyond that.
 DEFAULT_LIMIT: Final = 64 * 1024
 EMPTY_PING: Final = write_frame(FIN | PING, b"")
@@ -247,12 +246,10 @@ class TransportChannel:
             self._transport.write(frame)
 
     def _drop_slow(self) -> None:
-        logger.warning("Closed a slow peer: more than %d bytes waited for it.", self._limit)
-        self._counters.peers_too_slow += 1
+        note_slow_peer(self._counters, self._limit)
         self._drop_held()
-        details = CloseDetails(1013, "Too slow")
-        self.begin_close(details.code, details.reason)
-        self._owner.dropped_slow(details)
+        self.begin_close(TOO_SLOW.code, TOO_SLOW.reason)
+        self._owner.dropped_slow(TOO_SLOW)
 
     def _drop_held(self) -> None:
         self._held = None

@@ -9,7 +9,6 @@ from nitro_py.headers import Headers
 
 HOST_HEADER = "x-nitro-host"
 SECRET_HEADER = "x-nitro-origin-secret"
-SECRET_VARIABLE = "NITRO_ORIGIN_SECRET"
 CLOUDFRONT_HEADERS = frozenset({HOST_HEADER, SECRET_HEADER})
 
 

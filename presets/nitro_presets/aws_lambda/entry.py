@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext
+from nitro_presets.aws_lambda import stack_variables
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext, seconds_left
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_presets.aws_lambda.lazy_object import make_lazily
 from nitro_py.runtime.app import App
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub
 
-# The part of an invocation's time that is kept for its end, in seconds.
-MARGIN = 0.5
 # How often a post is tried while API Gateway answers 429: for about five seconds.
 POST_ATTEMPTS = 10
 WEBSOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
@@ -69,11 +68,6 @@ async def finish_tasks(context: LambdaContext) -> None:
         await wait_for_tasks(seconds_left(context))
 
 
-def seconds_left(context: LambdaContext) -> float:
-    """Return the seconds that an invocation has left, without those for its end."""
-    return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
-
-
 def make_websocket_function(folder: Path) -> Any:
     """Make the WebSocket function of a package, from its manifest and the environment variables."""
     from nitro_presets.aws_lambda.websocket.function import WebSocketFunction
@@ -95,22 +89,22 @@ def make_services(manifest: Manifest) -> Any:
     from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsServices, FunctionSettings
 
     settings = FunctionSettings.from_json(manifest.settings["aws"])
-    client = DynamoClient(os.environ["NITRO_TABLE"])
+    client = DynamoClient(os.environ[stack_variables.TABLE])
     services = AwsServices(
         store=DynamoStore(client, shards=settings.shards),
         jobs=make_lazily(lambda: make_jobs(client)),
         poster=ManagementClient(
-            os.environ["NITRO_CALLBACK_URL"], connections=CONCURRENCY, retry=Retry(attempts=POST_ATTEMPTS)
+            os.environ[stack_variables.CALLBACK_URL], connections=CONCURRENCY, retry=Retry(attempts=POST_ATTEMPTS)
         ),
         invoker=make_lazily(make_invoker),
-        function=os.environ.get("NITRO_WEBSOCKET_FUNCTION") or os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        function=os.environ.get(stack_variables.WEBSOCKET_FUNCTION) or os.environ["AWS_LAMBDA_FUNCTION_NAME"],
         settings=settings,
     )
     if settings.ordered:
         from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
 
         services.queue = SqsClient()
-        services.queue_url = os.environ["NITRO_QUEUE_URL"]
+        services.queue_url = os.environ[stack_variables.QUEUE_URL]
     return services
 
 
@@ -133,7 +127,7 @@ def make_http_function(folder: Path) -> Any:
     from nitro_presets.aws_lambda.http.function import HttpFunction
 
     manifest = read_manifest(folder)
-    hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get("NITRO_TABLE") else None
+    hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get(stack_variables.TABLE) else None
     return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
 
 

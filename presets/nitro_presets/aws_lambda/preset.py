@@ -8,10 +8,14 @@ from importlib.resources import files
 from typing import Literal
 
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target
-from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
+from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, TemplateOptions, render_template
 from nitro_presets.aws_lambda.settings import AwsSettings
+from nitro_presets.aws_lambda.stack_variables import CALLBACK_URL, QUEUE_URL, TABLE, WEBSOCKET_FUNCTION
 from nitro_py.capabilities import Capability
 from nitro_py.preset import (
+    MEMORY,
+    SERVER,
+    VENDOR,
     BuildInput,
     Bundle,
     Command,
@@ -27,13 +31,9 @@ from nitro_py.preset import (
     merge_files,
     pin_requirements,
 )
+from nitro_py.runtime.asgi.public_files import PUBLIC_DIR
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
-SERVER = "server"
-PUBLIC = "public"
-VENDOR = "vendor"
-ARCHIVE = "function.zip"
-TEMPLATE = "template.yaml"
 SHIPPED = (
     "aws_client",
     "cloudfront_secret.py",
@@ -42,6 +42,7 @@ SHIPPED = (
     "http",
     "lambda_runtime",
     "lazy_object.py",
+    "stack_variables.py",
     "store",
     "websocket",
 )
@@ -64,7 +65,7 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # What the stack tells the functions.
-STACK_NEEDS = ("NITRO_CALLBACK_URL", "NITRO_TABLE", "NITRO_WEBSOCKET_FUNCTION")
+STACK_NEEDS = (CALLBACK_URL, TABLE, WEBSOCKET_FUNCTION)
 # Seconds that a function may take: API Gateway waits for 29; nothing waits for a sweep or a fan-out.
 SOCKET_TIMEOUT = 60
 HTTP_TIMEOUT = 30
@@ -148,7 +149,7 @@ class AwsLambdaPreset:
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
         own = {
             **collect_runtime("nitro_presets.aws_lambda", *SHIPPED),
-            **{f"{PUBLIC}/{path}": data for path, data in build.public.items()},
+            **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: add_settings(build).to_json().encode(),
             **{name: _template(name) for name in FUNCTION_FILES},
         }
@@ -195,7 +196,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
         functions["websocket"] = {
             "handler": "nitro_websocket.handler",
             "environment": environment,
-            "needs": [*STACK_NEEDS, *(["NITRO_QUEUE_URL"] if settings.ordered else [])],
+            "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
             "timeout": SOCKET_TIMEOUT,
             "memory": settings.memory,
             "ordered": settings.ordered,
@@ -272,7 +273,7 @@ def describe_target(target: LambdaTarget) -> tuple[str, ...]:
 
 def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
     """Return a note that a backplane has no use here, if one is set."""
-    if config.backplane == "memory":
+    if config.backplane == MEMORY:
         return ()
     return (f"`backplane` (`{config.backplane}`) has no use here: DynamoDB carries topics to every connection",)
 

@@ -73,12 +73,12 @@ class ManagementClient:
         """
         body = frame.encode() if isinstance(frame, str) else frame
         if len(body) > MAX_MESSAGE:
-            raise _describe_size(len(body))
+            raise too_large_error(len(body))
         try:
             await self._service.request("POST", _find_path(connection_id), _POST_HEADERS, body)
         except ServiceError as error:
             if error.status == 413:
-                raise _describe_size(len(body)) from error
+                raise too_large_error(len(body)) from error
             if error.status == 410:
                 raise PeerClosedError(f"The peer `{connection_id}` is gone.") from error
             raise
@@ -128,5 +128,6 @@ def _find_path(connection_id: str) -> str:
     return "/@connections/" + quote(connection_id, safe="")
 
 
-def _describe_size(size: int) -> MessageTooLargeError:
+def too_large_error(size: int) -> MessageTooLargeError:
+    """Return the error for a message of too many bytes."""
     return MessageTooLargeError(f"API Gateway takes messages of at most {MAX_MESSAGE} bytes, got {size}.")

@@ -18,11 +18,10 @@ from nitro_presets.aws_lambda.deploy.stack import (
     explain_errors,
     find_stack,
 )
+from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE
 from nitro_py.errors import NitroError, UsageError
 
-PACKAGE = "function.zip"
-TEMPLATE = "template.yaml"
-_CODE = re.compile(rf"^( +Code:) {re.escape(PACKAGE)}$", re.MULTILINE)
+_CODE = re.compile(rf"^( +Code:) {re.escape(ARCHIVE)}$", re.MULTILINE)
 _LOGGING = "ApiGatewayLogging"
 
 
@@ -163,7 +162,7 @@ class PackageBucket:
 
 def _read_bundle(output: Path) -> tuple[bytes, str]:
     try:
-        package = (output / PACKAGE).read_bytes()
+        package = (output / ARCHIVE).read_bytes()
         template = (output / TEMPLATE).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(

@@ -6,24 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_py.errors import BuildError
 from nitro_py.preset import fill_part, join_parts, quote, read_part
 
 HttpEvents = Literal["none", "http-api", "function-url"]
 
+# The template beside `server/`, and the function package that it names.
+TEMPLATE = "template.yaml"
+ARCHIVE = "function.zip"
 STAGE = "prod"
 # The retention periods that CloudWatch Logs accepts.
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
-# Variables that only the stack sets, never the build.
-STACK_VARIABLES = frozenset(
-    {
-        "NITRO_CALLBACK_URL",
-        "NITRO_ORIGIN_SECRET",
-        "NITRO_QUEUE_URL",
-        "NITRO_TABLE",
-        "NITRO_WEBSOCKET_FUNCTION",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

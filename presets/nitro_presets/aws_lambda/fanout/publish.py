@@ -25,16 +25,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE
+from nitro_presets.aws_lambda.aws_client.management import MAX_MESSAGE, too_large_error
 from nitro_presets.aws_lambda.fanout.delivery import TopicDelivery
 from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, first_job, write_payload_job
+from nitro_presets.aws_lambda.lambda_runtime.context import TimeLeft
 from nitro_presets.aws_lambda.store.contract import Subscription
 from nitro_presets.aws_lambda.websocket.services import AwsServices, check_depth
-from nitro_py.errors import BackplaneError, MessageTooLargeError, NitroError
+from nitro_py.errors import BackplaneError, NitroError
 
 logger = logging.getLogger("nitro_py.aws")
 
@@ -44,8 +45,6 @@ MAX_JOB_AGE = 3600
 JOB_LEASE = 60.0
 # How many keys of jobs the sweep reads at a time.
 DUE_PAGE = 100
-
-TimeLeft = Callable[[], float]
 
 
 async def fan_out(services: AwsServices, publication: TopicPublication) -> None:
@@ -61,7 +60,7 @@ async def fan_out(services: AwsServices, publication: TopicPublication) -> None:
     """
     size = len(publication.text.encode())
     if size > MAX_MESSAGE:
-        raise MessageTooLargeError(f"API Gateway takes messages of at most {MAX_MESSAGE} bytes, got {size}.")
+        raise too_large_error(size)
     try:
         few = await read_if_few(services, publication)
         if few is None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from nitro_presets.aws_lambda.fanout.delivery import TopicDelivery
 from nitro_presets.aws_lambda.fanout.job_store import Job, TopicPublication, page_job, read_payload_job, shard_job
-from nitro_presets.aws_lambda.fanout.publish import JOB_LEASE, TimeLeft, enqueue_job
+from nitro_presets.aws_lambda.fanout.publish import JOB_LEASE, enqueue_job
+from nitro_presets.aws_lambda.lambda_runtime.context import TimeLeft
 from nitro_presets.aws_lambda.store.contract import Subscription
 from nitro_presets.aws_lambda.websocket.services import AwsServices
 

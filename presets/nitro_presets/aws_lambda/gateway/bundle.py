@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nitro_py.errors import NitroError, UsageError
+from nitro_py.runtime.manifest import INFO_NAME, SERVER
 
 HttpKind = Literal["http-api", "function-url"]
 _HTTP_KINDS: tuple[HttpKind, ...] = ("function-url", "http-api")
@@ -63,7 +64,7 @@ def read_bundle(output: Path) -> LocalBundle:
     Raises:
         NitroError: There is no bundle, it is broken, or it is one of another preset.
     """
-    file = output / "nitro.json"
+    file = output / INFO_NAME
     try:
         info = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -76,7 +77,7 @@ def read_bundle(output: Path) -> LocalBundle:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"`functions` in `nitro.json` is broken: {type(error).__name__}: {error}."
         raise NitroError(message, file=str(file), hint=_BUILD) from None
-    bundle = LocalBundle((output / "server").resolve(), functions)
+    bundle = LocalBundle((output / SERVER).resolve(), functions)
     if not bundle.functions or not bundle.bootstrap.is_file():
         raise UsageError(f"The bundle in `{output}` is not one of the preset `aws-lambda`.", hint=_BUILD)
     return bundle

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nitro_presets.aws_lambda import stack_variables
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
 from nitro_presets.aws_lambda.gateway.router import ROOT
@@ -92,18 +93,18 @@ def make_environment(
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
         "AWS_SESSION_TOKEN": CREDENTIALS.token or "",
         "AWS_ENDPOINT_URL_LAMBDA": f"{services.url}{ROOT}",
-        "NITRO_ORIGIN_SECRET": services.secret,
+        stack_variables.ORIGIN_SECRET: services.secret,
     }
     if "websocket" in bundle.functions:
         environment |= {
             "AWS_ENDPOINT_URL_DYNAMODB": services.database,
-            "NITRO_TABLE": services.table,
-            "NITRO_CALLBACK_URL": services.callback_url,
-            "NITRO_WEBSOCKET_FUNCTION": "websocket",
+            stack_variables.TABLE: services.table,
+            stack_variables.CALLBACK_URL: services.callback_url,
+            stack_variables.WEBSOCKET_FUNCTION: "websocket",
         }
         if bundle.functions["websocket"].ordered:
             environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
-            environment["NITRO_QUEUE_URL"] = services.queue_url
+            environment[stack_variables.QUEUE_URL] = services.queue_url
     return {**function.environment, **environment, **added}
 
 

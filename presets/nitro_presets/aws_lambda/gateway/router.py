@@ -14,9 +14,9 @@ from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
+from nitro_py.runtime.asgi.internal_routes import PUBLISH_PATH
 
 ROOT = "/_aws"
-PUBLISH_PATH = "/_nitro/publish"
 SQS_PATHS = (f"{ROOT}/sqs", f"{ROOT}/sqs/")
 _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 

@@ -7,12 +7,12 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
 from nitro_presets.aws_lambda.http.direct import PAYLOAD_VERSION, DirectRequest, DirectRoutes, ResponseCollector
 from nitro_presets.aws_lambda.http.payload import write_answer, write_refusal
 from nitro_presets.aws_lambda.http.scope import make_scope, read_viewer_scope
-from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext
+from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext, seconds_left
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
+from nitro_presets.aws_lambda.stack_variables import ORIGIN_SECRET
 from nitro_py.errors import HTTPError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.runtime.app import App
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from nitro_py.mount import ASGIApplication
 
 logger = logging.getLogger("nitro_py.aws")
-
-# The part of an invocation's time that is kept for its end, in seconds.
-MARGIN = 0.5
 
 
 class HttpFunction:
@@ -56,7 +53,7 @@ class HttpFunction:
     async def start(self) -> None:
         """Load the routes and start the plugins."""
         # Lambda sets a function's environment variables once, before the process starts.
-        self._secret = os.environ.get(SECRET_VARIABLE)
+        self._secret = os.environ.get(ORIGIN_SECRET)
         await self.app.start()
         self._started = True
 
@@ -79,7 +76,7 @@ class HttpFunction:
             run(self.start())
         ours = context if isinstance(context, InvocationContext) else None
         if ours is not None:
-            ours.defer(lambda: wait_for_tasks(_seconds_left(context)))
+            ours.defer(lambda: wait_for_tasks(seconds_left(context)))
         try:
             if event.get("version") == PAYLOAD_VERSION:
                 found = self._find(event, context)
@@ -92,7 +89,7 @@ class HttpFunction:
             return self._applications.answer(event, context)
         finally:
             if ours is None and has_running_tasks():
-                run(wait_for_tasks(_seconds_left(context)))
+                run(wait_for_tasks(seconds_left(context)))
 
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
         """Find what answers: one of the app's handlers, `None` for an ASGI application, or a refusal."""
@@ -153,10 +150,6 @@ class HttpFunction:
         from nitro_presets.aws_lambda.http.stream import CLEANUP, run_limited
 
         def stream_seconds() -> float:
-            return max(0.0, min(self._stream_seconds, _seconds_left(context) - 2 * CLEANUP))
+            return max(0.0, min(self._stream_seconds, seconds_left(context) - 2 * CLEANUP))
 
         await run_limited(application, scope, receive, send, stream_seconds)
-
-
-def _seconds_left(context: LambdaContext) -> float:
-    return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)

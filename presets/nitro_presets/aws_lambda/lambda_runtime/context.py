@@ -8,6 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 Deferred = Callable[[], Awaitable[None]]
+# Returns the seconds that an invocation has left.
+TimeLeft = Callable[[], float]
+
+# The part of an invocation's time that is kept for its end, in seconds.
+MARGIN = 0.5
 
 
 class LambdaContext(Protocol):
@@ -19,6 +24,11 @@ class LambdaContext(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until Lambda ends the invocation."""
+
+
+def seconds_left(context: LambdaContext) -> float:
+    """Return the seconds that an invocation has left, without those for its end."""
+    return max(0.0, context.get_remaining_time_in_millis() / 1000 - MARGIN)
 
 
 class InvocationContext:

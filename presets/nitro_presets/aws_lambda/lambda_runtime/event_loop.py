@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from nitro_py.runtime.containment import run_until_done
+from nitro_py.runtime.hooks.asyncio_private import CAN_ENTER_TASKS, enter_task, leave_task
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -55,8 +55,6 @@ class FunctionLoop(asyncio.SelectorEventLoop):
     def enter(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
         """Make running code, outside of any loop, the first step of a task of this one.
 
-        asyncio's documentation ("Extending") names `_enter_task` and `_leave_task` for third-party tasks.
-
         Args:
             work: A coroutine whose first step has the result of that code.
             context: The `contextvars` context that the code runs in.
@@ -66,12 +64,15 @@ class FunctionLoop(asyncio.SelectorEventLoop):
         """
         task = self._make(work, context)
         asyncio._set_running_loop(self)
-        _enter_task(self, task)
+        # Elsewhere the first step runs without a current task.
+        if CAN_ENTER_TASKS:
+            enter_task(self, task)
         return task
 
     def leave(self, task: asyncio.Task[T]) -> T:
         """End what `enter` began, and run the task to its end."""
-        _leave_task(self, task)
+        if CAN_ENTER_TASKS:
+            leave_task(self, task)
         asyncio._set_running_loop(None)
         return self._finish(task)
 

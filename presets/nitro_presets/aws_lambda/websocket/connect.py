@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from nitro_presets.aws_lambda.cloudfront_secret import SECRET_VARIABLE
+from nitro_presets.aws_lambda.stack_variables import ORIGIN_SECRET
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_presets.aws_lambda.websocket.events import read_handshake, receive_empty_body
 from nitro_presets.aws_lambda.websocket.services import AwsServices
@@ -39,7 +39,7 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
     """
     id = event["requestContext"]["connectionId"]
     try:
-        scope = read_handshake(event, app.manifest.routes, os.environ.get(SECRET_VARIABLE))
+        scope = read_handshake(event, app.manifest.routes, os.environ.get(ORIGIN_SECRET))
     except HTTPError as error:
         return {"statusCode": error.status}
     match = app.router.match("GET", scope["raw_path"].decode(), "websocket")

@@ -6,9 +6,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
+from nitro_presets.aws_lambda.lambda_runtime.context import TimeLeft
 from nitro_presets.aws_lambda.store.contract import ConnectionRow
 from nitro_presets.aws_lambda.websocket.context import StoredContext, use_context
 from nitro_presets.aws_lambda.websocket.envelope import unwrap_text
@@ -30,7 +30,6 @@ OPEN_PAUSE_MAX = 0.25
 SWEEP_PAGE = 50
 
 Answer = dict[str, Any]
-TimeLeft = Callable[[], float]
 
 
 class WebSocketFunction:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import nitro_presets.aws_lambda
-from nitro_presets.aws_lambda.deploy.template import STACK_VARIABLES, TemplateOptions, render_template
+from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
+from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_presets.aws_lambda.store.table import TTL, table_definition
 from nitro_py.errors import BuildError
 from tests.presets.aws_lambda.deploy.stacks import FULL, OPTIONS, render_stack

@@ -1,0 +1,11 @@
+"""The environment variables of the functions that only the stack sets, never the build."""
+
+from __future__ import annotations
+
+TABLE = "NITRO_TABLE"
+CALLBACK_URL = "NITRO_CALLBACK_URL"
+QUEUE_URL = "NITRO_QUEUE_URL"
+WEBSOCKET_FUNCTION = "NITRO_WEBSOCKET_FUNCTION"
+ORIGIN_SECRET = "NITRO_ORIGIN_SECRET"
+
+STACK_VARIABLES = frozenset({TABLE, CALLBACK_URL, QUEUE_URL, WEBSOCKET_FUNCTION, ORIGIN_SECRET})
