@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from nitro_py.encoding import make_id
 from nitro_py.errors import ClientLeftError, HTTPError
-from nitro_py.headers import Headers, Query
+from nitro_py.headers import Headers, Params, Query
 from nitro_py.request import parse_cookies
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+/@-]{1,128}")
 
 # Characters that would end the host in a URL and begin another path; not every server refuses them.
 _NO_HOST = re.compile(r"[/?#@\\\s]")
+
+_ASCII = bytes(range(128))
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -65,6 +67,7 @@ class Event:
         "_headers",
         "_id",
         "_max_body",
+        "_params",
         "_query",
         "_receive",
         "_replayed",
@@ -72,9 +75,9 @@ class Event:
         "_response",
         "_taken",
         "_wait_until",
+        "answered_callbacks",
         "context",
         "declared",
-        "params",
         "scope",
     )
 
@@ -89,7 +92,8 @@ class Event:
         declared: Collection[str] = (),
     ) -> None:
         self.scope = scope
-        self.params = params
+        # The router's own until a handler looks at them.
+        self._params = params
         self.context: dict[str, Any] = {}
         self.declared = declared
         self._receive = receive
@@ -104,6 +108,8 @@ class Event:
         self._taken = 0
         self._request: StarletteRequest | None = None
         self._response: EventResponse | None = None
+        # What `note_answered` calls, for those who need not ask it in vain.
+        self.answered_callbacks: list[Callable[[], None]] | None = None
 
     @property
     def response(self) -> EventResponse:
@@ -152,8 +158,15 @@ class Event:
     def query(self) -> Query:
         """The parameters of the URL's query."""
         if self._query is None:
-            self._query = Query(self.scope["query_string"].decode("latin-1"))
+            self._query = Query(self.scope["query_string"])
         return self._query
+
+    @property
+    def params(self) -> Params:
+        """The route's path parameters."""
+        if not isinstance(self._params, Params):
+            self._params = Params(self._params)
+        return self._params
 
     @property
     def cookies(self) -> Mapping[str, str]:
@@ -172,7 +185,7 @@ class Event:
         Its methods that read the body raise the `HTTPError` 413 if the body is larger than `http.max_body`.
         """
         if self._request is None:
-            from starlette.requests import Request as StarletteRequest
+            from nitro_py.starlette_request import StarletteRequest
 
             self._request = StarletteRequest(self.scope, self._receive_limited)
         return self._request
@@ -201,6 +214,18 @@ class Event:
             event.wait_until(send_mail(address))
         """
         self._wait_until(work)
+
+    def on_answered(self, callback: Callable[[], None]) -> None:
+        """Call a function once the answer has gone out, or cannot."""
+        if self.answered_callbacks is None:
+            self.answered_callbacks = []
+        self.answered_callbacks.append(callback)
+
+    def note_answered(self) -> None:
+        """Note that the answer has gone out, or cannot; for adapters."""
+        callbacks, self.answered_callbacks = self.answered_callbacks or [], None
+        for callback in callbacks:
+            callback()
 
     async def _read_body(self) -> bytes:
         if self._request is not None:
@@ -249,7 +274,7 @@ def url_of(scope: Scope, headers: Headers) -> str:
     host = headers.get("host")
     if host is None or _NO_HOST.search(host):
         host = "localhost" if not server else server[0] + (f":{server[1]}" if server[1] else "")
-    query = scope["query_string"].decode("latin-1")
+    query = _percent_encode(scope["query_string"])
     return f"{scheme}://{host}{raw_path_of(scope)}" + (f"?{query}" if query else "")
 
 
@@ -257,10 +282,15 @@ def raw_path_of(scope: Scope) -> str:
     """Return the path as the client sent it, percent-encoded, without the query."""
     raw: bytes | None = scope.get("raw_path")
     if raw and b"?" not in raw:
-        return raw.decode("latin-1")
+        return _percent_encode(raw)
     # Some servers leave the query in `raw_path`, and the specification lets them leave it out altogether.
-    path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe="/:@!$&'()*+,;=~")
+    path = _percent_encode(raw.partition(b"?")[0]) if raw else quote(scope["path"], safe="/:@!$&'()*+,;=~")
     return path or "/"
+
+
+def _percent_encode(part: bytes) -> str:
+    """Return a part of a URL as text, with what is not ASCII percent-encoded."""
+    return part.decode() if part.isascii() else quote(part, safe=_ASCII)
 
 
 def remote_address_of(scope: Scope) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Final
+from typing import Final, TypeVar, overload
 from urllib.parse import parse_qsl
+
+from nitro_py.errors import HTTPError
 
 # A field's name, and what its value cannot hold (RFC 9110, sections 5.1 and 5.5). A line break would begin another
 # field, and characters beyond Latin-1 cannot be sent. The server compiles the same for bytes.
@@ -14,6 +16,9 @@ NOT_IN_FIELD_VALUE: Final = r"[^\t\x20-\x7e\x80-\xff]"
 
 _NAME = re.compile(FIELD_NAME)
 _NOT_IN_VALUE = re.compile(NOT_IN_FIELD_VALUE)
+
+
+Default = TypeVar("Default")
 
 
 class Headers(MutableMapping[str, str]):
@@ -112,10 +117,49 @@ def _check_field(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
+class MissingKeyError(HTTPError, KeyError):
+    """A client's request without a parameter that the handler asked for: a `KeyError`, and the answer 400.
+
+    Args:
+        kind: What the parameter belongs to.
+        name: Its name.
+    """
+
+    def __init__(self, kind: str, name: object) -> None:
+        HTTPError.__init__(self, 400, f"The {kind} has no parameter `{name}`.")
+
+
+class Params(dict[str, str]):
+    """The parameters of a route's path.
+
+    Raises:
+        MissingKeyError: The path has no parameter of that name; a `KeyError`, and the answer 400.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, name: object) -> str:
+        raise MissingKeyError("path", name)
+
+
+def parse_query(text: str | bytes) -> list[tuple[str, str]]:
+    """Read a query string, or a form, as pairs of name and value; bytes may hold UTF-8 as it is.
+
+    Example:
+        >>> parse_query(b"a=1&b=%C3%A9"), parse_query("a=é".encode())
+        ([('a', '1'), ('b', 'é')], [('a', 'é')])
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    return parse_qsl(text, keep_blank_values=True)
+
+
 class Query(Mapping[str, str]):
     """The parameters of a query string; reading a name returns its last value.
 
     Follows the `application/x-www-form-urlencoded` format of the WHATWG URL standard.
+
+    A name that is missing raises a `KeyError` that is the answer 400, too.
 
     Args:
         text: The query string, without its question mark.
@@ -128,8 +172,8 @@ class Query(Mapping[str, str]):
 
     __slots__ = ("_items", "_last")
 
-    def __init__(self, text: str) -> None:
-        self._items = parse_qsl(text, keep_blank_values=True)
+    def __init__(self, text: str | bytes) -> None:
+        self._items = parse_query(text)
         self._last = dict(self._items)
 
     def getlist(self, name: str) -> list[str]:
@@ -137,7 +181,23 @@ class Query(Mapping[str, str]):
         return [value for key, value in self._items if key == name]
 
     def __getitem__(self, name: str) -> str:
-        return self._last[name]
+        try:
+            return self._last[name]
+        except KeyError:
+            raise MissingKeyError("query", name) from None
+
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: Default) -> str | Default: ...
+
+    def get(self, name: str, default: Default | None = None) -> str | Default | None:
+        """Return a name's last value, or the default."""
+        return self._last.get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._last
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._last)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import Frame, make_id
+from nitro_py.encoding import Frame, encode_text, make_id, read_json
 from nitro_py.errors import MessageValidationError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Message:
 
     def bytes(self) -> bytes:
         """Return the message as bytes; text is encoded as UTF-8."""
-        return self.data.encode() if isinstance(self.data, str) else self.data
+        return encode_text(self.data) if isinstance(self.data, str) else self.data
 
     def json(self) -> Any:
         """Return the value of the message's JSON (RFC 8259).
@@ -63,7 +62,7 @@ class Message:
             MessageValidationError: The message is not JSON; the connection stays open.
         """
         try:
-            return json.loads(self.data)
+            return read_json(self.data)
         except ValueError as error:
             raise MessageValidationError(f"The message is not JSON: {error}.") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import encode_frame
+from nitro_py.encoding import encode_frame, encode_text
 from nitro_py.request import Request
 from nitro_py.runtime.contracts import ReadyState as ReadyState
 from nitro_py.runtime.topics.names import check_topic
@@ -102,7 +102,7 @@ class Peer:
         Example:
             await peer.send({"user": "ada", "message": "hi"})
         """
-        rest = self._channel.send(data if type(data) is str else encode_frame(data))
+        rest = self._channel.send(data if type(data) is str and data.isascii() else encode_frame(data))
         if rest is not None:
             await rest
 
@@ -168,6 +168,7 @@ class Peer:
         Example:
             await peer.close(4001, "moderated")
         """
+        reason = encode_text(reason).decode()
         check_close(code, reason)
         await self._channel.close(code, reason)
 

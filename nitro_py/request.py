@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from nitro_py.headers import Headers, Query
+from nitro_py.headers import Headers, Params, Query
+
+# How `http.cookies` writes characters in a quoted value.
+_ESCAPE = re.compile(r"\\(?:([0-3][0-7]{2})|(.))")
 
 
 class Request:
@@ -40,7 +44,7 @@ class Request:
         self.url = url
         self.headers = headers
         self.method = method
-        self.params: Mapping[str, str] = params or {}
+        self.params: Mapping[str, str] = Params(params or ())
         self.remote_address = remote_address
         self.context: dict[str, object] = {} if context is None else context
         self._query: Query | None = None
@@ -70,15 +74,36 @@ class Request:
 
 
 def parse_cookies(headers: Headers) -> dict[str, str]:
-    """Return the cookies of a request, without malformed ones (RFC 6265, section 5.4)."""
-    from http.cookies import CookieError, SimpleCookie
+    """Return the cookies of a request as browsers send them (RFC 6265, section 5.4).
 
+    A value is everything after the first `=`; the first of equal names wins, as its path is the longest. A
+    value in quotes is what `http.cookies` has written there.
+
+    Example:
+        >>> parse_cookies(Headers({"cookie": 'user[id]=5; session={"id": 5}; user[id]=6'}))
+        {'user[id]': '5', 'session': '{"id": 5}'}
+    """
     cookies: dict[str, str] = {}
     for field in headers.getlist("cookie"):
         for pair in field.split(";"):
-            try:
-                parsed = SimpleCookie(pair.strip())
-            except CookieError:
-                continue
-            cookies.update({name: morsel.value for name, morsel in parsed.items()})
+            name, found, value = pair.partition("=")
+            name = name.strip()
+            if found and name:
+                cookies.setdefault(_read_utf8(name), _unquote(_read_utf8(value.strip())))
     return cookies
+
+
+def _read_utf8(text: str) -> str:
+    """Read what a field's bytes mean, if they are UTF-8 and not Latin-1."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
+def _unquote(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)) if found[1] else found[2], value[1:-1])

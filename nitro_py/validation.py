@@ -46,7 +46,7 @@ async def read_validated_body(event: Event, model: type[T]) -> T:
         if kind == "application/x-www-form-urlencoded":
             from nitro_py.headers import Query
 
-            return _validator(model).validate_python(_plain(Query(body.decode("latin-1"))))
+            return _validator(model).validate_python(_plain(Query(body)))
         return _validator(model).validate_json(body)
     except ValidationError as error:
         raise HTTPError(400, "The body is not valid.", data=_issues(error)) from None

@@ -33,6 +33,29 @@ def make_event(*chunks: bytes, host: str = "a.test") -> Event:
     return Event(scope, receive, params={}, wait_until=lambda work: None, max_body=MAX_BODY)
 
 
+async def test_form_that_is_none_is_the_clients_error() -> None:
+    pytest.importorskip("python_multipart")
+    event = make_event(b"--")
+    event.scope["headers"].append((b"content-type", b"multipart/form-data"))
+    with pytest.raises(HTTPError) as caught:
+        await event.request.form()
+    assert caught.value.status == 400
+
+
+async def test_form_is_closed_with_its_block() -> None:
+    event = make_event("name=café&b=1".encode())
+    event.scope["headers"].append((b"content-type", b"application/x-www-form-urlencoded; charset=utf-8"))
+    async with event.request.form() as form:
+        assert dict(form) == {"name": "café", "b": "1"}
+
+
+async def test_query_may_hold_utf8_as_it_is() -> None:
+    event = make_event()
+    event.scope.update(query_string="a=é&b=%C3%A9".encode(), raw_path="/ö".encode(), path="/ö")
+    assert dict(event.query) == dict(event.request.query_params) == {"a": "é", "b": "é"}
+    assert event.url == "http://a.test/%C3%B6?a=%C3%A9&b=%C3%A9"
+
+
 async def read_itself(event: Event) -> bytes:
     """Read as most handlers do."""
     return await event.body()
