@@ -63,6 +63,9 @@ class HTTPError(NitroError):
         data: Any value that has a JSON form.
         headers: Header fields of the answer.
 
+    Raises:
+        ValueError: The status is no error's.
+
     Example:
         >>> HTTPError(404, "no such user").status
         404
@@ -75,14 +78,25 @@ class HTTPError(NitroError):
         data: object = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        from http import HTTPStatus
-
+        check_error_status(status)
         if message is None:
-            message = HTTPStatus(status).phrase
+            from http import HTTPStatus
+
+            try:
+                message = HTTPStatus(status).phrase
+            except ValueError:
+                # Proxies have statuses of their own, such as 499.
+                message = f"Error {status}"
         super().__init__(message)
         self.status = status
         self.data = data
         self.headers = headers or {}
+
+
+def check_error_status(status: object) -> None:
+    """Refuse what is no status of an error."""
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        raise ValueError(f"`HTTPError` has the status {status!r}: expected 400 to 599.")
 
 
 class ClientLeftError(HTTPError):

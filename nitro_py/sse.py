@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import Frame, encode_frame
+from nitro_py.encoding import Frame, encode_frame, encode_text
 from nitro_py.errors import NitroError
 from nitro_py.response import StreamedResponse
 from nitro_py.runtime.asgi.extensions import DirectSend, frame_chunk
@@ -48,10 +48,30 @@ class EventStreamMessage:
     retry: int | None = None
 
 
-def format_message(message: str | EventStreamMessage) -> str:
-    """Return a message in the wire format (HTML standard, section 9.2.6)."""
+# The fields by which a dict is a message, as other libraries have them.
+_FIELDS = frozenset(field.name for field in fields(EventStreamMessage))
+
+
+def format_message(message: object) -> str:
+    """Write a message in the wire format.
+
+    Args:
+        message: Text, an `EventStreamMessage`, or a dict of its fields.
+
+    Raises:
+        TypeError: It is none of these, or its data has no JSON form.
+        ValueError: Its data holds a number that JSON cannot hold (NaN, infinity), or itself.
+    """
     if isinstance(message, str):
         return _format_data(message)
+    if isinstance(message, dict) and "data" in message and message.keys() <= _FIELDS:
+        message = EventStreamMessage(**message)
+    if not isinstance(message, EventStreamMessage):
+        got = f"a dict with the keys {sorted(map(str, message))}" if isinstance(message, dict) else repr(message)
+        raise TypeError(
+            f"An event stream cannot send {got}: expected text, an `EventStreamMessage`, or a dict of its fields "
+            "with `data`; other values go into `EventStreamMessage(data=…)`."
+        )
     lines = ""
     if message.id is not None:
         # A NUL would make the client ignore the id.
@@ -98,7 +118,8 @@ HEARTBEAT = b": \n\n"
 
 # `task.cancel` is the usual callback, and it returns a bool.
 ClosedCallback = Callable[[], Awaitable[None] | bool | None]
-Pushable = str | EventStreamMessage | list[Any]
+Pushable = str | EventStreamMessage | dict[str, Any] | list[Any]
+Source = AsyncIterable[Any] | Iterable[Any]
 
 
 class EventStreamWriter:
@@ -215,6 +236,10 @@ class EventStreamWriter:
             await self._start_after
             self._start_after = None
 
+    async def wait_for_first(self) -> None:
+        """Wait until something can be sent; to be called before the stream is read or written."""
+        await self._ready.wait()
+
     async def write_to(self, direct: DirectSend) -> bytes:
         """Write straight to the connection until either side closes the stream.
 
@@ -317,7 +342,7 @@ class EventStream(StreamedResponse):
 
     Args:
         heartbeat: Seconds of silence until a comment is sent; 0 for none.
-        source: An async iterator whose items are pushed.
+        source: An async or plain iterator whose items are pushed.
 
     Example:
         @define_handler
@@ -327,7 +352,7 @@ class EventStream(StreamedResponse):
             return stream.send()
     """
 
-    def __init__(self, *, heartbeat: float = 0.0, source: AsyncIterator[Any] | None = None) -> None:
+    def __init__(self, *, heartbeat: float = 0.0, source: Source | None = None) -> None:
         self._writer = EventStreamWriter(heartbeat)
         self._source = source
 
@@ -337,14 +362,17 @@ class EventStream(StreamedResponse):
         After the close it does nothing.
 
         Args:
-            message: Text, an `EventStreamMessage`, or a list of them.
+            message: Text, an `EventStreamMessage`, a dict of its fields, or a list of them.
+
+        Raises:
+            TypeError: It is none of these.
         """
         for item in message if isinstance(message, list) else [message]:
-            await self._writer.put(format_message(item).encode())
+            await self._writer.put(encode_text(format_message(item)))
 
     async def push_comment(self, text: str) -> None:
         """Send a comment, which clients ignore."""
-        await self._writer.put(format_comment(text).encode())
+        await self._writer.put(encode_text(format_comment(text)))
 
     def pause(self) -> None:
         """Hold messages back until `resume` or `flush`."""
@@ -381,14 +409,14 @@ def writer_of(stream: EventStream) -> EventStreamWriter:
     return stream._writer
 
 
-def source_of(stream: EventStream) -> AsyncIterator[Any] | None:
+def source_of(stream: EventStream) -> Source | None:
     """Return the iterator whose items adapters push, if there is one."""
     return stream._source
 
 
 def create_event_stream(
     event: Event,
-    source: AsyncIterator[Any] | None = None,
+    source: Source | None = None,
     *,
     subscribe: str | None = None,
     namespace: str | None = None,
@@ -399,7 +427,7 @@ def create_event_stream(
     Args:
         event: The request.
         source: An async iterator whose items are pushed as the client takes them. It is closed when the client
-            disconnects, so that its `finally` runs.
+            disconnects, so that its `finally` runs. A plain iterator is read in a thread.
         subscribe: A topic whose messages are sent to the client; the route must declare it by
             `define_handler(topics=True)`.
         namespace: The topic's namespace; `None` means all.
@@ -411,7 +439,7 @@ def create_event_stream(
     Raises:
         NitroError: `subscribe` is given and the route does not declare `topics=True`, or no app runs in this
             process.
-        TypeError: The topic or the namespace is no text.
+        TypeError: The topic or the namespace is no text, or the source cannot be iterated over.
         ValueError: The topic has more than 4096 bytes, or UTF-8 cannot express it or the namespace.
 
     Follows the HTML standard, section 9.2, "Server-sent events".
@@ -429,10 +457,21 @@ def create_event_stream(
     if subscribe is not None:
         check_topic(subscribe)
     check_namespace(namespace)
+    if source is not None:
+        _check_source(source)
     app = current_app()
     stream = EventStream(heartbeat=app.settings.sse.heartbeat if heartbeat is None else heartbeat, source=source)
     app.add_stream(writer_of(stream), subscribe, namespace)
+    # A stream that the handler does not return would be kept as long as the process.
+    event.on_answered(writer_of(stream).abort)
     return stream
+
+
+def _check_source(source: object) -> None:
+    # Texts and dicts can be iterated over, too, and mean one message.
+    if isinstance(source, str | bytes | dict) or not isinstance(source, AsyncIterable | Iterable):
+        called = " Was it not called?" if callable(source) else ""
+        raise TypeError(f"The source of an event stream is {source!r}: expected an async iterator.{called}")
 
 
 def event_stream_last_id(event: Event) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
+from nitro_py.errors import HTTPError
 from nitro_py.event import Event, Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.mount import MountedApp
@@ -18,7 +19,7 @@ from nitro_py.runtime.asgi.send_channel import SendChannel
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade, pass_middleware
-from nitro_py.runtime.http.dispatch import make_event, mounted_scope, strip_root
+from nitro_py.runtime.http.dispatch import answer_error, make_event, mounted_scope, strip_root
 from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.runtime.routing.router import Match, NoMatch
@@ -48,8 +49,7 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
         return
     await receive()
     if isinstance(match, NoMatch) or not isinstance(handler, WebSocketHandler):
-        answer = Response({"status": 404, "message": f"No route serves {event.path}.", "data": None}, 404)
-        await refuse(answer, app, event, send)
+        await refuse(describe_miss(match, event), app, event, send)
         return
     decision, request = await decide_upgrade(
         handler,
@@ -70,6 +70,13 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
             await run_socket(app, handler, decision, request, match.route.path, receive, send)
         else:
             take_over(app, direct, handler, decision, request, match.route.path)
+
+
+def describe_miss(match: Match | NoMatch, event: Event) -> HTTPError:
+    """Make the error of a handshake whose path has no socket."""
+    if isinstance(match, NoMatch) and match.malformed:
+        return HTTPError(400, "The path is not percent-encoded UTF-8.")
+    return HTTPError(404, f"No route serves {event.path}.")
 
 
 async def serve_mounted(app: App, handler: MountedApp, event: Event, scope: Scope, send: Send) -> None:
@@ -97,10 +104,15 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
     if "websocket.http.response" not in event.scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
-    if isinstance(answer, Exception):
+    if isinstance(answer, HTTPError):
+        answer = answer_error(app, event, answer)
+    elif isinstance(answer, Exception):
         answer = describe_error(answer, development=app.development)
+    started = False
 
     async def send_refusal(message: Any) -> None:
+        nonlocal started
+        started = True
         # Starlette's responses know by the scope that they refuse a socket, and name the messages themselves.
         kind = message["type"].removeprefix("websocket.")
         await send({**message, "type": f"websocket.{kind}"})
@@ -108,7 +120,12 @@ async def refuse(answer: Any, app: App, event: Event, send: Send) -> None:
     if event.response.status is None:
         # An answer without a status of its own refuses, too.
         event.response.status = 403
-    await send_answer(answer, event, event.receive, send_refusal)
+    try:
+        await send_answer(answer, event, event.receive, send_refusal)
+    except Exception as error:
+        if started:
+            raise
+        await send_answer(answer_error(app, event, error), event, event.receive, send_refusal)
 
 
 def take_over(

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nitro_py.errors import HTTPError
+from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Event
+from nitro_py.headers import Headers
 from nitro_py.middleware import Middleware, run_middleware
 from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.hooks.origin import check_origin
+from nitro_py.runtime.http.responses import find_http_error
 from nitro_py.runtime.settings import WebSocketSettings
 from nitro_py.websocket import Upgrade, WebSocketHandler, maybe_await
 
 logger = logging.getLogger("nitro_py.websocket")
+
+
+# What only the server may say in the answer to an upgrade (RFC 6455, section 4.2.2; RFC 9110, section 15.2.2).
+HANDSHAKE_FIELDS = frozenset({"connection", "content-length", "trailer", "transfer-encoding", "upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,11 @@ async def decide_upgrade(
     answer = await pass_middleware(event, middleware, run_hook)
     if isinstance(answer, Refusal):
         return answer, request
+    try:
+        check_upgrade_fields([*event.response.headers, *Headers(answer.headers)])
+    except Exception as error:
+        logger.exception("The answer to the upgrade of %s cannot be sent.", request.path)
+        return Refusal(error), request
     if answer.protocol is not None and answer.protocol not in offered:
         logger.error(
             "`upgrade` accepted the subprotocol `%s`, which the client of %s did not offer: expected one of %s.",
@@ -74,6 +85,22 @@ async def decide_upgrade(
         )
         return Refusal(Response(status=500)), request
     return answer, request
+
+
+def check_upgrade_fields(names: Iterable[str]) -> None:
+    """Refuse header fields that the handshake sets itself, or that describe content.
+
+    Raises:
+        NitroError: There is one.
+    """
+    for name in names:
+        if name in HANDSHAKE_FIELDS or name.startswith("sec-websocket-"):
+            raise NitroError(
+                f"The answer to an upgrade cannot have the header field `{name}`, which the handshake sets.",
+                hint="Write `Upgrade(protocol=…)`."
+                if name == "sec-websocket-protocol"
+                else "Leave the field out.",
+            )
 
 
 async def pass_middleware(
@@ -87,10 +114,10 @@ async def pass_middleware(
 
     try:
         answer = await run_middleware(middleware, event, run_hook)
-    except HTTPError as error:
-        return Refusal(error)
     except BaseException as error:
         failure = contain(error)
+        if (expected := find_http_error(failure)) is not None:
+            return Refusal(expected)
         logger.error("The upgrade to %s failed.", event.path, exc_info=failure)
         return Refusal(failure)
     return answer if isinstance(answer, Upgrade) else Refusal(answer)

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from nitro_py.errors import ClientLeftError, HTTPError
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send, raw_path_of
+from nitro_py.headers import Headers
 from nitro_py.middleware import run_middleware
-from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream_send
 from nitro_py.runtime.containment import contain
@@ -20,6 +20,7 @@ from nitro_py.runtime.http.responses import (
     CompleteResponse,
     MountedAnswer,
     describe_error,
+    find_http_error,
     make_complete,
     send_answer,
     send_complete,
@@ -34,12 +35,14 @@ logger = logging.getLogger("nitro_py.http")
 # Fields that describe content, removed if the handler fails and other content is sent.
 CONTENT_FIELDS = frozenset(
     {
+        "cache-control",
         "content-disposition",
         "content-encoding",
         "content-length",
         "content-range",
         "content-type",
         "etag",
+        "expires",
         "last-modified",
         "transfer-encoding",
     }
@@ -65,19 +68,23 @@ async def serve_http(
     enter_log_context(event, route)
     timer = None if app.meter is None else app.meter.time_request(scope["method"], route)
     try:
-        answer = make_complete(await _answer(app, match, event, raw_path), event)
-    except BaseException as error:
-        answer = make_complete(report_error(app, event, contain(error)), event)
-    if isinstance(answer, CompleteResponse):
-        if not send_directly(answer, scope, send):
-            await send_complete(answer, send)
-        if timer is not None:
-            timer.note(answer.status)
-    elif timer is not None:
-        with timer.timing(send) as timed:
-            await _send_pieces(app, answer, event, receive, timed, buffered=buffered)
-    else:
-        await _send_pieces(app, answer, event, receive, send, buffered=buffered)
+        try:
+            answer = make_complete(await _answer(app, match, event, raw_path), event)
+        except BaseException as error:
+            answer = answer_error(app, event, contain(error))
+        if isinstance(answer, CompleteResponse):
+            if not send_directly(answer, scope, send):
+                await send_complete(answer, send)
+            if timer is not None:
+                timer.note(answer.status)
+        elif timer is not None:
+            with timer.timing(send) as timed:
+                await _send_pieces(app, answer, event, receive, timed, buffered=buffered)
+        else:
+            await _send_pieces(app, answer, event, receive, send, buffered=buffered)
+    finally:
+        if event.answered_callbacks is not None:
+            event.note_answered()
 
 
 async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: str) -> Any:
@@ -93,21 +100,39 @@ async def find_answer(app: App, match: Match | NoMatch, event: Event, raw_path: 
         A `CompleteResponse`, or an answer that is sent in pieces: see `make_complete`.
 
     Raises:
-        Exception: An error of middleware or handler; `report_error` makes an answer from it.
+        Exception: An error of middleware or handler; `answer_error` makes an answer from it.
     """
     return make_complete(await _answer(app, match, event, raw_path), event)
 
 
-def report_error(app: App, event: Event, error: Exception) -> Response:
-    """Return the answer to an error, which is logged unless it is an `HTTPError`."""
+def answer_error(app: App, event: Event, error: Exception) -> CompleteResponse:
+    """Return the answer to an error; it is logged if it is no `HTTPError`, or cannot be sent as it is."""
     if is_disconnect(error):
         error = ClientLeftError()
-    if not isinstance(error, HTTPError):
-        logger.error("%s %s failed.", event.method, event.path, exc_info=error)
     if event.touches_response:
-        for name in CONTENT_FIELDS & set(event.response.headers):
-            del event.response.headers[name]
-    return describe_error(error, development=app.development)
+        drop_content_fields(event)
+    if (expected := find_http_error(error)) is not None:
+        try:
+            return _complete_error(app, event, expected)
+        except Exception as failure:
+            failure.__cause__ = error
+            error = failure
+    logger.error("%s %s failed.", event.method, event.path, exc_info=error)
+    return _complete_error(app, event, error)
+
+
+def drop_content_fields(event: Event) -> None:
+    """Take back what a handler said of the content that it then did not give."""
+    if not isinstance(event.response.headers, Headers):
+        # It was replaced by what may not be sendable.
+        event.response.headers = Headers()
+    for name in CONTENT_FIELDS & set(event.response.headers):
+        del event.response.headers[name]
+
+
+def _complete_error(app: App, event: Event, error: Exception) -> CompleteResponse:
+    answer: CompleteResponse = make_complete(describe_error(error, development=app.development), event)
+    return answer
 
 
 def is_disconnect(error: Exception) -> bool:
@@ -125,7 +150,7 @@ def make_event(app: App, match: Match | NoMatch, scope: Scope, receive: Receive)
     return Event(
         scope,
         receive,
-        params={} if found is None else found.params.copy(),
+        params={} if found is None else found.params,
         wait_until=start_task,
         max_body=app.settings.http.max_body,
         declared=() if found is None else found.route.requires,
@@ -181,7 +206,7 @@ async def _send_pieces(
         error = contain(raised)
         if state.started and (isinstance(error, OSError) or is_disconnect(error)):
             return  # The client disconnected during the answer.
-        failure = report_error(app, event, error)
+        failure = answer_error(app, event, error)
         if state.started:
             raise error from error.__cause__
         await send_answer(failure, event, receive, send)
@@ -207,6 +232,8 @@ class TrackedSend(PassthroughSend):
 
 
 def _missing(miss: NoMatch, event: Event) -> HTTPError:
+    if miss.malformed:
+        return HTTPError(400, "The path is not percent-encoded UTF-8.")
     if miss.allow:
         allow = ", ".join(miss.allow)
         return HTTPError(405, f"No route serves {event.method} here.", headers={"allow": allow})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nitro_py.encoding import to_json
-from nitro_py.errors import HTTPError, NitroError
+from nitro_py.encoding import encode_text, to_json_bytes
+from nitro_py.errors import HTTPError, NitroError, check_error_status
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.response import Response, StreamedResponse
@@ -20,17 +21,13 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
-def _make_json(value: Any) -> bytes:
-    return to_json(value).encode()
-
-
 _JSON_FIELD = (b"content-type", JSON.encode())
 
 # How values that are neither streams nor responses are encoded, by their exact type.
 _PLAIN: dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]] = {
-    **dict.fromkeys((bool, dict, float, int, list), (_make_json, _JSON_FIELD)),
+    **dict.fromkeys((bool, dict, float, int, list), (to_json_bytes, _JSON_FIELD)),
     bytes: (bytes, (b"content-type", BINARY.encode())),
-    str: (str.encode, (b"content-type", TEXT.encode())),
+    str: (encode_text, (b"content-type", TEXT.encode())),
 }
 
 
@@ -73,6 +70,9 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
         return
     content: Any = value.body if isinstance(value, Response) else value
     if is_asgi_answer(content):
+        own: object = getattr(content, "status_code", 200)
+        if isinstance(own, int) and not 200 <= own <= 599:
+            raise NitroError(f"The handler answers with the status {own}: expected 200 to 599.")
         await _send_asgi(content, status_and_headers(value, event)[1], event, send)
         return
     if buffered and "streaming" not in event.declared:
@@ -109,6 +109,11 @@ def make_complete(value: Any, event: Event) -> Any:
         isinstance(value, CompleteResponse) or is_stream(content) or is_asgi_answer(content)
     ):
         return value
+    if isinstance(content, HTTPError):
+        # It says what it would say if it was raised.
+        raise content
+    if type(content) is tuple:
+        _refuse_status_tuple(content)
     status, headers = status_and_headers(value, event)
     body, kind = encode_body(content)
     if status is None:
@@ -121,6 +126,16 @@ def make_complete(value: Any, event: Event) -> Any:
     if not bodiless and "content-length" not in headers:
         fields.append((b"content-length", b"%d" % len(body)))
     return CompleteResponse(status, fields, b"" if bodiless or event.method == "HEAD" else body)
+
+
+def _refuse_status_tuple(value: tuple[object, ...]) -> None:
+    """Refuse what other frameworks read as a body with a status: it would be sent as a list."""
+    status = value[1] if 2 <= len(value) <= 3 else None
+    if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599:
+        raise NitroError(
+            f"The handler returned a tuple of a body and the status {status:d}.",
+            hint=f"Set `event.response.status = {status:d}` and return the body; a list is returned as `[…]`.",
+        )
 
 
 def send_directly(answer: CompleteResponse, scope: Scope, send: Send) -> bool:
@@ -180,15 +195,33 @@ def encode_body(value: Any) -> tuple[bytes, str | None]:
     if value is None:
         return b"", None
     if isinstance(value, str):
-        return value.encode(), TEXT
+        return encode_text(value), TEXT
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value), BINARY
-    return to_json(value).encode(), JSON
+    return to_json_bytes(value), JSON
+
+
+def find_http_error(error: BaseException) -> HTTPError | None:
+    """Return an exception as the `HTTPError` that it is or means: Starlette and FastAPI have their own."""
+    if isinstance(error, HTTPError):
+        return error
+    # Only a handler that has loaded Starlette can raise its exception.
+    starlette = sys.modules.get("starlette.exceptions")
+    if starlette is None or not isinstance(error, starlette.HTTPException) or not 400 <= error.status_code <= 599:
+        return None
+    message, data = (error.detail, None) if isinstance(error.detail, str) else (None, error.detail)
+    headers = None if error.headers is None else dict(error.headers)
+    return HTTPError(error.status_code, message, data, headers)
 
 
 def describe_error(error: BaseException, *, development: bool) -> Response:
-    """Return the answer to an exception: an `HTTPError`'s own, else 500, with details in development only."""
+    """Return the answer to an exception: an `HTTPError`'s own, else 500, with details in development only.
+
+    Raises:
+        ValueError: The error has a status or a header field that cannot be sent.
+    """
     if isinstance(error, HTTPError):
+        check_error_status(error.status)
         content = {"status": error.status, "message": error.message, "data": error.data}
         return Response(content, error.status, error.headers)
     data = None

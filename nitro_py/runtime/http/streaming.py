@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+import functools
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
+from nitro_py.encoding import encode_text
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
 from nitro_py.runtime.containment import contain, contained
 from nitro_py.runtime.tasks import logger
 from nitro_py.runtime.threads import call_in_thread
-from nitro_py.sse import EventStream, EventStreamWriter, source_of, writer_of
+from nitro_py.sse import EventStream, EventStreamWriter, Source, source_of, writer_of
 
 EVENT_STREAM_HEADERS = {
     "content-type": "text/event-stream",
@@ -22,6 +24,8 @@ EVENT_STREAM_HEADERS = {
 }
 END = object()
 
+# The time that an answer waits for the first event of its source, in seconds.
+FIRST_EVENT = 0.1
 # The time that a slow client has to take what was written before its stream was closed, in seconds.
 END_TIMEOUT = 10.0
 
@@ -115,10 +119,12 @@ async def send_event_stream(
     fields = Headers({**EVENT_STREAM_HEADERS, **dict(headers)})
     for cookie in headers.getlist("set-cookie")[1:]:
         fields.append("set-cookie", cookie)
-    await _start(send, status, fields)
     writer, source = writer_of(stream), source_of(stream)
     pump = None if source is None else asyncio.create_task(_pump(source, stream, writer))
     try:
+        if pump is not None:
+            await _wait_for_first_event(pump, writer)
+        await _start(send, status, fields)
         if event.method != "HEAD":
             await _send_events(writer, event, receive, send)
     finally:
@@ -176,29 +182,67 @@ async def _copy(writer: EventStreamWriter, send: Send) -> None:
 async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], send: Send) -> None:
     chunk = first
     while chunk is not END:
-        body = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        body = encode_text(chunk) if isinstance(chunk, str) else bytes(chunk)
         await send({"type": "http.response.body", "body": body, "more_body": True})
         # If neither the source nor the server ever waits, this task could not be cancelled.
         await asyncio.sleep(0)
         chunk = await next_chunk()
 
 
-async def _pump(source: AsyncIterator[Any], stream: EventStream, writer: EventStreamWriter) -> None:
-    """Push a source's items; `push` waits for the client, so the source is never far ahead of it."""
+async def _pump(source: Source, stream: EventStream, writer: EventStreamWriter) -> None:
+    """Push a source's items; `push` waits for the client, so the source is never far ahead of it.
+
+    Raises:
+        Exception: The source failed before its first event: an answer that looks whole would be reconnected to for
+            ever, and in silence.
+    """
+    reader: AsyncChunkReader | ThreadChunkReader
+    if isinstance(source, AsyncIterable):
+        reader = AsyncChunkReader(aiter(source))
+    else:
+        reader = ThreadChunkReader(iter(source))
+        _hint("a plain iterator, which takes a thread for each item: expected an async one")
+    begun = False
     try:
-        async for item in source:
+        while (item := await reader.read()) is not END:
+            if isinstance(item, dict):
+                _hint("dicts, which are read as fields: expected text or `EventStreamMessage`")
             await stream.push(item)
+            begun = True
             # A push after the close does not wait, and the source may never end.
             if writer.closed:
                 break
     except BaseException as error:
-        logger.error("The source of an event stream failed.", exc_info=contain(error))
+        failure = contain(error)
+        if not begun:
+            raise failure from failure.__cause__
+        logger.error("The source of an event stream failed.", exc_info=failure)
     finally:
         try:
-            if isinstance(source, AsyncGenerator):
-                await contained(source.aclose())
+            await contained(reader.close())
         finally:
             await stream.close()
+
+
+async def _wait_for_first_event(pump: asyncio.Task[None], writer: EventStreamWriter) -> None:
+    """Give a source a moment, so that what it cannot send is still an error and no empty stream.
+
+    Raises:
+        Exception: The source failed.
+    """
+    writing = asyncio.create_task(writer.wait_for_first())
+    try:
+        await asyncio.wait((pump, writing), timeout=FIRST_EVENT, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(writing)
+    if pump.done():
+        pump.result()
+
+
+@functools.cache
+def _hint(what: str) -> None:
+    """Log once what a source of events should better be."""
+    logger.warning("The source of an event stream gives %s.", what)
 
 
 async def _until_disconnect(work: Any, event: Event, receive: Receive) -> None:

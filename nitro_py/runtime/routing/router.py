@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
@@ -9,6 +10,8 @@ from urllib.parse import unquote
 
 from nitro_py.runtime.manifest import Route
 from nitro_py.runtime.routing.methods import METHODS
+
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 Protocol = Literal["http", "websocket"]
 
@@ -30,9 +33,13 @@ class Match(NamedTuple):
 
 
 class NoMatch(NamedTuple):
-    """No route for a request; `allow` names the methods that the path has."""
+    """No route for a request.
+
+    `allow` names the methods that the path has; `malformed` tells that it is not percent-encoded UTF-8.
+    """
 
     allow: tuple[str, ...] = ()
+    malformed: bool = False
 
 
 class Node:
@@ -92,7 +99,10 @@ class Router:
             match = node.matches.get((method, protocol)) or _match_static(node, method, protocol, path)
             if match is not None:
                 return match
-        segments = split_path(path)
+        try:
+            segments = split_path(path)
+        except ValueError:
+            return NoMatch(malformed=True)
         return self._descend(segments, method, protocol) or self._search(segments, method, protocol)
 
     def serves(self, path: str) -> Route | None:
@@ -157,13 +167,19 @@ class Router:
 
 
 def split_path(raw_path: str) -> tuple[str, ...]:
-    """Split a percent-encoded path into decoded segments; an encoded slash stays inside its segment."""
+    """Split a percent-encoded path into decoded segments; an encoded slash stays inside its segment.
+
+    Raises:
+        ValueError: The path is not percent-encoded UTF-8.
+    """
     if raw_path in ("", "/"):
         return ()
     parts = raw_path.removeprefix("/").split("/")
     if "%" not in raw_path:
         return tuple(parts)
-    return tuple(unquote(part) if "%" in part else part for part in parts)
+    if _LONE_PERCENT.search(raw_path):
+        raise ValueError(f"`{raw_path}` is not percent-encoded.")
+    return tuple(unquote(part, errors="strict") if "%" in part else part for part in parts)
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nitro_py.testing.conformance.suite.steps import make_key, reach
+from nitro_py.testing.conformance.suite.steps import RICH, make_key, reach
 from nitro_py.testing.conformance.target import Target, requires
 
 TEXT = "text/plain; charset=utf-8"
@@ -38,7 +38,7 @@ class Answers:
             "path": "/event/a/b",
             "queries": ["1", "2"],
             "query": {"word": "x y", "many": "2"},
-            "request": ["starlette.requests", "PUT", "x y"],
+            "request": [True, "PUT", "x y"],
             "same_request": True,
             "url": f"http://app.example{path}",
         }
@@ -83,6 +83,60 @@ class Answers:
         if kind == "starlette":
             assert answer.headers["x-own"] == "yes"
 
+    @pytest.mark.parametrize(
+        ("field", "cookies"),
+        [
+            ("a=1; b=two", {"a": "1", "b": "two"}),
+            ('session={"id": 5}; s=hello world', {"session": '{"id": 5}', "s": "hello world"}),
+            ("user[id]=5; path=/x; version=2", {"user[id]": "5", "path": "/x", "version": "2"}),
+            ("id=first; id=second", {"id": "first"}),
+            ("lone; =nameless; a=b=c", {"a": "b=c"}),
+        ],
+    )
+    async def test_cookies_come_as_browsers_send_them(
+        self, target: Target, field: str, cookies: dict[str, str]
+    ) -> None:
+        """Check H10 of the contract."""
+        answer = await target.request("POST", "/read/cookies", headers={"cookie": field})
+        assert answer.json() == [cookies, cookies]
+
+    @pytest.mark.parametrize("content", [b"{", b"", b"\xff", b'{"a": NaN}', b"[" * 100_000])
+    async def test_json_that_is_none_is_400(self, target: Target, content: bytes) -> None:
+        """Check H11 of the contract."""
+        answer = await target.request("POST", "/read/json", content=content)
+        assert (answer.status, answer.json()["status"]) == (400, 400)
+
+    @pytest.mark.parametrize("kind", ["query", "parameter"])
+    async def test_missing_parameter_is_400(self, target: Target, kind: str) -> None:
+        """Check H11 of the contract."""
+        answer = await target.request("POST", f"/read/{kind}")
+        assert (answer.status, answer.json()["status"]) == (400, 400)
+        assert "`name`" in answer.json()["message"]
+
+    @pytest.mark.parametrize("kind", ["own", "own_key"])
+    async def test_error_of_the_handler_stays_500(self, target: Target, kind: str) -> None:
+        """Check H4 and H11 of the contract."""
+        assert (await target.request("POST", f"/read/{kind}")).status == 500
+
+    @pytest.mark.parametrize("kind", ["form", "model"])
+    @pytest.mark.parametrize("content", ["name=café", "name=caf%C3%A9"])
+    async def test_form_may_hold_utf8_as_it_is(self, target: Target, kind: str, content: str) -> None:
+        """Check H11 of the contract."""
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await target.request("POST", f"/read/{kind}", content=content.encode(), headers=headers)
+        assert answer.json() == {"name": "café"}
+
+    async def test_values_beyond_json_are_written(self, target: Target) -> None:
+        """Check H12 of the contract."""
+        answer = await target.request("GET", "/returns/rich")
+        assert (answer.status, answer.text) == (200, RICH)
+
+    async def test_half_a_surrogate_pair_breaks_no_answer(self, target: Target) -> None:
+        """Check H12 of the contract."""
+        assert (await target.request("GET", "/returns/half")).text == "cut \N{REPLACEMENT CHARACTER}"
+        answer = await target.request("POST", "/read/json", content='"\\ud83d"')
+        assert answer.text == '{"read":"\\ud83d"}'
+
     async def test_returned_bytes_are_the_body(self, target: Target) -> None:
         """Check H3 of the contract."""
         answer = await target.request("GET", "/returns/bytes")
@@ -105,6 +159,47 @@ class Answers:
         assert answer.status == 500
         assert "x-smuggled" not in answer.headers
         assert answer.json() == {"status": 500, "message": "Internal Server Error", "data": None}
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["data", "nan", "circle", "field", "wide_field", "low", "high", "early", "pair", "triple"],
+    )
+    async def test_what_cannot_be_sent_is_500(self, target: Target, kind: str) -> None:
+        """Check H13 of the contract."""
+        answer = await target.request("GET", f"/fail/{kind}")
+        assert answer.status == 500
+        assert answer.headers["content-type"] == JSON
+        assert "x-smuggled" not in answer.headers
+        assert answer.json() == {"status": 500, "message": "Internal Server Error", "data": None}
+
+    @pytest.mark.parametrize(
+        ("kind", "content"),
+        [
+            ("unnamed", {"status": 499, "message": "Error 499", "data": None}),
+            ("returned", {"status": 410, "message": "gone", "data": [1]}),
+            ("starlette", {"status": 402, "message": "pay first", "data": None}),
+            ("starlette_data", {"status": 422, "message": "Unprocessable Entity", "data": [{"loc": "x"}]}),
+        ],
+    )
+    async def test_error_in_another_way_is_the_answer(
+        self, target: Target, kind: str, content: dict[str, Any]
+    ) -> None:
+        """Check H13 of the contract."""
+        answer = await target.request("GET", f"/fail/{kind}")
+        assert (answer.status, answer.json()) == (content["status"], content)
+        assert answer.headers.get("x-pot") == ("tea" if kind == "starlette" else None)
+
+    async def test_fields_stay_on_an_error_but_for_those_of_the_content(self, target: Target) -> None:
+        """Check H14 of the contract."""
+        answer = await target.request("GET", "/fail/staged")
+        assert (answer.status, answer.headers["x-kept"], answer.headers["set-cookie"]) == (500, "yes", "a=1")
+        assert {"cache-control", "etag", "last-modified"}.isdisjoint(answer.headers)
+
+    @pytest.mark.parametrize("path", ["/event/%ff", "/event/%C3%28", "/nowhere/%80"])
+    async def test_path_that_is_not_utf8_is_400(self, target: Target, path: str) -> None:
+        """Check H11 of the contract."""
+        answer = await target.request("PUT", path)
+        assert (answer.status, answer.json()["status"]) == (400, 400)
 
     async def test_valid_body_and_query_are_models(self, target: Target) -> None:
         """Check H5 of the contract."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.testing.conformance.suite.steps import do, open_script
+from nitro_py.testing.conformance.suite.steps import RICH, do, open_script
 from nitro_py.testing.conformance.target import Target, requires
 
 
@@ -32,6 +32,33 @@ class Coercion:
         async with open_script(target) as socket:
             await do(socket, "send", kind=kind)
             assert await socket.receive_text() == text
+
+    @requires("websocket")
+    @pytest.mark.parametrize("kind", ["rich", "publish"])
+    async def test_value_beyond_json_is_written(self, target: Target, kind: str) -> None:
+        """Check H12 and W14 of the contract."""
+        async with target.connect("/ws/rich?name=a") as socket:
+            await socket.receive_json()
+            await socket.send(kind)
+            assert await socket.receive_text() == RICH
+
+    @requires("websocket")
+    async def test_half_a_surrogate_pair_breaks_no_socket(self, target: Target) -> None:
+        """Check H12 of the contract."""
+        async with target.connect("/ws/rich?name=a") as socket:
+            await socket.receive_json()
+            await socket.send("text")
+            assert await socket.receive_text() == "cut \N{REPLACEMENT CHARACTER}"
+            await socket.send('{"t":"\\ud83d"}')
+            assert await socket.receive_text() == '{"t":"\\ud83d"}'
+
+    @requires("websocket")
+    async def test_cookies_of_a_socket_come_as_browsers_send_them(self, target: Target) -> None:
+        """Check H10 of the contract."""
+        headers = {"cookie": 'session={"id": 5}; a=1; a=2; user[id]=5'}
+        async with target.connect("/ws/rich?name=a", headers=headers) as socket:
+            cookies = {"session": '{"id": 5}', "a": "1", "user[id]": "5"}
+            assert await socket.receive_json() == {"cookies": cookies, "name": "a"}
 
     @requires("websocket.binary")
     async def test_bytes_are_sent_as_binary(self, target: Target) -> None:

@@ -15,6 +15,23 @@ PATIENCE = 30.0
 # How long is waited to see that nothing comes, in seconds.
 SILENCE = 0.1
 
+# What the suite's app writes of its values that JSON cannot hold as they are.
+_WRITTEN = (
+    '"00000000-0000-0000-0000-000000000007"',
+    '"2024-01-02"',
+    '"2024-01-02T03:00:00+00:00"',
+    '"04:05:00"',
+    '"P1DT1M30S"',
+    '"1.10"',
+    '"/a/b"',
+    '"red"',
+    '"https://a.example/b"',
+)
+RICH = (
+    f'{{"values":[{",".join(_WRITTEN)},"http://c.example/d"],'
+    f'"keys":{{{",".join(f"{key}:1" for key in _WRITTEN)}}},"half":"\\ud83d"}}'
+)
+
 
 def make_key() -> str:
     """Return a name that no other test uses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nitro_py.testing.conformance.suite.steps import make_key, poll, reach, read_journal, write_journal
+from nitro_py.testing.conformance.suite.steps import RICH, make_key, poll, reach, read_journal, write_journal
 from nitro_py.testing.conformance.target import Target, requires
 from nitro_py.testing.events import ServerEvent
 
@@ -44,6 +44,30 @@ class Streams:
         """Check S1, S3 and S5 of the contract."""
         answer = await target.request("GET", "/streaming/push")
         assert answer.text == WIRE
+
+    @requires("streaming")
+    async def test_source_may_be_plain_and_give_fields(self, target: Target) -> None:
+        """Check S2 and H12 of the contract."""
+        answer = await target.request("GET", "/streaming/rich")
+        cut = "data: cut \N{REPLACEMENT CHARACTER}\n\n"
+        assert answer.text == f"data: {RICH}\n\n{cut}id: 7\nevent: named\ndata: fields\n\n"
+
+    @requires("streaming")
+    @pytest.mark.parametrize(
+        "kind", ["bytes", "data", "dict", "fails", "function", "nan", "none", "plain", "text"]
+    )
+    async def test_source_that_cannot_be_sent_is_500(self, target: Target, kind: str) -> None:
+        """Check S2 of the contract."""
+        answer = await target.request("GET", f"/streaming/bad/{kind}")
+        assert (answer.status, answer.json()["status"]) == (500, 500)
+
+    @pytest.mark.parametrize("query", ["", "?fail"])
+    async def test_stream_that_is_not_returned_is_closed(self, target: Target, query: str) -> None:
+        """Check S8 of the contract."""
+        key = make_key()
+        answer = await target.request("GET", f"/streaming/unused/{key}{query}")
+        assert answer.text == "something else" or answer.status == 409
+        assert await reach(target, key, "closed") == ["closed"]
 
     @requires("streaming")
     async def test_headers_keep_everybody_from_holding_the_stream(self, target: Target) -> None:

@@ -28,7 +28,18 @@ class Upgrades:
     @requires("websocket")
     @pytest.mark.parametrize(
         ("kind", "status"),
-        [("response", 403), ("starlette", 451), ("value", 403), ("error", 402), ("crash", 500)],
+        [
+            ("response", 403),
+            ("starlette", 451),
+            ("value", 403),
+            ("error", 402),
+            ("crash", 500),
+            ("starlette_error", 401),
+            ("returned", 409),
+            ("field", 500),
+            ("handshake", 500),
+            ("own_protocol", 500),
+        ],
     )
     async def test_upgrade_hook_refuses(self, target: Target, kind: str, status: int) -> None:
         """Check W2 of the contract."""
@@ -121,6 +132,18 @@ class Upgrades:
         """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/namespace") as socket:
             assert (await socket.receive_json())["namespace"] == "shared"
+
+    @requires("websocket.refusal-body")
+    @pytest.mark.parametrize("kind", ["data", "nan_value"])
+    async def test_refusal_that_cannot_be_sent_is_500(self, target: Target, kind: str) -> None:
+        """Check H13 of the contract."""
+        refused = await refuse(target, f"/ws/upgrade/{kind}")
+        assert refused.body == b'{"status":500,"message":"Internal Server Error","data":null}'
+
+    @requires("websocket")
+    async def test_missing_parameter_refuses_with_400(self, target: Target) -> None:
+        """Check H11 of the contract."""
+        assert (await refuse(target, "/ws/rich")).status == 400
 
     @requires("websocket")
     async def test_page_of_the_same_host_passes(self, target: Target) -> None:

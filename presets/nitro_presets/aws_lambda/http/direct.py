@@ -13,8 +13,8 @@ from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
 from nitro_py.runtime.containment import contain
-from nitro_py.runtime.http.dispatch import find_answer, make_event, report_error
-from nitro_py.runtime.http.responses import CompleteResponse, make_complete, send_answer
+from nitro_py.runtime.http.dispatch import answer_error, find_answer, make_event
+from nitro_py.runtime.http.responses import CompleteResponse, send_answer
 from nitro_py.runtime.routing.router import Match, NoMatch
 
 if TYPE_CHECKING:
@@ -111,14 +111,16 @@ class DirectRequest:
             A `CompleteResponse`, or an answer that `sender` sends in pieces.
         """
         try:
-            return await find_answer(self._app, self._match, self._event, self._raw_path)
+            answer = await find_answer(self._app, self._match, self._event, self._raw_path)
         except BaseException as error:
-            return self.fail(contain(error))
+            answer = self.fail(contain(error))
+        if isinstance(answer, CompleteResponse):
+            self._end()
+        return answer
 
     def fail(self, error: Exception) -> CompleteResponse:
         """Return the answer to an error, which is logged unless it is an `HTTPError`."""
-        answer: CompleteResponse = make_complete(report_error(self._app, self._event, error), self._event)
-        return answer
+        return answer_error(self._app, self._event, error)
 
     def sender(self, value: Any, *, buffered: bool) -> ASGIApplication:
         """Return an ASGI application that sends an answer in pieces.
@@ -143,7 +145,13 @@ class DirectRequest:
             error = contain(raised)
             if started:
                 raise error from error.__cause__
-            await send_answer(report_error(self._app, self._event, error), self._event, receive, send)
+            await send_answer(answer_error(self._app, self._event, error), self._event, receive, send)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._event.answered_callbacks is not None:
+            self._event.note_answered()
 
 
 class ResponseCollector:

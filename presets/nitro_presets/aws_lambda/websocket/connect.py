@@ -16,7 +16,7 @@ from nitro_py.errors import HTTPError
 from nitro_py.runtime.app import App
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade
 from nitro_py.runtime.http.dispatch import make_event
-from nitro_py.runtime.routing.router import Match
+from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.websocket import Upgrade, WebSocketHandler
 
 logger = logging.getLogger("nitro_py.aws")
@@ -45,7 +45,7 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
     match = app.router.match("GET", scope["raw_path"].decode(), "websocket")
     handler = app.socket_handler_of(match.route) if isinstance(match, Match) else None
     if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):
-        return {"statusCode": 404}
+        return {"statusCode": 400 if isinstance(match, NoMatch) and match.malformed else 404}
     decision, request = await decide_upgrade(
         handler,
         make_event(app, match, scope, receive_empty_body),

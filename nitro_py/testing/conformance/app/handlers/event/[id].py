@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from starlette.requests import Request as StarletteRequest
+
 from nitro_py import Event, define_event_handler
 
 
 @define_event_handler
 async def handler(event: Event) -> dict[str, object]:
+    request = event.request
     return {
         "body": (await event.body()).decode(),
         "context": deepcopy(event.context),
@@ -21,7 +24,7 @@ async def handler(event: Event) -> dict[str, object]:
         "queries": event.query.getlist("many"),
         "query": dict(event.query),
         "remote_address": event.remote_address,
-        "request": [type(event.request).__module__, event.request.method, event.request.query_params["word"]],
-        "same_request": event.request is event.request,
+        "request": [isinstance(request, StarletteRequest), request.method, request.query_params["word"]],
+        "same_request": event.request is request,
         "url": event.url,
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+
 from nitro_py import Event, HTTPError, Response, define_handler
 
 
@@ -26,5 +29,41 @@ async def handler(event: Event) -> object:
             return Response("text", 99)
         case "exit":
             raise SystemExit(2)
+        case "data":
+            raise HTTPError(400, data=ValueError())
+        case "nan":
+            raise HTTPError(400, data={"x": float("nan")})
+        case "circle":
+            circle: list[object] = []
+            circle.append(circle)
+            raise HTTPError(400, data=circle)
+        case "field":
+            raise HTTPError(400, headers={"x-pot": "tea\r\nx-smuggled: yes"})
+        case "wide_field":
+            raise HTTPError(400, headers={"x-pot": "\N{TEACUP WITHOUT HANDLE}"})
+        case "low":
+            raise HTTPError(302, "no error")
+        case "high":
+            raise HTTPError(600, "no status")
+        case "early":
+            return PlainTextResponse("never final", 101)
+        case "pair":
+            return {"made": True}, 201
+        case "triple":
+            return "made", 201, {"x-pot": "tea"}
+        case "unnamed":
+            raise HTTPError(499)
+        case "returned":
+            return HTTPError(410, "gone", data=[1])
+        case "starlette":
+            raise HTTPException(402, "pay first", {"x-pot": "tea"})
+        case "starlette_data":
+            raise HTTPException(422, [{"loc": "x"}])  # type: ignore[arg-type]  # As FastAPI allows.
+        case "staged":
+            event.response.headers.update(
+                {"cache-control": "max-age=60", "etag": '"1"', "last-modified": "now", "x-kept": "yes"}
+            )
+            event.response.headers.append("set-cookie", "a=1")
+            raise RuntimeError("secret detail")
         case _:
             raise RuntimeError("secret detail")

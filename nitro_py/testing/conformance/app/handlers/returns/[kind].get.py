@@ -9,6 +9,8 @@ from starlette.responses import HTMLResponse
 
 from nitro_py import Event, HTTPError, Response, define_handler
 
+from .._values import HALF, RICH
+
 
 @dataclass
 class Point:
@@ -36,6 +38,10 @@ VALUES: dict[str, object] = {
     "false": False,
     "response": Response("<b>light</b>", 202, {"content-type": "text/html"}),
 }
+
+
+VALUES["rich"] = RICH
+VALUES["half"] = f"cut {HALF}"
 
 
 @define_handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from nitro_py import HTTPError, Peer, Request, Response, Upgrade, define_websocket_handler
@@ -22,6 +23,20 @@ async def upgrade(request: Request) -> object:
             raise HTTPError(402, "pay first", data={"price": 1})
         case "crash":
             raise RuntimeError("secret detail")
+        case "starlette_error":
+            raise HTTPException(401, "who are you")
+        case "returned":
+            return HTTPError(409)
+        case "data":
+            raise HTTPError(400, data=ValueError())
+        case "nan_value":
+            return {"a value": float("nan")}
+        case "field":
+            return Upgrade(headers={"x-room": "blue\r\nx-smuggled: yes"})
+        case "handshake":
+            return Upgrade(headers={"Sec-WebSocket-Accept": "forged"})
+        case "own_protocol":
+            return Upgrade(headers={"sec-websocket-protocol": "chat.v2"})
         case "headers":
             return Upgrade(headers={"x-room": "blue", "set-cookie": "seat=7"})
         case "protocol":
