@@ -107,7 +107,7 @@ class ClientLeftError(HTTPError):
 
 
 class PeerClosedError(NitroError):
-    """The peer is gone; uncaught in a hook, this error ends the hook and is not logged."""
+    """The peer is gone. A hook that does not catch this error ends, and nothing is logged."""
 
 
 class MessageValidationError(NitroError):

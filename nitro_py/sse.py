@@ -265,7 +265,7 @@ class EventStreamWriter:
         return self._take()
 
     def writable(self) -> None:
-        """Note that the client takes bytes again."""
+        """Write what waits: the client takes bytes again."""
         if self._direct is not None and self._chunks:
             self._last_write = self._loop.time()
             self._direct.write_chunk(frame_chunk(self._take()))
@@ -405,12 +405,12 @@ class EventStream(StreamedResponse):
 
 
 def writer_of(stream: EventStream) -> EventStreamWriter:
-    """Return what adapters send a stream by."""
+    """Return the writer of a stream, for adapters."""
     return stream._writer
 
 
 def source_of(stream: EventStream) -> Source | None:
-    """Return the iterator whose items adapters push, if there is one."""
+    """Return the source of a stream, whose items adapters push; `None` if the handler pushes messages."""
     return stream._source
 
 

@@ -37,7 +37,7 @@ def require_program(name: str) -> Path:
 
     Returns:
         Where it is. Without it the test is skipped, but fails where `CI` is `true`: a check that CI
-        doesn't run is a check that nobody runs.
+        doesn't run is no check at all.
 
     Example:
         >>> require_program("git").name

@@ -11,7 +11,7 @@ HIGHEST = 29_999
 
 
 def find_port(host: str = "127.0.0.1") -> int:
-    """Return a port of an address that nobody listens on.
+    """Return a port of an address that no process listens on.
 
     Args:
         host: The address.

@@ -67,7 +67,7 @@ async def read_by_starlette(event: Event) -> bytes:
 
 
 async def read_after_a_look(event: Event) -> bytes:
-    """Read after somebody else, such as middleware, had a look at Starlette's request."""
+    """Read after other code, such as middleware, has read Starlette's request."""
     assert event.request.method == "POST"
     return await event.body()
 

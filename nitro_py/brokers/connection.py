@@ -84,7 +84,7 @@ class ConnectionLoss:
         return self._future.done()
 
     def note(self, reason: str) -> None:
-        """Note that the connection is lost; the first reason counts."""
+        """Record the loss, and end every wait for it; the first reason counts."""
         if not self._future.done():
             self._future.set_exception(BackplaneError(f"The connection is gone: {reason}"))
             # Otherwise asyncio would warn if no task waits for it.

@@ -159,7 +159,7 @@ class NatsConnection:
             await self.note_closed()
 
     async def note_closed(self) -> None:
-        """Note that the connection is gone; called by the client."""
+        """Record the loss of the connection; called by the client."""
         self._loss.note(self.reason or "it was closed")
 
     async def _take(self, message: Msg) -> None:

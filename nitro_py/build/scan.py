@@ -153,7 +153,7 @@ def _read_segment(name: str, file: PurePosixPath) -> str:
 
 
 def _check_method(name: str, file: PurePosixPath) -> None:
-    """Refuse what is meant to be a method; a name that is meant as it stands says its method behind it."""
+    """Refuse a file name that ends in a misspelt method, such as `users.gte.py`."""
     stem, _, last = name.rpartition(".")
     meant = _find_meant(last, _METHODS) if stem and not last.endswith("]") else None
     if meant is not None:

@@ -29,7 +29,7 @@ def write_bundle(
     trees: Mapping[str, Path] | None = None,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a bundle beside the last one and swap the two; a failure leaves the last one as it was.
+    """Write a bundle, all or nothing: a failure leaves the last one as it was.
 
     Args:
         output: The folder to write; if it is there, it must be empty or hold a bundle.
@@ -177,7 +177,7 @@ def _swap(output: Path, bundle: Path, aside: Path) -> None:
 
 
 def format_size(size: int) -> str:
-    """Write a number of bytes for people.
+    """Return a size in bytes as text with a unit.
 
     Example:
         >>> format_size(999), format_size(1_234), format_size(5_600_000)

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run `nitropy`; an error of the user's is printed without a traceback and ends it with 2."""
+    """Run `nitropy`; print a `NitroError` without a traceback, and exit with status 2."""
     try:
         make_app(sys.argv[1:])()
     except NitroError as error:

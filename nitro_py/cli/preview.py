@@ -50,7 +50,7 @@ def resolve_command(text: str) -> list[str]:
 
 
 def run_preview(command: list[str], root: Path) -> int:
-    """Run a bundle until it ends, and leave its address for `nitropy publish`.
+    """Run a bundle until it ends, and write its address into a file that `nitropy publish` reads.
 
     Args:
         command: The command.

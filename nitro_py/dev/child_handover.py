@@ -50,7 +50,7 @@ class DevHandover:
         return send_connection(self._outbox, descriptor)
 
     def finish(self) -> None:
-        """Note that this child takes nothing more from any client, but for what it has begun."""
+        """Report that this child takes nothing more from any client, except what it has begun."""
         self._finished()
 
     def _take(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:

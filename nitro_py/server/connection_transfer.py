@@ -38,7 +38,7 @@ class Handover(Protocol):
         """
 
     def finish(self) -> None:
-        """Note that the server takes nothing more from any client, but for what it has begun."""
+        """Report that the server takes nothing more from any client, except what it has begun."""
 
 
 class TransferableConnection(Protocol):
@@ -76,7 +76,7 @@ class IdleTransfer:
         self._send = send
 
     def start(self) -> None:
-        """Note that the connection may be idle from now on."""
+        """Transfer the connection if it is idle; called each time that it may be."""
         if self._connection.is_idle:
             self._connection.pause_reading()
             # More requests may follow among the bytes that are being read.

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class BenchmarkError(Exception):
-    """Says why there is no figure: a peer that does not start, a message that did not arrive."""
+    """Why there is no figure: a peer that does not start, a message that did not arrive."""

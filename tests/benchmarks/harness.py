@@ -1,4 +1,4 @@
-"""Runs rows: all contenders of a row take turns, and a contender that fails does not stop the others."""
+"""How rows run: all contenders of a row take turns, and a contender that fails does not stop the others."""
 
 from __future__ import annotations
 

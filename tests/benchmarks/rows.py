@@ -102,7 +102,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Says that the first contender may need at most `ratio` times what `peer`, another one, needs."""
+    """A bound: the first contender may need at most `ratio` times what `peer`, another one, needs."""
 
     peer: str
     ratio: float

@@ -56,7 +56,7 @@ def make_project(settings: str = "") -> Mapping[str, str]:
 
 
 def list_commands(kind: Kind) -> dict[str, Command]:
-    """List who serves sockets; nobody pings, so that only what is asked for is sent."""
+    """List the servers of sockets; none of them pings, so that only what is asked for is sent."""
     return {
         OURS: on_bundle("sockets", make_project("websocket.idle_timeout = 0")),
         CROSSWS: on_node("crossws_hooks.mjs", kind, "0"),

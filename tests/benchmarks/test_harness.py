@@ -78,7 +78,7 @@ def open_clerk(*figures: float, turns: list[str] | None = None, name: str = "") 
 
 @contextmanager
 def open_nothing(bench: Bench) -> Iterator[Measure]:
-    """Is a contender that does not start."""
+    """Fail, as a contender that does not start."""
     raise BenchmarkError("It does not start.")
     yield
 

@@ -53,4 +53,4 @@ async def test_nats_client_that_drops_messages_is_given_up() -> None:
 
 @pytest.mark.slow
 class TestBrokers(BackplaneConformance, BrokerFaults):
-    """Runs the suite on each."""
+    """The suite, on each broker."""

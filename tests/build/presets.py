@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.bundles import write_files
 
-# Serves plain files: enough to show that a preset of somebody else gets all that a built-in one gets.
+# Serves plain files: enough to show that a preset of another package gets all that a built-in one gets.
 PRESET = """
     from dataclasses import dataclass
 

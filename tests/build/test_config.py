@@ -1,4 +1,4 @@
-"""Checks where settings come from, and which source wins."""
+"""Where settings come from, and which source wins."""
 
 from __future__ import annotations
 

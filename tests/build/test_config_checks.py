@@ -1,4 +1,4 @@
-"""Checks the rules that one setting sets for another."""
+"""The rules that one setting sets for another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks what a user reads who has written a setting wrong."""
+"""What a user reads who has written a setting wrong."""
 
 from __future__ import annotations
 

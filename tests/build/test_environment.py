@@ -1,4 +1,4 @@
-"""Checks what a user reads who has set a variable or a flag wrong."""
+"""What a user reads who has set a variable or a flag wrong."""
 
 from __future__ import annotations
 

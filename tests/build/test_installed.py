@@ -60,7 +60,7 @@ def test_unchanged_dependencies_are_installed_once(tmp_path: Path, cache: Path, 
     assert len(runs) == 3
     # Nothing half done is left beside them.
     assert len(list(cache.iterdir())) == 3
-    # What is in there runs in production: nobody else may put anything beside it.
+    # What is in there runs in production: no other user may put anything beside it.
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 

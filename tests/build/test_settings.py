@@ -1,4 +1,4 @@
-"""Checks what each setting refuses."""
+"""What each setting refuses."""
 
 from __future__ import annotations
 

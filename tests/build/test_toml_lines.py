@@ -1,4 +1,4 @@
-"""Checks that every key of a TOML text is found on its own line."""
+"""Every key of a TOML text is found on its own line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks what a user reads who has done something wrong: what, where, and what to do; never a traceback."""
+"""What a user reads who has done something wrong: what, where, and what to do; never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks what `build`, `check`, `routes` and `config schema` print, for people and for scripts."""
+"""What `build`, `check`, `routes` and `config schema` print, for people and for scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that what `init` writes works as it says."""
+"""What `init` writes works as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks `preview` and `publish` against real bundles and sockets."""
+"""`preview` and `publish` against real bundles and sockets."""
 
 from __future__ import annotations
 

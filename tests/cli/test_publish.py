@@ -1,4 +1,4 @@
-"""Checks what `nitropy publish` says to somebody who has called it wrong."""
+"""The errors of `nitropy publish` when it is called wrongly."""
 
 from __future__ import annotations
 

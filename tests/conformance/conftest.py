@@ -1,4 +1,4 @@
-"""Builds the suite's app and runs it."""
+"""The suite's app, built and running."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ TEXT, CLOSE, PING = 0x1, 0x8, 0x9
 
 
 class RawSocket:
-    """Reads frames, and leaves pings and closes unanswered."""
+    """A client that reads frames, and leaves pings and closes unanswered."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader

@@ -16,7 +16,7 @@ def target(suite_server: ServerTarget) -> ServerTarget:
 
 
 class TestAsgi(Conformance, Limits):
-    """Runs the whole suite: the preset declares every capability."""
+    """The whole suite: the preset declares every capability."""
 
 
 def test_no_part_of_the_suite_hides_a_test_of_another() -> None:

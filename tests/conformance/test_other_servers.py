@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class AnyServer:
-    """Says how a server is started, and what it keeps from an app.
+    """How a server is started, and what it keeps from an app.
 
     Args:
         name: The module that runs it.
@@ -84,7 +84,7 @@ def wait_for_health(url: str) -> None:
 
 @pytest.mark.slow
 class TestOtherServer(Conformance):
-    """Runs the suite on each server."""
+    """The suite, on each server."""
 
     # granian tells an app the client's code without its reason, hypercorn neither, and both call a lost
     # connection a closed one or the other way round.

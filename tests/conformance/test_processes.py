@@ -42,7 +42,7 @@ def target(
 
 @pytest.mark.slow
 class TestProcesses(Topics):
-    """Runs the part on topics: its sockets sit on one process after the other."""
+    """The part on topics: its sockets sit on one process after the other."""
 
     async def test_sockets_really_sit_on_different_processes(self, target: Spread) -> None:
         async with AsyncExitStack() as stack:

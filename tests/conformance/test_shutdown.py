@@ -44,7 +44,7 @@ async def test_stop_says_goodbye_to_everybody(own_server: Server, journal: Path)
         assert await reading > 0
         with (journal / busy).open("a") as file:
             file.write("go on\n")
-        # Long before the end of its time: whoever has to be ended is an error.
+        # Long before the end of its time: a process that has to be ended is an error.
         await stopping
 
     def read(key: str) -> list[str]:

@@ -9,5 +9,5 @@ from tests.ports import find_port
 
 @pytest.fixture
 def unused_port() -> int:
-    """Return a port that nobody listens on right now."""
+    """Return a port that no process listens on right now."""
     return find_port()

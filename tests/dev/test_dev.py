@@ -1,4 +1,4 @@
-"""Checks `nitropy dev`: changes are served, failures are shown, and the last good app goes on."""
+"""`nitropy dev`: changes are served, failures are shown, and the last good app goes on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_change_of_a_handler_is_served(root: Path, dev: Server) -> None:
             assert [*chat] == []
             assert chat.close_code == 1001
             assert hear(page) == {"type": "reload"}
-            # Once pages are told, nobody is answered by the old app any more.
+            # Once pages are told, the old app answers no client any more.
             assert browser.get(f"{dev.url}/api/hello").json() == {"message": "changed"}
     write_files(root, {"handlers/api/new.get.py": HELLO})
     wait_for(lambda: httpx.get(f"{dev.url}/api/new").status_code == 200)

@@ -1,4 +1,4 @@
-"""Checks that no client of `nitropy dev` loses a request at a reload, whatever connection it uses and when."""
+"""No client of `nitropy dev` loses a request at a reload, whatever connection it uses and when."""
 
 from __future__ import annotations
 

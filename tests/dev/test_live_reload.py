@@ -1,4 +1,4 @@
-"""Checks that the live-reload socket is open to the dev server's own pages and to nobody else."""
+"""The live-reload socket is open to the dev server's own pages only."""
 
 from __future__ import annotations
 

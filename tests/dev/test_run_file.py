@@ -1,4 +1,4 @@
-"""Checks the file by which a running server is found."""
+"""The file by which a running server is found."""
 
 from __future__ import annotations
 

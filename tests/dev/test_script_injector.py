@@ -1,4 +1,4 @@
-"""Checks which answers get the live-reload script, and how."""
+"""Which answers get the live-reload script, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks which changes of a project's files count."""
+"""Which changes of a project's files count."""
 
 from __future__ import annotations
 

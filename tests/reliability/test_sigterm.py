@@ -287,5 +287,5 @@ async def test_nothing_is_lost_and_everybody_is_told(
     # Each process closes 100 in a second. One that stands still has some catching up to do, so not all of it.
     goodbyes = [record["at"] for record in records if record["kind"] in ("closed", "stream ended")]
     assert max(goodbyes) - min(goodbyes) > 0.5 * (SOCKETS + STREAMS) / 100 / workers
-    # Nobody was given up.
+    # No peer was given up.
     assert seconds < GRACE / 2

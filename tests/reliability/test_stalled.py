@@ -84,11 +84,11 @@ async def test_stalled_subscriber_costs_bounded_memory_and_delays_nobody(server:
     before = read_memory(server)
     for number in range(MESSAGES):
         publisher.writer.write(write_masked(0x81, f"{number} {SIZE}".encode()))
-        # Whoever reads gets each message before the next one is sent.
+        # A peer that reads gets each message before the next one is sent.
         assert await asyncio.gather(*map(read, clients)) == [number] * SUBSCRIBERS
     assert read_memory(server) - before < GROWTH
     assert f"Closed a slow peer: more than {BUFFER_LIMIT} bytes waited for it." in server.read_log()
-    # Nobody else was.
+    # No other peer was.
     assert server.read_log().count("Closed a slow peer") == 1
     for client in (*clients, stalled, publisher):
         client.writer.transport.abort()

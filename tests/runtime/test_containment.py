@@ -15,7 +15,7 @@ from nitro_py.runtime.tasks import run_callback, start_task, wait_for_tasks
 
 
 class CustomExit(BaseException):
-    """An exception of a library that nobody is to catch."""
+    """An exception of a library that no handler should catch."""
 
 
 FOREIGN: list[Any] = [

@@ -119,7 +119,7 @@ async def open_topic(wire: Wire, query: str = "") -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that nobody tells."""
+    """Wait for a condition that no event announces."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -20,7 +20,7 @@ who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
 class Named:
-    """Has an id, as peers do."""
+    """An owner with an id, as peers have."""
 
     def __init__(self, id: str) -> None:
         self.id = id

@@ -1,4 +1,4 @@
-"""Checks how a manifest is read that is not as a build has written it."""
+"""How a manifest is read that is not as a build has written it."""
 
 from __future__ import annotations
 

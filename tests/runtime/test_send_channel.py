@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Wire:
-    """Takes what a server would send, at the pace of a client that reads or does not."""
+    """A server that takes what it would send, at the pace of a client that reads or does not."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []

@@ -1,4 +1,4 @@
-"""Checks that a connection goes over to another server between two requests, with nothing lost or repeated."""
+"""A connection goes over to another server between two requests, with nothing lost or repeated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 
 
 class Pair:
-    """Is two servers, of which the first hands its connections on to the second."""
+    """Two servers, of which the first hands its connections on to the second."""
 
     def __init__(self, old: Site, new: Site, release: asyncio.Event) -> None:
         self.old = old
@@ -52,7 +52,7 @@ class Pair:
     async def gone(self) -> None:
         """Wait until the first server has no connection left."""
         async with asyncio.timeout(PATIENCE):
-            while self.old.state.connections:  # noqa: ASYNC110 - uvicorn's own set tells nobody
+            while self.old.state.connections:  # noqa: ASYNC110 - uvicorn's own set sends no event
                 await asyncio.sleep(0.01)
 
 
@@ -73,7 +73,7 @@ async def serve_pair(size: int = 1) -> AsyncIterator[tuple[Pair, Wire]]:
 
     async with serve(old) as first, serve(new) as second, first.connect() as wire:
         async with asyncio.timeout(PATIENCE):
-            while not first.state.connections:  # noqa: ASYNC110 - uvicorn's own set tells nobody
+            while not first.state.connections:  # noqa: ASYNC110 - uvicorn's own set sends no event
                 await asyncio.sleep(0)
         yield Pair(first, second, release), wire
 

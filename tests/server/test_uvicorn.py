@@ -1,4 +1,4 @@
-"""Checks each name of uvicorn that is no part of its documented API, and what happens without one."""
+"""Each name of uvicorn that is no part of its documented API, and what happens without one."""
 
 from __future__ import annotations
 

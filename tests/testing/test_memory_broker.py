@@ -14,4 +14,4 @@ def make_backplane() -> MakeBackplane:
 
 
 class TestMemory(BackplaneConformance):
-    """Runs the suite."""
+    """The suite, on the broker in memory."""

@@ -42,9 +42,9 @@ def read_pyproject(root: Path) -> PyProject | None:
 
 
 def check_python(root: Path) -> None:
-    """Refuse to build with a Python that the project's `requires-python` leaves out, as installers do.
+    """Check that the project's `requires-python` allows this Python, as installers do.
 
-    What the handlers are written in is its matter: another Python would find faults in them that are none.
+    The build imports the handlers with this Python: another version may report errors that are not there.
 
     Args:
         root: The project's folder; its `pyproject.toml` is read, if there is one.

@@ -31,11 +31,11 @@ class ServerPreset:
         return frozenset(CAPABILITIES)
 
     def advise(self, capability: Capability) -> str | None:
-        """Return `None`: no capability is lacking."""
+        """Return `None`, because no capability is missing."""
         return None
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Return `None`: no environment shows that a server is wanted."""
+        """Return `None`, because no environment variable shows that a server is wanted."""
         return None
 
 

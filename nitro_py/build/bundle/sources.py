@@ -176,7 +176,7 @@ class _Collector:
             raise BuildError(message, file=str(path), hint="Give one of them another name.")
 
     def _reach(self, path: str) -> None:
-        """Queue a module of the bundle, and the packages around it, which Python imports first."""
+        """Add a module and its parent packages, which Python imports first, to the queue."""
         if path not in self.places or path in self._seen or not path.endswith(".py"):
             return
         self._seen.add(path)

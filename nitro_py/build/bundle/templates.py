@@ -36,7 +36,7 @@ def read_part(package: str, folder: str, name: str) -> str:
 
 
 def fill_part(text: str, holds: Set[str], values: Mapping[str, str], blocks: Mapping[str, str]) -> str:
-    r"""Drop the lines whose condition does not hold, and fill in what the build knows.
+    r"""Fill in a part of a template: drop the lines whose condition does not hold, and replace the marks.
 
     Args:
         text: The part, with the marks that `CONTRIBUTING.md` lists.

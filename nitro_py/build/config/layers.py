@@ -27,7 +27,7 @@ class Place:
 
     @property
     def source(self) -> str | None:
-        """Name the layer in words, None for a default."""
+        """The place in words; `None` for a default."""
         if self.variable is not None:
             return f"`{self.variable}`"
         if self.command_line:

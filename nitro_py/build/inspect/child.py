@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str, Any]:
-    """Return what one file defines, or the error with its place."""
+    """Inspect one file, and describe what it defines, or the error and its place."""
     try:
         return {"found": look(file)}
     except NitroError as error:
@@ -143,7 +143,7 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
 
 
 def _hint_at_failure(error: BaseException) -> str | None:
-    """Return a hint at what a `define_…` takes that was called wrongly."""
+    """Return a hint for an error of an import, such as a `define_…` with wrong arguments."""
     called = re.match(r"`?(define_\w+)`?(\(\))? ", str(error)) if isinstance(error, TypeError) else None
     if called is None:
         return "Route files must import without side effects that can fail."

@@ -24,10 +24,10 @@ class StreamListener(Protocol):
     """A listener for the events of a stream's connection."""
 
     def writable(self) -> None:
-        """Note that the client takes bytes again."""
+        """Go on writing: the client takes bytes again."""
 
     def abort(self) -> None:
-        """Note that the client disconnected."""
+        """Stop: the client disconnected."""
 
 
 class DirectSend(Protocol):
@@ -136,10 +136,10 @@ class MessageReceiver(Protocol):
         """Take a message; return false to pause reading until `on_resume` is called."""
 
     def lost(self, details: CloseDetails) -> None:
-        """Note that the connection has ended, or is too slow to be kept; only the first call counts."""
+        """End the session: the connection has ended, or is too slow to be kept. Only the first call counts."""
 
     def gone(self) -> None:
-        """Note that nothing is left of the connection, after `lost`."""
+        """Forget the connection, of which nothing is left; called after `lost`."""
 
 
 class DirectSocket(Protocol):

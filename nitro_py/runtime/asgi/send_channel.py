@@ -111,7 +111,7 @@ class SendChannel:
             await self._wait_for_change()
 
     def closed(self) -> None:
-        """Note that the connection is gone."""
+        """Enter the state `CLOSED`, and drop what waits: the connection is gone."""
         self.ready_state = ReadyState.CLOSED
         self._queue.clear()
         self._waiting = 0

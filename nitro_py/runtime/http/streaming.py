@@ -31,7 +31,7 @@ END_TIMEOUT = 10.0
 
 
 class ClientWatch:
-    """A listener that notes that the client disconnected."""
+    """A listener that waits for the client to disconnect."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
@@ -40,7 +40,7 @@ class ClientWatch:
         """Do nothing: there is nothing to write."""
 
     def abort(self) -> None:
-        """Note that the client disconnected."""
+        """Set `left`: the client disconnected."""
         self.left.set()
 
 

@@ -283,7 +283,7 @@ class BrokerLink:
         return batch
 
     def _note_topic_changed(self, topic: str) -> None:
-        """Note that a topic got its first subscriber here, or lost its last."""
+        """Mark a topic that got its first subscriber here, or lost its last."""
         if self._connection is not None:
             self._stale.add(topic)
             self._stale_seen.set()

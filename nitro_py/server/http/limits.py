@@ -78,7 +78,7 @@ class ServerLimits:
         self._refused: Counter[RequestRefusal] = Counter()
 
     def note(self, refusal: RequestRefusal) -> None:
-        """Note that a request was refused."""
+        """Count a request that was refused."""
         self._counters.requests_refused += 1
         self._refused[refusal] += 1
 
@@ -134,7 +134,7 @@ class ConnectionGuard:
         return not self._is_surplus or connections <= most + SPARE_CONNECTIONS
 
     def count_bytes(self, size: int) -> None:
-        """Note that so many bytes came, before they are read."""
+        """Count the bytes that came, before they are read."""
         self._piece_size = size
         self._loose_size += size
 
@@ -143,7 +143,7 @@ class ConnectionGuard:
         return HEADER_TOO_LARGE if self._loose_size > self._limits.max_header else None
 
     def begin_head(self) -> None:
-        """Note that a request begins, somewhere in the piece that came last."""
+        """Begin the count of a head, somewhere in the piece that came last."""
         self._reads_head = self._begun = True
         self._loose_size = self._ticks = 0
 
@@ -165,7 +165,7 @@ class ConnectionGuard:
         return TOO_MANY if self._is_surplus and not target.startswith(INTERNAL_PATHS) else None
 
     def note_progress(self) -> None:
-        """Note that more of a body has come."""
+        """Begin the count anew: more of a body has come."""
         self._loose_size = self._ticks = 0
 
     def tick(self, *, reads_body: bool, unsent: int) -> RequestRefusal | None:

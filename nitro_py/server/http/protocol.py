@@ -69,13 +69,13 @@ class IdleTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Note that the connection is idle from now on."""
+        """Start the time of an idle connection."""
         self._since = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._check)
 
     def stop(self) -> None:
-        """Note that the connection is in use."""
+        """Stop the time: the connection is in use."""
         self._since = None
 
     def cancel(self) -> None:
@@ -182,11 +182,11 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(refusal)
 
     def pause_writing(self) -> None:
-        """Note that the client takes bytes more slowly than they come."""
+        """Pause the answer's writing: the client takes bytes more slowly than they come."""
         self.write_paused = True
 
     def resume_writing(self) -> None:
-        """Note that the client takes bytes again."""
+        """Resume the answer's writing: the client takes bytes again."""
         self.write_paused = False
         if self._writable is not None:
             self._writable.set()

@@ -147,17 +147,17 @@ class RequestCycle:
         return len(self._body)
 
     def end(self) -> None:
-        """Note that the request is complete."""
+        """End the request's body, and wake `receive`."""
         self._more_body = False
         self._wake()
 
     def resume(self) -> None:
-        """Note that the client takes bytes again."""
+        """Let the listener write: the client takes bytes again."""
         if self._listener is not None:
             self._listener.writable()
 
     def disconnect(self) -> None:
-        """Note that the client left."""
+        """Wake `receive` and stop the listener: the client left."""
         self._disconnected = True
         self._wake()
         if self._listener is not None:

@@ -28,10 +28,10 @@ class ChannelOwner(Protocol):
     """A WebSocket connection, as far as its channel needs it."""
 
     def close_sent(self) -> None:
-        """Note that a close frame was sent: nothing that comes counts now but the answer to it."""
+        """Ignore all that comes now but the answer to the close frame that was sent."""
 
     def dropped_slow(self, details: CloseDetails) -> None:
-        """Note that the client is too slow to be kept.
+        """End the session of a client that is too slow to be kept.
 
         Args:
             details: The code and reason of the close frame that was sent.
@@ -194,7 +194,7 @@ class TransportChannel:
         self._transport.abort()
 
     def closed(self) -> None:
-        """Note that the connection is gone."""
+        """Enter the state `CLOSED`, and drop what waits: the connection is gone."""
         self._leave(ReadyState.CLOSED)
         self._drop_held()
         if self._timer is not None:

@@ -36,7 +36,7 @@ def make_connection_counts(workers: int) -> int:
 
 
 def clear_connection_count(descriptor: int, place: int) -> None:
-    """Note that a worker has ended, so that the others do not wait for it to accept.
+    """Remove the count of a worker that has ended, so that the others do not wait for it to accept.
 
     Args:
         descriptor: What `make_connection_counts` returned.

@@ -1,4 +1,4 @@
-"""Emits a function package, and the stack that runs it: API Gateway WebSocket, Lambda, DynamoDB."""
+"""The preset: a function package, and the stack that runs it with API Gateway, Lambda and DynamoDB."""
 
 from __future__ import annotations
 

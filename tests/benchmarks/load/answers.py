@@ -13,7 +13,7 @@ PATIENCE = 10.0
 
 
 class LostError(Exception):
-    """Says what did not arrive."""
+    """The error for what did not arrive."""
 
 
 def answer_questions(answers: Mapping[str, Callable[..., None]]) -> None:

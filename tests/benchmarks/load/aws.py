@@ -22,7 +22,7 @@ ANSWER = (
 
 
 class Services(asyncio.Protocol):
-    """Answers the calls on one connection.
+    """The protocol of one connection, which answers its calls.
 
     Args:
         item: What DynamoDB answers.

@@ -11,8 +11,8 @@ from tests.benchmarks.load.answers import PATIENCE, LostError
 
 # How many connections may wait to be accepted; some servers keep no more.
 BATCH = 100
-# Between two looks at the connections, in seconds. Whoever sleeps in `epoll_wait` is woken by the server's own
-# writes: on one machine that may cost the server more than the write, over a network it costs nothing.
+# Between two looks at the connections, in seconds. A process that sleeps in `epoll_wait` is woken by the server's
+# own writes: on one machine that may cost the server more than the write, over a network it costs nothing.
 NAP = 0.0002
 HOST = "127.0.0.1"
 

@@ -26,7 +26,7 @@ async def listen() -> AsyncIterator[dict[str, str]]:
 
 
 async def events(request: Request) -> EventSourceResponse:
-    # Nobody sends comments here, so that only what is published is sent.
+    # No server sends comments here, so that only what is published is sent.
     return EventSourceResponse(listen(), ping=3600)
 
 

@@ -1,4 +1,4 @@
-"""An existing FastAPI application of ten routes and a socket, as somebody might bring it along."""
+"""An existing FastAPI application of ten routes and a socket, as a user might bring it along."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_wrong_address_is_explained(demo_bundle: Path, arguments: list[str], mes
 
 
 def test_declared_dependencies_are_required_and_vendored(tmp_path: Path) -> None:
-    # Nobody imports it, as nobody imports a database's driver.
+    # No handler imports it, as none imports a database's driver.
     text = '[project]\nname = "shop"\ndependencies = ["nitropy-kit", "markdown-it-py>=3"]\n'
     handler = "from nitro_py import define_handler\n\n\n@define_handler\nasync def handler(event): ...\n"
     files = {"pyproject.toml": text, "handlers/index.get.py": handler}

@@ -186,7 +186,7 @@ def test_kept_connection_is_closed_in_the_end(server: Server) -> None:
         client.sendall(b"GET /_nitro/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in client.recv(1000)
         assert read_all(client) == b""
-        # Longer than a header may take: between two requests nobody waits for one.
+        # Longer than a header may take: between two requests the server waits for none.
         assert 2.5 < time.monotonic() - began < 3 + LATE
 
 
@@ -234,7 +234,7 @@ def test_connections_over_the_limit_are_refused_and_probes_answered(bundle: Path
         assert httpx.get(f"{server.url}/_nitro/live").status_code == 200
         assert httpx.get(f"{server.url}/_nitro/ready").status_code == 200
         deadline = time.monotonic() + PATIENCE
-        # Said once a second, whoever asks how often.
+        # Logged once a second, however many requests there are.
         while server.read_log().count("requests with 503: Too many connections.") < 1:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -221,7 +221,7 @@ def test_streams_are_counted_while_they_are_open(server: Server) -> None:
         assert value(scrape(server), "nitro_event_streams") == 1
     figures = wait_for(server, lambda figures: value(figures, "nitro_event_streams") == 0)
     figures = wait_for(server, lambda figures: ("GET", "/clock", "2xx") in count_requests(figures))
-    # How long somebody listened is no time to wait for an answer.
+    # How long a client listened is no time to wait for an answer.
     (total,) = figures[f"{HTTP}_sum"].values()
     assert total < 0.9
 

@@ -1,4 +1,4 @@
-"""Checks that the parent of the workers, as a container's first process, lets go of the dead below it."""
+"""The parent of the workers, as a container's first process, lets go of the dead below it."""
 
 from __future__ import annotations
 

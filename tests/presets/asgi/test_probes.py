@@ -86,7 +86,7 @@ def test_running_app_is_live_ready_and_well(server: Server) -> None:
     assert httpx.head(f"{server.url}/_nitro/ready").status_code == 200
     assert httpx.get(f"{server.url}/_nitro/other").status_code == 404
     server.stop()
-    # Nobody wants a line for each, every few seconds.
+    # A line for each, every few seconds, would hide the others.
     assert re.findall(r"/_nitro/\w+", server.read_log()) == ["/_nitro/other"]
 
 

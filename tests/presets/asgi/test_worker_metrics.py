@@ -105,7 +105,7 @@ def test_worker_that_hangs_or_dies_takes_nothing_along(server: Server, client: h
     victim = next(iter(answers))
     os.kill(victim, signal.SIGSTOP)
     try:
-        # Its figures stay, and nobody waits for it. A connection that only it could take would be one too many.
+        # Its figures stay, and no worker waits for it. A connection that only it could take would be one too many.
         counts = []
         for _ in range(10):
             with suppress(httpx.TimeoutException):

@@ -52,7 +52,7 @@ def unordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvelopeTarg
 
 
 class TestWithEverySetting(Conformance):
-    """Runs the suite with a stream, an envelope and an order."""
+    """The suite with a stream, an envelope and an order."""
 
     @pytest.fixture
     def target(self, everything: EnvelopeTarget) -> EnvelopeTarget:
@@ -61,7 +61,7 @@ class TestWithEverySetting(Conformance):
 
 
 class TestUnordered(Conformance):
-    """Runs the suite without a queue."""
+    """The suite without a queue."""
 
     @pytest.fixture
     def target(self, unordered: EnvelopeTarget) -> EnvelopeTarget:

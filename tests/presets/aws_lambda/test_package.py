@@ -137,7 +137,7 @@ def test_byte_code_is_there_where_it_can_be_used(demo: Path, tmp_path: Path) -> 
     tag = sys.implementation.cache_tag
     with zipfile.ZipFile(demo / "function.zip") as package:
         code = package.read(f"nitro_py/__pycache__/peer.{tag}.pyc")
-    # PEP 552: flags 0b01, a hash that nobody checks.
+    # PEP 552: flags 0b01, a hash that Python does not check.
     assert code[4:8] == (1).to_bytes(4, "little")
     other = "3.12" if sys.version_info[:2] != (3, 12) else "3.13"
     settings = f'{SETTINGS}aws.python = "{other}"'

@@ -58,7 +58,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Runs the tools on a storage of their own.
+    """The tools, on a storage of their own.
 
     Args:
         storage: The folder of the storage.

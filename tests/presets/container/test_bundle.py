@@ -75,7 +75,7 @@ def test_bundle_listens_to_everybody_by_default(demo: Path) -> None:
 
 def test_port_is_8080_by_default(demo: Path) -> None:
     shown = subprocess.run(
-        # Taken by the address of nobody here: what is tried is named.
+        # Taken by an address that this machine does not have: the error names what was tried.
         [sys.executable, demo / "server", "--host", "192.0.2.1"],
         env=clean_environment(),
         capture_output=True,

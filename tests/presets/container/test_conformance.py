@@ -26,7 +26,7 @@ def target(engine: Engine, bare_base: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("suite")
     journal = folder / "journal"
     journal.mkdir()
-    # The one folder that nobody, who runs the app, may write.
+    # The one folder that the user `nobody`, who runs the app, may write.
     journal.chmod(0o777)
     shutil.copytree(APP, folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
     succeed(folder / "app", "build", "--preset", "container", "--oci", "image.tar", "--base", str(bare_base))
@@ -38,4 +38,4 @@ def target(engine: Engine, bare_base: Path, tmp_path_factory: pytest.TempPathFac
 
 
 class TestContainer(Conformance, Limits):
-    """Runs the whole suite: the preset declares every capability."""
+    """The whole suite: the preset declares every capability."""

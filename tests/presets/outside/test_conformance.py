@@ -28,4 +28,4 @@ def target(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 class TestOutside(Conformance):
-    """Runs the whole suite: the preset declares every capability."""
+    """The whole suite: the preset declares every capability."""

@@ -83,6 +83,6 @@ async def test_broker_that_falls_silent_holds_nobody_up_for_long(name: BrokerNam
                 await process.until_connected()
             await one.hub.publish("a", "sure")
             await until(lambda: "sure" in there.frames, "the second", lambda: there.frames)
-            # The broker may have taken what it did not answer to: at most once, and nobody is told twice.
+            # The broker may have taken what it did not answer to: at most once, and no subscriber gets it twice.
             assert there.frames.count("in doubt") <= 1
             assert here.frames == ["in doubt", "sure"]

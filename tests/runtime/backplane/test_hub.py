@@ -274,7 +274,7 @@ async def test_topic_that_the_broker_cannot_take_fails_alone() -> None:
         )
         assert [type(outcome) for outcome in outcomes] == [type(None), BackplaneError, type(None)]
         await hears(there, "1", "3")
-        # A subscriber that is there already, as after a reconnection, takes nobody along.
+        # A subscriber that is there already, as after a reconnection, brings no other one down.
         one.local.add_subscriber("bad", None, "stream", RecordingChannel())
         here = await one.join("here", "good")
         await two.hub.publish("good", "4")

@@ -23,7 +23,7 @@ async def test_client_that_leaves_is_told_to_the_app() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"abc", "more_body": True})
         assert (await receive())["type"] == "http.disconnect"
-        # What is sent to nobody is no error.
+        # What is sent to a client that has left is no error.
         await send({"type": "http.response.body", "body": b"abc"})
         told.set()
 

@@ -1,4 +1,4 @@
-"""Checks that each request names one host (RFC 9112, section 3.2)."""
+"""Each request names one host (RFC 9112, section 3.2)."""
 
 from __future__ import annotations
 

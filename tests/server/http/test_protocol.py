@@ -143,7 +143,7 @@ async def test_refusal_before_100_continue_ends_the_connection(path: str) -> Non
     async with serve(app) as site, site.connect() as wire:
         wire.send(f"POST {path} HTTP/1.1", "Host: x", "Content-Length: 4", "Expect: 100-continue")
         found = await wire.read()
-        # Nobody knows whether what comes next is the body or the next request.
+        # The server cannot know whether what comes next is the body or the next request.
         assert (found.status, found.get("connection")) == (413, "close")
         assert await wire.read_end() == b""
 

@@ -119,7 +119,7 @@ async def serve(app: ASGIApplication, **settings: Any) -> AsyncIterator[Site]:
         for connection in list(state.connections):
             connection.shutdown()
         async with asyncio.timeout(PATIENCE):
-            while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn's own sets tell nobody
+            while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn's own sets send no event
                 await asyncio.sleep(0.01)
         await server.wait_closed()
 

@@ -48,7 +48,7 @@ def write_head(lines: Iterable[str] = HANDSHAKE) -> bytes:
 
 
 class RawClient:
-    """Sends bytes, and reads frames."""
+    """A client that sends bytes, and reads frames."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -116,7 +116,7 @@ async def open_socket(
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Is an ASGI application that sends back what it receives."""
+    """Send back what is received, as an ASGI application."""
     assert (await receive())["type"] == "websocket.connect"
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":

@@ -70,7 +70,7 @@ class Recorder:
 
 
 async def poll(condition: Callable[[], bool]) -> None:
-    """Wait until something is so that nobody tells of."""
+    """Wait for a condition that no event announces."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

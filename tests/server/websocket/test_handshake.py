@@ -97,7 +97,7 @@ async def refuse_whole(send: Send) -> None:
 
 
 async def refuse_in_parts(send: Send) -> None:
-    """Refuse with an answer whose length nobody knows."""
+    """Refuse with an answer of unknown length."""
     await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
     await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
     await send({"type": "websocket.http.response.body", "body": b"today"})

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Greeting(asyncio.Protocol):
-    """Sends the name of its worker, and leaves the connection open until the client closes it."""
+    """A protocol that sends the name of its worker, and leaves the connection open until the client closes it."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker

@@ -241,7 +241,7 @@ class ServiceConnection(asyncio.BufferedProtocol):
         return waiter
 
     def mark_idle(self) -> None:
-        """Note that the connection is idle from now on."""
+        """Start the time of an idle connection."""
         self._used = True
         self._idle_since = time.monotonic()
 

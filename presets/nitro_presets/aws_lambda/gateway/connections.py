@@ -223,7 +223,7 @@ class GatewayConnection:
     socket: ClientSocket | None = None
 
     def touch(self) -> None:
-        """Note that a message was sent or received."""
+        """Set the time of the last message, sent or received."""
         self.last_active_at = now()
 
 

@@ -18,7 +18,7 @@ QUICK = Retry(attempts=4, base=0.01, cap=0.02, deadline=2.0)
 
 
 class FixedSource:
-    """Gives the same credentials for ever."""
+    """A source of the same credentials for ever."""
 
     async def get(self) -> Credentials:
         return CREDENTIALS
@@ -57,7 +57,7 @@ HANG_UP = Answer((), hang_up=True)
 
 
 class Peer:
-    """Answers requests in the order of the script, and with 200 after its end.
+    """A service that answers requests in the order of a script, and with 200 after its end.
 
     Args:
         script: What to do about each request, whichever connection it comes on.
@@ -131,5 +131,5 @@ class Peer:
 
 
 async def ask(transport: ConnectionPool, body: bytes = b"") -> ServiceResponse:
-    """Send a request that nobody cares about."""
+    """Send a request whose answer does not matter."""
     return await transport.request("POST", "/", {}, body)

@@ -1,4 +1,4 @@
-"""Holds our attribute values against boto3's."""
+"""Our attribute values, compared with boto3's."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CHUNKED = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"3\r\nhel"
 
 
 class Greeter(BaseHTTPRequestHandler):
-    """Answers every post, in a thread of its own."""
+    """A service that answers every post, in a thread of its own."""
 
     protocol_version = "HTTP/1.1"
 
@@ -179,7 +179,7 @@ def test_next_loop_starts_anew() -> None:
         threading.Thread(target=server.serve_forever).start()
         transport = ConnectionPool(f"http://127.0.0.1:{server.server_port}")
         assert asyncio.run(ask_twice(close=False)) == [200, 200]
-        # What the first loop left open is nobody's any more, and says so when it is collected.
+        # What the first loop left open has no owner any more, and warns when it is collected.
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
             assert asyncio.run(ask_twice(close=True)) == [200, 200]
             gc.collect()

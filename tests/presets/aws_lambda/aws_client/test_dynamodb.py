@@ -39,7 +39,7 @@ def moto() -> Iterator[str]:
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens."""
+    """Wait until a server listens."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Holds our signatures against botocore's."""
+"""Our signatures, compared with botocore's."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Death:
 
 
 class Audience:
-    """Is everybody healthy, in the order in which pages have them."""
+    """The healthy subscribers, in the order in which pages have them."""
 
     def __init__(self, ids: Collection[str], shards: int) -> None:
         self.ids = frozenset(ids)
@@ -173,7 +173,7 @@ class MortalCloud(Cloud):
         self._room = asyncio.Semaphore(ENVIRONMENTS)
 
     async def handle(self, event: dict[str, Any], seconds: float) -> Any:
-        """Is an invocation."""
+        """Run one invocation."""
         async with self._room:
             work = event["nitro"]
             kind = work.get("job", {}).get("kind", "resumed" if work["kind"] == "job" else work["kind"])

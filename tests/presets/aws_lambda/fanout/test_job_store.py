@@ -1,4 +1,4 @@
-"""Jobs: added once, each in one pair of hands, due until somebody has finished them."""
+"""Jobs: added once, each done by one invocation at a time, due until they are finished."""
 
 from __future__ import annotations
 

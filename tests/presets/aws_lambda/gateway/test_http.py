@@ -201,7 +201,7 @@ async def test_error_in_the_middle_of_a_stream_breaks_it_off(open_gateway: OpenS
     async with open_gateway(STREAMED) as site, httpx.AsyncClient() as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(ask(site, do="stream", chunks=["one"], fail=True))
-        # Whoever is killed in the middle breaks off too.
+        # A process that is killed in the middle breaks off too.
         site.gateway.faults.kill = 1.0
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(ask(site, do="stream", chunks=["one", "two"], pause=1))

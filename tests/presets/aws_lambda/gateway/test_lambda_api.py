@@ -121,7 +121,7 @@ async def test_trace_is_handed_on_and_stops_circles(open_gateway: OpenSite) -> N
         await site.gateway.idle()
         assert len(site.notes()) == 16
         assert site.gateway.dead_letters == ('{"hop": 17}',)
-        # Without the trace nobody notices.
+        # Without the trace it is not noticed.
         await client.invoke_async("websocket", b"{}", trace=None)
         await site.gateway.idle()
         assert len(site.notes()) == 17

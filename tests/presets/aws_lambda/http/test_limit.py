@@ -1,4 +1,4 @@
-"""Checks what the limit of a stream leaves alone."""
+"""What the limit of a stream leaves alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks how answers are written for gateways, which take text or base64, and their fields in one place each."""
+"""How answers are written for gateways, which take text or base64, and their fields in one place each."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LEASE = 30.0
 
 
 class Clock:
-    """Is set by hand."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = START
@@ -28,7 +28,7 @@ class Clock:
 
 
 class RepeatingClient:
-    """Makes every call twice and gives the second answer, as a client does that loses the first."""
+    """A client that makes every call twice and returns the second answer, as after a lost first one."""
 
     def __init__(self, client: DynamoClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Open and close: each is somebody's for a lease, then may be somebody else's; once done, it is nobody's."""
+"""Open and close: an invocation claims each for a lease, then another may; once done, none can."""
 
 from __future__ import annotations
 

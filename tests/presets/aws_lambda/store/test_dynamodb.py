@@ -27,7 +27,7 @@ QUICK = Retry(attempts=4, base=0, cap=0)
 
 
 class StingyClient:
-    """Does only the first few rows of a batch."""
+    """A client that does only the first few rows of a batch."""
 
     def __init__(self, client: DynamoClient, rows: int) -> None:
         self._client = client
@@ -79,7 +79,7 @@ class WatchingClient:
 
 
 class InterruptedClient:
-    """Lets another act just before the first call of an operation."""
+    """A client that lets another act just before the first call of an operation."""
 
     def __init__(self, client: DynamoClient, operation: str, act: Callable[[], Awaitable[object]]) -> None:
         self._client = client

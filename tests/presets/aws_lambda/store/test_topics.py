@@ -1,4 +1,4 @@
-"""Topics: who subscribes, in which namespace and shard, and that nobody stays behind."""
+"""Topics: who subscribes, in which namespace and shard, and that no subscriber stays behind."""
 
 from __future__ import annotations
 

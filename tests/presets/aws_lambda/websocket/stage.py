@@ -37,7 +37,7 @@ AGE = 60
 
 
 class Clock:
-    """Is ahead of the time by as much as a test says."""
+    """A clock that is ahead of the time by as much as a test says."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -47,7 +47,7 @@ class Clock:
 
 
 class FixedSource:
-    """Gives credentials that nobody checks."""
+    """A source of credentials, which no service checks."""
 
     def __init__(self) -> None:
         self._credentials = Credentials("AKID", "secret")
@@ -58,7 +58,7 @@ class FixedSource:
 
 
 class ManagementDouble:
-    """Is API Gateway's end of the management API: the transport under the real client, and who received what."""
+    """API Gateway's end of the management API: the transport under the real client, and who received what."""
 
     def __init__(self) -> None:
         self.received: defaultdict[str, list[str]] = defaultdict(list)
@@ -136,7 +136,7 @@ class Counted:
 
 
 class StageApp(App):
-    """Has one route, whose hooks a test gives it."""
+    """An app with one route, whose hooks a test gives it."""
 
     def __init__(self, handler: WebSocketHandler, aws: dict[str, Any]) -> None:
         super().__init__(Path(), Manifest("production", (ROUTE,), settings={"aws": aws}), kinds=(), threads=False)
@@ -148,7 +148,7 @@ class StageApp(App):
 
 
 class Cloud:
-    """Runs invocations, each as a task with services of its own on the one store.
+    """A runner of invocations, each as a task with services of its own on the one store.
 
     Args:
         hooks: Those of the only route.
@@ -232,7 +232,7 @@ class Cloud:
         return task
 
     async def handle(self, event: dict[str, Any], seconds: float) -> Any:
-        """Is an invocation."""
+        """Run one invocation."""
         until = time.monotonic() + seconds
         services = self.services()
         function = WebSocketFunction(self.app, AwsHub(services), services)

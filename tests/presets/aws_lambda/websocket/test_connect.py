@@ -1,4 +1,4 @@
-"""Checks who is refused a handshake, and by which status: the gateway opens a socket for whatever is below 300."""
+"""Who is refused a handshake, and by which status: the gateway opens a socket for whatever is below 300."""
 
 from __future__ import annotations
 

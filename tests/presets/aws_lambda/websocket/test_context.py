@@ -114,7 +114,7 @@ async def test_what_a_hook_sends_is_heard_once_its_changes_are_stored() -> None:
     await cloud.run(saying(ID, "a"))
     first, second = {"list": ["a"]}, {"list": ["a", "more"]}
     assert seen == [("one", first), ("two", first), ("three", first), ("four", second), ("DELETE", second)]
-    # One write for each change that somebody hears of.
+    # One write for each change that a client hears of.
     assert (cloud.calls["get_connection"], cloud.calls["save"]) == (1, 2)
 
 

@@ -1,3 +1,3 @@
-"""Is no route, because its name starts with a dot."""
+"""No route, because its name starts with a dot."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counts what starts in this process."""
+"""A module that counts what starts in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mounts an application of its own, which has a lifespan and a route with a parameter."""
+"""A route that mounts an application of its own, which has a lifespan and a route with a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mounts an application that has a socket."""
+"""A route that mounts an application that has a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells which plugins have started in this process, each time they did."""
+"""A route that tells which plugins have started in this process, each time they did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishes from an HTTP route, so many times as it is told."""
+"""A route that publishes as often as it is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets status and header fields beside the value that it returns."""
+"""A route that sets status and header fields beside the value that it returns."""
 
 from __future__ import annotations
 

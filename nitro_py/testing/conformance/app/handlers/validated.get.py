@@ -1,4 +1,4 @@
-"""Takes a validated query."""
+"""A route that takes a validated query."""
 
 from __future__ import annotations
 

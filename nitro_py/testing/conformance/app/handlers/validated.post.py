@@ -1,4 +1,4 @@
-"""Takes a validated body."""
+"""A route that takes a validated body."""
 
 from __future__ import annotations
 

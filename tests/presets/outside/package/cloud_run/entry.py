@@ -1,4 +1,4 @@
-"""Starts a bundle: `python server`."""
+"""The start of a bundle: `python server`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 
 @dataclass(frozen=True, slots=True)
 class CloudRunPreset(ServerPreset):
-    """Builds for a service that runs containers."""
+    """A preset for a service that runs containers."""
 
     name: str = "cloud-run"
     summary: str = "a service of a platform that these tests make up"

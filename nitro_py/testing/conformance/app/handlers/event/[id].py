@@ -1,4 +1,4 @@
-"""Tells all that an event knows."""
+"""A route that tells all that an event knows."""
 
 from __future__ import annotations
 

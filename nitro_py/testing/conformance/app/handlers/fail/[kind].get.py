@@ -1,4 +1,4 @@
-"""Fails in the way that the path names."""
+"""A route that fails in the way that the path names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets the tests read a journal."""
+"""A route that lets the tests read a journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets the tests write into a journal, which hooks may wait for."""
+"""A route that lets the tests write into a journal, which hooks may wait for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers, and goes on working."""
+"""A route that answers, and goes on working."""
 
 from __future__ import annotations
 

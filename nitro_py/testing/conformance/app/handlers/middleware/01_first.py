@@ -1,4 +1,4 @@
-"""Runs first, and tells in what order things ran."""
+"""Middleware that runs first, and tells in what order things ran."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs second: answers in the route's place where the request asks for it."""
+"""Middleware that runs second: answers in the route's place where the request asks for it."""
 
 from __future__ import annotations
 

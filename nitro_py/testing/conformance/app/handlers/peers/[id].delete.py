@@ -1,4 +1,4 @@
-"""Closes a peer."""
+"""A route that closes a peer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells what waits to be sent to a peer."""
+"""A route that tells what waits to be sent to a peer."""
 
 from __future__ import annotations
 

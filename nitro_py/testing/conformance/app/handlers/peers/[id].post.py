@@ -1,4 +1,4 @@
-"""Sends the body to a peer."""
+"""A route that sends the body to a peer."""
 
 from __future__ import annotations
 

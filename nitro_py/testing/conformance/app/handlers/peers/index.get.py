@@ -1,4 +1,4 @@
-"""Lists the connected peers."""
+"""A route that lists the connected peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts first and stops last."""
+"""A plugin that starts first and stops last."""
 
 from __future__ import annotations
 

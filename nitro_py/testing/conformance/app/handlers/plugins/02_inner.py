@@ -1,4 +1,4 @@
-"""Starts second and stops first."""
+"""A plugin that starts second and stops first."""
 
 from __future__ import annotations
 

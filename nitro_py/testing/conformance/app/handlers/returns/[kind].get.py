@@ -1,4 +1,4 @@
-"""Returns a value of the kind that the path names."""
+"""A route that returns a value of the kind that the path names."""
 
 from __future__ import annotations
 

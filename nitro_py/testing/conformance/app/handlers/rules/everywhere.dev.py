@@ -1,4 +1,4 @@
-"""Serves every method, in development only."""
+"""A route that serves every method, in development only."""
 
 from __future__ import annotations
 

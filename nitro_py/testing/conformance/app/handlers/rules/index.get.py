@@ -1,4 +1,4 @@
-"""Serves its folder's own path."""
+"""A route that serves its folder's own path."""
 
 from __future__ import annotations
 

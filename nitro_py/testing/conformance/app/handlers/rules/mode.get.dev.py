@@ -1,4 +1,4 @@
-"""Serves in development only."""
+"""A route that serves in development only."""
 
 from __future__ import annotations
 

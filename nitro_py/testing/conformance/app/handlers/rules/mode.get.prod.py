@@ -1,4 +1,4 @@
-"""Serves in production only."""
+"""A route that serves in production only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says nothing but heartbeats."""
+"""A route that says nothing but heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams the chunks of a plain iterator."""
+"""A route that streams the chunks of a plain iterator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushes a bit of everything, then closes, then pushes once more."""
+"""A route that pushes a bit of everything, then closes, then pushes once more."""
 
 from __future__ import annotations
 

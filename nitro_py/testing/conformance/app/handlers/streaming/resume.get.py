@@ -1,4 +1,4 @@
-"""Goes on where a client that reconnects has stopped."""
+"""A route that goes on where a client that reconnects has stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams a topic's messages."""
+"""A route that streams a topic's messages."""
 
 from __future__ import annotations
 

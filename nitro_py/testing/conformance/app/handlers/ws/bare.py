@@ -1,4 +1,4 @@
-"""Fails without an error hook."""
+"""A route that fails without an error hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends every message back as it came."""
+"""A route that sends every message back as it came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers plain requests too."""
+"""A route that answers plain requests too."""
 
 from __future__ import annotations
 

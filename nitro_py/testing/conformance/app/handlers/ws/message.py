@@ -1,4 +1,4 @@
-"""Tells all that a message knows."""
+"""A route that tells all that a message knows."""
 
 from __future__ import annotations
 

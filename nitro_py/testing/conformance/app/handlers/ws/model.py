@@ -1,4 +1,4 @@
-"""Takes validated messages."""
+"""A route that takes validated messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has no hooks at all."""
+"""A route that has no hooks at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes the rest of the path, named."""
+"""A route that takes the rest of the path, named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves every method."""
+"""A route that serves every method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves one method."""
+"""A route that serves one method."""
 
 from __future__ import annotations
 

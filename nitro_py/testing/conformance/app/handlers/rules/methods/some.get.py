@@ -1,4 +1,4 @@
-"""Serves `GET`, and `HEAD` with it."""
+"""A route that serves `GET`, and `HEAD` with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves `PUT`."""
+"""A route that serves `PUT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a catch-all beside a parameter."""
+"""A catch-all beside a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a parameter beside a static path."""
+"""A parameter beside a static path."""
 
 from __future__ import annotations
 

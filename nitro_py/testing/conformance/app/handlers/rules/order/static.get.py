@@ -1,4 +1,4 @@
-"""Is a static path."""
+"""A static path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes the rest of the path, unnamed."""
+"""A route that takes the rest of the path, unnamed."""
 
 from __future__ import annotations
 

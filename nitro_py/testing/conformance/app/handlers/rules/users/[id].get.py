@@ -1,4 +1,4 @@
-"""Has a parameter for one segment, and imports a neighbour and a package of the project."""
+"""A route that has a parameter for one segment, and imports a neighbour and a package of the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lives beside a route and is none."""
+"""A module that lives beside a route and is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams chunks: the second once the journal says so."""
+"""A route that streams chunks: the second once the journal says so."""
 
 from __future__ import annotations
 

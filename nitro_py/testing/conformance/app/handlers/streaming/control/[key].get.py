@@ -1,4 +1,4 @@
-"""Holds messages back and lets them go, as the journal says."""
+"""A route that holds messages back and lets them go, as the journal says."""
 
 from __future__ import annotations
 

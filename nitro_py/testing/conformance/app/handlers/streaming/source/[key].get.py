@@ -1,4 +1,4 @@
-"""Streams a source without end, and tells the journal how far it came."""
+"""A route that streams a source without end, and tells the journal how far it came."""
 
 from __future__ import annotations
 

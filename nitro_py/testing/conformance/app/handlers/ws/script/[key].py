@@ -1,4 +1,4 @@
-"""Does what its client tells it, and keeps a journal of its hooks."""
+"""A route that does what its client tells it, and keeps a journal of its hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has plain functions as hooks, and a close hook that asks for the peer only."""
+"""A route that has plain functions as hooks, and a close hook that asks for the peer only."""
 
 from __future__ import annotations
 

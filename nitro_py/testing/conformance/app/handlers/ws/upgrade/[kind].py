@@ -1,4 +1,4 @@
-"""Decides on the upgrade in the way that the path names; what came of it is told on open."""
+"""A route that decides on the upgrade in the way that the path names; what came of it is told on open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lies in folders that add nothing to the path."""
+"""A route that lies in folders that add nothing to the path."""
 
 from __future__ import annotations
 

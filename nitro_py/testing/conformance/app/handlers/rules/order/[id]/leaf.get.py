@@ -1,4 +1,4 @@
-"""Is a static path below a parameter."""
+"""A static path below a parameter."""
 
 from __future__ import annotations
 

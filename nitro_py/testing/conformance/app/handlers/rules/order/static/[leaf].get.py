@@ -1,4 +1,4 @@
-"""Is a parameter below a static path."""
+"""A parameter below a static path."""
 
 from __future__ import annotations
 
