@@ -61,7 +61,9 @@ class Result:
         """Whether the target was reached; `None` if there is no ratio."""
         if self.ratio is None:
             return None
-        within = self.row.limit is None or (self.outcomes[0].median or 0) <= self.row.limit
+        ours = self.outcomes[0]
+        within = self.row.limit is None or (ours.median or 0) <= self.row.limit
+        within = within and all(ours.details[name] <= most for name, most in self.row.limits.items())
         return within and self.ratio <= self.row.target.ratio
 
     def find(self, name: str) -> Outcome:

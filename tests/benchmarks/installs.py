@@ -20,12 +20,14 @@ PYTHON_SETS: dict[str, tuple[str, ...]] = {
     "servers": (
         "granian==2.8.7",
         "httptools==0.9.0",
+        "hypercorn==0.18.0",
         "picows==2.3.1",
         "sse-starlette==3.7.0",
         "starlette==1.10.0",
         "uvicorn==0.54.0",
         "uvloop==0.23.0",
         "websockets==17.4",
+        "wsproto==1.3.2",
     ),
     "chalice": ("chalice==1.34.0", "setuptools==80.9.0"),
     "lambda": (

@@ -103,7 +103,8 @@ def _format_markdown_row(result: Result) -> str:
 def _format_goal(row: Row) -> str:
     """Return the most that the first contender may need."""
     goal = f"{row.target.ratio:.3g} of {row.target.peer}"
-    return goal if row.limit is None else f"{goal} and {row.limit:g} {row.unit}"
+    goal = goal if row.limit is None else f"{goal} and {row.limit:g} {row.unit}"
+    return goal + "".join(f", {name} {most:g}" for name, most in row.limits.items())
 
 
 def format_figure(value: float | None) -> str:

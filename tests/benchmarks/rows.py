@@ -119,6 +119,7 @@ class Row:
         contenders: Who does it; ours first.
         target: What the first contender shall reach; the row's ratio is against this peer.
         limit: How far the first contender may go at all, in the unit.
+        limits: How far its details may go, by their names.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Row:
     contenders: tuple[Contender, ...]
     target: Target
     limit: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure_alone(measure: Callable[[Bench], Sample]) -> Callable[[Bench], AbstractContextManager[Measure]]:

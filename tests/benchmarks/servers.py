@@ -23,6 +23,11 @@ PEERS = Path(__file__).with_name("peers")
 PATIENCE = 20.0
 HOST = "127.0.0.1"
 
+# hypercorn has no option for the folder of the application.
+HYPERCORN = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from hypercorn.__main__ import main; sys.exit(main())"
+)
+
 # Gives the command line for a port.
 Command = Callable[[Bench, int], Sequence[str | Path]]
 
@@ -120,6 +125,14 @@ def on_uvicorn(app: str, *arguments: str) -> Command:
         *(bench.install("servers").python, "-m", "uvicorn", app, "--app-dir", PEERS, "--port", str(port)),
         *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--no-access-log"),
         *arguments,
+    ]
+
+
+def on_hypercorn(app: str) -> Command:
+    """Return the command that runs a peer's application on hypercorn."""
+    return lambda bench, port: [
+        *(bench.install("servers").python, "-c", HYPERCORN, PEERS),
+        *("--worker-class", "uvloop", "--bind", f"{HOST}:{port}", app),
     ]
 
 

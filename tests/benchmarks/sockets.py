@@ -9,7 +9,16 @@ from typing import Literal
 from tests.benchmarks.programs import open_load
 from tests.benchmarks.rows import OURS, Bench, Contender, Row, Sample, Target, measure_alone
 from tests.benchmarks.served import Work, list_served, open_served
-from tests.benchmarks.servers import Command, on_bundle, on_granian, on_node, on_python, on_uvicorn, run_server
+from tests.benchmarks.servers import (
+    Command,
+    on_bundle,
+    on_granian,
+    on_hypercorn,
+    on_node,
+    on_python,
+    on_uvicorn,
+    run_server,
+)
 
 Kind = Literal["chat", "echo"]
 
@@ -142,6 +151,83 @@ def make_curve_row() -> Row:
     )
 
 
+FLOOD = {
+    "handlers/size.post.py": """
+        from nitro_py import Event, define_handler
+
+
+        @define_handler
+        async def handler(event: Event) -> int:
+            return len(await event.body())
+        """,
+    "handlers/hello.get.py": """
+        from nitro_py import Event, define_handler
+
+
+        @define_handler
+        async def handler(event: Event) -> str:
+            return "hello"
+        """,
+}
+# Attack → how the row calls it.
+ATTACKS = {
+    "texts": "1-byte texts",
+    "fragments": "empty fragments",
+    "pings": "pings",
+    "compressed": "compressed messages",
+    "chunks": "1-byte chunks of a body",
+    "requests": "pipelined requests",
+}
+UVICORN = "Starlette on uvicorn (websockets)"
+# How long an echo may take under each attack, in milliseconds: the median, and the slowest but 1%.
+MAX_P50 = 5.0
+MAX_P99 = 50.0
+
+
+def list_flooded_commands() -> dict[str, Command]:
+    """List who is flooded."""
+    uvicorn = {
+        f"Starlette on uvicorn ({ws})": on_uvicorn("starlette_sockets:app", "--ws", ws, "--ws-ping-interval", "0")
+        for ws in ("websockets", "websockets-sansio", "wsproto")
+    }
+    return {
+        OURS: on_bundle("flood", {**make_project("websocket.compression = true"), **FLOOD}),
+        **uvicorn,
+        "Starlette on hypercorn": on_hypercorn("starlette_sockets:app"),
+        "Starlette on granian": on_granian("starlette_sockets:app"),
+    }
+
+
+def measure_flood(command: Command, attack: str) -> Callable[[Bench], Sample]:
+    """Make the measure of a victim's echo while another connection attacks a new server."""
+
+    def measure(bench: Bench) -> Sample:
+        with run_server(bench, command) as server, open_load(bench, "flood") as load:
+            load.ask({"do": "connect", "port": server.port})
+            answer = load.ask({"do": "flood", "attack": attack, "echoes": bench.scale(500, 100)})
+            # The attacker never rests, and is to be busy.
+            details = {name: answer[name] for name in ("p99", "worst", "megabits")}
+            return Sample(answer["p50"], details)
+
+    return measure
+
+
+def make_flood_row(attack: str) -> Row:
+    """Make a row of one attack."""
+    commands = list_flooded_commands()
+    return Row(
+        name=f"flood-{attack}",
+        title=f"an echo while another connection sends {ATTACKS[attack]}, the median",
+        unit="ms",
+        contenders=tuple(
+            Contender(name, measure_alone(measure_flood(command, attack))) for name, command in commands.items()
+        ),
+        target=Target(UVICORN, 2.0),
+        limit=MAX_P50,
+        limits={"p99": MAX_P99},
+    )
+
+
 def list_idle_commands() -> dict[str, Command]:
     """List who holds idle connections, each as it does by default, pings included."""
     return {
@@ -171,4 +257,5 @@ ROWS = (
         ),
         target=Target(CROSSWS, 0.60),
     ),
+    *(make_flood_row(attack) for attack in ATTACKS),
 )

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import CoroutineType, coroutine
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from nitro_py.encoding import Frame
 from nitro_py.message import Message
@@ -18,6 +18,9 @@ from nitro_py.runtime.hooks.errors import fail_with, finish_hook
 from nitro_py.runtime.log_context import LogContext
 from nitro_py.runtime.tasks import start_task
 from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, maybe_await
+
+# How many messages that waited are handled before other peers get their turn.
+MAX_IN_TURN: Final = 16
 
 
 class PeerRegistry(Protocol):
@@ -178,11 +181,16 @@ class PeerSession:
 
     async def continue_hook(self, rest: Awaitable[None] | None) -> None:
         """Await the rest of a hook, and run the hooks that follow; the body of the task."""
+        handled = 0
         try:
             while True:
                 if rest is not None and not await finish_hook(rest, self._handler, self.peer, self._route):
                     self._fail()
                 if self._queue:
+                    handled += 1
+                    if handled % MAX_IN_TURN == 0:
+                        # Hooks that wait for nothing would hold up every other peer.
+                        await asyncio.sleep(0)
                     data = self._queue.popleft()
                     self._resume()
                     rest = (self._driver or self._drive()).run(data)

@@ -100,6 +100,7 @@ class ConnectionGuard:
 
     __slots__ = (
         "_begun",
+        "_first_size",
         "_is_surplus",
         "_limits",
         "_loose_size",
@@ -119,6 +120,8 @@ class ConnectionGuard:
         self._begun = False
         self._loose_size = 0
         self._piece_size = 0
+        # How large the piece was in which the head began.
+        self._first_size = 0
         self._is_surplus = False
         self._ticks = 0
         self._unsent = 0
@@ -146,6 +149,7 @@ class ConnectionGuard:
         """Begin the count of a head, somewhere in the piece that came last."""
         self._reads_head = self._begun = True
         self._loose_size = self._ticks = 0
+        self._first_size = self._piece_size
 
     @property
     def is_head_begun(self) -> bool:
@@ -155,7 +159,7 @@ class ConnectionGuard:
     def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> RequestRefusal | None:
         """Refuse a request whose head is too large, or whose connection is one too many."""
         self._reads_head = self._begun = False
-        came = self._loose_size + self._piece_size
+        came = self._loose_size + self._piece_size + self._first_size
         self._loose_size = self._ticks = 0
         if came > self._limits.max_header:
             # What came together with other requests, or with a body, is measured by itself.

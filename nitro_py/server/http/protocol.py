@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final, cast
 
 import httptools
@@ -12,6 +13,7 @@ from uvicorn import Config
 
 from nitro_py.runtime.asgi.extensions import DIRECT_EXTENSION
 from nitro_py.runtime.routing.methods import METHODS
+from nitro_py.server.backlog import SLICE, find_backlogs
 from nitro_py.server.connection_transfer import IdleTransfer, SendDescriptor
 from nitro_py.server.http.head import (
     describe_connection,
@@ -40,6 +42,11 @@ SERVER_FIELDS: Final = PROXY_FIELDS | {b"connection", b"expect", b"transfer-enco
 # Stand for the hosts of a request that names several, and for a host that no request can name.
 SEVERAL_HOSTS: Final = b"\n"
 UNKNOWN_HOST: Final = b"\r"
+# How many bytes are read at a time where more came, before the clock is looked at: at first, and at most.
+MIN_PIECE: Final = 4 * 1024
+MAX_PIECE: Final = 64 * 1024
+# How long a client may take to read an answer once its body is not read any more, in seconds.
+LINGER: Final = 1.0
 # The most of a request's body that may wait for the app, in bytes; then reading pauses.
 MAX_WAITING_BODY: Final = 64 * 1024
 VERSIONS: Final = ("1.1", "1.0")
@@ -117,6 +124,7 @@ class HttpProtocol(asyncio.Protocol):
     ) -> None:
         self.state = server_state
         self.loop = _loop or asyncio.get_running_loop()
+        self._backlogs = find_backlogs(self.loop)
         self.log = find_access_log()
         self.transport = cast(asyncio.Transport, None)
         self._config = config
@@ -131,6 +139,10 @@ class HttpProtocol(asyncio.Protocol):
         self.write_paused = False
         self._read_paused = False
         self._writable: asyncio.Event | None = None
+        # What came and is not read yet, and whether the connection waits for its turn to read it.
+        self._backlog = b""
+        self._queued = False
+        self._piece = MIN_PIECE
         # The head that is being read.
         self._parser: Any = make_parser(self)
         self._url = b""
@@ -164,6 +176,7 @@ class HttpProtocol(asyncio.Protocol):
         self._parser = None
         self._idle.cancel()
         self._pipelined.clear()
+        self._backlog = b""
         current, self._current = self._current, None
         if current is not None:
             current.disconnect()
@@ -173,6 +186,39 @@ class HttpProtocol(asyncio.Protocol):
         """Take bytes from the client."""
         if self._ignores_input:
             return
+        if len(data) > MIN_PIECE or self._backlog:
+            if not self._read_paused and not self._backlog:
+                self.transport.pause_reading()
+            self._backlog += data
+            if not self._queued:
+                self.read_backlog()
+            return
+        self._take(data)
+
+    def read_backlog(self) -> None:
+        """Read for a slice, and take bytes from the client again once there is nothing left."""
+        self._queued = False
+        end = 0.0
+        while self._backlog and not self._read_paused:
+            before = monotonic()
+            end = end or before + SLICE
+            if before >= end:
+                self._wait_for_turn()
+                return
+            piece, self._backlog = self._backlog[: self._piece], self._backlog[self._piece :]
+            self._take(piece)
+            if self._parser is None:
+                # The connection is gone, or another protocol's.
+                return
+            if self._ignores_input:
+                self._backlog = b""
+            # Plain content costs hardly anything, and tiny chunks or requests cost much.
+            cheap = monotonic() - before < SLICE / 8
+            self._piece = min(2 * self._piece, MAX_PIECE) if cheap else MIN_PIECE
+        if not self._read_paused:
+            self.transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
         self._guard.count_bytes(len(data))
         try:
             self._feed(data)
@@ -200,7 +246,10 @@ class HttpProtocol(asyncio.Protocol):
         """End a connection whose client keeps us waiting for too long; called once a second."""
         parsing = self._parsing
         refusal = self._guard.tick(
-            reads_body=parsing is not None and not self._read_paused and not parsing.holds_back,
+            reads_body=parsing is not None
+            and not self._read_paused
+            and not self._backlog
+            and not parsing.holds_back,
             unsent=self.transport.get_write_buffer_size() if self.write_paused else 0,
         )
         if refusal is NO_ANSWER:
@@ -219,6 +268,7 @@ class HttpProtocol(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether the client has asked for nothing that is still to be read or answered."""
         waits = self._current is None and self._parsing is None and not self._guard.is_head_begun
+        waits = waits and not self._backlog
         return waits and self._parser is not None and not self._last
 
     def transfer_when_idle(self, send: SendDescriptor) -> None:
@@ -332,13 +382,28 @@ class HttpProtocol(asyncio.Protocol):
         """Take no more bytes from the client for now."""
         if not self._read_paused:
             self._read_paused = True
-            self.transport.pause_reading()
+            if not self._backlog:
+                self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take bytes from the client again."""
         if self._read_paused:
             self._read_paused = False
-            self.transport.resume_reading()
+            if self._backlog:
+                self._wait_for_turn()
+            else:
+                self.transport.resume_reading()
+
+    def stop_reading(self) -> None:
+        """End a connection whose client goes on with a body that was answered; it may still read the answer."""
+        if self._ignores_input:
+            return
+        self._last = self._ignores_input = True
+        # Closing at once, with data of the client unread, would reset the connection and lose the answer.
+        self.pause_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.abort)
 
     def finish(self, cycle: RequestCycle) -> None:
         """Go on after an answer: with the next request, or by waiting for one."""
@@ -353,6 +418,11 @@ class HttpProtocol(asyncio.Protocol):
             self.resume_reading()
             self._idle.start()
 
+    def _wait_for_turn(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._backlogs.add(self)
+
     def _feed(self, data: bytes) -> None:
         rest: bytes | memoryview = data
         while rest:
@@ -362,7 +432,9 @@ class HttpProtocol(asyncio.Protocol):
             except httptools.HttpParserUpgrade as upgrade:
                 rest = memoryview(rest)[upgrade.args[0] :]
             if self._upgrading:
-                self._switch_to_websocket(bytes(rest))
+                rest, self._backlog = bytes(rest) + self._backlog, b""
+                self.transport.resume_reading()
+                self._switch_to_websocket(rest)
                 return
             if self._last:
                 # Nothing counts any more, and here the parser would take a body for requests.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from nitro_py.runtime.asgi.extensions import StreamListener
 from nitro_py.server.http.head import FAILED, FAILED_FIELDS, STATUS_LINES, encode_checked, encode_default
@@ -16,6 +16,9 @@ logger = logging.getLogger("uvicorn.error")
 
 # Fields that change how the answer is sent.
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
+# How much of a body is read and dropped once its request is answered, in bytes: many clients read no answer before
+# they have sent it all.
+MAX_DROPPED: Final = 8 * 1024 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -43,6 +46,9 @@ class CycleOwner(Protocol):
     def resume_reading(self) -> None:
         """Take bytes from the client again."""
 
+    def stop_reading(self) -> None:
+        """End a connection whose client goes on with a body that was answered; it may still read the answer."""
+
     def finish(self, cycle: RequestCycle) -> None:
         """Go on after an answer."""
 
@@ -67,6 +73,7 @@ class RequestCycle:
         "_chunks",
         "_complete",
         "_disconnected",
+        "_dropped",
         "_expects_continue",
         "_left",
         "_listener",
@@ -91,7 +98,8 @@ class RequestCycle:
         self._chunks = chunks
         self._expects_continue = expects_continue
         # The request: what is there of its body, whether more comes, and whether `receive` has news.
-        self._body = b""
+        self._body: bytes | bytearray = b""
+        self._dropped = 0
         self._more_body = True
         self._news = False
         self._waiter: asyncio.Future[None] | None = None
@@ -141,9 +149,20 @@ class RequestCycle:
 
     def feed(self, data: bytes) -> int:
         """Take a piece of the request's body, and return how many bytes are waiting."""
-        if not self._complete:
-            self._body = self._body + data if self._body else data
-            self._wake()
+        if self._complete:
+            self._dropped += len(data)
+            if self._dropped > MAX_DROPPED:
+                self._owner.stop_reading()
+            return 0
+        if not self._body:
+            self._body = data
+        elif isinstance(self._body, bytearray):
+            self._body += data
+        else:
+            # Not for a body in one piece: to put tiny ones together anew each time would take their square.
+            self._body = bytearray(self._body)
+            self._body += data
+        self._wake()
         return len(self._body)
 
     def end(self) -> None:
@@ -179,7 +198,7 @@ class RequestCycle:
         if self._disconnected or self._complete:
             return {"type": "http.disconnect"}
         body, self._body = self._body, b""
-        return {"type": "http.request", "body": body, "more_body": self._more_body}
+        return {"type": "http.request", "body": bytes(body), "more_body": self._more_body}
 
     async def __call__(self, message: Any, /) -> None:
         """Send a message of the answer; the ASGI `send`.

@@ -38,6 +38,8 @@ MASK: Final = 4
 SHORT_HEAD: Final = 2 + MASK
 NOT_SHORT: Final = SHORT_HEAD + LENGTH_IN_2
 RSV: Final = 0x70
+# How many fragments are read before `read` returns.
+MAX_FRAMES: Final = 32
 OPCODE: Final = 0x0F
 
 _decode_utf8 = codecs.getincrementaldecoder("utf-8")
@@ -112,17 +114,25 @@ class FrameParser:
         """Whether nothing is stored, neither part of a frame nor part of a message."""
         return not self._buffer and not self._opcode
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is enough to go on reading."""
+        return len(self._buffer) >= self._wanted
+
     def feed(self, data: bytes) -> None:
         """Take what came from the network."""
         self._buffer += data
 
     def read(self) -> ParsedMessage | None:
-        """Return the next message or control frame, or `None` until more data comes.
+        """Return the next message or control frame, or `None`: until more data comes, unless it is `ready`.
 
         Raises:
             FrameError: The client broke the protocol; nothing can be read after that.
         """
-        while len(self._buffer) >= self._wanted:
+        # Fragments are no event, and there may be many.
+        for _ in range(MAX_FRAMES):
+            if len(self._buffer) < self._wanted:
+                break
             frame = self._read_frame()
             if frame is None:
                 return None

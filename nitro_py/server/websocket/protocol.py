@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum, auto
+from time import monotonic
 from typing import Any, cast
 
 from uvicorn import Config
@@ -11,6 +12,7 @@ from uvicorn import Config
 from nitro_py.encoding import Frame
 from nitro_py.runtime.asgi.extensions import MessageReceiver
 from nitro_py.runtime.contracts import ReadyState
+from nitro_py.server.backlog import SLICE
 from nitro_py.server.uvicorn_internals import ServerState
 from nitro_py.server.websocket.asgi_bridge import AsgiBridge
 from nitro_py.server.websocket.channel import TransportChannel
@@ -62,6 +64,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_heard",
         "_parser",
         "_pinged",
+        "_queued",
         "_receiver",
         "_shared",
         "_slot",
@@ -89,6 +92,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._heard = False
         self._pinged = False
         self._slot = 0
+        # Whether more has come than a slice, and waits for its turn.
+        self._queued = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over from the HTTP protocol."""
@@ -168,7 +173,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._channel is None or self._channel.ready_state is not ReadyState.OPEN:
             return
         # A client that is not read cannot be heard.
-        if self._heard or self._state is ReadState.HELD:
+        if self._heard or self._queued or self._state is ReadState.HELD:
             self._heard = self._pinged = False
         elif self._pinged:
             self._end()
@@ -201,17 +206,31 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._state is ReadState.HANDSHAKE:
             if data:
                 self._transport.pause_reading()
-        elif self._state is not ReadState.HELD:
+        elif self._state is not ReadState.HELD and not self._queued:
             self._read(parser)
 
+    def read_backlog(self) -> None:
+        """Read for another slice, and take bytes from the client again if that was all."""
+        self._queued = False
+        if self._parser is not None and self._state in (ReadState.FLOWING, ReadState.CLOSING):
+            self._flow(self._parser, self._state)
+
     def _read(self, parser: FrameParser) -> None:
-        """Hand over the stored messages, as long as there is room."""
+        """Hand over the stored messages, as long as there is room, and no longer than a slice."""
+        end = 0.0
         try:
             while self._state in (ReadState.FLOWING, ReadState.CLOSING):
                 event = parser.read()
-                if event is None:
+                if event is not None:
+                    self._take(*event)
+                if not parser.ready:
                     break
-                self._take(*event)
+                # Most reads end before anything looks at the clock.
+                now = monotonic()
+                end = end or now + SLICE
+                if now >= end:
+                    self._wait_for_turn()
+                    break
         except FrameError as error:
             self._fail(error)
         # Where even a short message is too long, only the parser refuses it.
@@ -243,7 +262,16 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _release(self) -> None:
         if self._state is ReadState.HELD and self._parser is not None:
-            self._flow(self._parser, ReadState.FLOWING)
+            self._state = ReadState.FLOWING
+            # Not here: what has made room may be a loop of hooks, which would never end.
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        """Let other connections go first; the transport is read again once all that has come is."""
+        if not self._queued and self._state in (ReadState.FLOWING, ReadState.CLOSING):
+            self._queued = True
+            self._transport.pause_reading()
+            self._shared.backlogs.add(self)
 
     def _flow(self, parser: FrameParser, state: ReadState) -> None:
         """Enter a state, and read what is stored and what comes."""

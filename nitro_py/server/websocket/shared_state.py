@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from uvicorn import Config
 
 from nitro_py.mount import ASGIApplication
+from nitro_py.server.backlog import find_backlogs
 from nitro_py.server.uvicorn_internals import ServerState, load_apps
 from nitro_py.server.websocket.keepalive import CheckedConnection, KeepaliveWheel
 
@@ -30,6 +31,7 @@ class SharedState:
         self.root_path = config.root_path
         self.max_message = config.ws_max_size
         self.compression = config.ws_per_message_deflate
+        self.backlogs = find_backlogs(asyncio.get_running_loop())
         self._limit = config.limit_concurrency
         interval = config.ws_ping_interval
         self._wheel = KeepaliveWheel(asyncio.get_running_loop(), interval) if interval else None

@@ -16,11 +16,14 @@ class LostError(Exception):
     """The error for what did not arrive."""
 
 
-def answer_questions(answers: Mapping[str, Callable[..., None]]) -> None:
+def answer_questions(
+    answers: Mapping[str, Callable[..., None]], figures: Mapping[str, float] | None = None
+) -> None:
     """Call what each question names under `do`, until there are no more; answer with the time that it took.
 
     Args:
         answers: What can be asked, called with the rest of the question.
+        figures: What the answers found out besides, if they change it.
     """
     for line in sys.stdin:
         question = json.loads(line)
@@ -31,7 +34,7 @@ def answer_questions(answers: Mapping[str, Callable[..., None]]) -> None:
             _print({"error": f"{type(error).__name__}: {error}"})
             continue
         wall = time.perf_counter() - begun
-        _print({"wall": wall, "load": (time.process_time() - busy) / wall})
+        _print({"wall": wall, "load": (time.process_time() - busy) / wall, **(figures or {})})
 
 
 def _print(answer: Mapping[str, Any]) -> None:

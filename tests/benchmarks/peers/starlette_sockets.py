@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 members: set[WebSocket] = set()
@@ -29,4 +31,19 @@ async def echo(socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-app = Starlette(routes=[WebSocketRoute("/chat", chat), WebSocketRoute("/echo", echo)])
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def size(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+app = Starlette(
+    routes=[
+        WebSocketRoute("/chat", chat),
+        WebSocketRoute("/echo", echo),
+        Route("/hello", hello),
+        Route("/size", size, methods=["POST"]),
+    ]
+)

@@ -157,6 +157,7 @@ async def test_reading_pauses_while_the_receiver_is_full_and_loses_nothing() -> 
         app.on_resume, room = None, app.on_resume
         assert room is not None
         room()
+        await app.reach(lambda: app.on_resume is not None)
         assert app.messages == [str(number) for number in range(10)]
         app.room = 1000
         room = app.on_resume
