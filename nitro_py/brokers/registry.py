@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import NamedTuple, cast
 
 from nitro_py.backplane import Backplane, BackplaneFactory
 from nitro_py.errors import UsageError
@@ -12,13 +12,28 @@ from nitro_py.runtime.settings import MEMORY, BackplaneSettings
 GROUP = "nitro_py.backplanes"
 
 
+class BuiltInBackplane(NamedTuple):
+    """A backplane of our own.
+
+    Args:
+        factory: Where its factory is, as an entry point would name it.
+        client: The top-level module of the client library that it imports, which a bundle needs.
+    """
+
+    factory: str
+    client: str
+
+
+# Not entry points of ours: a bundle carries nitropy-kit without its metadata.
+BUILT_IN: dict[str, BuiltInBackplane] = {
+    "nats": BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", client="nats"),
+    "redis": BuiltInBackplane("nitro_py.brokers.redis:RedisBackplane", client="redis"),
+}
+
+
 def list_backplanes() -> dict[str, EntryPoint]:
     """Return the entry points of all backplanes but `memory`, by their names, sorted."""
-    # Written here as an entry point would be: a bundle carries nitropy-kit without its metadata.
-    own = {
-        "nats": EntryPoint("nats", "nitro_py.brokers.nats:NatsBackplane", GROUP),
-        "redis": EntryPoint("redis", "nitro_py.brokers.redis:RedisBackplane", GROUP),
-    }
+    own = {name: EntryPoint(name, built_in.factory, GROUP) for name, built_in in BUILT_IN.items()}
     return dict(sorted(({entry.name: entry for entry in entry_points(group=GROUP)} | own).items()))
 
 
@@ -42,9 +57,9 @@ def find_client(name: str) -> str | None:
     """Return the module that a bundle needs for a backplane, or `None` if it needs none."""
     if name == MEMORY:
         return None
-    top_level = find_backplane(name).module.partition(".")[0]
-    # A built-in backplane has the name of the client module that it imports.
-    return name if top_level == "nitro_py" else top_level
+    if name in BUILT_IN:
+        return BUILT_IN[name].client
+    return find_backplane(name).module.partition(".")[0]
 
 
 def load_backplane(settings: BackplaneSettings) -> Backplane | None:

@@ -9,13 +9,13 @@ import pytest
 from nitro_py.backplane import BackplaneFactory
 from nitro_py.brokers.nats import NatsBackplane, make_token
 from nitro_py.brokers.redis import RedisBackplane
-from nitro_py.brokers.registry import find_client, load_backplane
+from nitro_py.brokers.registry import BUILT_IN, BuiltInBackplane, find_client, list_backplanes, load_backplane
 from nitro_py.errors import UsageError
 from nitro_py.runtime.settings import BackplaneSettings, Settings
 from nitro_py.testing import client
 from tests.bundles import write_files
 
-BUILT_IN: dict[str, BackplaneFactory] = {"nats": NatsBackplane, "redis": RedisBackplane}
+FACTORIES: dict[str, BackplaneFactory] = {"nats": NatsBackplane, "redis": RedisBackplane}
 
 
 def test_environment_overrides_the_manifest() -> None:
@@ -33,12 +33,19 @@ def test_memory_is_no_backplane() -> None:
     assert find_client("memory") is None
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", FACTORIES)
 def test_built_in_ones_are_found(name: str) -> None:
-    made = BUILT_IN[name](f"{name}://a", "nitro")
+    made = FACTORIES[name](f"{name}://a", "nitro")
     assert type(load_backplane(BackplaneSettings(name, f"{name}://a"))) is type(made)
     assert find_client(name) == name
     assert load_backplane(BackplaneSettings("nats", "nats://a,nats://b")) is not None
+
+
+def test_built_in_one_may_have_another_name_than_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN, "postgres", BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", "asyncpg"))
+    assert list(list_backplanes()) == ["nats", "postgres", "redis"]
+    assert find_client("postgres") == "asyncpg"
+    assert type(load_backplane(BackplaneSettings("postgres", "nats://a"))) is NatsBackplane
 
 
 @pytest.mark.anyio

@@ -27,8 +27,8 @@ MARGIN = 5
 TRAFFIC_DRAIN_SECONDS = 5
 # What joins the replicas where the settings name nothing.
 BACKPLANE = "redis"
-# The port of a broker, by its backplane.
-BROKERS = {"nats": 4222, "redis": 6379}
+# The ports of the brokers that the templates can run, by backplane; any other runs elsewhere.
+TEMPLATE_BROKERS = {"nats": 4222, "redis": 6379}
 # A user that no system has a name for: the number that distroless images use as well.
 UNPRIVILEGED_UID = 65532
 
@@ -40,7 +40,7 @@ def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
     stop = math.ceil(config.server.grace) + MARGIN
     values = {
         "backplane": backplane,
-        "broker": f"{backplane}://broker:{BROKERS.get(backplane, '')}",
+        "broker": f"{backplane}://broker:{TEMPLATE_BROKERS.get(backplane, '')}",
         "image": image,
         "live": LIVE_PATH,
         "name": name_app(image),
@@ -53,7 +53,7 @@ def render_files(config: NitroConfig, *, vendored: bool) -> dict[str, bytes]:
         "termination": str(TRAFFIC_DRAIN_SECONDS + stop),
         "user": str(UNPRIVILEGED_UID),
     }
-    holds = {backplane if backplane in BROKERS else "another"} | ({"vendored"} if vendored else set())
+    holds = {backplane if backplane in TEMPLATE_BROKERS else "another"} | ({"vendored"} if vendored else set())
     return {
         path: fill_part(read_part(PACKAGE, "container", template), holds, values, {}).encode()
         for path, template in TEMPLATES.items()
