@@ -13,7 +13,6 @@ from nitro_py.build.bundle.package import compile_modules
 from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_package, collect_runtime, merge_files
 from nitro_py.build.bundle.server import (
     REQUIREMENTS,
-    ServerPreset,
     emit_server,
     pin_server,
     write_requirements,
@@ -33,23 +32,26 @@ from nitro_py.build.config.types import (
     UrlPath,
 )
 from nitro_py.build.preset import (
-    Artifact,
-    ArtifactPreset,
     BuildInput,
     Bundle,
+    PackagingStep,
+    Preset,
+    PresetWithSettings,
+    ServerPreset,
+    SizeLimit,
+    VendoredDependencies,
+)
+from nitro_py.build.preset_commands import (
+    Artifact,
+    ArtifactPreset,
     Command,
     DeployablePreset,
     Deployment,
     Option,
     OptionValues,
-    PackagingStep,
-    Preset,
     PresetWithOptions,
-    PresetWithSettings,
     PublishingPreset,
     PublishRequest,
-    SizeLimit,
-    VendoredDependencies,
     WrittenBundle,
 )
 from nitro_py.build.write import format_size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.brokers.connection import ConnectionLoss, check_url, require_module
 from nitro_py.errors import BackplaneError
-from nitro_py.runtime.topics.broker_link import responsive_timeout
+from nitro_py.runtime.responsive_timeout import responsive_timeout
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -13,7 +13,8 @@ import typer
 
 from nitro_py.build.config.load import LoadedConfig, Mode
 from nitro_py.build.pipeline import Plan, choose_preset, count_routes, plan_build, write_plan
-from nitro_py.build.preset import ArtifactPreset, Bundle, OptionValues, WrittenBundle
+from nitro_py.build.preset import Bundle
+from nitro_py.build.preset_commands import ArtifactPreset, OptionValues, WrittenBundle
 from nitro_py.build.write import check_output, format_size
 from nitro_py.cli.output import messages, print_json, print_line, print_table, show_progress
 from nitro_py.cli.preset_options import check_options

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nitro_py.build.preset import DeployablePreset, Deployment, OptionValues
+from nitro_py.build.preset_commands import DeployablePreset, Deployment, OptionValues
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import messages, print_line, print_table
 from nitro_py.cli.preset_options import check_options

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from nitro_py.build.config.load import list_named_presets
-from nitro_py.build.preset import Option, OptionValues, Preset, PresetWithOptions
+from nitro_py.build.preset import Preset
+from nitro_py.build.preset_commands import Option, OptionValues, PresetWithOptions
 from nitro_py.build.registry import load_presets
 from nitro_py.cli.project import find_root
 from nitro_py.errors import BuildError, UsageError

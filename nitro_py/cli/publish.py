@@ -12,7 +12,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import typer
 
-from nitro_py.build.preset import OptionValues, PublishingPreset, PublishRequest
+from nitro_py.build.preset_commands import OptionValues, PublishingPreset, PublishRequest
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import print_line
 from nitro_py.cli.preset_options import check_options

@@ -9,9 +9,7 @@ from nitro_py.brokers.registry import find_client
 from nitro_py.build.bundle.dependencies import pin_requirements
 from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime, merge_files
 from nitro_py.build.bundle.templates import fill_part
-from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.preset import BuildInput, Bundle, VendoredDependencies
-from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR
 from nitro_py.runtime.manifest import MANIFEST_NAME, SERVER, VENDOR
 
@@ -19,24 +17,6 @@ REQUIREMENTS = "requirements.txt"
 # What the bundle's own server and runtime import, beside what the handlers import.
 SERVER_IMPORTS = frozenset({"httptools", "starlette", "uvicorn", "uvloop", "websockets"})
 METRICS_IMPORT = "prometheus_client"
-
-
-class ServerPreset:
-    """The base of presets whose bundle is a server itself: they lack no capability."""
-
-    __slots__ = ()
-
-    def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
-        """Return all capabilities."""
-        return frozenset(CAPABILITIES)
-
-    def advise(self, capability: Capability) -> str | None:
-        """Return `None`, because no capability is missing."""
-        return None
-
-    def detect(self, environ: Mapping[str, str]) -> str | None:
-        """Return `None`, because no environment variable shows that a server is wanted."""
-        return None
 
 
 def emit_server(

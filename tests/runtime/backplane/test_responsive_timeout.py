@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nitro_py.runtime.topics.broker_link import responsive_timeout
+from nitro_py.runtime.responsive_timeout import responsive_timeout
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,96 @@
+"""The functions that a bundle asks for, as `nitro.json` and the template of the stack have them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nitro_presets.aws_lambda.deploy.target import LambdaTarget
+from nitro_presets.aws_lambda.deploy.template import TemplateOptions
+from nitro_presets.aws_lambda.settings import AwsSettings
+from nitro_presets.aws_lambda.stack_variables import CALLBACK_URL, QUEUE_URL, TABLE, WEBSOCKET_FUNCTION
+from nitro_py.preset import BuildInput, NitroConfig
+from nitro_py.runtime.manifest import Manifest
+
+# Where Lambda unpacks the package.
+HOME = "/var/task"
+# The program that starts the functions.
+WRAPPER = "nitro_wrapper.sh"
+# What the stack tells the functions.
+STACK_NEEDS = (CALLBACK_URL, TABLE, WEBSOCKET_FUNCTION)
+# Seconds that a function may take: API Gateway waits for 29; nothing waits for a sweep or a fan-out.
+SOCKET_TIMEOUT = 60
+HTTP_TIMEOUT = 30
+STREAM_MARGIN = 10
+
+
+def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
+    """Describe the functions that the manifest asks for, as `nitro.json` has them."""
+    settings = build.config.table(AwsSettings)
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
+    functions: dict[str, dict[str, object]] = {}
+    if serves_sockets(build.manifest):
+        functions["websocket"] = {
+            "handler": "nitro_websocket.handler",
+            "environment": environment,
+            "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
+            "timeout": SOCKET_TIMEOUT,
+            "memory": settings.memory,
+            "ordered": settings.ordered,
+        }
+    if http_event(build) != "none":
+        functions["http"] = {
+            "handler": "nitro_http.handler",
+            "environment": environment,
+            "needs": list(STACK_NEEDS) if serves_sockets(build.manifest) else [],
+            "timeout": http_timeout(build.config),
+            "memory": settings.memory,
+            "event": http_event(build),
+            "streaming": settings.streaming != "none",
+        }
+    return functions
+
+
+def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
+    """Return what the stack consists of."""
+    settings = build.config.table(AwsSettings)
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
+    event = http_event(build)
+    return TemplateOptions(
+        name=settings.name,
+        python_version=target.python_version,
+        architecture=target.architecture,
+        websocket=serves_sockets(build.manifest),
+        http=event,
+        streaming=event == "function-url",
+        cloudfront=settings.cloudfront,
+        ordered=settings.ordered and serves_sockets(build.manifest),
+        websocket_memory=settings.memory,
+        http_memory=settings.memory,
+        websocket_timeout=SOCKET_TIMEOUT,
+        http_timeout=http_timeout(build.config),
+        log_retention_days=settings.log_days,
+        websocket_environment=environment,
+        http_environment=environment,
+    )
+
+
+def serves_sockets(manifest: Manifest) -> bool:
+    """Return whether the app has WebSocket routes."""
+    return any(route.kind == "websocket" for route in manifest.routes)
+
+
+def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]:
+    """Return how HTTP requests come in, if any route answers them."""
+    if not build.manifest.public and all(
+        route.kind == "websocket" and "http" not in route.hooks for route in build.manifest.routes
+    ):
+        return "none"
+    return "http-api" if build.config.table(AwsSettings).streaming == "none" else "function-url"
+
+
+def http_timeout(config: NitroConfig) -> int:
+    """Return the HTTP function's seconds: enough for a whole stream where answers stream."""
+    settings = config.table(AwsSettings)
+    if settings.streaming == "none":
+        return HTTP_TIMEOUT
+    return max(HTTP_TIMEOUT, int(settings.stream_seconds) + STREAM_MARGIN)
