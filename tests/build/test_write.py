@@ -138,3 +138,39 @@ def test_failing_swap_puts_the_last_output_back(tmp_path: Path, monkeypatch: pyt
         write_bundle(output, {"nitro.json": b"new"})
     assert (output / "nitro.json").read_bytes() == b"{}"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_output_that_cannot_be_put_back_is_kept_beside_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    write_bundle(output, BUNDLE)
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name in ("new", "old"):
+            raise OSError(16, "Device or resource busy", str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(BuildError, match="cannot be written: Device or resource busy"):
+        write_bundle(output, {"nitro.json": b"new"})
+    assert not output.exists()
+    (stage,) = tmp_path.iterdir()
+    assert list_tree(stage / "old") == sorted(BUNDLE)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_bundle_that_cannot_be_finished_leaves_nothing_behind(tmp_path: Path, there: bool) -> None:
+    output = tmp_path / "out"
+    if there:
+        write_bundle(output, BUNDLE)
+
+    def finish(bundle: Path) -> None:
+        assert list_tree(bundle) == ["new.py", "nitro.json"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(output, {"nitro.json": b"new", "new.py": b""}, finish=finish)
+    assert list_tree(tmp_path) == ([f"out/{name}" for name in sorted(BUNDLE)] if there else [])
+    assert list(tmp_path.iterdir()) == ([output] if there else [])
