@@ -134,8 +134,8 @@ class RuntimeApiClient:
             self.close()
         if self._connection is None:
             self._connection = await RuntimeApiConnection.open(self._address)
-        await self._connection.write(write_request(method, target, headers, body))
         try:
+            await self._connection.write(write_request(method, target, headers, body))
             return await self._connection.read()
         except BaseException:
             # A response that comes later would be taken for that of the next request.
