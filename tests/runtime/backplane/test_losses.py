@@ -194,15 +194,11 @@ async def test_connection_that_does_not_last_does_not_begin_the_pauses_anew(
     process = Process(backplane)
     async with process.hub.running():
         for _ in range(8):
-            while not process.state.connected:
-                await asyncio.sleep(0.01)
+            await process.until_connected()
             broker.stop()
             broker.start()
-            await asyncio.sleep(0)
-            while process.state.connected:
-                await asyncio.sleep(0.01)
-        while not process.state.connected:
-            await asyncio.sleep(0.01)
+            await process.until_connected(False)
+        await process.until_connected()
     pauses = backplane.take_pauses()
     assert len(pauses) == 8
     check_pauses(pauses)

@@ -9,7 +9,7 @@ import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
-from tests.presets.aws_lambda.aws_client.service_double import SILENCE, Peer, answer, ask
+from tests.presets.aws_lambda.aws_client.service_double import SILENCE, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +102,45 @@ async def test_connection_that_is_not_taken_is_given_up() -> None:
     assert not caught.value.sent
     for one in (listener, *fill):
         one.close()
+
+
+async def test_requests_that_wait_behind_a_failed_connect_get_their_turn() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    transport = ConnectionPool(f"http://127.0.0.1:{port}", connections=1)
+    asking = [asyncio.create_task(ask(transport)) for _ in range(5)]
+    await asyncio.sleep(0)
+    asking[2].cancel()
+    results = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 30)
+    assert isinstance(results.pop(2), asyncio.CancelledError)
+    assert [type(result) for result in results] == [TransportError] * 4
+    async with Peer(port=port) as peer:
+        # The one slot is free again, and only one.
+        responses = await asyncio.wait_for(asyncio.gather(*(ask(transport) for _ in range(4))), 30)
+        assert [response.status for response in responses] == [200] * 4
+        assert peer.most_open == 1
+        await transport.close()
+
+
+@pytest.mark.parametrize("pieces", [1, 5])
+async def test_answer_to_a_cancelled_request_is_not_taken_for_the_next_ones(pieces: int) -> None:
+    (whole,) = answer(200, b"late").pieces
+    size = -(-len(whole) // pieces)
+    late = tuple(whole[start : start + size] for start in range(0, len(whole), size))
+    script = (answer(200, b"first"), Answer(late, pause=0.05), answer(200, b"mine"))
+    async with Peer(*script) as peer:
+        transport = ConnectionPool(peer.url, connections=1)
+        assert (await ask(transport)).body == b"first"
+        cancelled = asyncio.create_task(ask(transport))
+        await asyncio.sleep(0.12 if pieces > 1 else 0.02)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert (await asyncio.wait_for(ask(transport), 30)).body == b"mine"
+        assert [request.connection for request in peer.requests] == [1, 1, 2]
+        # The one that was given up is closed, not left open.
+        async with asyncio.timeout(30):
+            while peer.open != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await transport.close()
