@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterable
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from nitro_py.capabilities import Kind
+from nitro_py.runtime.http.dispatch import strip_root
 from nitro_py.runtime.manifest import Route
 from nitro_py.runtime.routing import router as router_module
 from nitro_py.runtime.routing.router import Match, NoMatch, Router
@@ -205,3 +207,51 @@ def test_each_request_gets_the_same_match_for_a_path_without_parameters() -> Non
     assert router.match("POST", "/hello") == Match(route("/hello", "POST"), {}, 1)
     # A method that a client invents is served, and not remembered.
     assert router.match("BREW", "/hello") is not router.match("BREW", "/hello")
+
+
+def test_head_prefers_the_route_of_get_to_one_of_every_method() -> None:
+    for path, asked in (("/a", "/a"), ("/[x]", "/7"), ("/[...]", "/7/8")):
+        every, get, head = route(path), route(path, "GET"), route(path, "HEAD")
+        for routes in ([every, get], [get, every]):
+            found = Router(routes).match("HEAD", asked)
+            assert isinstance(found, Match)
+            assert found.route == get
+            found = Router([*routes, head]).match("HEAD", asked)
+            assert isinstance(found, Match)
+            assert found.route == head
+        found = Router([every, route(path, "POST")]).match("HEAD", asked)
+        assert isinstance(found, Match)
+        assert found.route == every
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "below"),
+    [
+        ("/api", "/api/x", "/x"),
+        ("/api", "/api", "/"),
+        ("/api", "/api/", "/"),
+        ("/api", "/apix", "/apix"),
+        ("/api", "/apix/api", "/apix/api"),
+        ("/api", "/api%2Fx", "/api%2Fx"),
+        ("/api", "/x/api/y", "/x/api/y"),
+        ("/api", "/", "/"),
+        ("", "/api", "/api"),
+    ],
+)
+def test_only_the_whole_name_of_the_root_is_stripped(root: str, path: str, below: str) -> None:
+    scope = {"type": "http", "path": unquote(path), "raw_path": path.encode(), "root_path": root}
+    assert strip_root(scope) == below
+
+
+def test_mounted_application_gets_its_place_and_what_is_below_alone() -> None:
+    routes = [route("/api", mounted=True), route("/[id]/app", mounted=True)]
+    for path, found in (
+        ("/api", ("/api", 1)),
+        ("/api/x/y", ("/api", 1)),
+        ("/7/app/x", ("/[id]/app", 2)),
+        ("/apix", None),
+        ("/apix/y", None),
+        ("/7/apps", None),
+    ):
+        match = Router(routes).match("GET", path)
+        assert (None if isinstance(match, NoMatch) else (match.route.path, match.rest)) == found

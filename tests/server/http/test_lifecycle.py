@@ -74,7 +74,7 @@ async def test_connection_of_an_answer_that_began_before_a_stop_ends_with_it(
         await go.wait()
         await send({"type": "http.response.body", "body": b"def"})
 
-    async with serve(app) as site, site.connect() as wire:
+    async with serve(app, timeout_keep_alive=3600) as site, site.connect() as wire:
         wire.send(*HELLO)
         await wire.reader.readuntil(b"abc")
         if stops:
@@ -96,10 +96,13 @@ async def test_requests_behind_one_whose_connection_was_lost_are_never_run(answe
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["query_string"])
         try:
-            await release.wait()
             if answers:
+                await release.wait()
                 await echo(scope, receive, send)
                 await send({"type": "http.response.start", "status": 200, "headers": []})
+            else:
+                assert (await receive())["type"] == "http.request"
+                assert (await receive())["type"] == "http.disconnect"
         finally:
             ended.set()
 
