@@ -112,7 +112,7 @@ async def test_peer_that_gives_up_waiting_is_no_subscriber(monkeypatch: pytest.M
 
         monkeypatch.setattr(connection, "subscribe", subscribe)
         peer, _ = make_peer("1", one.hub)
-        one.local.add(peer)
+        one.local.add_peer(peer)
         waiting = asyncio.create_task(peer.subscribe("a"))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -127,9 +127,9 @@ async def test_topic_joined_while_the_broker_is_lost_is_asked_for_when_it_is_bac
         await one.join("1", "before")
         broker.stop()
         await one.until_connected(False)
-        one.local.leave("before", "/chat", "1")
+        one.local.remove_subscriber("before", "/chat", "1")
         peer, _ = make_peer("2", one.hub)
-        one.local.join("during", peer.namespace, peer.id, channel_of(peer))
+        one.local.add_subscriber("during", peer.namespace, peer.id, channel_of(peer))
         broker.start()
         await one.until_connected()
         assert {topic for topic, found in broker.subscriptions.items() if found} == {"test:during"}

@@ -11,9 +11,9 @@ from nitro_py.server.http import limits
 from nitro_py.server.http.limits import (
     SPARE_CONNECTIONS,
     TOO_MANY,
-    ConnectionLimiter,
+    ConnectionGuard,
     ConnectionLimits,
-    Limiter,
+    ServerLimits,
 )
 from tests.server.http.wire import HELLO, PATIENCE, echo, serve
 
@@ -127,9 +127,9 @@ async def test_requests_behind_one_whose_connection_was_lost_are_never_run(answe
         assert not site.state.tasks
 
 
-def limit(most: int, connections: int) -> tuple[bool, ConnectionLimiter]:
+def limit(most: int, connections: int) -> tuple[bool, ConnectionGuard]:
     """Admit a connection, and return whether it stays, and its limits."""
-    limiter = ConnectionLimiter(Limiter(ConnectionLimits(max_connections=most)))
+    limiter = ConnectionGuard(ServerLimits(ConnectionLimits(max_connections=most)))
     return limiter.admit(connections), limiter
 
 
