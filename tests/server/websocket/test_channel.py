@@ -136,7 +136,7 @@ async def test_client_that_leaves_frees_who_waits() -> None:
         assert not sending.done()
         assert not draining.done()
         client.writer.transport.abort()
-        with pytest.raises(PeerClosedError, match="left while"):
+        with pytest.raises(PeerClosedError, match="disconnected while"):
             await asyncio.wait_for(sending, PATIENCE)
         await asyncio.wait_for(draining, PATIENCE)
         assert app.channel.buffered_amount == 0
