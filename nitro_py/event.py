@@ -222,7 +222,7 @@ class Event:
         self.answered_callbacks.append(callback)
 
     def note_answered(self) -> None:
-        """Note that the answer has gone out, or cannot; for adapters."""
+        """Call what waits for the answer, which has gone out or cannot; for adapters."""
         callbacks, self.answered_callbacks = self.answered_callbacks or [], None
         for callback in callbacks:
             callback()

@@ -64,7 +64,7 @@ def connect(max_queue: int = 64, **hooks: Any) -> tuple[PeerSession, RecordingCh
 
 async def finish(connection: PeerSession, code: int = 1000) -> None:
     """Lose the socket, and wait for the last hook."""
-    connection.lost(CloseDetails(code))
+    connection.on_close(CloseDetails(code))
     await asyncio.wait_for(connection.finished(), 30)
 
 
@@ -86,7 +86,7 @@ async def test_disconnect_does_not_cancel_a_running_hook() -> None:
     connection.start()
     connection.feed("a")
     await asyncio.sleep(0.01)
-    connection.lost(CloseDetails(1006))
+    connection.on_close(CloseDetails(1006))
     await asyncio.sleep(0.01)
     assert hooks.calls == ["open starts"]
     hooks.gate.set()
@@ -104,8 +104,8 @@ async def test_close_runs_once_and_nothing_after_it() -> None:
     hooks = Hooks()
     connection, _ = connect(message=hooks.message, close=hooks.close)
     connection.start()
-    connection.lost(CloseDetails(1000))
-    connection.lost(CloseDetails(1006))
+    connection.on_close(CloseDetails(1000))
+    connection.on_close(CloseDetails(1006))
     assert connection.feed("late")
     await asyncio.wait_for(connection.finished(), 30)
     await asyncio.sleep(0.01)
@@ -270,7 +270,7 @@ async def test_hook_that_cancels_its_own_task_ends_the_connection() -> None:
     await asyncio.sleep(0.01)
     assert channel.ready_state is ReadyState.CLOSED
     await finish(connection, 1006)
-    connection.gone()
+    connection.on_connection_lost()
     assert ended.is_set()
 
 

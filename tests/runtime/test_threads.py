@@ -35,7 +35,7 @@ def connect(call: Any = call_in_thread, **hooks: Any) -> tuple[PeerSession, Reco
 
 async def finish(connection: PeerSession) -> None:
     """Lose the socket, and wait for the last hook."""
-    connection.lost(CloseDetails(1000))
+    connection.on_close(CloseDetails(1000))
     await asyncio.wait_for(connection.finished(), 5)
 
 

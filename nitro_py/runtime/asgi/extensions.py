@@ -135,11 +135,11 @@ class MessageReceiver(Protocol):
     def feed(self, data: Frame) -> bool:
         """Take a message; return false to pause reading until `on_resume` is called."""
 
-    def lost(self, details: CloseDetails) -> None:
+    def on_close(self, details: CloseDetails) -> None:
         """End the session: the connection has ended, or is too slow to be kept. Only the first call counts."""
 
-    def gone(self) -> None:
-        """Forget the connection, of which nothing is left; called after `lost`."""
+    def on_connection_lost(self) -> None:
+        """Forget the connection, of which nothing is left; called after `on_close`."""
 
 
 class DirectSocket(Protocol):

@@ -157,7 +157,7 @@ async def run_socket(
 
     def overflow(code: int, reason: str) -> None:
         if session is not None:
-            session.lost(CloseDetails(code, reason))
+            session.on_close(CloseDetails(code, reason))
 
     channel = SendChannel(
         send,
@@ -175,11 +175,11 @@ async def run_socket(
         if channel.sent_close is not None:
             # Not every server reports the code that the app itself has sent.
             details = CloseDetails(channel.sent_close.code, channel.sent_close.reason)
-        session.lost(details)
+        session.on_close(details)
         await session.finished()
         await channel.finish()
     finally:
-        session.gone()
+        session.on_connection_lost()
 
 
 def make_session(

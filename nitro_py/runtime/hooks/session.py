@@ -40,10 +40,11 @@ Read = Callable[[Frame, Peer], Any]
 class PeerSession:
     """The session of a peer, which runs its hooks in the order of the contract.
 
-    The adapter calls `start` once a socket is accepted, `feed` for each message, `lost` once the socket is closed,
-    and `gone` when nothing is left to send; `finished` waits for the last hook. A hook is called at once if none
-    is running. The rest of an async hook goes on in a task, and so do the hooks that follow meanwhile. An idle
-    session has no task (row `idle` of the benchmark), and no event of the socket can cancel a hook.
+    The adapter calls `start` once a socket is accepted, `feed` for each message, `on_close` once the socket is
+    closed, and `on_connection_lost` when nothing is left to send; `finished` waits for the last hook. A hook is
+    called at once if none is running. The rest of an async hook goes on in a task, and so do the hooks that follow
+    meanwhile. An idle session has no task (row `idle` of the benchmark), and no event of the socket can cancel a
+    hook.
 
     Args:
         peer: The peer.
@@ -110,7 +111,7 @@ class PeerSession:
         # Whether the close hook was called, and whether it has ended.
         self._closed = False
         self._ended = False
-        # Whether the connection is gone, long after `lost` if a client does not answer a close frame.
+        # Whether the connection is gone, long after `on_close` if a client does not answer a close frame.
         self._gone = False
         self._finished: asyncio.Event | None = None
 
@@ -144,8 +145,8 @@ class PeerSession:
         self.on_resume = room.set
         await room.wait()
 
-    def lost(self, details: CloseDetails) -> None:
-        """Note that the socket is closed: messages that came before are handled, then `close` runs."""
+    def on_close(self, details: CloseDetails) -> None:
+        """Handle the messages that came before, then run `close`: the socket is closed."""
         if self._details is None:
             self._counters.sockets_closed += 1
             self._details = details
@@ -155,8 +156,8 @@ class PeerSession:
                 self._busy = True
                 self._go_on_with(None)
 
-    def gone(self) -> None:
-        """Note that the connection is gone: sent messages have reached the network, or never will."""
+    def on_connection_lost(self) -> None:
+        """Forget the connection: sent messages have reached the network, or never will."""
         self._gone = True
         self._leave()
 
@@ -169,7 +170,7 @@ class PeerSession:
     async def shut_down(self) -> None:
         """Close the socket with 1001 for a stop of the server, and run the close hook with that code."""
         await self.peer.close(1001, "The server stops.")
-        self.lost(CloseDetails(1001, "The server stops."))
+        self.on_close(CloseDetails(1001, "The server stops."))
 
     def _go_on_with(self, task: asyncio.Task[None] | None) -> None:
         """Remember the task that hooks go on in; if there is none, start one for hooks that wait."""

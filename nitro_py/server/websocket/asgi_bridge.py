@@ -128,14 +128,14 @@ class AsgiBridge:
         self._queue.put_nowait(data)
         return self._queue.qsize() < MAX_QUEUE
 
-    def lost(self, details: CloseDetails) -> None:
+    def on_close(self, details: CloseDetails) -> None:
         """Queue the disconnect for `receive`, once."""
         if not self._lost:
             self._lost = True
             self._state = BridgeState.CLOSED
             self._queue.put_nowait(details)
 
-    def gone(self) -> None:
+    def on_connection_lost(self) -> None:
         """Do nothing: the disconnect has been queued."""
 
     def open_channel(self, *, limit: int, counters: Counters) -> Channel:
@@ -153,7 +153,7 @@ class AsgiBridge:
         while not self._queue.empty():
             item = self._queue.get_nowait()
             if isinstance(item, CloseDetails):
-                receiver.lost(item)
+                receiver.on_close(item)
             elif item is not None:
                 has_room = receiver.feed(item)
         if (room := self.on_resume) is not None and has_room:
@@ -255,7 +255,7 @@ class AsgiBridge:
             self._log(str(status))
         self._transport.write(body)
         if not more:
-            self.lost(CloseDetails(1006))
+            self.on_close(CloseDetails(1006))
             self._transport.close()
 
     async def _send(self, message: ASGIMessage) -> None:
@@ -271,7 +271,7 @@ class AsgiBridge:
     def _close(self, code: int, reason: str) -> None:
         if self._state is BridgeState.OPEN and self._channel is not None:
             self._channel.begin_close(code, reason)
-            self.lost(CloseDetails(code, reason))
+            self.on_close(CloseDetails(code, reason))
 
     def _make_scope(self, request: UpgradeRequest) -> Scope:
         path, _, query = request.target.partition(b"?")

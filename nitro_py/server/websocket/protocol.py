@@ -112,7 +112,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 return
             if message is not None:
                 if not self._receiver.feed(message):
-                    self._hold()
+                    self._pause_reading()
                 return
             self._parser = self._make_parser()
         self._receive(data, self._parser)
@@ -121,31 +121,31 @@ class WebSocketProtocol(asyncio.Protocol):
         """Let the transport close: a client that sends no more cannot answer a close frame."""
 
     def pause_writing(self) -> None:
-        """Note that the client takes bytes more slowly than they come."""
+        """Pause the channel: the client takes bytes more slowly than they come."""
         if self._channel is not None:
             self._channel.pause()
 
     def resume_writing(self) -> None:
-        """Note that the client takes bytes again."""
+        """Resume the channel: the client takes bytes again."""
         if self._channel is not None:
             self._channel.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone, after a closing handshake or without one."""
-        self._end()
+        """End the session, after a closing handshake or without one."""
+        self._ignore_rest()
         self._shared.forget(self, self._slot)
         details = CloseDetails(1006)
         if self._channel is not None:
             self._channel.closed()
             details = self._channel.sent_close or details
-        self._receiver.lost(details)
-        self._receiver.gone()
+        self._receiver.on_close(details)
+        self._receiver.on_connection_lost()
 
     def shutdown(self) -> None:
         """Close the connection because the server stops; the application has drained what it took over."""
         if self._channel is not None:
             self._channel.begin_close(1012, "")
-            self._receiver.lost(CloseDetails(1012))
+            self._receiver.on_close(CloseDetails(1012))
         elif isinstance(self._receiver, AsgiBridge):
             self._receiver.refuse(503, b"The server stops.")
         self._transport.close()
@@ -161,7 +161,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._slot = self._shared.watch(self)
         assert self._parser is not None
         self._parser.compression = self._compression
-        self._flow(self._parser, ReadState.FLOWING)
+        self._enter_and_read(self._parser, ReadState.FLOWING)
         return self._channel
 
     def attach(self, receiver: MessageReceiver) -> None:
@@ -176,23 +176,23 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._heard or self._queued or self._state is ReadState.HELD:
             self._heard = self._pinged = False
         elif self._pinged:
-            self._end()
+            self._ignore_rest()
             self._channel.fail(1011, "No answer to a ping")
-            self._receiver.lost(CloseDetails(1006))
+            self._receiver.on_close(CloseDetails(1006))
         else:
             self._pinged = True
             self._channel.ping()
 
     def close_sent(self) -> None:
-        """Note that a close frame was sent."""
+        """Ignore all that comes now but the answer to the close frame that was sent."""
         held, self._state = self._state is ReadState.HELD, ReadState.CLOSING
         self._parser = self._parser or self._make_parser()
         if held:
-            self._flow(self._parser, ReadState.CLOSING)
+            self._enter_and_read(self._parser, ReadState.CLOSING)
 
     def dropped_slow(self, details: CloseDetails) -> None:
-        """Note that the client is too slow to be kept."""
-        self._receiver.lost(details)
+        """End the session of a client that is too slow to be kept."""
+        self._receiver.on_close(details)
 
     def _receive(self, data: bytes, parser: FrameParser) -> None:
         if self._state is ReadState.OVER:
@@ -213,7 +213,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Read for another slice, and take bytes from the client again if that was all."""
         self._queued = False
         if self._parser is not None and self._state in (ReadState.FLOWING, ReadState.CLOSING):
-            self._flow(self._parser, self._state)
+            self._enter_and_read(self._parser, self._state)
 
     def _read(self, parser: FrameParser) -> None:
         """Hand over the stored messages, as long as there is room, and no longer than a slice."""
@@ -242,25 +242,25 @@ class WebSocketProtocol(asyncio.Protocol):
         if opcode == CLOSE:
             assert isinstance(data, bytes)
             details = read_close(data)
-            self._end()
+            self._ignore_rest()
             self._channel.answer_close(details)
-            self._receiver.lost(self._channel.sent_close or details)
+            self._receiver.on_close(self._channel.sent_close or details)
         elif self._state is ReadState.CLOSING or opcode == PONG:
             return
         elif opcode == PING:
             assert isinstance(data, bytes)
             self._channel.pong(data)
         elif not self._receiver.feed(data):
-            self._hold()
+            self._pause_reading()
 
-    def _hold(self) -> None:
+    def _pause_reading(self) -> None:
         if self._state is ReadState.FLOWING:
             self._state = ReadState.HELD
             self._parser = self._parser or self._make_parser()
-            self._receiver.on_resume = self._release
+            self._receiver.on_resume = self._resume_reading
             self._transport.pause_reading()
 
-    def _release(self) -> None:
+    def _resume_reading(self) -> None:
         if self._state is ReadState.HELD and self._parser is not None:
             self._state = ReadState.FLOWING
             # Not here: what has made room may be a loop of hooks, which would never end.
@@ -273,7 +273,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.pause_reading()
             self._shared.backlogs.add(self)
 
-    def _flow(self, parser: FrameParser, state: ReadState) -> None:
+    def _enter_and_read(self, parser: FrameParser, state: ReadState) -> None:
         """Enter a state, and read what is stored and what comes."""
         self._state = state
         self._transport.resume_reading()
@@ -281,11 +281,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _fail(self, error: FrameError) -> None:
         assert self._channel is not None
-        self._end()
+        self._ignore_rest()
         self._channel.fail(error.code, error.reason)
-        self._receiver.lost(self._channel.sent_close or CloseDetails(error.code, error.reason))
+        self._receiver.on_close(self._channel.sent_close or CloseDetails(error.code, error.reason))
 
-    def _end(self) -> None:
+    def _ignore_rest(self) -> None:
         """Ignore what comes from now on, and what is stored."""
         self._state = ReadState.OVER
         self._parser = self._make_parser()

@@ -46,12 +46,12 @@ class Recorder:
         self._changed.set()
         return len(self.messages) < self.room
 
-    def lost(self, details: CloseDetails) -> None:
+    def on_close(self, details: CloseDetails) -> None:
         """Record the end; the contract lets it be told more than once."""
         self.lost_with.append(details)
         self._changed.set()
 
-    def gone(self) -> None:
+    def on_connection_lost(self) -> None:
         """Record that nothing is left."""
         self.is_gone = True
         self._changed.set()
