@@ -133,7 +133,7 @@ async def test_reading_goes_on_after_a_hook_that_failed_with_a_full_queue() -> N
     assert channel.closes == [(1011, "Internal error")]
     # What comes now is dropped, and never pauses reading.
     assert all(session.feed("4") for _ in range(10))
-    session.lost(CloseDetails(1011))
+    session.on_close(CloseDetails(1011))
     await asyncio.wait_for(session.finished(), 30)
     assert calls == ["1", "close 1011"]
 
@@ -171,5 +171,5 @@ async def test_end_without_a_code_is_told_as_1005(message: dict[str, object], de
 
     found = await read_socket(session, receive)
     assert found == details
-    session.lost(found)
+    session.on_close(found)
     await session.finished()
