@@ -11,7 +11,7 @@ import pytest
 from nitro_py import CloseDetails, Message, MessageValidationError, Peer, define_websocket_handler
 from nitro_py.runtime.contracts import ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.runtime.hooks.session import PeerSession
+from nitro_py.runtime.hooks.session import MAX_QUEUE_SIZE, PeerSession
 from nitro_py.runtime.topics.local_hub import LocalHub
 from tests.runtime.peers import RecordingChannel, make_peer
 
@@ -143,6 +143,35 @@ async def test_reading_pauses_past_the_queue() -> None:
     await asyncio.wait_for(waiting, 30)
     await finish(connection)
     assert [call for call in hooks.calls if call.endswith("ends")] == [f"message {text} ends" for text in "abc"]
+
+
+async def test_large_messages_pause_reading_before_they_are_many() -> None:
+    hooks = Hooks()
+    hooks.gate.clear()
+    resumed: list[str] = []
+    connection, _ = connect(max_queue=64, message=hooks.message)
+    connection.start()
+    large = "x" * (MAX_QUEUE_SIZE // 4)
+    # The first one runs, and the next three have room.
+    assert [connection.feed(large) for _ in range(5)] == [True, True, True, True, False]
+    connection.on_resume = lambda: resumed.append("resumed")
+    hooks.gate.set()
+    await finish(connection)
+    assert resumed == ["resumed"]
+    assert len(hooks.calls) == 10
+
+
+async def test_one_large_message_has_room_by_itself() -> None:
+    hooks = Hooks()
+    hooks.gate.clear()
+    connection, _ = connect(message=hooks.message)
+    connection.start()
+    assert connection.feed("running")
+    assert not connection.feed("x" * 2 * MAX_QUEUE_SIZE)
+    connection.on_resume = hooks.gate.set
+    hooks.gate.set()
+    await finish(connection)
+    assert len(hooks.calls) == 4
 
 
 async def test_hooks_that_are_not_there_are_passed_over() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from sys import getsizeof
 from types import CoroutineType, coroutine
 from typing import Any, Final, Protocol, cast
 
@@ -19,6 +20,9 @@ from nitro_py.runtime.log_context import LogContext
 from nitro_py.runtime.tasks import start_task
 from nitro_py.websocket import CloseDetails, MessageHook, WebSocketHandler, maybe_await
 
+# The bytes of messages that may wait for a peer's hook before reading pauses. One more message, and the part of
+# another, may have come by then.
+MAX_QUEUE_SIZE: Final = 256 * 1024
 # How many messages that waited are handled before other peers get their turn.
 MAX_IN_TURN: Final = 16
 
@@ -69,6 +73,7 @@ class PeerSession:
         "_ignores_messages",
         "_max_queue",
         "_queue",
+        "_queue_size",
         "_route",
         "_starter",
         "_task",
@@ -102,6 +107,7 @@ class PeerSession:
         self._max_queue = max_queue
         self._counters = counters
         self._queue: deque[Frame] | None = None
+        self._queue_size = 0
         # Whether a hook is running or waiting; a waiting one has a task.
         self._busy = False
         self._task: asyncio.Task[None] | None = None
@@ -193,6 +199,7 @@ class PeerSession:
                         # Hooks that wait for nothing would hold up every other peer.
                         await asyncio.sleep(0)
                     data = self._queue.popleft()
+                    self._queue_size -= getsizeof(data)
                     self._resume()
                     rest = (self._driver or self._drive()).run(data)
                 elif self._details is not None and not self._closed:
@@ -227,11 +234,15 @@ class PeerSession:
         if self._queue is None:
             self._queue = deque()
         self._queue.append(data)
-        return len(self._queue) < self._max_queue
+        self._queue_size += getsizeof(data)
+        return len(self._queue) < self._max_queue and self._queue_size < MAX_QUEUE_SIZE
 
     def _resume(self) -> None:
         # Not with each message: pausing and resuming a transport costs more than a message does (row `echo`).
-        if self.on_resume is not None and (not self._queue or len(self._queue) <= self._max_queue // 2):
+        if self.on_resume is not None and (
+            not self._queue
+            or (len(self._queue) <= self._max_queue // 2 and self._queue_size <= MAX_QUEUE_SIZE // 2)
+        ):
             room, self.on_resume = self.on_resume, None
             room()
 

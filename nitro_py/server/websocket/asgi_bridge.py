@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import Enum
+from sys import getsizeof
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
@@ -32,8 +33,9 @@ from nitro_py.websocket import CloseDetails
 
 logger = logging.getLogger("uvicorn.error")
 
-# How many messages may wait for `receive` before reading pauses.
+# How many messages, and how many bytes of them, may wait for `receive` before reading pauses.
 MAX_QUEUE: Final = 16
+MAX_QUEUE_SIZE: Final = 256 * 1024
 
 
 class ClientDisconnected(OSError):
@@ -78,6 +80,7 @@ class AsgiBridge:
         "_lost",
         "_owner",
         "_queue",
+        "_queue_size",
         "_request",
         "_scope",
         "_shared",
@@ -93,6 +96,7 @@ class AsgiBridge:
         self._state = BridgeState.HANDSHAKE
         self._scope: Scope | None = None
         self._queue: asyncio.Queue[Frame | CloseDetails | None] = asyncio.Queue()
+        self._queue_size = 0
         self._lost = False
         self._channel: TransportChannel | None = None
         # A refusal's status and fields, until the first part of its body shows how it is framed.
@@ -126,7 +130,8 @@ class AsgiBridge:
     def feed(self, data: Frame) -> bool:
         """Queue a message for `receive`, and return whether there is room for more."""
         self._queue.put_nowait(data)
-        return self._queue.qsize() < MAX_QUEUE
+        self._queue_size += getsizeof(data)
+        return self._queue.qsize() < MAX_QUEUE and self._queue_size < MAX_QUEUE_SIZE
 
     def on_close(self, details: CloseDetails) -> None:
         """Queue the disconnect for `receive`, once."""
@@ -164,6 +169,8 @@ class AsgiBridge:
     async def receive(self) -> ASGIMessage:
         """Return the next message from the client; the ASGI `receive`."""
         item = await self._queue.get()
+        if self._queue.empty():
+            self._queue_size = 0
         if self.on_resume is not None and self._queue.empty():
             room, self.on_resume = self.on_resume, None
             room()

@@ -18,6 +18,10 @@ MIN_WINDOW: Final = 9
 WINDOWS = frozenset(str(bits) for bits in range(8, MAX_WINDOW + 1))
 # What ends each message and is left out on the wire (section 7.2.1).
 TAIL: Final = b"\x00\x00\xff\xff"
+# What may follow a final block: nothing, or the byte that makes an empty block of the tail.
+ENDS: Final = (TAIL, b"\x00" + TAIL)
+# An empty final block.
+EMPTY_END: Final = b"\x03\x00"
 # Shorter messages go as they are, in bytes: without a shared context they hardly shrink.
 COMPRESS_FROM: Final = 128
 
@@ -32,10 +36,12 @@ class Inflater:
         b'hello'
     """
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_rest", "_stream")
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(-MAX_WINDOW)
+        # What came behind a final block.
+        self._rest = b""
 
     def inflate(self, data: bytes, *, final: bool, room: int) -> bytes:
         """Inflate a frame's payload.
@@ -49,9 +55,31 @@ class Inflater:
             FrameError: The data is not compressed as agreed.
         """
         try:
-            return self._stream.decompress(data + TAIL if final else data, room + 1)
+            if self._stream.eof:
+                inflated, self._rest = b"", self._rest + data
+            else:
+                inflated = self._stream.decompress(data, room + 1)
+                self._rest = self._stream.unused_data
+            if self._stream.eof:
+                self._check_rest(final)
+            elif final and len(inflated) <= room and not self._ends_between_blocks():
+                raise FrameError(1002, "Expected whole compressed blocks, got a part of one")
         except zlib.error:
             raise FrameError(1002, "Expected compressed data, got something else") from None
+        return inflated
+
+    def _ends_between_blocks(self) -> bool:
+        """Return whether tail and end are blocks of their own: within another one, they would be a part of it."""
+        stream = self._stream
+        return not stream.decompress(TAIL + EMPTY_END, 1) and stream.eof and not stream.unused_data
+
+    def _check_rest(self, final: bool) -> None:
+        """Check what follows a final block, which zlib ignores; a message may end with one (section 7.2.3.4)."""
+        if final:
+            self._rest += TAIL
+        if self._rest in ENDS if final else any(end.startswith(self._rest) for end in ENDS):
+            return
+        raise FrameError(1002, "Expected the end of the message behind its final compressed block, got more")
 
 
 def negotiate(offers: Iterable[str]) -> tuple[str, Writer] | None:
