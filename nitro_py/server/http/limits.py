@@ -6,7 +6,7 @@ import logging
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
 from nitro_py.runtime.counters import Counters
@@ -64,6 +64,13 @@ class ConnectionLimits:
     max_connections: int = ServerSettings().max_connections
 
 
+class SurplusConnection(Protocol):
+    """A connection above the limit."""
+
+    def drop_if_idle(self) -> bool:
+        """Drop the connection, unless a request of its client is being answered; return whether it was dropped."""
+
+
 class ServerLimits:
     """A server's limits, and the requests that were refused because of them.
 
@@ -76,6 +83,28 @@ class ServerLimits:
         self.limits = limits or ConnectionLimits()
         self._counters = counters or Counters()
         self._refused: Counter[RequestRefusal] = Counter()
+        # The connections above the limit, in the order in which they came.
+        self._surplus: dict[SurplusConnection, None] = {}
+
+    def admit_surplus(self, connection: SurplusConnection, *, is_full: bool) -> bool:
+        """Return whether a connection above the limit may stay, and remember it then.
+
+        Args:
+            connection: The connection.
+            is_full: Whether it takes the place of the oldest one that asks for nothing: silent clients must not
+                keep probes out.
+        """
+        if is_full:
+            dropped = next((other for other in self._surplus if other.drop_if_idle()), None)
+            if dropped is None:
+                return False
+            del self._surplus[dropped]
+        self._surplus[connection] = None
+        return True
+
+    def forget_surplus(self, connection: SurplusConnection) -> None:
+        """Forget a connection above the limit that is gone."""
+        self._surplus.pop(connection, None)
 
     def note(self, refusal: RequestRefusal) -> None:
         """Count a request that was refused."""
@@ -101,13 +130,13 @@ class ConnectionGuard:
     __slots__ = (
         "_begun",
         "_first_size",
-        "_is_surplus",
         "_limits",
         "_loose_size",
         "_piece_size",
         "_reads_head",
         "_ticks",
         "_unsent",
+        "is_surplus",
         "note",
     )
 
@@ -122,7 +151,7 @@ class ConnectionGuard:
         self._piece_size = 0
         # How large the piece was in which the head began.
         self._first_size = 0
-        self._is_surplus = False
+        self.is_surplus = False
         self._ticks = 0
         self._unsent = 0
 
@@ -133,8 +162,8 @@ class ConnectionGuard:
             connections: How many connections are open, this one included.
         """
         most = self._limits.max_connections
-        self._is_surplus = 0 < most < connections
-        return not self._is_surplus or connections <= most + SPARE_CONNECTIONS
+        self.is_surplus = 0 < most < connections
+        return not self.is_surplus or connections <= most + SPARE_CONNECTIONS
 
     def count_bytes(self, size: int) -> None:
         """Count the bytes that came, before they are read."""
@@ -166,7 +195,7 @@ class ConnectionGuard:
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
             if size > self._limits.max_header:
                 return HEADER_TOO_LARGE
-        return TOO_MANY if self._is_surplus and not target.startswith(INTERNAL_PATHS) else None
+        return TOO_MANY if self.is_surplus and not target.startswith(INTERNAL_PATHS) else None
 
     def note_progress(self) -> None:
         """Begin the count anew: more of a body has come."""

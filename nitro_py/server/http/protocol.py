@@ -130,7 +130,8 @@ class HttpProtocol(asyncio.Protocol):
         self._config = config
         self._app, self._proxied_app = load_apps(config)
         self._app_state = app_state
-        self._guard = ConnectionGuard(limits or ServerLimits())
+        self._limits = limits or ServerLimits()
+        self._guard = ConnectionGuard(self._limits)
         self._scope_base: dict[str, Any] = {}
         self._idle: IdleTimer | IdleTransfer = IdleTimer(
             self.loop, config.timeout_keep_alive, lambda: self.transport.close()
@@ -164,13 +165,16 @@ class HttpProtocol(asyncio.Protocol):
         """Begin a connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.state.connections.add(self)
-        if not self._guard.admit(len(self.state.connections)):
+        has_place = self._guard.admit(len(self.state.connections))
+        if self._guard.is_surplus and not self._limits.admit_surplus(self, is_full=not has_place):
             self.transport.abort()
         self._scope_base = describe_connection(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the app that the client left."""
         self.state.connections.discard(self)
+        if self._guard.is_surplus:
+            self._limits.forget_surplus(self)
         self._last = True
         # It refers to us as we to it.
         self._parser = None
@@ -263,6 +267,13 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.close()
         else:
             self._current.keep_alive = False
+
+    def drop_if_idle(self) -> bool:
+        """Drop the connection, unless a request is being answered; return whether it was dropped."""
+        if self._current is not None:
+            return False
+        self.transport.abort()
+        return True
 
     @property
     def is_idle(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from nitro_py.server.http.limits import SPARE_CONNECTIONS
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
 HEADER_TIMEOUT = 2.0
@@ -262,3 +263,17 @@ def test_server_asks_for_the_files_that_it_may_have(bundle: Path) -> None:
         assert httpx.get(f"{server.url}/_nitro/live").status_code == 200
         soft, _ = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         assert soft == min(hard, 1024 * 1024)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["silent", "half a head"])
+def test_probes_answer_while_clients_that_ask_for_nothing_fill_every_place(bundle: Path, begun: bytes) -> None:
+    limits = {"NITRO_SERVER__MAX_CONNECTIONS": "10"}
+    with run_bundle(bundle, environ=limits) as server, ExitStack() as stack:
+        for _ in range(10 + SPARE_CONNECTIONS + 30):
+            client = stack.enter_context(dial(server))
+            if begun:
+                client.sendall(begun)
+        for path, status in (("/_nitro/live", 200), ("/_nitro/ready", 200), ("/", 503)):
+            with dial(server) as probe:
+                probe.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                assert read_all(probe).startswith(f"HTTP/1.1 {status} ".encode())

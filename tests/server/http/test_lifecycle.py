@@ -152,6 +152,31 @@ def test_spare_connections_are_for_probes_alone(connections: int, stays: bool, i
         assert limiter.end_head(target, []) == (None if is_served else TOO_MANY)
 
 
+class SurplusClient:
+    """A connection above the limit."""
+
+    def __init__(self, *, is_asking: bool = False) -> None:
+        self.is_asking = is_asking
+        self.dropped = False
+
+    def drop_if_idle(self) -> bool:
+        """Drop it, unless it asks for something."""
+        self.dropped = not self.is_asking
+        return self.dropped
+
+
+def test_newcomer_takes_the_place_of_the_oldest_that_asks_for_nothing() -> None:
+    limits = ServerLimits(ConnectionLimits(max_connections=5))
+    asking, silent, left, last = SurplusClient(is_asking=True), SurplusClient(), SurplusClient(), SurplusClient()
+    for client in (asking, left, silent):
+        assert limits.admit_surplus(client, is_full=False)
+    limits.forget_surplus(left)
+    assert limits.admit_surplus(last, is_full=True)
+    assert [client.dropped for client in (asking, silent, left, last)] == [False, True, False, False]
+    last.is_asking = True
+    assert not limits.admit_surplus(SurplusClient(), is_full=True)
+
+
 def test_no_limit_refuses_nobody() -> None:
     admitted, limiter = limit(0, 1_000_000)
     assert (admitted, limiter.end_head(b"/", [])) == (True, None)
