@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nitro_py.errors import PeerClosedError
+from nitro_py.runtime.closing import CLOSE_TIMEOUT
 from nitro_py.runtime.contracts import Broadcast, ReadyState
 from nitro_py.runtime.counters import Counters
-from nitro_py.server.websocket import channel as channel_module
 from nitro_py.server.websocket.channel import TransportChannel
 from nitro_py.server.websocket.frames import FIN, PONG, TEXT, write_close, write_frame, write_message
 from nitro_py.server.websocket.keepalive import SLOTS, KeepaliveWheel
@@ -181,7 +181,7 @@ async def test_client_that_does_not_answer_a_close_is_dropped_in_time_and_anothe
     channel, transport, _ = open_channel()
     began = clock()
     channel.begin_close(1000, "")
-    await asyncio.sleep(channel_module.CLOSE_TIMEOUT - 0.1)
+    await asyncio.sleep(CLOSE_TIMEOUT - 0.1)
     assert not transport.is_aborted
     if answered:
         channel.answer_close(CloseDetails(1000, ""))
@@ -192,7 +192,7 @@ async def test_client_that_does_not_answer_a_close_is_dropped_in_time_and_anothe
         channel.begin_close(1002, "")
     await asyncio.sleep(1)
     assert transport.is_aborted is not answered
-    assert clock() - began < channel_module.CLOSE_TIMEOUT + 2
+    assert clock() - began < CLOSE_TIMEOUT + 2
 
 
 class Checked:
