@@ -147,6 +147,8 @@ class HttpProtocol(asyncio.Protocol):
         # The head that is being read.
         self._parser: Any = make_parser(self)
         self._url = b""
+        # What has come since a head began, for the look at its request line.
+        self._received = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = self._is_proxied = False
         # The host that the request names, and the last one that was found valid.
@@ -224,10 +226,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         self._guard.count_bytes(len(data))
+        self._received = self._received + data if self._received else data
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
+        if self._received and not self._guard.is_head_begun:
+            self._received = b""
         if refusal := self._guard.check():
             self._refuse(refusal)
 
@@ -330,10 +335,13 @@ class HttpProtocol(asyncio.Protocol):
         version = parser.get_http_version()
         if version not in VERSIONS:
             raise ValueError(f"Expected HTTP 1.0 or 1.1, got {version}.")
+        name = parser.get_method()
+        # The parser takes RTSP's version, and several spaces, for HTTP's.
+        if b"%b %b HTTP/" % (name, self._url) not in self._received:
+            raise ValueError("Expected a request line of HTTP.")
         if self._host != self._known_host and not self._check_host(version):
             self._refuse(BAD_HOST)
             return
-        name = parser.get_method()
         if self._url[:1] != b"/":
             self._url, self._headers = resolve_target(name, self._url, self._headers)
         if parser.should_upgrade():

@@ -42,6 +42,10 @@ pytestmark = pytest.mark.anyio
         ("GET http://[::1/ HTTP/1.1", "Host: x"),
         ("GET ftp://a/ HTTP/1.1", "Host: x"),
         ("GET * HTTP/1.1", "Host: x"),
+        ("GET / RTSP/1.1", "Host: x"),
+        ("OPTIONS / RTSP/1.0", "Host: x"),
+        ("GET  / HTTP/1.1", "Host: x"),
+        ("GET /  HTTP/1.1", "Host: x"),
         ("nonsense",),
     ],
     ids=repr,
@@ -59,6 +63,18 @@ async def test_request_that_two_servers_could_read_differently_is_refused(lines:
         assert (found.status, found.get("connection")) == (400, "close")
         assert await wire.read_end() == b""
     assert "/smuggled" not in seen
+
+
+async def test_request_line_may_come_in_pieces() -> None:
+    async with serve(echo) as site, site.connect() as wire:
+        for piece in (b"G", b"ET ", b"/", b"a?b=c ", b"HT", b"TP/1.", b"1\r", b"\nHost: x\r\n", b"\r\n"):
+            wire.writer.write(piece)
+            await asyncio.sleep(0.01)
+        assert (await wire.read()).status == 200
+        # Two at once, the second behind a body.
+        head = ("POST / HTTP/1.1", "Host: x", "Content-Length: 3")
+        wire.send(*head, body=b"abcGET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [(await wire.read()).status for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize("target", ["http://a.test", "HTTPS://a.test/", "http://a.test?b=c"])
