@@ -160,6 +160,8 @@ class ClientSocket:
         finally:
             reading.cancel()
             disconnect.cancel()
+            # A stream allows one reader at a time, and an error that is looked at by no one is logged.
+            await asyncio.gather(reading, disconnect, return_exceptions=True)
 
 
 class _LimitedDecoder(FrameDecoder):

@@ -72,6 +72,11 @@ class HttpFunction:
         Returns:
             The response that the event's source expects, or a `StreamedAnswer`.
         """
+        if not is_request(event):
+            # Benchmark row `lambda-cold-http`: most functions never see one.
+            from nitro_presets.aws_lambda.foreign_event import ignore_event
+
+            return ignore_event(event, "a request of a Function URL, an API or a load balancer")
         if not self._started:
             run(self.start())
         ours = context if isinstance(context, InvocationContext) else None
@@ -153,3 +158,15 @@ class HttpFunction:
             return max(0.0, min(self._stream_seconds, seconds_left(context) - 2 * CLEANUP))
 
         await run_limited(application, scope, receive, send, stream_seconds)
+
+
+def is_request(event: object) -> bool:
+    """Return whether an event is an HTTP request, of any of its sources."""
+    if not isinstance(event, dict):
+        return False
+    context = event.get("requestContext")
+    if not isinstance(context, dict):
+        return False
+    if event.get("version") == PAYLOAD_VERSION:
+        return "http" in context and "rawPath" in event
+    return "httpMethod" in event and "path" in event

@@ -29,6 +29,8 @@ OPEN_PAUSE_MAX = 0.25
 # How many connections the sweep ends at a time.
 SWEEP_PAGE = 50
 
+EVENT_TYPES = ("CONNECT", "DISCONNECT", "MESSAGE")
+
 Answer = dict[str, Any]
 
 
@@ -54,10 +56,15 @@ class WebSocketFunction:
             event: An event of API Gateway, a batch of SQS, or one that the function has sent itself.
             time_left: Returns the seconds that this invocation has left.
         """
+        if not is_ours(event):
+            # Benchmark row `lambda-cold-websocket`: most functions never see one.
+            from nitro_presets.aws_lambda.foreign_event import ignore_event
+
+            return ignore_event(event, "an event of a WebSocket API, or one of its own")
         await self._app.start()
         if "Records" in event:
             for record in event["Records"]:
-                await self.handle(json.loads(record["body"]), time_left)
+                await self.handle(read_record(record), time_left)
             return {"statusCode": 200}
         if "nitro" in event:
             enter_depth(event["nitro"].get("hop", 0))
@@ -213,3 +220,27 @@ class WebSocketFunction:
                 assert isinstance(handler, WebSocketHandler)
                 return handler
         raise LookupError(f"The route `{row.route}` of peer `{row.id}` is no longer served.")
+
+
+def is_ours(event: object) -> bool:
+    """Return whether an event comes from API Gateway, the app's queue or the function itself."""
+    if not isinstance(event, dict):
+        return False
+    records = event.get("Records")
+    if records is not None:
+        return isinstance(records, list) and all(
+            isinstance(record, dict) and record.get("eventSource") == "aws:sqs" for record in records
+        )
+    work = event.get("nitro")
+    if work is not None:
+        return isinstance(work, dict) and "kind" in work
+    context = event.get("requestContext")
+    return isinstance(context, dict) and "connectionId" in context and context.get("eventType") in EVENT_TYPES
+
+
+def read_record(record: dict[str, Any]) -> Any:
+    """Return the event in a record of the queue; text that is no JSON as it is."""
+    try:
+        return json.loads(record["body"])
+    except ValueError:
+        return record["body"]

@@ -48,4 +48,4 @@ def record(event: dict[str, Any]) -> dict[str, Any]:
     """Make a queue's batch of one, as the template of the API has it."""
     if "body" in event:
         event = {**event, "body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
-    return {"Records": [{"body": json.dumps(event)}]}
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event)}]}
