@@ -14,7 +14,7 @@ from nitro_py.middleware import Middleware
 from nitro_py.runtime.counters import BackplaneState, Counters
 from nitro_py.runtime.current_app import enter_app, leave_app
 from nitro_py.runtime.lifespan import run_lifespan, run_plugin
-from nitro_py.runtime.routing.handler_call import Call, make_call, refuse_plain
+from nitro_py.runtime.routing.handler_call import Call, make_call, refuse_plain, warn_of_markup
 from nitro_py.runtime.routing.loader import add_project, load_export, load_handler
 from nitro_py.runtime.routing.router import Router
 from nitro_py.runtime.settings import Settings
@@ -238,7 +238,10 @@ class App:
         if call is None:
             # A process that serves no sockets never loads their files.
             unserved = route.kind == "websocket" and "http" not in route.hooks
-            call = self._calls[route.file] = refuse_plain if unserved else make_call(self.handler_of(route))
+            call = refuse_plain if unserved else make_call(self.handler_of(route))
+            if self.development:
+                call = warn_of_markup(call, route.path)
+            self._calls[route.file] = call
         return call
 
     def track(self, connection: PeerSession) -> None:

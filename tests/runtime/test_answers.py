@@ -63,6 +63,36 @@ SLOW = """
     """
 
 
+PAGE = """
+    from nitro_py import Event, define_handler
+
+    @define_handler
+    async def handler(event: Event) -> str:
+        if "typed" in event.query:
+            event.response.headers["content-type"] = "text/html"
+        return event.query["text"]
+    """
+
+
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><p>", "\n <html lang=en>"])
+async def test_markup_as_text_is_told_once_in_development(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    root = write_files(tmp_path, {"handlers/page.get.py": PAGE})
+    async with client(root, mode="development") as app:
+        await app.get("/page", params={"text": "plain <html>"})
+        await app.get("/page", params={"text": text, "typed": "1"})
+        assert "/page returns HTML" not in caplog.text
+        for _ in range(2):
+            answer = await app.get("/page", params={"text": text})
+            assert (answer.text, answer.headers["content-type"]) == (text, "text/plain; charset=utf-8")
+    assert caplog.text.count("/page returns HTML") == 1
+    caplog.clear()
+    async with client(root) as app:
+        await app.get("/page", params={"text": text})
+    assert "returns HTML" not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["data", "nan", "field", "number", "headers", "status", "pair"])
 @pytest.mark.parametrize("mode", ["development", "production"])
 async def test_what_cannot_be_sent_is_one_line_of_the_log(

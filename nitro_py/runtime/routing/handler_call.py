@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from nitro_py.runtime.routing.loader import AnyHandler
     from nitro_py.websocket import WebSocketHandler
 
+logger = logging.getLogger("nitro_py.http")
+
+# How a page of HTML begins.
+MARKUP = ("<!doctype", "<html")
+
 Call = Callable[[Event], Awaitable[Any]]
 
 
@@ -32,6 +38,31 @@ def make_call(handler: AnyHandler) -> Call:
     http = cast("WebSocketHandler", handler).http
     assert http is not None
     return _call(http.function if isinstance(http, Handler) else http)
+
+
+def warn_of_markup(call: Call, route: str) -> Call:
+    """Return a call that warns once where a handler returns HTML as text; for development.
+
+    Args:
+        call: Answers a plain request.
+        route: The route's path, for the log.
+    """
+    warned = False
+
+    async def answer(event: Event) -> Any:
+        nonlocal warned
+        result = await call(event)
+        if isinstance(result, str) and not warned and result[:100].lstrip().lower().startswith(MARKUP):
+            warned = "content-type" not in event.response.headers
+            if warned:
+                logger.warning(
+                    "%s returns HTML, and a `str` is sent as plain text: "
+                    'set `event.response.headers["content-type"] = "text/html; charset=utf-8"`.',
+                    route,
+                )
+        return result
+
+    return answer
 
 
 async def refuse_plain(event: Event) -> Any:
