@@ -191,7 +191,15 @@ def test_folder_is_normalised(tmp_path: Path, text: str, folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["*", "*.example.com", "https://example.com", "http://localhost:3000", "http://[::1]:80"]
+    "origin",
+    [
+        "*",
+        "*.example.com",
+        "https://example.com",
+        "http://localhost:3000",
+        "http://[::1]:80",
+        "http://*.example.com",
+    ],
 )
 def test_origin_is_accepted(tmp_path: Path, origin: str) -> None:
     assert load(tmp_path, f"websocket.allowed_origins = ['{origin}']").config.websocket.allowed_origins == (

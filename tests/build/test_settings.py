@@ -163,6 +163,13 @@ PATH = "a path that starts with `/`, without query or fragment"
             ORIGIN_HINT,
         ),
         (
+            "websocket.allowed_origins = ['ftp://example.com']",
+            "websocket.allowed_origins[0]",
+            ORIGIN,
+            '"ftp://example.com"',
+            ORIGIN_HINT,
+        ),
+        (
             "websocket.allowed_origins = ['example.com']",
             "websocket.allowed_origins[0]",
             ORIGIN,

@@ -87,7 +87,7 @@ async def test_message_over_the_configured_size_closes_with_1009(target: ServerT
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://app.example", "http://a.friends.example", "https://b.a.friends.example"]
+    "origin", ["https://app.example", "https://a.friends.example", "https://b.a.friends.example:8443"]
 )
 async def test_allowed_origin_passes(target: ServerTarget, origin: str) -> None:
     """Check W5 of the contract."""
@@ -96,9 +96,22 @@ async def test_allowed_origin_passes(target: ServerTarget, origin: str) -> None:
         assert await socket.receive_text() == "hello"
 
 
+async def test_own_host_passes_beside_the_setting(server: Server, target: ServerTarget) -> None:
+    """Check W5 of the contract."""
+    async with target.connect("/ws/echo", origin=server.url) as socket:
+        await socket.send("hello")
+        assert await socket.receive_text() == "hello"
+
+
 @pytest.mark.parametrize(
     "origin",
-    ["http://app.example", "https://friends.example", "https://notfriends.example", "https://app.example:8443"],
+    [
+        "http://app.example",
+        "http://a.friends.example",
+        "https://friends.example",
+        "https://notfriends.example",
+        "https://app.example:8443",
+    ],
 )
 async def test_other_origin_is_refused_and_the_log_says_what_to_set(
     server: Server, target: ServerTarget, origin: str

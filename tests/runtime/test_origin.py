@@ -36,10 +36,25 @@ from nitro_py.runtime.hooks.origin import check_origin
         ("https://b.test:8443", "a.test", ("https://b.test",), False),
         ("https://x.b.test", "a.test", ("https://b.test",), False),
         ("https://x.b.test", "a.test", ("*.b.test",), True),
-        ("http://x.y.b.test:99", "a.test", ("*.b.test",), True),
+        ("https://x.y.b.test:99", "a.test", ("*.b.test",), True),
+        ("http://x.y.b.test", "a.test", ("*.b.test",), False),
+        ("http://x.y.b.test", "a.test", ("http://*.b.test",), True),
+        ("http://x.y.b.test:99", "a.test", ("http://*.b.test",), False),
+        ("http://x.b.test:99", "a.test", ("http://*.b.test:99",), True),
+        ("https://x.b.test", "a.test", ("http://*.b.test",), False),
+        ("http://b.test", "a.test", ("http://*.b.test",), False),
+        ("capacitor://localhost", "a.test", ("capacitor://localhost",), True),
+        ("capacitor://a.test", "a.test", (), False),
+        ("ftp://a.test", "a.test", (), False),
+        ("javascript://a.test", "a.test", (), False),
+        ("http://user@a.test", "a.test", (), False),
+        ("http://a.test\\b", "a.test", (), False),
+        ("http://a\t.test", "a.test", (), False),
+        ("http://a.test/", "a.test", (), False),
+        ("http://my_app.test:80", "my_app.test", (), True),
         ("https://b.test", "a.test", ("*.b.test",), False),
         ("https://evilb.test", "a.test", ("*.b.test",), False),
-        ("https://a.test", "a.test", ("https://b.test",), False),
+        ("https://a.test", "a.test", ("https://b.test",), True),
         ("https://c.test", "a.test", ("https://b.test", "https://c.test"), True),
         ("https://anything.test", "a.test", ("*",), True),
         ("null", "a.test", ("*",), True),
@@ -69,6 +84,9 @@ def test_no_origin_no_check() -> None:
 def test_loopback_passes_in_development(origin: str, passes: bool) -> None:
     headers = Headers({"origin": origin, "host": "192.168.0.7:3000"})
     assert check_origin(headers, (), development=True) is passes
+    assert check_origin(headers, ("https://b.test",), development=True) is passes
+    configured = Headers({"origin": "https://b.test", "host": "192.168.0.7:3000"})
+    assert check_origin(configured, ("https://b.test",), development=True)
 
 
 def test_refusal_is_logged_with_the_setting(caplog: pytest.LogCaptureFixture) -> None:

@@ -137,7 +137,7 @@ class WebSocketTable(SettingsTable):
     allowed_origins: Origins = Field(
         default=_SHIPPED_DEFAULTS.websocket.allowed_origins,
         description="Origins that may connect besides the app's own host: `scheme://host[:port]`, "
-        "`*.example.com` for every subdomain, or `*` for all.",
+        "`*.example.com` for every subdomain over https (`http://*.example.com` over http), or `*` for all.",
         examples=[["https://example.com", "*.example.com"]],
     )
     max_message: Count = Field(

@@ -8,9 +8,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nitro_py.runtime.hooks.origin import NO_ORIGIN
+
 HOST_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _ORIGIN = re.compile(
-    rf"[a-z][a-z0-9+.-]*://({HOST_PATTERN}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\*\.{HOST_PATTERN}|\*"
+    rf"(?!({'|'.join(sorted(NO_ORIGIN))}):)[a-z][a-z0-9+.-]*://((\*\.)?{HOST_PATTERN}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?"
+    rf"|\*\.{HOST_PATTERN}|\*"
 )
 MAX_PORT = 65535
 # The one would be a separator on Windows, the other ends a name in every system.

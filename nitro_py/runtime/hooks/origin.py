@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from urllib.parse import urlsplit
+import re
 
 from nitro_py.headers import Headers
 
 logger = logging.getLogger("nitro_py.websocket")
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+WEB_SCHEMES = frozenset({"http", "https"})
+# The schemes of URLs whose pages have no origin, or none that keeps them apart.
+NO_ORIGIN = frozenset({"about", "blob", "data", "file", "ftp", "javascript"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "[::1]", "localhost"})
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 
 
 def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: bool) -> bool:
@@ -19,7 +23,7 @@ def check_origin(headers: Headers, allowed: tuple[str, ...], *, development: boo
     Args:
         headers: The handshake's header fields. Without `Origin` it does not come from a browser, and passes; of
             several origins each must be allowed.
-        allowed: The setting `websocket.allowed_origins`; if it is empty, only the same host may.
+        allowed: The setting `websocket.allowed_origins`: who may besides the app's own host.
         development: Whether origins of loopback hosts may, too.
 
     Example:
@@ -43,11 +47,12 @@ def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool)
     if place is None:
         # Sandboxed pages send "null", which only the wildcard matches.
         return "*" in allowed
-    scheme, name, port = place
-    if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):
-        return True
-    if not allowed:
-        return (name, port) == _parse_host(host, scheme)
+    scheme, name, _ = place
+    if scheme in WEB_SCHEMES:
+        if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):
+            return True
+        if place == _parse_origin(f"{scheme}://{host}"):
+            return True
     return any(_matches(pattern, place) for pattern in allowed)
 
 
@@ -55,27 +60,20 @@ def _matches(pattern: str, place: tuple[str, str, int | None]) -> bool:
     if pattern == "*":
         return True
     scheme, name, port = place
-    if "://" in pattern:
-        wanted, _, rest = pattern.partition("://")
-        host, wanted_port = _parse_host(rest, wanted)
-        if (wanted, wanted_port) != (scheme, port):
-            return False
-    else:
-        host = pattern
-    return name.endswith(host[1:]) if host.startswith("*.") else name == host
+    wanted, found, host = pattern.rpartition("://")
+    if not found:
+        # `*.example.com`: any port, and what the network cannot change.
+        return scheme == "https" and name.endswith(host[1:])
+    if host.startswith("*."):
+        parsed = _parse_origin(f"{wanted}://{host[2:]}")
+        return parsed is not None and (scheme, port) == (wanted, parsed[2]) and name.endswith(f".{parsed[1]}")
+    return place == _parse_origin(pattern)
 
 
 def _parse_origin(origin: str) -> tuple[str, str, int | None] | None:
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
+    """Return the scheme, host and port of an origin (RFC 6454, section 6.1); `None` if it is none."""
+    found = ORIGIN.fullmatch(origin.lower())
+    if found is None or found[1] in NO_ORIGIN:
         return None
-    if not parts.hostname or not parts.scheme:
-        return None
-    return parts.scheme, parts.hostname, port or DEFAULT_PORTS.get(parts.scheme)
-
-
-def _parse_host(host: str, scheme: str) -> tuple[str, int | None]:
-    place = _parse_origin(f"{scheme}://{host}")
-    return (place[1], place[2]) if place else ("", None)
+    port = int(found[3]) if found[3] else DEFAULT_PORTS.get(found[1])
+    return found[1], found[2], port
