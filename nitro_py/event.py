@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nitro_py.encoding import make_id
 from nitro_py.errors import ClientLeftError, HTTPError
 from nitro_py.headers import Headers, Params, Query
-from nitro_py.request import parse_cookies
+from nitro_py.request import normalise_path, parse_cookies
 
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest
@@ -140,7 +140,7 @@ class Event:
     @property
     def path(self) -> str:
         """The URL's path, percent-decoded."""
-        return str(self.scope["path"])
+        return normalise_path(self.scope["path"])
 
     @property
     def url(self) -> str:

@@ -12,6 +12,16 @@ from nitro_py.headers import Headers, Params, Query
 _ESCAPE = re.compile(r"\\(?:([0-3][0-7]{2})|(.))")
 
 
+def normalise_path(path: str) -> str:
+    """Return a path as routes have it: without a slash at its end. Middleware, hooks and namespaces see the same.
+
+    Example:
+        >>> normalise_path("/ws/chat/"), normalise_path("")
+        ('/ws/chat', '/')
+    """
+    return path.rstrip("/") or "/"
+
+
 class Request:
     """An HTTP request, the same on every preset.
 
@@ -53,7 +63,7 @@ class Request:
     @property
     def path(self) -> str:
         """The URL's path, percent-decoded, without the query."""
-        return unquote(urlsplit(self.url).path) or "/"
+        return normalise_path(unquote(urlsplit(self.url).path))
 
     @property
     def query(self) -> Query:

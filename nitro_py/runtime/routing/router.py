@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
+from nitro_py.request import normalise_path
 from nitro_py.runtime.manifest import Route
 from nitro_py.runtime.routing.methods import METHODS
 
@@ -93,7 +94,7 @@ class Router:
             raw_path: The path as the client sent it, percent-encoded, without the query.
             protocol: The protocol; `websocket` finds WebSocket routes and mounted applications only.
         """
-        path = raw_path.rstrip("/") or "/"
+        path = normalise_path(raw_path)
         node = self._static.get(path)
         if node is not None:
             match = node.matches.get((method, protocol)) or _match_static(node, method, protocol, path)
@@ -170,11 +171,13 @@ def split_path(raw_path: str) -> tuple[str, ...]:
     """Split a percent-encoded path into decoded segments; an encoded slash stays inside its segment.
 
     Raises:
-        ValueError: The path is not percent-encoded UTF-8.
+        ValueError: The path does not begin with a slash, or is not percent-encoded UTF-8.
     """
     if raw_path in ("", "/"):
         return ()
-    parts = raw_path.removeprefix("/").split("/")
+    if raw_path[0] != "/":
+        raise ValueError(f"`{raw_path}` does not begin with a slash.")
+    parts = raw_path[1:].split("/")
     if "%" not in raw_path:
         return tuple(parts)
     if _LONE_PERCENT.search(raw_path):

@@ -43,6 +43,11 @@ class Answers:
             "url": f"http://app.example{path}",
         }
 
+    async def test_slash_at_the_end_is_not_part_of_the_path(self, target: Target) -> None:
+        """Check R3 of the contract."""
+        answer = await target.request("PUT", "/event/a/?word=x")
+        assert (answer.json()["path"], answer.json()["params"]) == ("/event/a", {"id": "a"})
+
     async def test_status_and_headers_are_set_beside_the_value(self, target: Target) -> None:
         """Check H1 of the contract."""
         answer = await target.request("GET", "/response")

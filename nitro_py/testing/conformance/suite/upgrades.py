@@ -128,6 +128,13 @@ class Upgrades:
             assert (await socket.receive_json())["context"] == {"name": "ada l", "cookie": "7"}
 
     @requires("websocket")
+    @pytest.mark.parametrize("path", ["/ws/upgrade/plain/", "/ws/upgrade/pl%61in", "/ws/%75pgrade/plain//"])
+    async def test_spelling_of_a_path_changes_no_namespace(self, target: Target, path: str) -> None:
+        """Check R3 and T2 of the contract."""
+        async with target.connect(path) as socket:
+            assert await socket.receive_json() == GREETING
+
+    @requires("websocket")
     async def test_upgrade_names_the_namespace(self, target: Target) -> None:
         """Check W2 of the contract."""
         async with target.connect("/ws/upgrade/namespace") as socket:

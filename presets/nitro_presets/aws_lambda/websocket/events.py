@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from nitro_presets.aws_lambda.cloudfront_secret import read_viewer_headers
+from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.headers import Headers
 from nitro_py.runtime.manifest import Route
@@ -26,12 +27,15 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
         secret: The secret that CloudFront adds, if there is a distribution.
 
     Raises:
-        HTTPError: 403, the handshake did not come through CloudFront.
+        HTTPError: 403, the handshake did not come through CloudFront; 400, `nitro_path` is no path.
     """
     headers = read_viewer_headers(read_headers(event), secret)
     query = read_query(event)
     named = [value for name, value in query if name == PATH_PARAMETER]
-    raw_path = named[-1] if named else default_path(routes)
+    raw_path = quote(named[-1], safe="/:@!$&'()*+,;=~%") if named else default_path(routes)
+    if not raw_path.startswith("/"):
+        # A guard that looks at the path would see another one than the router.
+        raise HTTPError(400, f"`{PATH_PARAMETER}` does not begin with a slash.")
     offered = [item.strip() for field in headers.getlist("sec-websocket-protocol") for item in field.split(",")]
     rest = urlencode([pair for pair in query if pair[0] != PATH_PARAMETER], quote_via=quote)
     return {
@@ -54,8 +58,11 @@ def read_headers(event: Mapping[str, Any]) -> Headers:
     """Read an event's header fields, with every value of a repeated one."""
     several = event.get("multiValueHeaders")
     if several:
-        return Headers([(name, value) for name, values in several.items() for value in values])
-    return Headers(event.get("headers") or {})
+        fields = [(name, value) for name, values in several.items() for value in values]
+    else:
+        fields = list((event.get("headers") or {}).items())
+    # Cookies may hold UTF-8, which a header field carries as its bytes.
+    return Headers.from_raw([(name.encode(), value.encode()) for name, value in fields])
 
 
 def read_query(event: Mapping[str, Any]) -> list[tuple[str, str]]:

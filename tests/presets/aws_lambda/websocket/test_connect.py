@@ -34,6 +34,26 @@ def test_refusal_never_opens_a_socket(answer: object, status: int) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", ["chat", "", "chat/", "%2Fchat", "/%ff", "/chat%2"])
+async def test_path_that_is_none_is_refused_before_any_hook(path: str) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("open", "message"))
+    assert await cloud.run(connecting(ID, path)) == {"statusCode": 400}
+    assert (log.entries, log.peers, cloud.calls) == ([], [], {})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/chat", "/chat/", "/%63hat"])
+async def test_every_spelling_of_a_path_is_one_namespace(path: str) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("message"))
+    assert await cloud.run(connecting(ID, path)) == {"statusCode": 200}
+    await cloud.run(saying(ID, "x"))
+    (peer,) = log.peers
+    assert (peer.namespace, peer.request.path) == ("/chat", "/chat")
+
+
+@pytest.mark.anyio
 async def test_only_the_edge_comes_through_and_its_secret_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NITRO_ORIGIN_SECRET", "open sesame")
     log = Log()
