@@ -3,33 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlsplit
 
 from nitro_py.errors import BackplaneError, UsageError, suggest_extra
+
+# A scheme that a message may show; anything else could be a part of a password.
+_SCHEME = re.compile(r"[a-z][a-z+]{1,11}")
 
 
 def check_url(url: str, *schemes: str) -> None:
     """Check that a URL leads to a broker of some kind.
 
     Args:
-        url: The URL; the error does not show it, since it may hold a password.
+        url: The URL; the error shows no part of it but its scheme, since it may hold a password.
         schemes: The schemes that it may have, the usual one first.
 
     Raises:
-        UsageError: It has another scheme, or names no host.
+        UsageError: It has another scheme, names no host, or is malformed.
     """
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).netloc or urlsplit(url).path
-    except ValueError:
-        scheme, host = "", ""
-    if scheme not in schemes or not host.strip("/"):
+    scheme, found, rest = url.partition("://")
+    if scheme.lower() not in schemes or not found or not rest.strip("/"):
         expected = ", ".join(f"`{name}://…`" for name in sorted(schemes))
-        got = f"`{scheme}://…`" if scheme else "no URL"
+        got = f"`{scheme}://…`" if found and _SCHEME.fullmatch(scheme) else "no URL"
         raise UsageError(
             f"`backplane_url` leads to no such broker: expected {expected}, got {got}.",
             hint=f"Set `NITRO_BACKPLANE_URL={schemes[0]}://HOST`.",
         )
+    if scheme.lower() != "unix" and not _is_well_formed(url):
+        raise malformed_url(schemes[0])
+
+
+def malformed_url(scheme: str) -> UsageError:
+    """Return the error of a URL that the broker's client cannot read; it shows no part of it."""
+    return UsageError(
+        "`backplane_url` is malformed.",
+        hint=f"Write `{scheme}://USER:PASSWORD@HOST:PORT`, and percent-encode what a user or password has of "
+        "`:/?#[]@%`.",
+    )
+
+
+def _is_well_formed(url: str) -> bool:
+    """Return whether a URL has a host and a port, and no `@` where an unencoded password would leave one."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port != 0
+    except ValueError:
+        return False
+    stray = "@" in parts.path or "@" in parts.fragment or ("@" in parts.query and "=" not in parts.query)
+    return bool(parts.hostname) and port_is_valid and not stray and parts.netloc.count("@") <= 1
 
 
 def require_module(module: str, package: str | None = None) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.backplane import Outgoing, Receive
-from nitro_py.brokers.connection import ConnectionLoss, check_url, require_module
+from nitro_py.brokers.connection import ConnectionLoss, check_url, malformed_url, require_module
 from nitro_py.errors import BackplaneError
 from nitro_py.runtime.responsive_timeout import responsive_timeout
 
@@ -38,6 +38,13 @@ class RedisBackplane:
     def __init__(self, url: str, prefix: str) -> None:
         check_url(url, "redis", "rediss", "unix")
         require_module("redis")
+        from redis.asyncio.connection import parse_url
+
+        try:
+            parse_url(url)
+        except (TypeError, ValueError):
+            # The client's own message would show a part of it, and the cause a traceback with it.
+            raise malformed_url("redis") from None
         self._url = url
         self._prefix = f"{prefix}:"
 

@@ -64,7 +64,7 @@ async def test_tests_of_handlers_need_no_broker(tmp_path: Path) -> None:
         (BackplaneSettings("redis", "redis://"), "leads to no such broker"),
         (BackplaneSettings("redis", "localhost:6379"), "expected `redis://…`, `rediss://…`, `unix://…`"),
         (BackplaneSettings("nats", "nats://a,redis://:pw@b"), "got `redis://…`"),
-        (BackplaneSettings("nats", "nats://[a"), "got no URL"),
+        (BackplaneSettings("nats", "nats://[a"), "is malformed"),
     ],
 )
 def test_what_cannot_be_used_says_why(settings: BackplaneSettings, problem: str) -> None:
