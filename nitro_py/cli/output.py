@@ -73,6 +73,11 @@ def print_error(error: NitroError) -> None:
     messages.print(text, soft_wrap=True)
 
 
+def print_warning(text: str) -> None:
+    """Print what does not stop a command, and what its user should know."""
+    print_line(f"warning: {text}", style="yellow", to=messages)
+
+
 def _align(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
     cells = [
         cell.rjust(width) if number in right else cell.ljust(width)

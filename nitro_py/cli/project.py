@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from nitro_py.build.config.load import LoadedConfig, Mode, load_config
 from nitro_py.build.registry import find_preset
+from nitro_py.cli.output import print_warning
 from nitro_py.errors import UsageError
 from nitro_py.runtime.manifest import INFO_NAME
 
@@ -83,7 +84,10 @@ def load_project(mode: Mode = "production", **overrides: object) -> LoadedConfig
         loaded = load_project(preset="asgi", dev__port=4000)
     """
     given = {key.replace("__", "."): value for key, value in overrides.items()}
-    return load_config(find_root(), mode=mode, overrides=given, environ=os.environ)
+    loaded = load_config(find_root(), mode=mode, overrides=given, environ=os.environ)
+    for warning in loaded.warnings:
+        print_warning(warning)
+    return loaded
 
 
 def check_preset(loaded: LoadedConfig, built: BuiltBundle, preset: str | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.config.errors import ConfigErrors
+from nitro_py.build.config.load import load_config
 from tests.build.config_files import fail_to_load
 
 
@@ -84,7 +85,6 @@ def test_unknown_variable_in_a_known_table(tmp_path: Path) -> None:
         ("NITRO_WEBSOKET__MAX_QUEUE", "Did you mean `NITRO_WEBSOCKET__MAX_QUEUE`?"),
         ("NITRO_BACKPLAN", "Did you mean `NITRO_BACKPLANE`?"),
         ("NITRO_RUNTIME_CONFIG", "Did you mean `NITRO_RUNTIME_CONFIG__NAME`?"),
-        ("NITRO_FOO", "Unset it: names that start with `NITRO_` belong to nitropy-kit."),
     ],
 )
 def test_unknown_variable(tmp_path: Path, name: str, hint: str) -> None:
@@ -92,6 +92,20 @@ def test_unknown_variable(tmp_path: Path, name: str, hint: str) -> None:
     assert error.message.startswith(f"Unknown key `{name}` in the environment: expected one of `NITRO_AWS__")
     assert error.message.endswith(f"`NITRO_WEBSOCKET__MAX_QUEUE`, got `{name}`.")
     assert error.hint == hint
+
+
+def test_variables_of_others_are_ignored_with_one_warning(tmp_path: Path) -> None:
+    # As Kubernetes sets them for a service that is named `nitro`.
+    environ = {
+        "NITRO_SERVICE_HOST": "10.0.0.1",
+        "NITRO_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "NITRO_DEV__PORT": "4000",
+    }
+    loaded = load_config(tmp_path, mode="production", overrides={}, environ=environ)
+    assert loaded.config.dev.port == 4000
+    assert loaded.warnings == (
+        "No setting has the name of `NITRO_PORT_80_TCP`, `NITRO_SERVICE_HOST` in the environment: ignored.",
+    )
 
 
 def test_wrong_flag(tmp_path: Path) -> None:
@@ -111,13 +125,13 @@ def test_every_source_is_reported(tmp_path: Path) -> None:
     error = fail_to_load(
         tmp_path,
         "preset = 1",
-        environ={"NITRO_FOO": "1", "NITRO_DEV__PORT": "x"},
+        environ={"NITRO_DEV__FOO": "1", "NITRO_DEV__PORT": "x"},
         overrides={"dev.port": "y"},
     )
     assert isinstance(error, ConfigErrors)
     assert [problem.message.split(":")[0] for problem in error.problems] == [
         "`preset`",
-        "Unknown key `NITRO_FOO` in the environment",
+        "Unknown key `NITRO_DEV__FOO` in the environment",
         "`dev.port` from `NITRO_DEV__PORT`",
         "`dev.port` from the command line",
     ]

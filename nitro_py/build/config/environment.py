@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nitro_py.build.config.errors import CLOSE
 from nitro_py.build.config.layers import ConfigLayer, Place, merge_layers, nest
 from nitro_py.build.config.schema import ConfigModels
 from nitro_py.errors import ConfigError
@@ -26,6 +25,8 @@ RESERVED = (
     "NITRO_RUNTIME_CONFIG__*",
     "NITRO_WORKERS",
 )
+# How like a setting's variable another must be: platforms set some for a service that is named `nitro`.
+_MISSPELT = 0.8
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -116,6 +117,32 @@ def _parse_list(text: str) -> object:
         return text
 
 
+def is_misspelt(name: str, models: ConfigModels) -> bool:
+    """Return whether a variable that names no setting is of a known table, or named almost like a setting.
+
+    Args:
+        name: The variable.
+        models: What could be configured.
+    """
+    settings = list(_list_variables(models))
+    table, dots, _ = name.partition("__")
+    known = dots != "" and any(setting.startswith(table + dots) for setting in settings)
+    return known or _find_meant(name, settings) is not None
+
+
+def describe_ignored(names: Sequence[str]) -> tuple[str, ...]:
+    """Describe variables that name no setting, all of them in one warning.
+
+    Example:
+        >>> describe_ignored(["NITRO_B", "NITRO_A"])
+        ('No setting has the name of `NITRO_A`, `NITRO_B` in the environment: ignored.',)
+    """
+    if not names:
+        return ()
+    listed = ", ".join(f"`{name}`" for name in sorted(names))
+    return (f"No setting has the name of {listed} in the environment: ignored.",)
+
+
 def unknown_variable_error(name: str, models: ConfigModels) -> ConfigError:
     """Return what is wrong with a variable that names no setting.
 
@@ -127,13 +154,14 @@ def unknown_variable_error(name: str, models: ConfigModels) -> ConfigError:
     section = name.removeprefix(PREFIX).partition("__")[0]
     choices = [choice for choice in settings if choice.startswith(f"{PREFIX}{section}__")] or settings
     listed = ", ".join(f"`{choice}`" for choice in sorted(choices))
+    message = f"Unknown key `{name}` in the environment: expected one of {listed}, got `{name}`."
+    meant = _find_meant(name, settings)
+    return ConfigError(message, hint=f"Did you mean `{meant}`?" if meant else "Correct the name, or unset it.")
+
+
+def _find_meant(name: str, settings: list[str]) -> str | None:
+    """Return the variable that a name misspells."""
     # Every name starts alike, so only the rest tells how near two names are.
     rests = [choice.removeprefix(PREFIX) for choice in (*settings, *RESERVED)]
-    close = get_close_matches(name.removeprefix(PREFIX), rests, n=1, cutoff=CLOSE)
-    if close:
-        nearest = PREFIX + close[0].replace("*", "NAME")
-        hint = f"Did you mean `{nearest}`?"
-    else:
-        hint = f"Unset it: names that start with `{PREFIX}` belong to nitropy-kit."
-    message = f"Unknown key `{name}` in the environment: expected one of {listed}, got `{name}`."
-    return ConfigError(message, hint=hint)
+    close = get_close_matches(name.removeprefix(PREFIX), rests, n=1, cutoff=_MISSPELT)
+    return PREFIX + close[0].replace("*", "NAME") if close else None

@@ -6,13 +6,20 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from nitro_py.build.config.checks import check_served, check_settings
-from nitro_py.build.config.environment import list_sections, read_environment, unknown_variable_error
+from nitro_py.build.config.environment import (
+    describe_ignored,
+    is_misspelt,
+    list_sections,
+    read_environment,
+    unknown_variable_error,
+)
 from nitro_py.build.config.errors import raise_problems, to_config_errors, value_problem
 from nitro_py.build.config.layers import ConfigLayer, Place, find_place, merge_layers, nest
 from nitro_py.build.config.schema import MODES, ConfigModels, PresetTable, make_models
@@ -25,6 +32,12 @@ Mode = Literal["production", "development"]
 
 _OWN_FILE = "nitro.toml"
 _SHARED_FILE = "pyproject.toml"
+_TABLE = "nitropy"
+# How others could take the two names to be.
+_WRONG_TABLES = ("nitro", "nitropy-kit", "nitropykit")
+_WRONG_FILE = "nitropy.toml"
+# How like the table's name another must be; there is a tool named `nitpick`.
+_MISSPELT = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,7 @@ class LoadedConfig:
         root: The project's folder.
         mode: What the settings are for.
         places: Where each setting stands that is not a default.
+        warnings: What was read and has no effect.
     """
 
     config: NitroConfig
@@ -44,6 +58,7 @@ class LoadedConfig:
     root: Path
     mode: Mode
     places: Mapping[KeyPath, Place]
+    warnings: tuple[str, ...] = ()
 
     def place(self, key: str) -> Place:
         """Find where a setting stands.
@@ -93,12 +108,14 @@ def load_config(
             [] if error is None else to_config_errors(error, layer, known)
             for (layer, _), error in zip(layers, errors, strict=True)
         )
-        variables = [unknown_variable_error(name, known) for name in unknown]
+        misspelt = [name for name in unknown if is_misspelt(name, known)]
+        variables = [unknown_variable_error(name, known) for name in misspelt]
         raise_problems([*of_file, *variables, *of_environment, *of_flags])
+        unknown = [name for name in unknown if name not in misspelt]
     merged = merge_layers([file.without(*MODES), file.section(mode), environment, flags])
     config = models.settings.model_validate(merged.values)
     raise_problems(check_settings(config, merged.places, root))
-    return LoadedConfig(config, source, root, mode, merged.places)
+    return LoadedConfig(config, source, root, mode, merged.places, describe_ignored(unknown))
 
 
 def find_models(root: Path, environ: Mapping[str, str]) -> ConfigModels:
@@ -221,6 +238,12 @@ def _read_file(root: Path) -> tuple[str | None, ConfigLayer]:
     own = _read_toml(root, _OWN_FILE)
     shared = _read_toml(root, _SHARED_FILE)
     tool = shared.values.get("tool", {}) if shared is not None else {}
+    if shared is not None and isinstance(tool, dict):
+        _check_table_name(tool, shared)
+    if (root / _WRONG_FILE).is_file():
+        raise ConfigError(
+            f"`{_WRONG_FILE}` is read by nothing.", file=_WRONG_FILE, hint=f"Rename it to `{_OWN_FILE}`."
+        )
     if shared is None or not isinstance(tool, dict) or "nitropy" not in tool:
         return (None, ConfigLayer({}, {})) if own is None else (_OWN_FILE, own)
     place = shared.place(("tool", "nitropy"))
@@ -235,6 +258,19 @@ def _read_file(root: Path) -> tuple[str | None, ConfigLayer]:
         hint = "Write the settings below a line `[tool.nitropy]`."
         raise value_problem("tool.nitropy", place, expected="a table", got=tool["nitropy"], hint=hint)
     return _SHARED_FILE, shared.section("tool").section("nitropy")
+
+
+def _check_table_name(tool: Mapping[str, object], shared: ConfigLayer) -> None:
+    """Refuse a table that is meant for us and that nothing reads."""
+    for name in tool:
+        if name != _TABLE and (name in _WRONG_TABLES or get_close_matches(name, [_TABLE], cutoff=_MISSPELT)):
+            place = shared.place(("tool", name))
+            raise ConfigError(
+                f"`[tool.{name}]` is read by nothing: expected `[tool.{_TABLE}]`.",
+                file=place.file,
+                line=place.line,
+                hint=f"Rename it to `[tool.{_TABLE}]`.",
+            )
 
 
 def _read_toml(root: Path, name: str) -> ConfigLayer | None:
