@@ -69,17 +69,17 @@ async def send_answer(value: Any, event: Event, receive: Receive, send: Send, *,
             await send_complete(answer, send)
         return
     content: Any = value.body if isinstance(value, Response) else value
+    unsaid = buffered and "streaming" not in event.declared
     if is_asgi_answer(content):
         own: object = getattr(content, "status_code", 200)
         if isinstance(own, int) and not 200 <= own <= 599:
             raise NitroError(f"The handler answers with the status {own}: expected 200 to 599.")
-        await _send_asgi(content, status_and_headers(value, event)[1], event, send)
+        # What a mounted application answers is its own matter.
+        held = _hold_streams(send) if unsaid and not isinstance(content, MountedAnswer) else send
+        await _send_asgi(content, status_and_headers(value, event)[1], event, held)
         return
-    if buffered and "streaming" not in event.declared:
-        raise NitroError(
-            "The handler streams without declaring it, and this target would buffer its stream.",
-            hint="Declare it by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
-        )
+    if unsaid:
+        raise _unsaid_stream()
     # Needed only by handlers that stream (row `lambda-cold-http`).
     from nitro_py.runtime.http.streaming import send_pieces
 
@@ -273,6 +273,33 @@ async def _send_asgi(value: Any, headers: Headers, event: Event, send: Send) -> 
         await send(message)
 
     await value(event.scope, event.receive, send_merged if len(headers) else send)
+
+
+def _hold_streams(send: Send) -> Send:
+    """Return a send callable that lets no answer begin that comes piece by piece."""
+    start: ASGIMessage | None = None
+
+    async def send_whole_only(message: ASGIMessage) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start":
+            if not any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+                start = message
+                return
+        elif start is not None:
+            if message.get("more_body", False):
+                raise _unsaid_stream()
+            await send(start)
+            start = None
+        await send(message)
+
+    return send_whole_only
+
+
+def _unsaid_stream() -> NitroError:
+    return NitroError(
+        "The handler streams without declaring it, and this target would buffer its stream.",
+        hint="Declare it by the return annotation (`EventStream`) or `define_handler(streams=True)`.",
+    )
 
 
 def _merge(base: Headers, over: Headers) -> Headers:

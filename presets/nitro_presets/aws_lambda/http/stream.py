@@ -9,6 +9,7 @@ from typing import Any
 
 from nitro_presets.aws_lambda.http.scope import make_scope, read_body
 from nitro_presets.aws_lambda.lambda_runtime.response_stream import Prelude, ResponseStream, StreamedAnswer
+from nitro_py.errors import NitroError
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.containment import contained
@@ -22,13 +23,18 @@ CLEANUP = 2.0
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
+class StreamCutError(NitroError):
+    """An answer that did not end in time."""
+
+
 async def run_limited(
     application: ASGIApplication, scope: Scope, receive: Receive, send: Send, seconds: Callable[[], float]
 ) -> None:
     """Run an ASGI application, and end its answer if it still streams after a time.
 
-    The application receives `http.disconnect`, so that its cleanup runs, and the answer ends as if it were
-    complete. An answer with a `Content-Length` is not limited.
+    The application receives `http.disconnect`, so that its cleanup runs. An event stream then ends as if it were
+    complete, and its client connects again; any other answer fails. An answer with a `Content-Length` is not
+    limited.
 
     Args:
         application: An ASGI 3 application.
@@ -36,6 +42,9 @@ async def run_limited(
         receive: The ASGI receive callable.
         send: The ASGI send callable.
         seconds: Returns how long the answer may stream, in seconds; called when it starts.
+
+    Raises:
+        StreamCutError: The answer was cut, and is no event stream.
     """
     limit = _TimeLimit(receive, send, seconds)
     running = asyncio.ensure_future(contained(application(scope, limit.receive, limit.send)))
@@ -46,6 +55,8 @@ async def run_limited(
             running.result()
             return
         await _clean_up(running, scope)
+        if not limit.complete and not limit.reconnects:
+            raise StreamCutError(f"The answer to {scope['method']} {scope['path']} was cut: its time was over.")
         if not limit.complete:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
@@ -60,6 +71,7 @@ class _TimeLimit:
     def __init__(self, receive: Receive, send: Send, seconds: Callable[[], float]) -> None:
         self.over = asyncio.Event()
         self.complete = False
+        self.reconnects = False
         self._receive = receive
         self._send = send
         self._seconds = seconds
@@ -77,13 +89,16 @@ class _TimeLimit:
 
     async def send(self, message: ASGIMessage) -> None:
         if message["type"] == "http.response.start":
-            if not any(name.lower() == b"content-length" for name, _ in message.get("headers", ())):
+            fields = {name.lower(): value for name, value in message.get("headers", ())}
+            self.reconnects = fields.get(b"content-type", b"").startswith(b"text/event-stream")
+            if b"content-length" not in fields:
                 self._timer = asyncio.get_running_loop().call_later(self._seconds(), self.over.set)
+        elif self.over.is_set() and (message.get("more_body", False) or not self.reconnects):
+            # Its end too: most applications send one when they hear that the client left.
+            raise OSError("The stream's time is over.")
         elif not message.get("more_body", False):
             self.complete = True
             self.close()
-        elif self.over.is_set():
-            raise OSError("The stream's time is over.")
         await self._send(message)
 
     def close(self) -> None:

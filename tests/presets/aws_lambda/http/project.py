@@ -182,6 +182,18 @@ async def handler(event) -> AsyncIterator[str]:
     for n in range(3):
         yield f"{n};"
 """,
+    "handlers/api/pieces.get.py": """
+from nitro_py import define_handler
+from starlette.responses import FileResponse, StreamingResponse
+
+async def rows():
+    for n in range(3):
+        yield f"{n};"
+
+@define_handler
+async def handler(event):
+    return FileResponse(__file__) if event.query.get("file") else StreamingResponse(rows())
+""",
     "handlers/api/chat.py": 'raise RuntimeError("loaded by the HTTP function")\n',
     "handlers/api/room.py": """
 from nitro_py import define_websocket_handler
@@ -210,6 +222,7 @@ ROUTES = (
     _route("/api/exits/[error]"),
     _route("/api/later"),
     _route("/api/lines", requires=STREAMS),
+    _route("/api/pieces"),
     _route("/api/plain/[error]"),
     _route("/api/room", "websocket", hooks=("http",)),
     _route("/api/show/[name]"),

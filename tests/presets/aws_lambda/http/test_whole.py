@@ -154,6 +154,15 @@ def test_undeclared_stream_is_an_error(function: HttpFunction, caplog: pytest.Lo
     assert "this target would buffer its stream" in caplog.text
 
 
+@pytest.mark.parametrize("shape", ["httpapi", "rest"])
+def test_undeclared_stream_of_a_response_object_is_an_error(
+    function: HttpFunction, caplog: pytest.LogCaptureFixture, shape: Shape
+) -> None:
+    assert get(function, "/api/pieces", shape)["statusCode"] == 500
+    assert "this target would buffer its stream" in caplog.text
+    assert "StreamingResponse" in get(function, "/api/pieces", shape, query="file=1")["body"]
+
+
 def test_declared_stream_ends_after_its_time_and_is_cleaned_up(function: HttpFunction, tmp_path: Path) -> None:
     answer = get(function, "/api/ticks")
     assert answer["statusCode"] == 200
@@ -176,8 +185,10 @@ def test_application_that_ignores_the_end_is_cancelled(
 ) -> None:
     monkeypatch.setattr("nitro_presets.aws_lambda.http.stream.CLEANUP", 0.1)
     answer = get(function, "/api/stubborn")
-    assert (answer["statusCode"], answer["body"]) == (200, "some")
+    # What was cut must not look whole.
+    assert answer["statusCode"] == 500
     assert "GET /api/stubborn did not end" in caplog.text
+    assert "The answer to GET /api/stubborn was cut" in caplog.text
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -251,4 +262,4 @@ for shape, path in (("httpapi", "/api/bytes"), ("httpapi", "/api/stubborn"), ("r
     print(function(make_event(shape, path), Invoked(seconds=5))["statusCode"], "mangum" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["200 False", "200 True", "200 True"]
+    assert done.stdout.splitlines() == ["200 False", "500 True", "200 True"]
