@@ -15,6 +15,7 @@ from nitro_py.handler import Handler
 if TYPE_CHECKING:
     from nitro_py.mount import MountedApp
     from nitro_py.runtime.manifest import Route
+    from nitro_py.runtime.routing.one_module import ProjectFinder
     from nitro_py.websocket import WebSocketHandler
 
     AnyHandler = Handler | MountedApp | WebSocketHandler
@@ -36,16 +37,25 @@ def load_file(root: Path, file: str) -> ModuleType:
         NitroError: The file does not exist.
     """
     path = PurePosixPath(file)
-    add_project(root)
+    finder = add_project(root)
     package = _load_package(root, path.parent)
+    beside = (root / path).with_suffix("")
     name = f"{package}.{_module_name(path.stem)}"
+    if (beside / "__init__.py").is_file():
+        # The name belongs to the package beside it, as everywhere in Python.
+        name += " (file)"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(root / file):
+        return loaded
+    if finder is not None and (loaded := finder.find_loaded(str(root / file), name)) is not None:
         return loaded
     spec = importlib.util.spec_from_file_location(name, root / file)
     if spec is None or spec.loader is None or not (root / file).is_file():
         raise NitroError(f"The file `{file}` does not exist.", file=file, hint="Build the bundle again.")
     module = importlib.util.module_from_spec(spec)
+    if beside.is_dir():
+        # So that it is the package of the files in there too; its own imports stay relative to its folder.
+        module.__path__ = [str(beside)]
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -55,11 +65,22 @@ def load_file(root: Path, file: str) -> ModuleType:
     return module
 
 
-def add_project(root: Path) -> None:
-    """Add a project to `sys.path`: its folder first, then its `src/`."""
-    for folder in (root / "src", root):
-        if folder.is_dir() and str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+def add_project(root: Path) -> ProjectFinder | None:
+    """Add a project to `sys.path`: its folder first, then its `src/`.
+
+    Returns:
+        What sees to it that a file in `src/` has one module; `None` where there is no such folder.
+    """
+    source = root / "src"
+    nested = source.is_dir()
+    folders = [str(root), str(source)] if nested else [str(root)]
+    if sys.path[: len(folders)] != folders:
+        sys.path[:] = [*folders, *(path for path in sys.path if path not in folders)]
+    if not nested:
+        return None
+    from nitro_py.runtime.routing.one_module import join_names
+
+    return join_names(root)
 
 
 def _load_package(root: Path, folder: PurePosixPath) -> str:
@@ -69,14 +90,22 @@ def _load_package(root: Path, folder: PurePosixPath) -> str:
     for part in folder.parts:
         place = place / part
         name = f"{name}.{_module_name(part)}".removeprefix(".")
+        beside = place.with_name(f"{part}.py")
+        regular = (place / "__init__.py").is_file()
         loaded = sys.modules.get(name)
-        if loaded is not None and str(place) not in loaded.__path__:
+        if loaded is not None and not regular and loaded.__dict__.get("__file__") == str(beside):
+            loaded.__path__ = [str(place)]
+        elif loaded is not None and str(place) not in getattr(loaded, "__path__", ()):
             # Another project of this process has a folder of the same name.
             _forget(name)
             loaded = None
-        if loaded is None and (place / "__init__.py").is_file() and "." not in part:
+        if loaded is not None:
+            continue
+        if regular and "." not in part:
             importlib.import_module(name)
-        elif loaded is None:
+        elif not regular and beside.is_file():
+            load_file(root, beside.relative_to(root).as_posix())
+        else:
             package = ModuleType(name)
             package.__path__ = [str(place)]
             sys.modules[name] = package
@@ -112,9 +141,10 @@ def load_handler(root: Path, route: Route) -> AnyHandler:
 
         return load_export(root, route.file, MountedApp)
     if route.kind == "websocket":
+        from nitro_py.runtime.hooks.message_model import add_model
         from nitro_py.websocket import WebSocketHandler
 
-        return load_export(root, route.file, WebSocketHandler)
+        return add_model(load_export(root, route.file, WebSocketHandler))
     return load_export(root, route.file, Handler)
 
 

@@ -68,6 +68,7 @@ class FunctionProcess:
         # In a process group of its own: if we are killed, the kernel sends SIGHUP and SIGCONT to a frozen one.
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            cwd=self._environment["LAMBDA_TASK_ROOT"],
             env={**self._environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
