@@ -6,14 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, overload
 
 from nitro_py.event import Event
-from nitro_py.runtime.callables import is_async_generator_function, is_awaitable, is_generator_function
+from nitro_py.runtime.callables import is_awaitable
 
 HandlerFunction = Callable[[Event], Any]
-
-# Names that, in a return annotation, declare a stream.
-STREAM_TYPES = frozenset(
-    {"AsyncGenerator", "AsyncIterable", "AsyncIterator", "EventStream", "Generator", "Iterator"}
-)
 
 
 class Handler(NamedTuple):
@@ -60,26 +55,9 @@ def define_handler(
     def decorate(function: HandlerFunction) -> Handler:
         if not callable(function):
             raise TypeError(f"`define_handler` takes a function, got {type(function).__name__}.")
-        return Handler(function, streams or topics or declares_stream(function), topics)
+        return Handler(function, streams or topics, topics)
 
     return decorate if function is None else decorate(function)
 
 
 define_event_handler = define_handler
-
-
-def declares_stream(function: Callable[..., Any]) -> bool:
-    """Return whether a function is a generator, or its return annotation declares a stream."""
-    if is_async_generator_function(function) or is_generator_function(function):
-        return True
-    # Read as text: evaluating it could need names that exist for type checkers only.
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    if annotation is None:
-        return False
-    text = annotation if isinstance(annotation, str) else _name_of(annotation)
-    words = text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()
-    return any(word.rpartition(".")[2] in STREAM_TYPES for word in words)
-
-
-def _name_of(annotation: object) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -12,9 +12,10 @@ class MountedApp(NamedTuple):
     """An ASGI application; made by `mount_asgi`."""
 
     app: ASGIApplication
+    sockets: bool | None = None
 
 
-def mount_asgi(app: ASGIApplication) -> MountedApp:
+def mount_asgi(app: ASGIApplication, *, sockets: bool | None = None) -> MountedApp:
     """Make an ASGI application the handler of a route and of every path below it.
 
     The route's path becomes the application's `root_path` (ASGI specification, "HTTP Connection Scope"); the
@@ -22,6 +23,8 @@ def mount_asgi(app: ASGIApplication) -> MountedApp:
 
     Args:
         app: A FastAPI, Starlette, Litestar or other ASGI 3 application.
+        sockets: Whether it serves WebSockets. By default the build finds out, by the application's routes, or by
+            its code where it lists none.
 
     Returns:
         The route's handler.
@@ -34,4 +37,4 @@ def mount_asgi(app: ASGIApplication) -> MountedApp:
     """
     if not callable(app):
         raise TypeError(f"`mount_asgi` takes an ASGI application, got {type(app).__name__}.")
-    return MountedApp(app)
+    return MountedApp(app, sockets)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPMethod
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from nitro_py.build.bundle.tree import match_globs, walk_files
+from nitro_py.build.bundle.imports import find_imports
+from nitro_py.build.bundle.tree import match_globs, read_file, walk_files
 from nitro_py.capabilities import Mode, RouteMode
 from nitro_py.errors import BuildError
 from nitro_py.runtime.routing.methods import METHODS
 
 _METHODS = tuple(method.lower() for method in METHODS)
+# What is meant as a method, or as something like one, and would be a part of the path instead.
+_NO_METHODS = frozenset(
+    {*(method.lower() for method in HTTPMethod), "all", "any", "fetch", "http", "socket", "sse", "websocket", "ws"}
+    | {"acl", "copy", "lock", "move", "propfind", "query", "report", "search", "unlock"}
+    | {"development", "production"}
+) - frozenset(_METHODS)
+_LONG_MODES = {"development": "dev", "production": "prod"}
 _STEM = re.compile(rf"(?P<name>.+?)(\.(?P<method>{'|'.join(_METHODS)}))?(\.(?P<mode>dev|prod))?", re.DOTALL)
 _PARAMETER = re.compile(r"\[(\.\.\.)?(.*)\]", re.DOTALL)
 _GROUP = re.compile(r"\([^()]+\)")
@@ -23,6 +35,8 @@ _GROUP = re.compile(r"\([^()]+\)")
 _FOREIGN_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}|<(?:\w+:)?(\w+)>|:(\w+)")
 _MODES: dict[str | None, RouteMode] = {None: "all", "dev": "development", "prod": "production"}
 _ROLES = ("middleware", "plugins")
+# No module needs these.
+_HARMLESS = frozenset({"antigravity", "test", "this"})
 # `delet` is `delete`, and `git` is not `get`.
 _CLOSE = 0.8
 _NAME_HINT = "Write `[id]` for one segment, `[...slug]` or `[...]` for the rest of the path."
@@ -58,6 +72,29 @@ class Scan:
     routes: tuple[RouteFile, ...]
     middleware: tuple[str, ...]
     plugins: tuple[str, ...]
+
+
+def check_names(root: Path) -> None:
+    """Refuse modules of a project that would be imported in the place of Python's own.
+
+    Args:
+        root: The project's folder.
+
+    Raises:
+        BuildError: There is one at the root or in `src/`.
+    """
+    for base in (PurePosixPath("."), PurePosixPath("src")):
+        for place in sorted((root / base).iterdir()) if (root / base).is_dir() else ():
+            name = place.name.removesuffix(".py")
+            if name not in sys.stdlib_module_names or name in _HARMLESS:
+                continue
+            if (place.suffix == ".py" and place.is_file()) or (place / "__init__.py").is_file():
+                found = base / place.name
+                raise BuildError(
+                    f"`{found}` has the name of one of Python's own modules, and would be imported in its place.",
+                    file=str(found),
+                    hint=f"Rename `{found}`.",
+                )
 
 
 def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mode) -> Scan:
@@ -96,6 +133,7 @@ def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mo
         return not path.name.startswith(("_", ".")) and not match_globs(path.relative_to(folder), ignore)
 
     files = [path for path in walk_files(root, folder, keep=keep) if path.suffix == ".py"]
+    _check_misplaced(root, folder, files)
     roles = {role: [path for path in files if path.is_relative_to(folder / role)] for role in _ROLES}
     taken = {path for paths in roles.values() for path in paths}
     routes = [_read_name(path, path.relative_to(folder)) for path in files if path not in taken]
@@ -105,6 +143,63 @@ def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mo
         middleware=_direct(roles["middleware"], folder / "middleware"),
         plugins=_direct(roles["plugins"], folder / "plugins"),
     )
+
+
+def _check_misplaced(root: Path, folder: PurePosixPath, files: Sequence[PurePosixPath]) -> None:
+    """Refuse middleware and plugins that lie where none are looked for, and would never run."""
+    imported = _Imported(root, files)
+    for role in _ROLES:
+        word = f"define_{role.removesuffix('s')}"
+        home = folder / role
+        deeper = [path for path in files if path.is_relative_to(home) and path.parent != home]
+        outside = [path for path in _list_python(root, PurePosixPath(role)) if not path.is_relative_to(folder)]
+        for path in (*deeper, *outside):
+            if _calls(root / path, word) and not imported.has(path):
+                raise BuildError(
+                    f"`{path}` has a {role.removesuffix('s')} that never runs: they are looked for in `{home}/`.",
+                    file=str(path),
+                    hint=f"Move it to `{home}/{path.name}`.",
+                )
+
+
+def _list_python(root: Path, folder: PurePosixPath) -> list[PurePosixPath]:
+    if not (root / folder).is_dir():
+        return []
+    return [folder / path.name for path in sorted((root / folder).glob("*.py")) if not path.name.startswith("_")]
+
+
+def _calls(file: Path, function: str) -> bool:
+    """Return whether a file decorates with a function, or calls it."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    for node in ast.walk(tree):
+        used = node.decorator_list if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+        used = [*used, node.func] if isinstance(node, ast.Call) else used
+        if any(ast.unparse(item).rpartition(".")[2].partition("(")[0] == function for item in used):
+            return True
+    return False
+
+
+class _Imported:
+    """The modules that a project's handlers import, read once and only if needed."""
+
+    def __init__(self, root: Path, files: Sequence[PurePosixPath]) -> None:
+        self._root = root
+        self._files = files
+
+    def has(self, path: PurePosixPath) -> bool:
+        """Return whether a handler's file imports a file of the project, by its name alone."""
+        return any(path.stem in names or path.parent.name in names for names in self._names)
+
+    @cached_property
+    def _names(self) -> list[set[str]]:
+        found = []
+        for file in self._files:
+            imports = find_imports(read_file(self._root, file), str(file))
+            found.append({part for item in imports for part in (*item.module.split("."), *item.names)})
+        return found
 
 
 def _direct(paths: Iterable[PurePosixPath], folder: PurePosixPath) -> tuple[str, ...]:
@@ -155,12 +250,16 @@ def _read_segment(name: str, file: PurePosixPath) -> str:
 def _check_method(name: str, file: PurePosixPath) -> None:
     """Refuse a file name that ends in a misspelt method, such as `users.gte.py`."""
     stem, _, last = name.rpartition(".")
-    meant = _find_meant(last, _METHODS) if stem and not last.endswith("]") else None
-    if meant is not None:
+    if not stem or last.endswith("]"):
+        return
+    meant = _find_meant(last, _METHODS)
+    if meant is not None or last.lower() in _NO_METHODS:
+        meant = meant or _LONG_MODES.get(last.lower())
+        did_you_mean = f"Did you mean `{stem}.{meant}.py`?" if meant else f"`{stem}.py` serves every method."
         raise BuildError(
             f"`{last}` in `{file}` is not a method: expected one of {', '.join(f'`{one}`' for one in _METHODS)}.",
             file=str(file),
-            hint=f"Did you mean `{stem}.{meant}.py`? To serve the path `{name}`, say the method: `{name}.get.py`.",
+            hint=f"{did_you_mean} To serve the path `{name}`, say the method: `{name}.get.py`.",
         )
 
 

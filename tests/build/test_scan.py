@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.scan import Scan, scan_handlers
+from nitro_py.build.scan import Scan, check_names, scan_handlers
 from nitro_py.capabilities import Mode
 from nitro_py.errors import BuildError
-from tests.build.project_files import write_files
+from tests.build.project_files import write_files, write_texts
 
 
 def scan(root: Path, *files: str, ignore: tuple[str, ...] = (), mode: Mode = "production") -> Scan:
@@ -219,3 +219,67 @@ def test_link_out_of_the_project(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="leaves the project") as caught:
         scan_handlers(tmp_path / "project", "handlers", (), "production")
     assert caught.value.file == "handlers/api"
+
+
+@pytest.mark.parametrize(
+    ("file", "hint"),
+    [
+        ("foo.fetch.py", "`foo.py` serves every method."),
+        ("foo.TRACE.py", "`foo.py` serves every method."),
+        ("foo.ws.py", "`foo.py` serves every method."),
+        ("foo.production.py", "Did you mean `foo.prod.py`?"),
+    ],
+)
+def test_what_is_meant_as_a_method(tmp_path: Path, file: str, hint: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        scan(tmp_path, file)
+    assert f"in `handlers/{file}` is not a method" in caught.value.message
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(hint)
+
+
+MIDDLEWARE = "from nitro_py import define_middleware\n\n\n@define_middleware\nasync def check(event, next): ...\n"
+PLUGIN = "import nitro_py\n\n\n@nitro_py.define_plugin\nasync def database():\n    yield\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "home"),
+    [
+        ("middleware/auth.py", MIDDLEWARE, "handlers/middleware"),
+        ("plugins/database.py", PLUGIN, "handlers/plugins"),
+        ("handlers/middleware/more/auth.py", MIDDLEWARE, "handlers/middleware"),
+        ("handlers/plugins/more/database.py", PLUGIN, "handlers/plugins"),
+    ],
+)
+def test_what_lies_where_it_never_runs(tmp_path: Path, file: str, text: str, home: str) -> None:
+    write_texts(tmp_path, {file: text})
+    with pytest.raises(BuildError) as caught:
+        scan(tmp_path, "a.py")
+    assert caught.value.file == file
+    assert f"that never runs: they are looked for in `{home}/`" in caught.value.message
+
+
+def test_what_is_imported_from_elsewhere_runs(tmp_path: Path) -> None:
+    texts = {
+        "middleware/auth.py": MIDDLEWARE,
+        "plugins/helper.py": "VALUE = 1\n",
+        "handlers/middleware/auth.py": "from middleware.auth import check\n",
+    }
+    write_texts(tmp_path, texts)
+    assert scan(tmp_path, "a.py").middleware == ("handlers/middleware/auth.py",)
+
+
+@pytest.mark.parametrize("file", ["token.py", "types.py", "src/json.py", "logging/__init__.py"])
+def test_name_of_a_module_of_python(tmp_path: Path, file: str) -> None:
+    write_texts(tmp_path, {file: ""})
+    with pytest.raises(BuildError) as caught:
+        check_names(tmp_path)
+    named = file.removesuffix("/__init__.py")
+    assert caught.value.file == named
+    assert caught.value.hint == f"Rename `{named}`."
+
+
+@pytest.mark.parametrize("file", ["tokens.py", "handlers/token.py", "types/a.txt", "test/__init__.py", "json.txt"])
+def test_name_that_hides_nothing(tmp_path: Path, file: str) -> None:
+    write_texts(tmp_path, {file: ""})
+    check_names(tmp_path)

@@ -134,3 +134,89 @@ def test_application_that_is_not_mounted(tmp_path: Path) -> None:
         "  at handlers/a.py:5\n"
         "  hint: Mount the application: `handler = mount_asgi(shop)`."
     )
+
+
+@pytest.mark.parametrize("hook", ["open", "message", "close", "error", "upgrade"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_hook_with_a_yield(tmp_path: Path, hook: str, kind: str) -> None:
+    text = f"{kind} run(*args):\n    yield 1\nhandler = define_websocket_handler({hook}=run)"
+    assert f"`{hook}` of `handlers/a.py` has a `yield`" in fail(tmp_path, text)
+    assert "at handlers/a.py:3" in fail(tmp_path, text)
+
+
+def test_hook_with_a_yield_inside_others(tmp_path: Path) -> None:
+    text = (
+        "import functools\nclass Hook:\n    async def __call__(self, n, peer, message):\n        yield n\n"
+        "handler = define_websocket_handler(message=functools.partial(Hook(), 1))"
+    )
+    assert "at handlers/a.py:5" in fail(tmp_path, text)
+
+
+def test_middleware_with_a_yield(tmp_path: Path) -> None:
+    text = "@define_middleware\nasync def count(event, next):\n    yield await next()"
+    assert "`middleware` of `handlers/middleware/a.py` has a `yield`" in fail(
+        tmp_path, text, "handlers/middleware/a.py"
+    )
+
+
+@pytest.mark.parametrize("kind", ["bool", "dict[str, str]", "str | None", "ValueError", "Awaitable[bool]"])
+def test_upgrade_that_promises_no_answer(tmp_path: Path, kind: str) -> None:
+    text = f"def upgrade(request) -> {kind}: ...\nhandler = define_websocket_handler(upgrade=upgrade)"
+    assert "expected a response, `Upgrade` or `None`" in fail(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "None",
+        "Upgrade",
+        "Upgrade | Response | None",
+        "HTTPError",
+        "'Any'",
+        "object",
+        "starlette.responses.Response",
+    ],
+)
+def test_upgrade_that_promises_an_answer(tmp_path: Path, kind: str) -> None:
+    text = (
+        f"import starlette.responses\nasync def upgrade(request) -> {kind}: ...\n"
+        "handler = define_websocket_handler(upgrade=upgrade)"
+    )
+    assert load(tmp_path, text) == 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        ("'Later'", "name 'Later' is not defined"),
+        ("Seen", "name 'Seen' is not defined"),
+        ("list['Later']", "name 'Later' is not defined"),
+    ],
+)
+def test_model_that_cannot_be_resolved(tmp_path: Path, annotation: str, reason: str) -> None:
+    text = (
+        "if TYPE_CHECKING:\n    from somewhere import Seen\nasync def message(\n    peer,\n"
+        f"    message: {annotation},\n): ...\nhandler = define_websocket_handler(message=message)"
+    )
+    write_files(tmp_path, {"handlers/a.py": f"from __future__ import annotations\n{IMPORTS}{text}"})
+    with pytest.raises(BuildError) as caught:
+        load_routes(tmp_path, scan_handlers(tmp_path, "handlers", (), "production"))
+    error = str(caught.value)
+    assert reason in error
+    assert "`message_model=`" in error
+
+
+def test_the_line_of_a_model_that_cannot_be_resolved(tmp_path: Path) -> None:
+    text = (
+        "def log(f): return f\n@log\nasync def message(\n    peer,\n    message: 'Later',\n): ...\n"
+        "handler = define_websocket_handler(message=message)"
+    )
+    assert "at handlers/a.py:7" in fail(tmp_path, text)
+
+
+def test_annotation_that_pydantic_cannot_validate(tmp_path: Path) -> None:
+    text = "async def message(peer, message: Peer): ...\nhandler = define_websocket_handler(message=message)"
+    assert "The annotation of the second parameter of `message` of `handlers/a.py` is nothing" in fail(
+        tmp_path, text
+    )
+    assert "at handlers/a.py:3" in fail(tmp_path, text)

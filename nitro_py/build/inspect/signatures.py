@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +10,17 @@ from types import ModuleType
 from typing import Any
 
 import nitro_py
-from nitro_py.errors import NitroError
+from nitro_py.build.inspect.kinds import find_returned, is_generator
+from nitro_py.errors import HTTPError, NitroError
 from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
+from nitro_py.response import Response
+from nitro_py.runtime.annotations import find_function
 from nitro_py.runtime.callables import takes
-from nitro_py.websocket import WebSocketHandler
+from nitro_py.runtime.hooks.message_model import UnresolvedAnnotationError, add_model
+from nitro_py.websocket import Upgrade, WebSocketHandler
 
 Defined = Handler | WebSocketHandler | MountedApp | Middleware | Plugin
 
@@ -43,6 +48,7 @@ def check_signatures(root: Path, file: str, defined: Defined) -> None:
             pydantic cannot make a validator of `message_model`.
     """
     for name, function, arguments in _calls_of(defined):
+        _check_runs(root, file, name, function)
         if _takes(function, len(arguments)) or (name == "close" and _takes(function, 1)):
             continue
         place, line = _find_function(root, file, function)
@@ -58,8 +64,10 @@ def check_signatures(root: Path, file: str, defined: Defined) -> None:
         raise NitroError(
             f"The middleware of `{file}` is not async.", file=place, line=line, hint="Write `async def`."
         )
-    if isinstance(defined, WebSocketHandler) and defined.message_model is not None:
-        _check_model(file, defined.message_model)
+    if isinstance(defined, WebSocketHandler):
+        if defined.upgrade is not None:
+            _check_upgrade(root, file, defined.upgrade)
+        _check_model(root, file, defined)
 
 
 def _calls_of(defined: Defined) -> Iterator[tuple[str, Callable[..., Any], tuple[str, ...]]]:
@@ -75,6 +83,46 @@ def _calls_of(defined: Defined) -> Iterator[tuple[str, Callable[..., Any], tuple
             yield "plugin", defined.function, ()
         case MountedApp():
             pass
+
+
+def _check_runs(root: Path, file: str, name: str, function: Callable[..., Any]) -> None:
+    """Refuse a `yield` where the function is only called: nothing would ever run of it."""
+    if name in ("handler", "http", "plugin") or not is_generator(function):
+        return
+    place, line = _find_function(root, file, function)
+    if name == "middleware":
+        hint = "Return `await next()`, or another answer."
+    else:
+        hint = "Send by `await peer.send(…)`." if name != "upgrade" else "Return what it decides."
+    raise NitroError(
+        f"`{name}` of `{file}` has a `yield`, and so nothing of it would ever run.",
+        file=place,
+        line=line,
+        hint=hint,
+    )
+
+
+def _check_upgrade(root: Path, file: str, hook: Callable[..., Any]) -> None:
+    """Refuse an annotation that promises what is no answer to an upgrade."""
+    promised = [kind for kind in find_returned(hook) if not _answers_upgrade(kind)]
+    if promised:
+        place, line = _find_function(root, file, hook)
+        raise NitroError(
+            f"`upgrade` of `{file}` returns `{promised[0].__name__}`: expected a response, `Upgrade` or `None`.",
+            file=place,
+            line=line,
+            hint="Return a response or raise `HTTPError` to refuse, and `Upgrade(context=…)` to hand on data.",
+        )
+
+
+def _answers_upgrade(kind: type) -> bool:
+    # A response of Starlette's kind is called to send itself.
+    return (
+        kind is object
+        or kind is type(None)
+        or issubclass(kind, Upgrade | Response | HTTPError)
+        or "__call__" in dir(kind)
+    )
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
@@ -100,7 +148,7 @@ def _write_parameters(function: Callable[..., Any]) -> str:
 
 
 def _find_function(root: Path, file: str, function: Callable[..., Any]) -> tuple[str, int]:
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(find_function(function), "__code__", None)
     path = Path(code.co_filename) if code is not None else root / file
     if code is None or not path.is_relative_to(root):
         return file, 1
@@ -115,17 +163,43 @@ def _hint_at(defined: Defined, called: str) -> str:
     return f"Write `async def {called}`."
 
 
-def _check_model(file: str, model: Any) -> None:
+def _check_model(root: Path, file: str, handler: WebSocketHandler) -> None:
+    """Check that pydantic can make a validator of what messages are read as."""
     from nitro_py.validation import make_adapter
 
+    place, line = (file, None) if handler.message is None else _find_function(root, file, handler.message)
     try:
-        make_adapter(model).rebuild(raise_errors=True)
+        found = add_model(handler)
+    except UnresolvedAnnotationError as error:
+        line = _find_parameter(root, place, line, error.parameter)
+        raise NitroError(error.message, file=place, line=line, hint=error.hint) from None
+    if found.message_model is None:
+        return
+    try:
+        make_adapter(found.message_model).rebuild(raise_errors=True)
     except Exception as error:  # pydantic's own errors, and those of types that it looks into
+        named = handler.message_model is not None
+        what = "`message_model`" if named else "The annotation of the second parameter of `message`"
         raise NitroError(
-            f"`message_model` of `{file}` is nothing that pydantic can validate: {_first_line(error)}",
-            file=file,
-            hint="Give a pydantic model, a dataclass, a `TypedDict`, or a union of them.",
+            f"{what} of `{file}` is nothing that pydantic can validate: {_first_line(error)}",
+            file=file if named else place,
+            line=None if named else line,
+            hint="Give a pydantic model, a dataclass, a `TypedDict`, or a union of them"
+            + ("." if named else "; `Message`, `Any` or nothing means the message itself."),
         ) from None
+
+
+def _find_parameter(root: Path, file: str, line: int | None, name: str) -> int | None:
+    """Find the line of a function's parameter."""
+    for node in ast.walk(ast.parse((root / file).read_bytes())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            if first == line:
+                named = [
+                    argument for argument in (*node.args.posonlyargs, *node.args.args) if argument.arg == name
+                ]
+                return named[0].lineno if named else line
+    return line
 
 
 def _first_line(error: Exception) -> str:

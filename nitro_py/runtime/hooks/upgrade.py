@@ -15,7 +15,7 @@ from nitro_py.request import Request
 from nitro_py.response import Response
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.hooks.origin import check_origin
-from nitro_py.runtime.http.responses import find_http_error
+from nitro_py.runtime.http.responses import find_http_error, is_asgi_answer
 from nitro_py.runtime.settings import WebSocketSettings
 from nitro_py.websocket import Upgrade, WebSocketHandler, maybe_await
 
@@ -66,7 +66,9 @@ async def decide_upgrade(
         return Refusal(HTTPError(403, "The origin is not allowed to open a socket here.")), request
 
     async def run_hook() -> Any:
-        return None if handler.upgrade is None else await maybe_await(handler.upgrade(request))
+        result = None if handler.upgrade is None else await maybe_await(handler.upgrade(request))
+        check_result(result)
+        return result
 
     answer = await pass_middleware(event, middleware, run_hook)
     if isinstance(answer, Refusal):
@@ -101,6 +103,20 @@ def check_upgrade_fields(names: Iterable[str]) -> None:
                 if name == "sec-websocket-protocol"
                 else "Leave the field out.",
             )
+
+
+def check_result(result: Any) -> None:
+    """Refuse what an upgrade hook must not return: nothing says whether it means yes or no.
+
+    Raises:
+        NitroError: It is neither a response nor an `Upgrade` nor `None`.
+    """
+    if not (result is None or isinstance(result, Upgrade | Response | HTTPError) or is_asgi_answer(result)):
+        kind = type(result).__name__
+        raise NitroError(
+            f"`upgrade` returned a value of type `{kind}`: expected a response, `Upgrade` or `None`.",
+            hint="Return a response or raise `HTTPError` to refuse, and `Upgrade(context=…)` to hand on data.",
+        )
 
 
 async def pass_middleware(

@@ -105,9 +105,10 @@ class Failures:
             assert (await socket.receive_json())["json"] == 1
 
     @requires("websocket")
-    async def test_message_model_validates(self, target: Target) -> None:
+    @pytest.mark.parametrize("path", ["/ws/model", "/ws/annotated"])
+    async def test_message_model_validates(self, target: Target, path: str) -> None:
         """Check W16 of the contract."""
-        async with target.connect("/ws/model") as socket:
+        async with target.connect(path) as socket:
             await socket.send('{"x": 1}')
             assert await socket.receive_json() == {"type": "Move", "x": 2, "y": 0}
             await socket.send('{"x": "many", "y": []}')

@@ -31,7 +31,7 @@ class Upgrades:
         [
             ("response", 403),
             ("starlette", 451),
-            ("value", 403),
+            ("value", 500),
             ("error", 402),
             ("crash", 500),
             ("starlette_error", 401),
