@@ -40,6 +40,7 @@ class ChildSpec:
         inbox: That of the socket from which it takes the connections of the child before it.
         outbox: That of the socket by which it sends them to the child after it.
         folder: The bundle's `server/`.
+        root: The project's folder.
         script: The script that is added to pages.
         guard: The fields of the `ReloadGuard`, if the live-reload socket shares the app's port.
     """
@@ -48,6 +49,7 @@ class ChildSpec:
     inbox: int
     outbox: int
     folder: str
+    root: str
     script: str
     guard: dict[str, Any] | None
 
@@ -86,13 +88,13 @@ class DevApplication(Application):
 
 
 def main() -> None:
-    """Serve the app until the parent stops it or ends; the project's folder is the current one."""
+    """Serve the app until the parent stops it or ends; the bundle's folder is the current one."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
     incoming, outgoing = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
     spec = ChildSpec(**json.loads(incoming.readline()))
     folder = Path(spec.folder)
-    name_project_files(folder, Path.cwd())
+    name_project_files(folder, Path(spec.root))
     application = DevApplication(App(folder, read_manifest(folder)), outgoing)
     live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
     inbox, outbox = socket.socket(fileno=spec.inbox), socket.socket(fileno=spec.outbox)

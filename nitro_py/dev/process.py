@@ -10,7 +10,6 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from nitro_py.dev.child import ChildSpec
@@ -27,7 +26,9 @@ def list_ending_signals() -> list[signal.Signals]:
 
 
 # How long a child may take to stop, in seconds: longer than the app gives its hooks.
-STOP_TIMEOUT = 20
+STOP_TIMEOUT = 20.0
+# The same at the end of the dev server itself, whose user waits for it.
+LAST_TIMEOUT = 0.8
 
 
 class ChildProcess:
@@ -68,21 +69,26 @@ class ChildProcess:
         while (await self._read_message()).get("type") not in ("closed", None):
             pass
 
-    async def finish(self) -> None:
+    async def finish(self, seconds: float = STOP_TIMEOUT) -> None:
         """Wait until a child that was asked to end has ended; kill it if that takes too long."""
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
+            await asyncio.wait_for(self._process.wait(), seconds)
         except TimeoutError:
-            self._process.kill()
+            self.kill()
             await self._process.wait()
         finally:
             self._writer.close()
 
-    async def stop(self) -> None:
+    async def stop(self, seconds: float = STOP_TIMEOUT) -> None:
         """End the child: in peace if it can."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
-        await self.finish()
+        await self.finish(seconds)
+
+    def kill(self) -> None:
+        """End the child by force."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
 
     async def _read_message(self) -> dict[str, Any]:
         """Return the child's next message, an empty one when it is gone."""
@@ -91,12 +97,11 @@ class ChildProcess:
         return message
 
 
-async def start_child(spec: ChildSpec, root: Path, token: str) -> ChildProcess:
+async def start_child(spec: ChildSpec, token: str) -> ChildProcess:
     """Start a child that serves on a bound socket, which stays the parent's own too.
 
     Args:
         spec: What it serves.
-        root: The project's folder.
         token: The token for publishing.
     """
     ours, theirs = socket.socketpair()
@@ -105,7 +110,8 @@ async def start_child(spec: ChildSpec, root: Path, token: str) -> ChildProcess:
     with theirs:
         process = await asyncio.create_subprocess_exec(
             *command,
-            cwd=root,
+            # Where a bundle runs, whoever starts it.
+            cwd=spec.folder,
             env={**os.environ, PUBLISH_TOKEN: token},
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(), spec.listener, spec.inbox, spec.outbox),

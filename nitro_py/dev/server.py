@@ -8,16 +8,17 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.config.load import LoadedConfig, load_config
+from nitro_py.build.interrupt import BuildInterruptedError, Interrupt
 from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
 from nitro_py.dev.child import ChildSpec
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
-from nitro_py.dev.process import ChildProcess, list_ending_signals, start_child
+from nitro_py.dev.process import LAST_TIMEOUT, ChildProcess, list_ending_signals, start_child
 from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.dev.watch import ProjectWatch, stop_task
@@ -25,7 +26,11 @@ from nitro_py.errors import BuildError, NitroError
 from nitro_py.server.ports import bind_port, format_url
 
 # The app is built to run on this machine, whatever it will be deployed to.
-BUILD_OVERRIDES = {"preset": "asgi", "output_dir": f"{STATE_DIR}/dev"}
+PRESET = "asgi"
+# A running app has its bundle as its working folder, so the next one is written to the other of these.
+OUTPUT_DIRS = (f"{STATE_DIR}/dev/0", f"{STATE_DIR}/dev/1")
+# How long a build or a start is left alone when a newer change waits for it, in seconds.
+PATIENCE = 1.0
 
 
 class DevServer:
@@ -56,12 +61,15 @@ class DevServer:
         self._token = secrets.token_urlsafe(32)
         self._child: ChildProcess | None = None
         self._files: Mapping[str, bytes] = {}
+        self._output_dir = OUTPUT_DIRS[0]
+        self._interrupt = Interrupt()
         self._problem: str | None = None
         self._page: ErrorPage | None = None
         self._fallback: BackgroundServer | None = None
         # An app that ends by itself must not meet a restart.
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retired: set[ChildProcess] = set()
 
     async def run(self) -> None:
         """Serve until a signal comes.
@@ -71,6 +79,8 @@ class DevServer:
             UsageError: A port is busy.
         """
         loaded = self._load({})
+        for warning in loaded.warnings:
+            self._say(f"warning: {warning}")
         self._dev = loaded.config.dev
         make_state_dir(self._root)
         async with AsyncExitStack() as stack:
@@ -87,6 +97,7 @@ class DevServer:
             if work.done():
                 work.result()
             self._say("Stopping ...")
+            self._interrupt.raise_now()
 
     def _load(self, overrides: Mapping[str, object]) -> LoadedConfig:
         given = {**self._overrides, **overrides}
@@ -108,30 +119,61 @@ class DevServer:
         self._script = make_script(guard, port)
 
     async def _rebuild_on_change(self, output_dir: str) -> None:
-        async for changed in ProjectWatch(self._root, output_dir).watch():
-            async with self._lock:
-                await self._rebuild(changed)
+        """Build at each change; a build that hangs gives way to the next change."""
+        async with aclosing(ProjectWatch(self._root, output_dir).watch()) as changes:
+            coming = asyncio.ensure_future(anext(changes))
+            work: asyncio.Task[None] | None = None
+            try:
+                while True:
+                    await asyncio.wait({coming, work or coming}, return_when=asyncio.FIRST_COMPLETED)
+                    if work is not None and work.done():
+                        work.result()
+                        work = None
+                    if not coming.done():
+                        continue
+                    changed = coming.result()
+                    coming = asyncio.ensure_future(anext(changes))
+                    if work is not None:
+                        await self._give_way(work)
+                    self._interrupt = Interrupt()
+                    work = asyncio.create_task(self._rebuild(changed))
+                    self._began = time.monotonic()
+            finally:
+                await stop_task(work)
+                coming.cancel()
+                await asyncio.wait({coming})
+
+    async def _give_way(self, work: asyncio.Task[None]) -> None:
+        patience = max(0.0, self._began + PATIENCE - time.monotonic())
+        await asyncio.wait({work}, timeout=patience)
+        if not work.done():
+            self._interrupt.raise_now()
+        await work
 
     async def _rebuild(self, changed: set[str]) -> None:
-        began = time.perf_counter()
-        try:
-            plan = await asyncio.to_thread(self._plan)
-            if self._child is not None and plan.bundle.files == self._files:
-                await self._clear_error(plan)
+        async with self._lock:
+            began = time.perf_counter()
+            try:
+                plan = await asyncio.to_thread(self._plan)
+                if self._child is not None and plan.bundle.files == self._files:
+                    await self._clear_error()
+                    return
+                await asyncio.to_thread(write_plan, plan)
+                await self._replace(plan)
+            except BuildInterruptedError:
                 return
-            await asyncio.to_thread(write_plan, plan)
-            await self._replace(plan)
-        except NitroError as error:
-            await self._report_error(error)
-        else:
-            cause = f", changed: {list_names(changed)}" if changed else ""
-            self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
+            except NitroError as error:
+                await self._report_error(error)
+            else:
+                cause = f", changed: {list_names(changed)}" if changed else ""
+                self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
 
     def _plan(self) -> Plan:
-        loaded = self._load(BUILD_OVERRIDES)
+        loaded = self._load({"preset": PRESET, "output_dir": self._output_dir})
         if loaded.config.dev != self._dev:
             self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.")
-        return plan_build(loaded, choose_preset(loaded, self._environ))
+        choice = choose_preset(loaded, self._environ)
+        return plan_build(loaded, choice, interrupt=self._interrupt)
 
     async def _replace(self, plan: Plan) -> None:
         """Start a new app beside the old one, which ends only after that: one of them always answers."""
@@ -141,16 +183,20 @@ class DevServer:
             inbox=self._inbox.fileno(),
             outbox=self._outbox.fileno(),
             folder=str(folder),
+            root=str(self._root),
             script=self._script.decode(),
             guard=asdict(self._shared.guard) if self._shared else None,
         )
-        child = await start_child(spec, root=self._root, token=self._token)
+        child = await start_child(spec, token=self._token)
         try:
-            await child.wait_ready()
+            with self._interrupt.ending(child.kill):
+                await child.wait_ready()
         except BaseException:
-            await child.stop()
+            child.kill()
+            await child.finish()
             raise
         old, self._child, self._files = self._child, child, plan.bundle.files
+        self._output_dir = OUTPUT_DIRS[self._output_dir == OUTPUT_DIRS[0]]
         self._spawn(self._watch_end(child))
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
         if self._fallback is not None:
@@ -158,15 +204,18 @@ class DevServer:
             self._fallback = None
         if old is not None:
             await old.retire()
-            self._spawn(old.finish())
+            self._retired.add(old)
+            self._spawn(self._see_off(old))
         self._problem = None
         await self._live_reload.announce({"type": "reload"})
 
-    async def _clear_error(self, plan: Plan) -> None:
+    async def _see_off(self, child: ChildProcess) -> None:
+        await child.finish()
+        self._retired.discard(child)
+
+    async def _clear_error(self) -> None:
         """Remove an error from the pages once the project is again what the running app was built from."""
         if self._problem is not None:
-            # What was written since then may be an app that could not start.
-            await asyncio.to_thread(write_plan, plan)
             self._problem = None
             await self._announce({"type": "reload"})
             self._say("All is well again")
@@ -209,8 +258,10 @@ class DevServer:
     async def _close(self) -> None:
         remove_run_file(self._root)
         child, self._child = self._child, None
+        for retired in self._retired:
+            retired.kill()
         if child is not None:
-            await child.stop()
+            await child.stop(LAST_TIMEOUT)
         if self._fallback is not None:
             await self._fallback.stop()
         await asyncio.gather(*self._tasks)

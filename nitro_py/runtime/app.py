@@ -13,7 +13,7 @@ from nitro_py.encoding import make_id
 from nitro_py.middleware import Middleware
 from nitro_py.runtime.counters import BackplaneState, Counters
 from nitro_py.runtime.current_app import enter_app, leave_app
-from nitro_py.runtime.lifespan import run_lifespan, run_plugin
+from nitro_py.runtime.lifespan import DEVELOPMENT_PATIENCE, PATIENCE, run_lifespan, run_plugin
 from nitro_py.runtime.routing.handler_call import Call, make_call, refuse_plain, warn_of_markup
 from nitro_py.runtime.routing.loader import add_project, load_export, load_handler
 from nitro_py.runtime.routing.router import Router
@@ -270,16 +270,19 @@ class App:
     async def _enter(self) -> AsyncExitStack:
         add_project(self.root)
         self.middleware = tuple(load_export(self.root, file, Middleware) for file in self.manifest.middleware)
+        patience = DEVELOPMENT_PATIENCE if self.development else PATIENCE
         async with AsyncExitStack() as stack:
             if self._backplane_hub is not None:
                 await stack.enter_async_context(self._backplane_hub.running())
             for file in self.manifest.plugins:
-                await stack.enter_async_context(run_plugin(self.root, file))
+                await stack.enter_async_context(run_plugin(self.root, file, patience=patience))
             for route in self.manifest.routes:
                 if route.kind not in self.kinds:
                     continue
                 self.handler_of(route)
                 if route.mounted:
-                    state = await stack.enter_async_context(run_lifespan(self.mounted_of(route)))
+                    state = await stack.enter_async_context(
+                        run_lifespan(self.mounted_of(route), route.file, patience=patience)
+                    )
                     self.mounted_state[route.file] = state
             return stack.pop_all()

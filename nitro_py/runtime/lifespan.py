@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,37 @@ if TYPE_CHECKING:
 logger = logging.getLogger("nitro_py.lifespan")
 
 
+# How long a start is waited for in silence, in seconds; in development somebody waits for it.
+PATIENCE = 10.0
+DEVELOPMENT_PATIENCE = 1.0
+
+
+@contextmanager
+def naming_slow(what: str, patience: float) -> Iterator[None]:
+    """Log what is waited for if it takes long, even while it holds up this thread.
+
+    Args:
+        what: The log's line, up to how long it has taken.
+        patience: From when on it is told, in seconds.
+    """
+    # No task: what blocks the loop would hold it up too.
+    timer = threading.Timer(patience, logger.warning, ("%s after %g s.", what, patience))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @asynccontextmanager
-async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
+async def run_plugin(root: Path, file: str, *, patience: float = PATIENCE) -> AsyncIterator[None]:
     """Run the plugin of a file: up to its `yield` at the block's start, the rest at its end.
+
+    Args:
+        root: The folder that the file is relative to.
+        file: The file.
+        patience: After how many seconds a plugin is named that has not reached its `yield`.
 
     Raises:
         NitroError: The plugin ends without a `yield`, or has a second one.
@@ -29,7 +58,8 @@ async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
 
     generator = load_export(root, file, Plugin).function()
     try:
-        await anext(generator)
+        with naming_slow(f"The plugin `{file}` has not reached its `yield`", patience):
+            await anext(generator)
     except StopAsyncIteration:
         raise NitroError(f"The plugin `{file}` ended without a `yield`: expected one.", file=file) from None
     yield
@@ -41,10 +71,17 @@ async def run_plugin(root: Path, file: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
+async def run_lifespan(
+    app: ASGIApplication, file: str, *, patience: float = PATIENCE
+) -> AsyncIterator[dict[str, Any]]:
     """Run a mounted application's lifespan for the block, and yield the state that the application has set.
 
     An application that does not speak the lifespan protocol is left alone, as the ASGI specification says.
+
+    Args:
+        app: The application.
+        file: The file that mounts it.
+        patience: After how many seconds an application is named that has not started.
 
     Raises:
         NitroError: The application cannot start.
@@ -67,7 +104,8 @@ async def run_lifespan(app: ASGIApplication) -> AsyncIterator[dict[str, Any]]:
 
     task = asyncio.create_task(call())
     inbox.put_nowait({"type": "lifespan.startup"})
-    answer = await outbox.get()
+    with naming_slow(f"The application that `{file}` mounts has not started", patience):
+        answer = await outbox.get()
     if answer["type"] == "lifespan.startup.failed":
         await task
         raise NitroError(f"A mounted application cannot start: {answer.get('message', '')}")

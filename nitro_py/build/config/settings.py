@@ -11,6 +11,7 @@ from nitro_py.build.config.types import (
     Folder,
     Globs,
     Name,
+    Names,
     Origins,
     Port,
     Seconds,
@@ -48,6 +49,19 @@ class HttpTable(SettingsTable):
     )
 
 
+class BuildTable(SettingsTable):
+    """The build: what it waits for, and what ships beside what is imported."""
+
+    import_timeout: Seconds = Field(
+        default=10.0, description="Seconds that importing a route file may take; 0 = any number."
+    )
+    groups: Names = Field(
+        default=(),
+        description="Dependency groups that ship, beside `default`, `main`, `prod` and `production`.",
+        examples=[["web"]],
+    )
+
+
 class ServerTable(SettingsTable):
     """The bundle's own server: how it stops, and how many clients it serves."""
 
@@ -63,15 +77,6 @@ class ServerTable(SettingsTable):
     max_connections: Annotated[int, Field(ge=0)] = Field(
         default=_SHIPPED_DEFAULTS.server.max_connections,
         description="Most open connections of a process; 0 = as many as it may open files.",
-    )
-    block_warning: Seconds = Field(
-        default=_SHIPPED_DEFAULTS.server.block_warning,
-        description="Seconds that code may block all clients before a warning names its route, at most 0.2 in "
-        "development; 0 = no warning.",
-    )
-    stuck_timeout: Seconds = Field(
-        default=_SHIPPED_DEFAULTS.server.stuck_timeout,
-        description="Seconds without an answer after which one of several workers is replaced; 0 = never.",
     )
 
 
@@ -224,6 +229,7 @@ class NitroConfig(SettingsTable):
     websocket: WebSocketTable = Field(default=WebSocketTable(), description="WebSocket connections.")
     sse: SseTable = Field(default=SseTable(), description="Server-sent events.")
     http: HttpTable = Field(default=HttpTable(), description="HTTP requests.")
+    build: BuildTable = Field(default=BuildTable(), description="The build itself.")
     server: ServerTable = Field(default=ServerTable(), description="The bundle's own server.")
     metrics: bool = Field(
         default=_SHIPPED_DEFAULTS.metrics,

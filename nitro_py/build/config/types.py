@@ -57,6 +57,7 @@ UrlPath = Annotated[str, AfterValidator(_check_url_path)]
 Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[Name, ...], Field(strict=False)]
 Seconds = Annotated[float, Field(ge=0)]
 
 

@@ -3,49 +3,115 @@
 from __future__ import annotations
 
 import ast
+import faulthandler
 import json
+import os
 import re
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Any
 
+from nitro_py.build.bundle.names import name_missing
+from nitro_py.build.inspect.kinds import has_sockets, promises_stream
 from nitro_py.build.inspect.signatures import check_signatures, describe_call, find_application
 from nitro_py.errors import NitroError
 from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
 from nitro_py.plugins import Plugin
+from nitro_py.runtime.annotations import list_layers
 from nitro_py.runtime.routing.loader import find_exports, load_file
 from nitro_py.websocket import WebSocketHandler
 
 if TYPE_CHECKING:
     from nitro_py.runtime.routing.loader import AnyHandler
 
+# How many times longer than the limit what cannot be watched may take.
+PATIENCE = 3
 Findings = dict[str, dict[str, Any]]
 HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
 
 
 def main() -> None:
-    """Read a request from standard input and write the findings to the file named by the first argument.
+    """Read a request from standard input, and write the findings into the folder named by the first argument.
 
-    To the second it writes the file that it begins with, a line of JSON each, should it not live on.
+    Beside them come the file that is begun with, a line of JSON each, and where an import hangs that takes too
+    long, which also ends the process.
     """
     request = json.load(sys.stdin)
-    root = Path(request["root"])
+    root, folder = Path(request["root"]), Path(sys.argv[1])
     looks: dict[str, Callable[[str], Any]] = {
         "middleware": lambda file: _expect_one(root, file, Middleware, "middleware"),
         "plugins": lambda file: _expect_one(root, file, Plugin, "plugin"),
         "routes": lambda file: describe_handler(_expect_handler(root, file)),
     }
     findings: Findings = {}
-    with open(sys.argv[2], "w", encoding="ascii", buffering=1) as begun:
+    with (
+        open(folder / "begun.txt", "w", encoding="ascii", buffering=1) as begun,
+        open(folder / "stuck.txt", "w", encoding="ascii") as stuck,
+    ):
+        watch = ImportWatch(request["timeout"], stuck)
         for role, look in looks.items():
             for file in request[role]:
                 begun.write(f"{json.dumps(file)}\n")
+                watch.begin()
                 findings[file] = inspect_file(root, file, look)
-    Path(sys.argv[1]).write_text(json.dumps(findings), encoding="utf-8")
+        watch.end()
+    # Written in one step: a process that ends in the middle of it has given no answer.
+    (folder / "findings.part").write_text(json.dumps(findings), encoding="utf-8")
+    (folder / "findings.part").rename(folder / "findings.json")
+
+
+class ImportWatch:
+    """A limit on how long the import of one file takes; past it the process ends, and says where it was.
+
+    Time in which the system let other processes run does not count: on a busy machine everything takes longer.
+
+    Args:
+        seconds: The limit; 0 = none.
+        file: The file that takes the stacks of all threads.
+    """
+
+    def __init__(self, seconds: float, file: IO[str]) -> None:
+        self._seconds = seconds
+        self._file = file
+        self._began: float | None = None
+        if seconds:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def begin(self) -> None:
+        """Begin with a file."""
+        self._began = time.monotonic() - read_run_delay()
+        if self._seconds:
+            # For what holds the interpreter's lock, and so our thread up: a loop in compiled code.
+            faulthandler.dump_traceback_later(PATIENCE * self._seconds, exit=True, file=self._file)
+
+    def end(self) -> None:
+        """End with the last file."""
+        self._began = None
+        faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(min(0.1, self._seconds / 4))
+            began = self._began
+            if began is not None and time.monotonic() - read_run_delay() - began > self._seconds:
+                faulthandler.dump_traceback(self._file, all_threads=True)
+                os._exit(1)
+
+
+def read_run_delay() -> float:
+    """Return how long this process's main thread was ready and had no processor, in seconds; 0 if unknown."""
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/schedstat").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    return int(text.split()[1]) / 1e9
 
 
 def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str, Any]:
@@ -62,7 +128,7 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
         return _problem(f"`{place}` is not valid Python: {error.msg}.", place, line, hint)
     except ImportError as error:
         place, line = _last_place(root, file, error)
-        return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(error))
+        return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(root, place, line, error))
     except BaseException as error:  # whatever a handler's top level raises, SystemExit included
         place, line = _last_place(root, file, error)
         message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
@@ -72,34 +138,21 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
 def describe_handler(handler: AnyHandler) -> dict[str, Any]:
     """Describe a handler in the manifest's words."""
     if isinstance(handler, WebSocketHandler):
-        return {"kind": "websocket", "hooks": handler.hooks, "requires": ("websocket",), "mounted": False}
+        needs = ("websocket", "streaming") if _streams(handler.http) else ("websocket",)
+        return {"kind": "websocket", "hooks": handler.hooks, "requires": needs, "mounted": False}
     if isinstance(handler, MountedApp):
-        needs = ("http", "websocket.mounted") if has_sockets(handler.app) else ("http",)
+        sockets = has_sockets(handler.app) if handler.sockets is None else handler.sockets
+        needs = ("http", "websocket.mounted") if sockets else ("http",)
         return {"kind": "http", "hooks": (), "requires": needs, "mounted": True}
-    requires = (
-        "http",
-        *(("streaming",) if handler.streams else ()),
-        *(("topics.sse",) if handler.topics else ()),
-    )
-    return {"kind": "sse" if handler.streams else "http", "hooks": (), "requires": requires, "mounted": False}
+    streams = _streams(handler)
+    requires = ("http", *(("streaming",) if streams else ()), *(("topics.sse",) if handler.topics else ()))
+    return {"kind": "sse" if streams else "http", "hooks": (), "requires": requires, "mounted": False}
 
 
-def has_sockets(application: object) -> bool:
-    """Return whether an application has routes for sockets; those of Starlette's kind list theirs.
-
-    Args:
-        application: The application, or a route of one that holds others.
-
-    Example:
-        >>> has_sockets(Starlette(routes=[Mount("/ws", routes=[WebSocketRoute("/echo", echo)])]))
-        True
-    """
-    # A file with such routes has loaded this; loading it here would slow each build of plain handlers.
-    routing = sys.modules.get("starlette.routing")
-    routes = getattr(application, "routes", None)
-    if routing is None or not isinstance(routes, list | tuple):
-        return False
-    return any(isinstance(route, routing.WebSocketRoute) or has_sockets(route) for route in routes)
+def _streams(answers: Handler | Callable[..., Any] | None) -> bool:
+    if isinstance(answers, Handler):
+        return answers.streams or promises_stream(answers.function)
+    return answers is not None and promises_stream(answers)
 
 
 def _expect_handler(root: Path, file: str) -> AnyHandler:
@@ -110,6 +163,7 @@ def _expect_handler(root: Path, file: str) -> AnyHandler:
         check_signatures(root, file, handler)
         return handler
     if not found:
+        _check_meant(root, file, module)
         application = find_application(module)
         raise NitroError(
             f"`{file}` has no handler: expected exactly one.",
@@ -127,6 +181,28 @@ def _expect_handler(root: Path, file: str) -> AnyHandler:
         line=_line_of(root, file, list(found)[1]),
         hint="Move each handler into a file of its own.",
     )
+
+
+def _check_meant(root: Path, file: str, module: ModuleType) -> None:
+    """Say what is in the way of what a file without a handler defines."""
+    for name, value in vars(module).items():
+        if isinstance(value, HANDLER_TYPES) or not callable(value):
+            continue
+        if any(isinstance(layer, HANDLER_TYPES) for layer in list_layers(value)):
+            raise NitroError(
+                f"`{file}` has no handler: `{name}` wraps one in another decorator.",
+                file=file,
+                line=_line_of(root, file, name),
+                hint="Put `@define_handler` above the other decorators.",
+            )
+    for kind, noun, folder in ((Middleware, "middleware", "middleware"), (Plugin, "plugin", "plugins")):
+        for name in find_exports(module, kind):
+            raise NitroError(
+                f"`{file}` has no handler, but a {noun}: expected exactly one handler.",
+                file=file,
+                line=_line_of(root, file, name),
+                hint=f"Move it into the folder `{folder}/` of the handlers.",
+            )
 
 
 def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
@@ -150,12 +226,35 @@ def _hint_at_failure(error: BaseException) -> str | None:
     return describe_call(called[1])
 
 
-def _hint_at(error: ImportError) -> str:
+def _hint_at(root: Path, place: str, line: int | None, error: ImportError) -> str:
     package = (error.name or "").partition(".")[0]
     # What was imported in part is there, and installing it again would not help.
-    if package and package not in sys.modules:
-        return f"Install `{package}`, or correct the import."
-    return "Correct the import."
+    if not package or package in sys.modules:
+        return "Correct the import."
+    for dots, folder in enumerate((root / place).parents, start=1):
+        if folder == root:
+            break
+        if (folder / f"{package}.py").is_file() or (folder / package).is_dir():
+            return f"It lies beside the route files: write `from {'.' * dots}{package} import …`."
+    return f"Install {name_missing(_imported_at(root, place, line, package))}, or correct the import."
+
+
+def _imported_at(root: Path, file: str, line: int | None, package: str) -> str:
+    """Return the dotted name by which a line imports a package: what shares its top level is told apart by it."""
+    try:
+        tree = ast.parse((root / file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return package
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import) and node.lineno == line:
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.lineno == line:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.partition(".")[0] == package:
+                return name
+    return package
 
 
 def _line_of(root: Path, file: str, name: str) -> int:
@@ -195,3 +294,7 @@ def _problem(message: str, file: str, line: int | None, hint: str | None) -> dic
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The usual end waits for every thread that the handlers have started.
+    os._exit(0)
