@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from nitro_py.build.config.load import LoadedConfig, Mode
-from nitro_py.build.pipeline import Plan, choose_preset, count_routes, plan_build, write_plan
+from nitro_py.build.pipeline import Plan, choose_preset, count_routes, plan_build, weigh, write_plan
 from nitro_py.build.preset import Bundle
 from nitro_py.build.preset_commands import ArtifactPreset, OptionValues, WrittenBundle
 from nitro_py.build.write import check_output, format_size
-from nitro_py.cli.output import messages, print_json, print_line, print_table, show_progress
+from nitro_py.cli.failed_build import noting_failure
+from nitro_py.cli.output import print_json, print_line, print_table, print_warning, show_progress
 from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
 
@@ -51,7 +52,7 @@ def list_warnings(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
     """
     warnings = []
     for limit in bundle.limits:
-        size = sum(size for path, size in sizes.items() if path == limit.path or path.startswith(f"{limit.path}/"))
+        size = weigh(sizes, limit.path)
         if size >= NEAR * limit.size:
             share = round(100 * size / limit.size)
             warnings.append(
@@ -86,7 +87,7 @@ def build(
 ) -> None:
     """Build the handlers into a bundle that runs by itself."""
     loaded = load_project(mode, preset=preset, output_dir=output_dir)
-    with show_progress() as progress:
+    with noting_failure(loaded), show_progress() as progress:
         choice = choose_preset(loaded, os.environ)
         check_options(options, choice.preset, "build")
         plan = plan_build(loaded, choice, vendored=vendor, progress=progress)
@@ -103,12 +104,13 @@ def build(
     if dependencies:
         print_line()
         print_table(("dependency", "size"), dependencies, right=(1,))
-    if plan.bundle.notes:
+    notes = (*plan.bundle.notes, *plan.notes)
+    if notes:
         print_line()
-    for note in plan.bundle.notes:
+    for note in notes:
         print_line(f"{note}.")
     for warning in list_warnings(plan.bundle, sizes):
-        print_line(f"warning: {warning}", style="yellow", to=messages)
+        print_warning(warning)
     if artifact:
         print_line()
         print_table((artifact.kind, ""), list(made.items()))
@@ -174,6 +176,7 @@ def _describe(plan: Plan, built: BuiltBundle, sizes: Mapping[str, int]) -> dict[
         "routes": len(plan.manifest.routes),
         "files": dict(sizes),
         "bytes": sum(sizes.values()),
+        "notes": [*plan.bundle.notes, *plan.notes],
         "commands": {"preview": built.preview, "deploy": built.deploy},
     }
 

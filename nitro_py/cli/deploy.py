@@ -8,6 +8,7 @@ import typer
 
 from nitro_py.build.preset_commands import DeployablePreset, Deployment, OptionValues
 from nitro_py.build.registry import find_preset
+from nitro_py.cli.failed_build import warn_of_failure
 from nitro_py.cli.output import messages, print_line, print_table
 from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
@@ -26,6 +27,7 @@ def deploy(
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)
+    warn_of_failure(loaded, built)
     target = find_preset(built.preset, loaded.root)
     check_options(options, target, "deploy")
     if not isinstance(target, DeployablePreset):

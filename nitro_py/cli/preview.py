@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from nitro_py.cli.failed_build import warn_of_failure
 from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
 from nitro_py.dev.process import list_ending_signals
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
@@ -39,6 +40,7 @@ def preview(
     loaded = load_project(output_dir=output_dir)
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)
+    warn_of_failure(loaded, built)
     command = [*resolve_command(built.preview), "--host", host, "--port", str(port), *context.args]
     raise typer.Exit(run_preview(command, loaded.root))
 

@@ -104,7 +104,8 @@ def test_import_error(tmp_path: Path) -> None:
     assert fail_to_build(tmp_path, {"handlers/a.py": "import json\nimport nowhere_to_be_found.at_all\n"}) == (
         "`handlers/a.py` cannot be imported: No module named 'nowhere_to_be_found'.\n"
         "  at handlers/a.py:2\n"
-        "  hint: Install `nowhere_to_be_found`, or correct the import.\n"
+        "  hint: Install the package that provides `nowhere_to_be_found`, which may have another name, "
+        "or correct the import.\n"
     )
 
 

@@ -44,7 +44,12 @@ def test_build_prints_what_it_did(tmp_path: Path) -> None:
     assert rows[".output/server/handlers/"][0] == "3"
     total = sum(file.stat().st_size for file in (root / ".output").rglob("*") if file.is_file())
     assert rows[".output/"][1:] == format_size(total).split()
-    assert rest[rest.index("") + 1 :] == ["Run it:    nitropy preview", "       or: python .output/server"]
+    assert rest[rest.index("") + 1 :] == [
+        "No declared dependencies were found: only what is imported ships.",
+        "",
+        "Run it:    nitropy preview",
+        "       or: python .output/server",
+    ]
     assert done.stderr.splitlines()[0] == "Scanning handlers ..."
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -64,6 +69,7 @@ def test_build_prints_json(tmp_path: Path) -> None:
         "routes": 3,
         "files": files,
         "bytes": sum(files.values()),
+        "notes": ["No declared dependencies were found: only what is imported ships"],
         "commands": {"preview": "python .output/server", "deploy": None},
     }
 
