@@ -34,6 +34,7 @@ from nitro_py.build.config.types import (
 from nitro_py.build.preset import (
     BuildInput,
     Bundle,
+    OtherTarget,
     PackagingStep,
     Preset,
     PresetWithSettings,
@@ -88,6 +89,7 @@ __all__ = [
     "NitroError",
     "Option",
     "OptionValues",
+    "OtherTarget",
     "PackagingStep",
     "Port",
     "Preset",

@@ -8,23 +8,23 @@ import shlex
 from collections.abc import Callable, Mapping, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nitro_py import __version__
-from nitro_py.build.bundle.dependencies import find_declared
+from nitro_py.build.bundle.declared import combine_requirements, describe_declared, find_local, read_declared
 from nitro_py.build.bundle.installed import open_installed
 from nitro_py.build.bundle.package import pack
 from nitro_py.build.bundle.pyproject import check_python
-from nitro_py.build.bundle.sources import collect_public, collect_sources
+from nitro_py.build.bundle.sources import PublicFolder, collect_public, collect_sources, describe_secrets
 from nitro_py.build.config.load import LoadedConfig, check_included
 from nitro_py.build.config.settings import runtime_settings
 from nitro_py.build.inspect.load import load_routes
+from nitro_py.build.interrupt import Interrupt
 from nitro_py.build.preset import BuildInput, Bundle, Preset
 from nitro_py.build.registry import find_preset, list_presets
-from nitro_py.build.scan import scan_handlers
+from nitro_py.build.scan import check_names, scan_handlers
 from nitro_py.build.validate import validate
-from nitro_py.build.write import write_bundle
+from nitro_py.build.write import format_size, write_bundle
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import INFO_NAME, Manifest
 
@@ -50,12 +50,14 @@ class Plan:
         choice: The preset, and why.
         build: What the emission depended on.
         bundle: What the preset emitted, with `nitro.json`.
+        notes: What the user should know of the project, a line each.
     """
 
     loaded: LoadedConfig
     choice: Choice
     build: BuildInput
     bundle: Bundle
+    notes: tuple[str, ...] = ()
 
     @property
     def manifest(self) -> Manifest:
@@ -89,12 +91,15 @@ def choose_preset(loaded: LoadedConfig, environ: Mapping[str, str]) -> Choice:
     return Choice(find_preset(DEFAULT_PRESET, loaded.root), "the default")
 
 
-def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: None) -> Manifest:
+def make_manifest(
+    loaded: LoadedConfig, *, progress: Progress = lambda stage: None, interrupt: Interrupt | None = None
+) -> Manifest:
     """Scan and load a project's handlers.
 
     Args:
         loaded: The configuration.
         progress: Called with each stage that begins.
+        interrupt: Ends the build from another thread while it imports the project's code.
 
     Raises:
         BuildError: The handlers cannot be built.
@@ -102,16 +107,21 @@ def make_manifest(loaded: LoadedConfig, *, progress: Progress = lambda stage: No
     config = loaded.config
     check_python(loaded.root)
     progress("Scanning handlers")
+    check_names(loaded.root)
     scan = scan_handlers(loaded.root, config.handlers_dir, config.ignore, loaded.mode)
     progress(f"Loading {count_routes(scan.routes)}")
     return Manifest(
         mode=loaded.mode,
-        routes=load_routes(loaded.root, scan),
+        routes=load_routes(loaded.root, scan, import_timeout=config.build.import_timeout, interrupt=interrupt),
         middleware=scan.middleware,
         plugins=scan.plugins,
-        public=tuple(f"/{path}" for path in collect_public(loaded.root, config.public_dir)),
+        public=tuple(f"/{path}" for path in _read_public(loaded).files),
         settings=runtime_settings(config),
     )
+
+
+def _read_public(loaded: LoadedConfig) -> PublicFolder:
+    return collect_public(loaded.root, loaded.config.public_dir, loaded.config.include)
 
 
 def count_routes(routes: Sized) -> str:
@@ -125,6 +135,7 @@ def plan_build(
     *,
     vendored: bool = False,
     progress: Progress = lambda stage: None,
+    interrupt: Interrupt | None = None,
 ) -> Plan:
     """Do everything of a build but the writing.
 
@@ -133,15 +144,18 @@ def plan_build(
         choice: The preset.
         vendored: Whether dependencies go into the bundle.
         progress: Called with each stage that begins.
+        interrupt: Ends the build from another thread while it imports the project's code.
 
     Raises:
         NitroError: The project cannot be built.
     """
-    manifest = make_manifest(loaded, progress=progress)
+    manifest = make_manifest(loaded, progress=progress, interrupt=interrupt)
     progress("Validating")
     validate(manifest, loaded, choice.preset)
     config = loaded.config
     progress("Collecting sources")
+    declared = read_declared(loaded.root, config.build.groups)
+    local = find_local(declared, loaded.root)
     sources = collect_sources(
         loaded.root,
         config.handlers_dir,
@@ -149,19 +163,26 @@ def plan_build(
         output_dir=config.output_dir,
         public_dir=config.public_dir,
         entries=[*(route.file for route in manifest.routes), *manifest.middleware, *manifest.plugins],
+        local=local,
     )
-    check_included(loaded, sources.unmatched)
+    public = _read_public(loaded)
+    served = {str(PurePosixPath(config.public_dir, path)) for path in public.files}
+    unmatched = [index for index in sources.unmatched if str(PurePosixPath(config.include[index])) not in served]
+    check_included(loaded, unmatched)
     progress(f"Emitting `{choice.preset.name}`")
     build = BuildInput(
         config=config,
         manifest=manifest,
         sources=sources.files,
-        public=collect_public(loaded.root, config.public_dir),
+        public=public.files,
         imports=sources.imports,
-        declared=find_declared(loaded.root),
+        declared=combine_requirements(declared, sources.local, loaded.root),
+        local=frozenset(package.name for package in sources.local),
+        locked=declared.locked,
         vendor_dependencies=vendored,
     )
-    return Plan(loaded, choice, build, choice.preset.emit(build))
+    notes = (*describe_declared(declared), *describe_secrets(sources, public))
+    return Plan(loaded, choice, build, choice.preset.emit(build), notes)
 
 
 def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:
@@ -174,6 +195,7 @@ def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[s
         BuildError: The output cannot be written, or a dependency cannot be installed.
     """
     files = {**plan.bundle.files, INFO_NAME: describe_bundle(plan).encode()}
+    check_limits(plan.bundle, {path: len(data) for path, data in files.items()})
     with ExitStack() as stack:
         trees = {}
         wanted = plan.bundle.vendor
@@ -184,14 +206,50 @@ def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[s
                     wanted.requirements,
                     python_version=wanted.python_version,
                     platform=wanted.platform,
+                    glibc=wanted.glibc,
+                    others=wanted.others,
                     installing=lambda: progress(f"Installing {count} dependencies"),
                 )
             )
         progress("Writing")
         package = plan.bundle.package
-        finish = partial(pack, package=package) if package is not None else None
+
+        def finish(stage: Path) -> None:
+            if package is not None:
+                pack(stage, package)
+            check_limits(plan.bundle, measure(stage))
+
         write_bundle(plan.output, files, trees=trees, finish=finish)
     return measure(plan.output)
+
+
+def check_limits(bundle: Bundle, sizes: Mapping[str, int]) -> None:
+    """Refuse a bundle that is larger than the target takes.
+
+    Args:
+        bundle: What the preset emitted.
+        sizes: Path in the bundle → size in bytes.
+
+    Raises:
+        BuildError: It is, and the target makes no exception.
+    """
+    for limit in bundle.limits:
+        size = weigh(sizes, limit.path)
+        if limit.refused and size > limit.size:
+            largest = sorted(
+                (path for path in sizes if path == limit.path or path.startswith(f"{limit.path}/")),
+                key=lambda path: -sizes[path],
+            )[:3]
+            listed = ", ".join(f"`{path}` ({format_size(sizes[path])})" for path in largest)
+            raise BuildError(
+                f"`{limit.path}` has {format_size(size)}, more than {limit.label} ({format_size(limit.size)}).",
+                hint=f"The largest files are {listed}.",
+            )
+
+
+def weigh(sizes: Mapping[str, int], path: str) -> int:
+    """Return the size of a file or folder, in bytes."""
+    return sum(size for name, size in sizes.items() if name == path or name.startswith(f"{path}/"))
 
 
 def describe_bundle(plan: Plan) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from nitro_py.build.bundle.declared import Locked
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.types import SettingsTable
 from nitro_py.capabilities import CAPABILITIES, Capability
@@ -21,8 +22,10 @@ class BuildInput:
         manifest: What the bundle serves.
         sources: The project's files that travel: path in the bundle → bytes.
         public: The files of `public/`: path below it → bytes.
-        imports: The third-party modules that the sources import.
+        imports: The third-party modules that the sources import, dotted where packages share the top level.
         declared: Requirements that the project declares, such as `pydantic[email]`, imported or not.
+        local: The canonical names of the packages among the sources, which are not to be installed.
+        locked: The versions that the project's lock file names, by canonical name.
         vendor_dependencies: Whether dependencies are installed into the bundle.
     """
 
@@ -32,7 +35,24 @@ class BuildInput:
     public: Mapping[str, bytes]
     imports: frozenset[str]
     declared: tuple[str, ...] = ()
+    local: frozenset[str] = frozenset()
+    locked: Mapping[str, tuple[Locked, ...]] = field(default_factory=dict)
     vendor_dependencies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTarget:
+    """Another target that dependencies could be for.
+
+    Args:
+        python_version: Its Python, such as `3.13`.
+        platform: Its platform in uv's words.
+        hint: How it is chosen.
+    """
+
+    python_version: str
+    platform: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +64,16 @@ class VendoredDependencies:
         requirements: Pinned requirements.
         python_version: The target's Python, such as `3.13`; by default the build's.
         platform: The target's platform in uv's words; by default the build's.
+        glibc: The target's C library, where uv has no name for a platform with that very one.
+        others: What else could be chosen, for packages that have no wheel for this target.
     """
 
     folder: str
     requirements: tuple[str, ...]
     python_version: str | None = None
     platform: str | None = None
+    glibc: tuple[int, int] | None = None
+    others: tuple[OtherTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +103,13 @@ class SizeLimit:
         path: The file or folder that it is about, relative to the output folder.
         size: In bytes.
         label: What its size is a part of, such as "what the platform unpacks"; it follows "of" in messages.
+        refused: Whether a bundle above it is an error.
     """
 
     path: str
     size: int
     label: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

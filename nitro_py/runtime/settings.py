@@ -148,8 +148,6 @@ class ServerSettings(NamedTuple):
     grace: float = 8.0
     drain_delay: float = 0.0
     max_connections: int = 0
-    block_warning: float = 1.0
-    stuck_timeout: float = 60.0
 
 
 class Settings(NamedTuple):
@@ -202,13 +200,7 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
             hint="Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.",
         )
     most = read_int(environ, "NITRO_SERVER__MAX_CONNECTIONS", given.max_connections)
-    return ServerSettings(
-        grace=grace,
-        drain_delay=delay,
-        max_connections=most,
-        block_warning=read_seconds(environ, "NITRO_SERVER__BLOCK_WARNING", given.block_warning),
-        stuck_timeout=read_seconds(environ, "NITRO_SERVER__STUCK_TIMEOUT", given.stuck_timeout),
-    )
+    return ServerSettings(grace=grace, drain_delay=delay, max_connections=most)
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nitro_py.build.bundle.dependencies import (
-    find_declared,
-    find_distributions,
-    linux_markers,
-    pin_requirements,
-    vendor,
-)
+from nitro_py.build.bundle.declared import read_declared
+from nitro_py.build.bundle.dependencies import find_distributions, linux_markers, pin_requirements
+from nitro_py.build.bundle.vendor import vendor
 from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_wheel
 
@@ -84,20 +80,20 @@ def test_pins_what_is_installed_here() -> None:
 
 
 def test_what_a_project_declares(tmp_path: Path) -> None:
-    assert find_declared(tmp_path) == ()
+    assert read_declared(tmp_path).requirements == ()
     text = '[project]\nname = "%s"\ndependencies = ["starlette", "pydantic[timezone,email]>=2"]\n'
     # With the mark that editors on Windows begin a file with.
     (tmp_path / "pyproject.toml").write_text(text % "shop", encoding="utf-8-sig")
-    assert find_declared(tmp_path) == ("pydantic[email,timezone]>=2", "starlette")
+    assert read_declared(tmp_path).requirements == ("pydantic[email,timezone]>=2", "starlette")
     (tmp_path / "pyproject.toml").write_text(text % "nitropy-kit")
-    assert find_declared(tmp_path) == ()
+    assert read_declared(tmp_path).requirements == ()
 
 
 @pytest.mark.parametrize("text", ["project = 1", "[project]\ndependencies = 'x'", "[project]\ndependencies = [1]"])
 def test_dependencies_that_are_no_list_of_strings(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(BuildError, match="expected a list of strings") as caught:
-        find_declared(tmp_path)
+        read_declared(tmp_path)
     assert caught.value.file == "pyproject.toml"
 
 
@@ -105,7 +101,7 @@ def test_dependencies_that_are_no_list_of_strings(tmp_path: Path, text: str) -> 
 def test_dependency_that_cannot_be_read(tmp_path: Path, requirement: str) -> None:
     (tmp_path / "pyproject.toml").write_text(f"[project]\ndependencies = ['{requirement}']\n")
     with pytest.raises(BuildError, match="has a requirement that cannot be read"):
-        find_declared(tmp_path)
+        read_declared(tmp_path)
 
 
 def test_nitro_py_is_never_pinned(site: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from nitro_py.build.bundle.exclude import is_secret, travels
+from nitro_py.build.bundle.exclude import find_secret, is_secret, looks_like_dump, travels
 
 SECRETS = [
     ".env",
@@ -12,8 +12,29 @@ SECRETS = [
     "handlers/.env.local",
     ".envrc",
     "prod.env",
-    "certs/server.pem",
-    "certs/SERVER.KEY",
+    "service-account.json",
+    "secret.json",
+    "token.json",
+    ".bash_history",
+    ".vault-token",
+    ".dockerconfigjson",
+    ".s3cfg",
+    ".my.cnf",
+    "kubeconfig",
+    "htpasswd",
+    "gcp-key.json",
+    "private_key.der",
+    "x.pkcs12",
+    "backup.env.bak",
+    "application-secrets.yml",
+    "client_secret.json",
+    "client_secret_1.apps.json",
+    "deploy/prod-kubeconfig.kubeconfig",
+    ".zsh_history",
+    "github-token.txt",
+    "db-password.txt",
+    "application_default_credentials.json",
+    "app-firebase-adminsdk-x1.json",
     "id_rsa",
     "id_rsa.pub",
     "id_ed25519",
@@ -56,6 +77,14 @@ TRAVELS = [
     "templates/a.html",
     "shop/py.typed",
     "handlers/[id].get.py",
+    "templates/reset_password.html",
+    "static/token.js",
+    "models/tokenizer.json",
+    "models/special_tokens_map.json",
+    "locale/secretary.json",
+    "certs/server.pem",
+    "data/monkey.json",
+    "docs/password.md",
 ]
 
 
@@ -76,3 +105,69 @@ def test_code_and_data_travel(path: str) -> None:
     assert travels(PurePosixPath(path))
     for parent in PurePosixPath(path).parents:
         assert travels(parent)
+
+
+DER = b"\x30\x82\x01\x0a"
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("a.pem", b"-----BEGIN PRIVATE KEY-----\n"),
+        ("a.txt", b"text\n-----BEGIN RSA PRIVATE KEY-----\n"),
+        ("chain.pem", b"-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n"),
+        ("a", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"),
+        ("a.asc", b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n"),
+        ("credentials", b""),
+        ("secrets/secret", b""),
+        ("secrets/db_password", b""),
+        ("a.key", b"\x01\x02"),
+        ("a.key", b""),
+        ("a.der", DER + b"\x02\x01\x00\x30"),
+        ("a.der", b"\x30\x77\x02\x01\x01\x04"),
+        ("notes.txt", b"key: AKIAIOSFODNN7EXAMPLE\n"),
+        ("a.json", b'{"type": "service_account", "project_id": "x"}'),
+        ("a.json", b'{"type":"service_account"}'),
+        ("a.json", b'{"installed": {"client_secret": "GOCSPX-abcdef"}}'),
+        ("config", b"clusters:\n- x\nusers:\n  client-key-data: aGVsbG8=\n"),
+        ("config.json", b'{"auths": {"registry.example": {"auth": "eA=="}}}'),
+    ],
+)
+def test_content_that_is_a_secret(file: str, data: bytes) -> None:
+    assert find_secret(PurePosixPath(file), data) is not None
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("a.pem", b"-----BEGIN CERTIFICATE-----\n"),
+        ("a.pem", b"-----BEGIN PUBLIC KEY-----\n"),
+        ("a.key", b"-----BEGIN RSA PUBLIC KEY-----\n"),
+        ("a.crt", DER + b"\x30\x82"),
+        ("a.der", DER + b"\x30\x82"),
+        ("a.json", b'{"type": "account"}'),
+        ("a.txt", b"NAKIAIOSFODNN7EXAMPLE"),
+        ("a.html", b"<p>a private key</p>"),
+    ],
+)
+def test_content_that_is_none(file: str, data: bytes) -> None:
+    assert find_secret(PurePosixPath(file), data) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("shop.sql", b""),
+        ("shop.sql.gz", b""),
+        ("a.bin", b"SQLite format 3\0..."),
+        ("db-backup.zip", b""),
+        ("a.log", b""),
+    ],
+)
+def test_dump(file: str, data: bytes) -> None:
+    assert looks_like_dump(PurePosixPath(file), data)
+
+
+@pytest.mark.parametrize("file", ["index.html", "app.js", "data.json", "archive.zip"])
+def test_no_dump(file: str) -> None:
+    assert not looks_like_dump(PurePosixPath(file), b"<html>")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nitro_py.build.bundle import installed as installed_module
-from nitro_py.build.bundle.dependencies import vendor
 from nitro_py.build.bundle.installed import find_cache, open_installed
+from nitro_py.build.bundle.vendor import vendor
 from nitro_py.errors import BuildError
 from tests.build.project_files import write_wheel
 from tests.build.test_dependencies import read_tree

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.build.bundle.dependencies import pin_requirements
 from nitro_py.build.bundle.sources import Sources, collect_sources
 from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_texts
@@ -38,15 +39,15 @@ def test_handlers_travel_with_their_data_and_without_secrets(tmp_path: Path) -> 
     ("statement", "texts", "files"),
     [
         ("import shop", {"shop.py": ""}, ["shop.py"]),
-        ("import shop", {"src/shop.py": ""}, ["shop.py"]),
+        ("import shop", {"src/shop.py": ""}, ["src/shop.py"]),
         ("import shop.db", {"shop/__init__.py": "", "shop/a.sql": ""}, ["shop/__init__.py", "shop/a.sql"]),
         (
             "from shop import db",
             {"src/shop/__init__.py": "", "src/shop/db.py": ""},
-            ["shop/__init__.py", "shop/db.py"],
+            ["src/shop/__init__.py", "src/shop/db.py"],
         ),
         ("from lib.deep import a", {"lib/deep/a.py": "", "lib/a.txt": ""}, ["lib/a.txt", "lib/deep/a.py"]),
-        ("import lib.a", {"src/lib/a.py": ""}, ["lib/a.py"]),
+        ("import lib.a", {"src/lib/a.py": ""}, ["src/lib/a.py"]),
         ("import shop", {"shop.py": "", "src/shop.py": "x"}, ["shop.py"]),
         ("import shop", {"shop/__init__.py": "", "shop/.env": "", "shop/a.pyc": ""}, ["shop/__init__.py"]),
         ("def f():\n  import shop", {"shop.py": "import goods", "goods.py": ""}, ["goods.py", "shop.py"]),
@@ -73,7 +74,7 @@ def test_imports_are_followed_from_file_to_file(tmp_path: Path) -> None:
         },
     )
     assert found.imports == {"packaging", "rich", "starlette"}
-    assert "shop/tests/test_shop.py" in found.files
+    assert "src/shop/tests/test_shop.py" in found.files
 
 
 def test_star_imports_the_modules_of_a_package(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_unknown_import_names_file_and_line(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "`not_there` is imported, but it is neither in the project nor installed.\n"
         "  at src/shop.py:2\n"
-        "  hint: Install the package that provides it."
+        "  hint: Install the package that provides `not_there`, which may have another name."
     )
 
 
@@ -129,6 +130,17 @@ def test_folder_with_the_name_of_a_module_of_python(tmp_path: Path) -> None:
     assert (caught.value.file, caught.value.line) == ("handlers/a.py", 2)
 
 
+def test_namespace_package_ships_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    install(site, "cloudstore", "1.0", modules=("cloud/store/__init__.py",))
+    install(site, "cloudqueue", "1.0", modules=("cloud/queue/__init__.py", "cloud/queue/v1.py"))
+    install(site, "cloudauth", "1.0", modules=("cloud/auth.py",))
+    monkeypatch.syspath_prepend(str(site))
+    texts = {"handlers/a.py": "from cloud import store\nimport cloud.queue.v1\n"}
+    found = collect(tmp_path / "project", texts)
+    assert pin_requirements(found.imports, []) == ("cloudqueue==1.0", "cloudstore==1.0")
+
+
 def test_output_and_public_never_travel(tmp_path: Path) -> None:
     texts = {"handlers/a.py": "", "dist/b.py": "", "public/c.css": "", "handlers/static/d.css": ""}
     write_texts(tmp_path, texts)
@@ -147,17 +159,32 @@ def test_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
 def test_include_adds_files(tmp_path: Path) -> None:
     texts = {"templates/deep/a.html": "", "data/b.json": "", "data/.env": "", "data/c.txt": "", "LICENSE": ""}
     texts["handlers/a.py"] = ""
-    globs = ("templates/**", "data/*.json", "data/.env", "LICENSE", "missing/*")
+    globs = ("templates/**", "data/*.json", "data/.e*", "LICENSE", "missing/*")
     found = collect(tmp_path, texts, include=globs)
     assert list(found.files) == ["LICENSE", "data/b.json", "handlers/a.py", "templates/deep/a.html"]
-    assert [globs[index] for index in found.unmatched] == ["data/.env", "missing/*"]
+    assert [globs[index] for index in found.unmatched] == ["data/.e*", "missing/*"]
+    assert "data/.env" in found.secrets
+    found = collect(tmp_path, texts, include=("data/.env",))
+    assert (found.files["data/.env"], found.unmatched) == (b"", ())
 
 
-def test_two_files_with_one_place(tmp_path: Path) -> None:
-    texts = {"handlers/a.py": "import shop", "src/shop/__init__.py": "", "shop/__init__.txt": ""}
-    texts |= {"src/shop/b.txt": "1", "shop/b.txt": "2"}
+def test_two_files_with_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"handlers/a.py": "import shared", "libs/shared/__init__.py": "", "shared/b.txt": "2"}
+    texts["libs/shared/b.txt"] = "1"
+    monkeypatch.syspath_prepend(str(tmp_path / "libs"))
     with pytest.raises(BuildError, match="have the same place in the bundle"):
-        collect(tmp_path, texts, include=("shop/b.txt",))
+        collect(tmp_path, texts, include=("shared/b.txt",))
+
+
+@pytest.mark.parametrize(
+    "statement", ["from ..shop import db", "from shop import db", "from src.shop import db", "import src.shop.db"]
+)
+def test_handlers_beside_a_package_in_src(tmp_path: Path, statement: str) -> None:
+    texts = {"src/handlers/a.py": statement, "src/shop/db.py": "import rich", "src/shop/__init__.py": ""}
+    write_texts(tmp_path, texts)
+    found = collect_sources(tmp_path, "src/handlers")
+    assert sorted(found.files) == sorted(texts)
+    assert found.imports == {"rich"}
 
 
 def test_handlers_inside_a_package(tmp_path: Path) -> None:
@@ -171,7 +198,13 @@ def test_handlers_inside_a_package(tmp_path: Path) -> None:
         },
     )
     files = collect_sources(tmp_path, "src/app/handlers").files
-    assert {"src/app/handlers/a.py", "src/app/db.py", "app/db.py"} <= set(files)
+    # Once, whatever it is called.
+    assert sorted(files) == [
+        "src/app/__init__.py",
+        "src/app/db.py",
+        "src/app/handlers/a.py",
+        "src/app/handlers/b.py",
+    ]
 
 
 def test_links_that_leave_the_project(tmp_path: Path) -> None:

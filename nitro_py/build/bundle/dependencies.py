@@ -1,33 +1,26 @@
-"""Turning imported names into pinned requirements, and installing these into a folder."""
+"""Turning imported names and declared requirements into pinned ones."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-import uv
+from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from nitro_py.build.bundle.pyproject import NAME, read_pyproject
+from nitro_py.build.bundle.declared import Locked
+from nitro_py.build.bundle.names import name_missing
 from nitro_py.errors import DISTRIBUTION, BuildError, suggest_extra
 
 # The extras of this distribution, by what they let a bundle import.
 _EXTRAS = {"nats": "nats", "prometheus_client": "metrics", "redis": "redis"}
-# What uv writes about the machine and not about the package.
-_NOISE = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
-_SCRIPTS = ("bin", "Scripts")
 _MODULES = (".py", ".pyd", ".so")
-_LAST_LINES = 8
 
 
 def build_python() -> str:
@@ -59,10 +52,11 @@ def linux_markers(python_version: str, machine: str) -> dict[str, str]:
 
 
 def find_distributions(name: str) -> tuple[str, ...]:
-    """Name the installed distributions that provide a top-level module.
+    """Name the installed distributions that provide a module.
 
     Args:
-        name: The module's name, such as `yaml`.
+        name: The module's name, such as `yaml`; a dotted one tells apart distributions that share a namespace, and
+            may end with a name inside a module.
 
     Returns:
         Canonical names, sorted; none if nothing that is installed provides it.
@@ -71,19 +65,47 @@ def find_distributions(name: str) -> tuple[str, ...]:
         >>> find_distributions("packaging")
         ('packaging',)
     """
-    return _find_providers(tuple(sys.path)).get(name, ())
+    parts = name.split(".")
+    found = _find_providers(tuple(sys.path)).get(parts[0], ())
+    if len(found) < 2 or len(parts) == 1:
+        return found
+    for end in range(len(parts), 0, -1):
+        owners = tuple(provider for provider in found if _provides(provider, parts[:end], whole=end < len(parts)))
+        if owners:
+            return owners
+    return ()
+
+
+@cache
+def _list_files(provider: str) -> frozenset[str]:
+    return frozenset(str(file) for file in distribution(provider).files or ())
+
+
+def _provides(provider: str, parts: Sequence[str], *, whole: bool) -> bool:
+    """Return whether a distribution has a module, or where that is asked for, a part of a namespace."""
+    path = "/".join(parts)
+    ends = (f"{path}/__init__.py", f"{path}.")
+    starts = ends if whole else (*ends, f"{path}/")
+    return any(file.startswith(starts) for file in _list_files(provider))
 
 
 def pin_requirements(
-    imports: Iterable[str], extra: Iterable[str], *, markers: Mapping[str, str] | None = None
+    imports: Iterable[str],
+    extra: Iterable[str],
+    *,
+    markers: Mapping[str, str] | None = None,
+    local: Container[str] = (),
+    locked: Mapping[str, Sequence[Locked]] | None = None,
 ) -> tuple[str, ...]:
-    """Pin what some modules need to the versions that are installed here.
+    """Pin what some modules need: to the versions of the lock file, else to those that are installed here.
 
     Args:
-        imports: The top-level names that are imported.
+        imports: The names of the modules that are imported.
         extra: Requirements that are needed as well, such as `uvicorn[standard]`.
         markers: What the target is where it differs from this machine, by the names of PEP 508, such as
             `python_version`: it may need what is not needed here, and not need what is.
+        local: The canonical names of packages that travel as files; what they need is among the others.
+        locked: What the lock file names, by canonical name.
 
     Returns:
         Sorted lines `name==version`, what the packages require themselves included, nitropy-kit left out.
@@ -97,13 +119,13 @@ def pin_requirements(
     """
     target = dict(markers or {})
     queue = [(Requirement(text), "") for text in extra]
-    for name in imports:
-        found = find_distributions(name)
+    for module in imports:
+        found = find_distributions(module)
         if not found:
-            hint = "Install the package that provides it."
-            if name in _EXTRAS:
-                hint = f"Run {suggest_extra(_EXTRAS[name])} in the environment that builds."
-            raise BuildError(f"`{name}` is not installed.", hint=hint)
+            hint = f"Install {name_missing(module)}."
+            if module in _EXTRAS:
+                hint = f"Run {suggest_extra(_EXTRAS[module])} in the environment that builds."
+            raise BuildError(f"`{module}` is not installed.", hint=hint)
         queue += [(Requirement(provider), "") for provider in found]
     pins: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
@@ -111,113 +133,50 @@ def pin_requirements(
         requirement, parent = queue.pop()
         name = canonicalize_name(requirement.name)
         applies = requirement.marker is None or requirement.marker.evaluate({**target, "extra": ""})
-        if name == DISTRIBUTION or (not parent and not applies):
+        if name == DISTRIBUTION or name in local or (not parent and not applies):
             continue
-        installed = _find_installed(requirement, parent)
-        pins[name] = _pin(installed, name)
+        pin = _pick_locked((locked or {}).get(name, ()), target)
+        installed = None if pin is not None and not _is_installed(name) else _find_installed(requirement, parent)
+        pins[name] = f"{name}=={pin.version}" if pin is not None else _pin(_known(installed), name)
         for extra_name in {"", *requirement.extras}:
             if (name, extra_name) not in seen:
                 seen.add((name, extra_name))
-                queue += [(needed, name) for needed in _requirements(installed, extra_name, target)]
+                queue += [(needed, name) for needed in _list_needed(installed, pin, extra_name, target)]
     return tuple(pins[name] for name in sorted(pins))
 
 
-def find_declared(root: Path) -> tuple[str, ...]:
-    """Find the requirements that a project declares: drivers and extras, which no import shows.
+def _pick_locked(choices: Sequence[Locked], target: Mapping[str, str]) -> Locked | None:
+    """Pick the version of a lock file that is for a target: it may name several for several targets."""
+    for choice in choices:
+        try:
+            if not choice.marker or Marker(choice.marker).evaluate({**target, "extra": ""}):
+                return choice
+        except InvalidMarker:
+            continue
+    return None
 
-    Args:
-        root: The project's folder; its `pyproject.toml` is read, if there is one.
 
-    Returns:
-        The requirements of `project.dependencies`, sorted; none for nitropy-kit's own checkout, as presets add
-        what they use of its.
-
-    Raises:
-        BuildError: The dependencies in `pyproject.toml` are no list, or one is not written as PEP 508 says.
-    """
-    found = read_pyproject(root)
-    if found is None:
-        return ()
-    hint = 'Write it as in "pydantic[email]>=2".'
-    project = found.project
-    declared = project.get("dependencies", []) if isinstance(project, dict) else None
-    if not isinstance(declared, list) or not all(isinstance(text, str) for text in declared):
-        message = "`project.dependencies` cannot be read: expected a list of strings."
-        raise BuildError(message, file=NAME, hint=hint)
-    if project.get("name") == DISTRIBUTION:
-        return ()
+def _is_installed(name: str) -> bool:
     try:
-        return tuple(sorted(str(Requirement(text)) for text in declared))
-    except InvalidRequirement as error:
-        message = f"`project.dependencies` has a requirement that cannot be read: {error}."
-        raise BuildError(message, file=NAME, hint=hint) from None
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
-def vendor(
-    requirements: Sequence[str], target: Path, *, python_version: str | None = None, platform: str | None = None
-) -> None:
-    """Install pinned requirements into a folder with uv, so that the same pins give the same files.
-
-    Args:
-        requirements: Every package that is wanted, as `pin_requirements` gives them.
-        target: The folder, which is made.
-        python_version: The target's Python, such as `3.13`; by default the running one.
-        platform: The target's platform in uv's words, such as `aarch64-manylinux2014`; only wheels are
-            installed then. By default the running one.
-
-    Raises:
-        BuildError: uv is missing or fails.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    if requirements:
-        _run_uv(requirements, target, python_version, platform)
-    for name in _SCRIPTS:
-        shutil.rmtree(target / name, ignore_errors=True)
-    (target / ".lock").unlink(missing_ok=True)
-    for folder in sorted(target.rglob("__pycache__")):
-        shutil.rmtree(folder)
-    for info in sorted(target.glob("*.dist-info")):
-        for name in _NOISE:
-            (info / name).unlink(missing_ok=True)
-        _clean_record(info / "RECORD", target)
+def _known(installed: Distribution | None) -> Distribution:
+    assert installed is not None
+    return installed
 
 
-def _run_uv(requirements: Sequence[str], target: Path, python_version: str | None, platform: str | None) -> None:
-    try:
-        program = uv.find_uv_bin()
-    except FileNotFoundError as error:
-        hint = "Install nitropy-kit again: `uv` comes with it."
-        raise BuildError("`uv` is not there, which installs dependencies.", hint=hint) from error
-    command = [program, "pip", "install", "--no-deps", "--no-progress", "--link-mode", "copy"]
-    command += ["--python", sys.executable, "--target", str(target)]
-    if python_version is not None:
-        command += ["--python-version", python_version]
-    if platform is not None:
-        command += ["--python-platform", platform, "--only-binary", ":all:"]
-    done = subprocess.run(
-        [*command, "--", *requirements],
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()[-_LAST_LINES:]
-        message = "\n".join(["The dependencies cannot be installed; `uv pip install` says:", *lines])
-        hint = "Check the packages' names and versions, the target's platform, and the network."
-        raise BuildError(message, hint=hint)
-
-
-def _clean_record(record: Path, target: Path) -> None:
-    """Leave out the files that are gone: their hashes hold the interpreter's path."""
-    if not record.is_file():
-        return
-    rows = list(csv.reader(io.StringIO(record.read_text(encoding="utf-8"))))
-    kept = sorted(row for row in rows if row and (target / row[0]).is_file())
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(kept)
-    record.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+def _list_needed(
+    installed: Distribution | None, pin: Locked | None, extra: str, target: Mapping[str, str]
+) -> list[Requirement]:
+    """List what a package requires: by its metadata if it is installed in that version, else by the lock."""
+    if installed is not None and (pin is None or installed.version == pin.version or not pin.requires):
+        return _requirements(installed, extra, target)
+    needed = [Requirement(text) for text in (pin.requires if pin is not None else ())]
+    return [one for one in needed if one.marker is None or one.marker.evaluate({**target, "extra": extra})]
 
 
 @cache
@@ -286,7 +245,7 @@ def _pin(installed: Distribution, name: str) -> str:
         place = PurePosixPath(origin["url"]).name
         raise BuildError(
             f"`{name}` is installed from `{place}` on this machine, which no other machine can install.",
-            hint="Put the package's folder into the project, or install a published version.",
+            hint="Put its folder into the project, declare it as a dependency, or install a published version.",
         )
     if "vcs_info" in origin:
         revision = origin["vcs_info"]

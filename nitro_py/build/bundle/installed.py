@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nitro_py.build.bundle.dependencies import vendor
+from nitro_py.build.bundle.vendor import vendor
+from nitro_py.build.preset import OtherTarget
 
 # Another layout of what is kept needs another number.
-_FORMAT = 1
+_FORMAT = 2
 # How long what no build asks for is kept, in seconds.
 _UNUSED = 30 * 24 * 3600.0
 
@@ -29,6 +30,8 @@ def open_installed(
     *,
     python_version: str | None = None,
     platform: str | None = None,
+    glibc: tuple[int, int] | None = None,
+    others: Sequence[OtherTarget] = (),
     installing: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
     """Return a folder in which pinned requirements are installed; what an earlier build installed is used again.
@@ -40,6 +43,8 @@ def open_installed(
         requirements: Every package that is wanted, as `pin_requirements` gives them.
         python_version: The target's Python, such as `3.13`; by default the running one.
         platform: The target's platform in uv's words; by default the running one.
+        glibc: The target's C library, where uv has no name for a platform with that very one.
+        others: What else could be chosen, for packages that have no wheel for this target.
         installing: Called before anything is installed.
 
     Returns:
@@ -57,7 +62,7 @@ def open_installed(
     installing()
     with _open_stage(kept.parent) as stage:
         tree = stage / "tree"
-        vendor(requirements, tree, python_version=python_version, platform=platform)
+        vendor(requirements, tree, python_version=python_version, platform=platform, glibc=glibc, others=others)
         # A cache that cannot be written, or another build that was quicker, changes nothing for this one.
         with contextlib.suppress(OSError):
             if all(" @ " not in requirement or "@ git+" in requirement for requirement in requirements):

@@ -68,7 +68,7 @@ def pin_server(
     needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
     if build.config.metrics:
         needed |= {METRICS_IMPORT}
-    return pin_requirements(needed, build.declared, markers=markers)
+    return pin_requirements(needed, build.declared, markers=markers, local=build.local, locked=build.locked)
 
 
 def write_requirements(requirements: tuple[str, ...]) -> bytes:

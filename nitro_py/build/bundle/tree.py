@@ -58,7 +58,7 @@ def check_link(base: Path, relative: PurePosixPath) -> Path:
         message = f"`{relative}` is a link that leaves the project."
         raise BuildError(message, file=str(relative), hint=hint)
     target = PurePosixPath(real.relative_to(base).as_posix())
-    if is_secret(target):
+    if target != relative and is_secret(target):
         message = f"`{relative}` is a link to `{target}`, which never goes into a bundle."
         raise BuildError(message, file=str(relative), hint="Delete the link.")
     return real

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from nitro_presets.aws_lambda.deploy.functions import HOME, WRAPPER, describe_functions, make_options
-from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target
+from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target, list_others
 from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template
+from nitro_presets.aws_lambda.http.payload import write_body
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_py.capabilities import Capability
+from nitro_py.errors import BuildError
 from nitro_py.preset import (
     MEMORY,
     SERVER,
@@ -27,6 +30,7 @@ from nitro_py.preset import (
     VendoredDependencies,
     build_python,
     collect_runtime,
+    format_size,
     merge_files,
     pin_requirements,
 )
@@ -57,9 +61,12 @@ ADVICE: Mapping[Capability, str] = {
     "websocket.binary": 'Set `aws.binary = "base64"`.',
     "websocket.ordered": "Set `aws.ordered = true`.",
 }
+# The largest answers of Lambda: as a whole, with its head, and in pieces.
+WHOLE_ANSWER = 6 * 1024 * 1024 - 16 * 1024
+STREAMED_ANSWER = 200 * 1024 * 1024
 # What Lambda takes: unpacked, and as an archive that is sent to it without a bucket.
 LIMITS = (
-    SizeLimit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks"),
+    SizeLimit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks", refused=True),
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
@@ -134,6 +141,7 @@ class AwsLambdaPreset:
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
+        check_public(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
@@ -154,9 +162,13 @@ class AwsLambdaPreset:
             deploy=("nitropy", "deploy", "--preset", self.name),
             vendor=VendoredDependencies(
                 f"{SERVER}/{VENDOR}",
-                pin_requirements(imports, build.declared, markers=target.markers),
+                pin_requirements(
+                    imports, build.declared, markers=target.markers, local=build.local, locked=build.locked
+                ),
                 python_version=target.python_version,
                 platform=target.platform,
+                glibc=target.glibc,
+                others=list_others(target),
             ),
             package=PackagingStep(
                 SERVER,
@@ -169,6 +181,30 @@ class AwsLambdaPreset:
             limits=LIMITS,
             extra={"functions": functions},
         )
+
+
+def check_public(build: BuildInput) -> None:
+    """Refuse a public file that no answer of the function can hold.
+
+    Raises:
+        BuildError: There is one.
+    """
+    streams = build.config.table(AwsSettings).streaming != "none"
+    for path, data in build.public.items():
+        # What is no text is sent as base64.
+        kind = mimetypes.guess_type(path)[0] or ""
+        size = len(data) if streams else len(write_body(data, kind)[0].encode())
+        most = STREAMED_ANSWER if streams else WHOLE_ANSWER
+        if size > most:
+            file = f"{build.config.public_dir}/{path}"
+            advice = "" if streams else ', or set `aws.streaming = "function-url"`'
+            encoded = "" if streams else ", base64 included"
+            raise BuildError(
+                f"`{file}` has {format_size(len(data))}, and Lambda answers with at most "
+                f"{format_size(most)}{encoded}.",
+                file=file,
+                hint=f"Serve it from a bucket or a CDN{advice}.",
+            )
 
 
 def add_settings(build: BuildInput) -> Manifest:
