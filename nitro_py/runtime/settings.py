@@ -148,6 +148,8 @@ class ServerSettings(NamedTuple):
     grace: float = 8.0
     drain_delay: float = 0.0
     max_connections: int = 0
+    block_warning: float = 1.0
+    stuck_timeout: float = 60.0
 
 
 class Settings(NamedTuple):
@@ -200,7 +202,13 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
             hint="Shorten `NITRO_SERVER__DRAIN_DELAY`, or lengthen `NITRO_SERVER__GRACE`.",
         )
     most = read_int(environ, "NITRO_SERVER__MAX_CONNECTIONS", given.max_connections)
-    return ServerSettings(grace=grace, drain_delay=delay, max_connections=most)
+    return ServerSettings(
+        grace=grace,
+        drain_delay=delay,
+        max_connections=most,
+        block_warning=read_seconds(environ, "NITRO_SERVER__BLOCK_WARNING", given.block_warning),
+        stuck_timeout=read_seconds(environ, "NITRO_SERVER__STUCK_TIMEOUT", given.stuck_timeout),
+    )
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

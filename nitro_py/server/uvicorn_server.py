@@ -29,6 +29,8 @@ from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.logging import announce, make_log_config
 from nitro_py.server.ports import format_url
 from nitro_py.server.uvicorn_internals import find_missing
+from nitro_py.server.watchdog import DEVELOPMENT_LIMIT, LoopWatchdog
+from nitro_py.server.watchdog import MAX_PAUSE as WATCHDOG_PAUSE
 from nitro_py.server.websocket.protocol import WebSocketProtocol
 from nitro_py.server.workers.fair_listener import FairListener
 from nitro_py.server.workers.shared_memory import ConnectionCounts
@@ -51,6 +53,7 @@ def serve(
     on_ready: Callable[[], None] | None = None,
     counts: ConnectionCounts | None = None,
     handover: Handover | None = None,
+    heartbeat: Callable[[], None] | None = None,
 ) -> None:
     """Serve an app on a bound socket until a signal stops it.
 
@@ -61,6 +64,7 @@ def serve(
         on_ready: Called once the app serves, in place of the line with its URL.
         counts: How many connections each worker of the port has, if there are other workers.
         handover: Where connections come from and go to, if there are servers before and after this one.
+        heartbeat: Called in a thread as long as the event loop answers, if anything waits for that.
 
     Raises:
         SystemExit: The app cannot start; the status is 2 where the user can mend that.
@@ -74,7 +78,7 @@ def serve(
         ws=WebSocketProtocol,
         **list_options(settings),
     )
-    server: uvicorn.Server = GracefulServer(config, application, limits, on_ready, counts, handover)
+    server: uvicorn.Server = GracefulServer(config, application, limits, on_ready, counts, handover, heartbeat)
     if missing := find_missing(server):
         names = ", ".join(f"`{name}`" for name in missing)
         logger.warning(
@@ -120,6 +124,7 @@ class GracefulServer(uvicorn.Server):
         on_ready: Called once connections are accepted.
         counts: How many connections each worker of the port has, if there are other workers.
         handover: Where connections come from and go to, if there are servers before and after this one.
+        heartbeat: Called in a thread as long as the event loop answers, if anything waits for that.
     """
 
     def __init__(
@@ -130,6 +135,7 @@ class GracefulServer(uvicorn.Server):
         on_ready: Callable[[], None] | None = None,
         counts: ConnectionCounts | None = None,
         handover: Handover | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config)
         self._limits = limits
@@ -140,6 +146,8 @@ class GracefulServer(uvicorn.Server):
         self._application = application
         self._app = application.app
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._heartbeat = heartbeat
+        self._watchdog: LoopWatchdog | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal comes; a `SystemExit` in a task that the app has made ends that task only."""
@@ -163,6 +171,9 @@ class GracefulServer(uvicorn.Server):
             self._handover.begin(self._make_protocol)
         if self.started and self._on_ready is not None:
             self._on_ready()
+        if self.started:
+            self._watchdog = self._make_watchdog(self._loop)
+            self._watchdog.start()
 
     async def on_tick(self, counter: int) -> bool:
         """Check the limits of all connections once a second, at each tenth of uvicorn's ticks."""
@@ -188,6 +199,8 @@ class GracefulServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain the app, let it answer what it was asked, and stop it."""
         grace = self._app.begin_stop()
+        if self._watchdog is not None and self._heartbeat is None:
+            self._watchdog.stop()
         self._announce_end()
         # In development no load balancer sends clients elsewhere first, and a person waits.
         if grace.gradual and not self._app.development:
@@ -203,6 +216,15 @@ class GracefulServer(uvicorn.Server):
         await self._finish_requests(grace)
         if await grace.wait([self.lifespan.shutdown()], PLUGIN_SHARE):
             logger.error("The plugins had not stopped when their time was over.")
+
+    def _make_watchdog(self, loop: asyncio.AbstractEventLoop) -> LoopWatchdog:
+        settings = self._app.settings.server
+        limit = settings.block_warning
+        if self._app.development:
+            limit = min(limit, DEVELOPMENT_LIMIT)
+        return LoopWatchdog(
+            loop, limit, self._app.root, self._heartbeat, settings.stuck_timeout / 4 or WATCHDOG_PAUSE
+        )
 
     def _announce_end(self) -> None:
         """Tell clients from their next answer on that their connection ends with it."""

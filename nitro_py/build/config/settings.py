@@ -78,6 +78,15 @@ class ServerTable(SettingsTable):
         default=_SHIPPED_DEFAULTS.server.max_connections,
         description="Most open connections of a process; 0 = as many as it may open files.",
     )
+    block_warning: Seconds = Field(
+        default=_SHIPPED_DEFAULTS.server.block_warning,
+        description="Seconds that code may block all clients before a warning names its route, at most 0.2 in "
+        "development; 0 = no warning.",
+    )
+    stuck_timeout: Seconds = Field(
+        default=_SHIPPED_DEFAULTS.server.stuck_timeout,
+        description="Seconds without an answer after which one of several workers is replaced; 0 = never.",
+    )
 
 
 # What a running bundle reads too.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,10 @@ LAST_STEPS: Final = 2.0
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 # What a worker writes to its parent once it serves.
 READY: Final = b"ready\n"
+# What a worker says as long as its event loop answers.
+ALIVE: Final = b"."
+# How often the workers are looked at where they may be stuck, in seconds.
+LOOK: Final = 5.0
 
 
 @dataclass
@@ -61,6 +66,8 @@ class WorkerProcess:
     ready: bool = False
     deaths: int = 0
     due: float | None = None
+    # When its event loop last answered; `None` before it has begun to tell.
+    heard: float | None = None
 
 
 class Supervisor:
@@ -73,6 +80,8 @@ class Supervisor:
         grace: How long a worker may take to stop, in seconds.
         on_ready: Called once all of them serve.
         snapshots: The descriptor of the memory for snapshots of their metrics, if they are measured.
+        stuck_timeout: How long a worker's event loop may not answer before another takes its place, in seconds; 0
+            for any time.
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class Supervisor:
         grace: float,
         on_ready: Callable[[], None],
         snapshots: int | None = None,
+        stuck_timeout: float = 0.0,
     ) -> None:
         self._command = command
         self._listener = listener
@@ -97,6 +107,9 @@ class Supervisor:
         self._announced = False
         self._kill_at: float | None = None
         self._status = 0
+        self._stuck_timeout = stuck_timeout
+        self._look = min(stuck_timeout / 4, LOOK)
+        self._looked = time.monotonic()
 
     def run(self) -> int:
         """Run the workers until a signal stops them.
@@ -137,6 +150,8 @@ class Supervisor:
         moments = [worker.due for worker in self._workers if worker.due is not None and not self._stopping]
         if self._kill_at is not None:
             moments.append(self._kill_at)
+        if self._stuck_timeout and not self._stopping:
+            moments.append(time.monotonic() + self._look)
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         for key, _ in self._selector.select(timeout):
             if key.fileobj is signals:
@@ -148,7 +163,12 @@ class Supervisor:
 
     def _read_channel(self, descriptor: int) -> None:
         worker = next(worker for worker in self._workers if worker.channel.fileno() == descriptor)
-        if worker.channel.recv(64) != READY:
+        said = worker.channel.recv(64)
+        if ALIVE in said:
+            worker.heard = time.monotonic()
+        if said and READY not in said:
+            return
+        if not said:
             # It has closed its end; `poll` finds out that it has ended.
             self._selector.unregister(worker.channel)
             return
@@ -164,6 +184,7 @@ class Supervisor:
                 logger.error("Worker %d has not stopped within its grace period.", worker.process.pid)
                 worker.process.kill()
                 worker.process.wait()
+        self._end_stuck(now)
         for place, worker in enumerate(self._workers):
             if worker.due is None and worker.process.poll() is not None:
                 clear_connection_count(self._counts, place)
@@ -171,6 +192,27 @@ class Supervisor:
             elif worker.due is not None and now >= worker.due and not self._stopping:
                 self._workers[place] = self._start(place, worker.deaths)
         reap_orphans({worker.process.pid for worker in self._workers if worker.due is None})
+
+    def _end_stuck(self, now: float) -> None:
+        """Kill the workers whose event loop does not answer."""
+        slept = now - self._looked > 2 * self._look + 1
+        self._looked = now
+        if not self._stuck_timeout or self._stopping:
+            return
+        for worker in self._alive():
+            if worker.heard is None:
+                continue
+            if slept or is_traced(worker.process.pid):
+                # This process stood still, too, and has not read what they said; or somebody looks into one.
+                worker.heard = now
+            elif now - worker.heard > self._stuck_timeout:
+                logger.error(
+                    "Worker %d has not answered for %g s (`server.stuck_timeout`), and is killed.",
+                    worker.process.pid,
+                    self._stuck_timeout,
+                )
+                worker.process.kill()
+                worker.process.wait()
 
     def _note_end(self, worker: WorkerProcess) -> None:
         """Close what belongs to a worker that has ended, and decide when the next one takes its place."""
@@ -254,7 +296,17 @@ def serve_worker(
             app.meter.workers = shared = SharedSnapshots(snapshots, place)
             shared.keep(partial(app.take_snapshot, app.meter))
 
-    serve(application, socket.socket(fileno=listener), on_ready=begin, counts=ConnectionCounts(counts, place))
+    def tell_alive() -> None:
+        with suppress(OSError):
+            parent.sendall(ALIVE)
+
+    serve(
+        application,
+        socket.socket(fileno=listener),
+        on_ready=begin,
+        counts=ConnectionCounts(counts, place),
+        heartbeat=tell_alive if app.settings.server.stuck_timeout else None,
+    )
 
 
 def stop_with_parent(parent: socket.socket) -> None:
@@ -262,6 +314,15 @@ def stop_with_parent(parent: socket.socket) -> None:
     # The parent writes nothing: the first thing to read is the end.
     parent.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_traced(pid: int) -> bool:
+    """Return whether a debugger has attached to a process; false where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in status.splitlines())
 
 
 def ignore(number: int, frame: FrameType | None) -> None:

@@ -26,13 +26,13 @@ STEADY, PAUSE = 2.0, 0.1
 WORKER = """
 import os, signal, sys, time
 
-folder, lives, listener, channel = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]), int(sys.argv[4])
+folder, lives, listener, channel, place = sys.argv[1], sys.argv[2].split(","), *map(int, sys.argv[3:6])
 
-def stop(number, frame):
+def stop(_, frame):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(listener)
-    open(folder + "/stopping", "w").close()
-    while not os.path.exists(folder + "/go"):
+    open(f"{folder}/stopping{number}", "w").close()
+    while not os.path.exists(folder + "/go") and not os.path.exists(f"{folder}/go{place}"):
         time.sleep(0.01)
     os._exit(0)
 
@@ -157,7 +157,7 @@ def test_supervisor_that_stops_refuses_new_connections(stage: Stage) -> None:
     def stop_slowly(stage: Stage) -> None:
         connect()
         os.kill(os.getpid(), signal.SIGTERM)
-        stage.wait((stage.folder / "stopping").exists)
+        stage.wait((stage.folder / "stopping0").exists)
         # The worker has closed its end, and has not ended yet.
         connect()
 
@@ -166,10 +166,12 @@ def test_supervisor_that_stops_refuses_new_connections(stage: Stage) -> None:
 
 
 def test_worker_that_ends_during_the_stop_is_not_replaced(stage: Stage) -> None:
-    def stop_and_let_go(stage: Stage) -> None:
+    def stop_and_let_one_go(stage: Stage) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        stage.wait((stage.folder / "stopping").exists)
-        (stage.folder / "go").touch()
+        stage.wait(lambda: len(list(stage.folder.glob("stopping*"))) == 2)
+        (stage.folder / "go0").touch()
+        # The other keeps the supervisor waiting for longer than a replacement would take to start.
+        time.sleep(0.5)
 
-    assert stage.run((1000,), stop_and_let_go) == 0
-    assert len(list((stage.folder / "starts").iterdir())) == 1
+    assert stage.run((1000,), stop_and_let_one_go, count=2) == 0
+    assert len(list((stage.folder / "starts").iterdir())) == 2
