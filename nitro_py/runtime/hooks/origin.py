@@ -13,7 +13,7 @@ WEB_SCHEMES = frozenset({"http", "https"})
 # The schemes of URLs whose pages have no origin, or none that keeps them apart.
 NO_ORIGIN = frozenset({"about", "blob", "data", "file", "ftp", "javascript"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "[::1]", "localhost"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -49,7 +49,7 @@ def _passes(origin: str, host: str, allowed: tuple[str, ...], development: bool)
         return "*" in allowed
     scheme, name, _ = place
     if scheme in WEB_SCHEMES:
-        if development and (name in LOOPBACK_HOSTS or name.endswith(".localhost")):
+        if development and (name.strip("[]") in LOOPBACK_HOSTS or name.endswith(".localhost")):
             return True
         if place == _parse_origin(f"{scheme}://{host}"):
             return True
