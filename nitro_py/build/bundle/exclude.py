@@ -46,7 +46,6 @@ _SECRET_FILES = (
     ".dockerconfigjson",
     ".ftpconfig",
     ".git-credentials",
-    ".htpasswd",
     ".msmtprc",
     ".my.cnf",
     ".mylogin.cnf",
