@@ -103,6 +103,11 @@ async def plain(scope, receive, send):
 async def echo(scope, receive, send):
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
+def with_route(app, kind):
+    @getattr(app, kind)("/a")
+    async def route(): ...
+    return app
+import fastapi
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 """
@@ -120,6 +125,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
         ("Starlette(routes=[Mount('/a', app=Sessions(echo))])", True),
         ("Starlette(routes=[Mount('/a', routes=[WebSocketRoute('/b', print)])])", True),
         ("plain", False),
+        ("Starlette(routes=[Route('/', print)])", False),
+        ("Starlette(routes=[Mount('/a', app=Sessions(Starlette(routes=[Route('/', print)])))])", False),
+        ("fastapi.FastAPI()", False),
+        ("with_route(fastapi.FastAPI(), 'get')", False),
+        ("with_route(fastapi.FastAPI(), 'websocket')", True),
         ("Sessions(plain)", False),
         ("Starlette(routes=[Mount('/a', app=plain)])", False),
     ],

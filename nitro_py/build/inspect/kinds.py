@@ -154,6 +154,9 @@ def _has_sockets(application: object, seen: set[int]) -> bool:
     if id(application) in seen:
         return False
     seen.add(id(application))
+    if hasattr(application, "endpoint"):
+        # A route that leads to a function: its kind says all.
+        return _is_socket_route(application)
     inner = _list_inner(application)
     if any(_has_sockets(item, seen) for item in inner):
         return True
