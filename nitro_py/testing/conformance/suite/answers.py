@@ -183,7 +183,7 @@ class Answers:
             ("unnamed", {"status": 499, "message": "Error 499", "data": None}),
             ("returned", {"status": 410, "message": "gone", "data": [1]}),
             ("starlette", {"status": 402, "message": "pay first", "data": None}),
-            ("starlette_data", {"status": 422, "message": "Unprocessable Entity", "data": [{"loc": "x"}]}),
+            ("starlette_data", {"status": 409, "message": "Conflict", "data": [{"loc": "x"}]}),
         ],
     )
     async def test_error_in_another_way_is_the_answer(

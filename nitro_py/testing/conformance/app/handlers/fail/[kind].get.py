@@ -58,7 +58,7 @@ async def handler(event: Event) -> object:
         case "starlette":
             raise HTTPException(402, "pay first", {"x-pot": "tea"})
         case "starlette_data":
-            raise HTTPException(422, [{"loc": "x"}])  # type: ignore[arg-type]  # As FastAPI allows.
+            raise HTTPException(409, [{"loc": "x"}])  # type: ignore[arg-type]  # As FastAPI allows.
         case "staged":
             event.response.headers.update(
                 {"cache-control": "max-age=60", "etag": '"1"', "last-modified": "now", "x-kept": "yes"}
