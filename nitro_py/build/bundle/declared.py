@@ -111,7 +111,8 @@ def find_local(declared: Declared, root: Path) -> tuple[LocalPackage, ...]:
     queue = [Requirement(text) for text in declared.requirements]
     while queue:
         name = str(canonicalize_name(queue.pop().name))
-        if name in found or name in declared.locked:
+        # Presets add what they ship of our own files, wherever these are installed from.
+        if name == DISTRIBUTION or name in found or name in declared.locked:
             continue
         package = find_by_distribution(name, root)
         if package is None and name in declared.folders:
