@@ -22,7 +22,11 @@ INSTALL = {
     "podman": "apt-get install --no-install-recommends podman",
     "runc": "apt-get install --no-install-recommends runc",
     "sam": "uv tool install aws-sam-cli",
+    "scrot": "apt-get install --no-install-recommends scrot",
     "skopeo": "apt-get install --no-install-recommends skopeo",
+    "tmux": "apt-get install --no-install-recommends tmux",
+    "xterm": "apt-get install --no-install-recommends xterm fonts-dejavu-core",
+    "Xvfb": "apt-get install --no-install-recommends xvfb",
 }
 
 # How the conformance suite begins when it skips a test.

@@ -52,14 +52,19 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """What the first contender needs, in parts of what its peer needs; `None` if either failed."""
-        ours, theirs = self.outcomes[0].median, self.find(self.row.target.peer).median
+        """What the first contender needs, in parts of what its peer needs; `None` without one of both figures."""
+        ours, theirs = self.outcomes[0].median, self.peer.median if self.peer else None
         return None if ours is None or not theirs else ours / theirs
+
+    @property
+    def peer(self) -> Outcome | None:
+        """The outcome of the peer that the row is compared with, if there is one."""
+        return self.find(self.row.target.peer) if self.row.target else None
 
     @property
     def met(self) -> bool | None:
         """Whether the target was reached; `None` if there is no ratio."""
-        if self.ratio is None:
+        if self.ratio is None or self.row.target is None:
             return None
         ours = self.outcomes[0]
         within = self.row.limit is None or (ours.median or 0) <= self.row.limit

@@ -23,8 +23,8 @@ def _describe(result: Result) -> dict[str, Any]:
         "title": row.title,
         "unit": row.unit,
         "ratio": result.ratio,
-        "peer": row.target.peer,
-        "target": row.target.ratio,
+        "peer": row.target and row.target.peer,
+        "target": row.target and row.target.ratio,
         "limit": row.limit,
         "met": result.met,
         "contenders": {
@@ -51,9 +51,10 @@ def format_machine(machine: Mapping[str, str]) -> str:
 def format_table(result: Result) -> str:
     """Return a row's table: each contender with its median, its spread and its part of the peer's."""
     row = result.row
-    peer = result.find(row.target.peer).median
+    peer = result.peer.median if result.peer else None
     width = max(len(outcome.contender.name) for outcome in result.outcomes)
-    lines = [f"{row.name}: {row.title}, {row.unit}; ratio to {row.target.peer}"]
+    compared = f"; ratio to {row.target.peer}" if row.target else ""
+    lines = [f"{row.name}: {row.title}, {row.unit}{compared}"]
     for outcome in result.outcomes:
         lines.append(f"  {outcome.contender.name:<{width}}  {_format_outcome(outcome, peer)}")
     lines.append(f"  {format_verdict(result)}")
@@ -63,6 +64,8 @@ def format_table(result: Result) -> str:
 
 def format_verdict(result: Result) -> str:
     """Return whether the target was reached."""
+    if result.row.target is None:
+        return "no peer does the same"
     goal = f"at most {_format_goal(result.row)}"
     if result.ratio is None:
         return f"no ratio; the target is {goal}"
@@ -95,13 +98,14 @@ def _format_markdown_row(result: Result) -> str:
     row = result.row
     ours, *others = result.outcomes
     ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
-    target = f"{_format_goal(row)}: {'met' if result.met else '**missed**'}"
+    target = f"{_format_goal(row)}: {'met' if result.met else '**missed**'}" if row.target else "-"
     named = "; ".join(f"{outcome.contender.name}: {format_figure(outcome.median)}" for outcome in others)
     return f"| {row.title} | {row.unit} | {format_figure(ours.median)} | {ratio} | {target} | {named} |"
 
 
 def _format_goal(row: Row) -> str:
     """Return the most that the first contender may need."""
+    assert row.target is not None
     goal = f"{row.target.ratio:.3g} of {row.target.peer}"
     goal = goal if row.limit is None else f"{goal} and {row.limit:g} {row.unit}"
     return goal + "".join(f", {name} {most:g}" for name, most in row.limits.items())

@@ -117,7 +117,8 @@ class Row:
         title: What the table calls it.
         unit: Of the figures, such as `µs of CPU`.
         contenders: Who does it; ours first.
-        target: What the first contender shall reach; the row's ratio is against this peer.
+        target: What the first contender shall reach; the row's ratio is against this peer. `None` where no peer
+            does the same work.
         limit: How far the first contender may go at all, in the unit.
         limits: How far its details may go, by their names.
     """
@@ -126,7 +127,7 @@ class Row:
     title: str
     unit: str
     contenders: tuple[Contender, ...]
-    target: Target
+    target: Target | None
     limit: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
 

@@ -163,6 +163,13 @@ def test_limit_is_part_of_the_target(bench: Bench) -> None:
     assert run_row(row, bench, 1).met is False
 
 
+def test_row_without_a_peer_shows_its_figures_alone(bench: Bench) -> None:
+    result = run_row(Row("tiny", "a tiny row", "s", (Contender(OURS, open_clerk(3)),), None), bench, 1)
+    assert (result.ratio, result.met) == (None, None)
+    assert "no peer does the same" in format_table(result)
+    assert "| a tiny row | s | 3 | - | - |  |" in format_markdown([result], MACHINE, {})
+
+
 def test_meters_count_descendants(bench: Bench) -> None:
     child = (
         "import time; held = b'x' * 40_000_000\nwhile time.process_time() < 0.3: pass\nprint(flush=True); input()"

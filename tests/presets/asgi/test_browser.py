@@ -10,18 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
+from tests.browser import FLAGS
 from tests.capabilities import require_program
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-dev-shm-usage",
-    "--disable-sync",
-    "--no-first-run",
-]
 # Draws a picture on a canvas and counts its colours, and its pixels that have not the commonest colour.
 COUNT_COLOURS = """async (data) => {
   const picture = await createImageBitmap(await (await fetch(data)).blob());

@@ -1,0 +1,218 @@
+"""The steps of a first day, in a real terminal and a real browser, with a picture of each."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from tests.browser import FLAGS
+from tests.bundles import clean_environment
+from tests.capabilities import require_program
+from tests.checkout import ROOT, list_files
+from tests.docs.pages import find_blocks
+from tests.first_day.terminal import Terminal, open_terminal
+from tests.ports import find_port
+
+# How long a clone may take to answer: it installs packages first, in seconds.
+INSTALLATION = 240.0
+PATIENCE = 60.0
+# The browser window is a laptop's; `narrow` is a telephone's.
+WINDOW: ViewportSize = {"width": 1000, "height": 720}
+NARROW: ViewportSize = {"width": 390, "height": 720}
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDay:
+    """A newcomer's desk: a folder, a terminal and a browser.
+
+    Args:
+        folder: Where the checkout and the app are.
+        pictures: Where screenshots go.
+        terminal: The terminal.
+        browser: The browser.
+        times: How long things took, in seconds.
+    """
+
+    folder: Path
+    pictures: Path
+    terminal: Terminal
+    browser: Browser
+    times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def checkout(self) -> Path:
+        """The folder of the clone."""
+        return self.folder / "nitropy-kit"
+
+    @property
+    def app(self) -> Path:
+        """The folder of the newcomer's own app."""
+        return self.folder / "chat"
+
+    @contextmanager
+    def open_page(self, url: str) -> Iterator[Page]:
+        """Open a page in a window that shares nothing with others."""
+        with self.browser.new_context(viewport=WINDOW) as context:
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE * 1000)
+            page.goto(url)
+            yield page
+
+    def take_pictures(self, page: Page, name: str) -> None:
+        """Take a picture of a page in light, in dark and in a narrow window."""
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=self.pictures / f"{name}-{scheme}.png")
+        page.set_viewport_size(NARROW)
+        page.screenshot(path=self.pictures / f"{name}-narrow.png")
+        page.set_viewport_size(WINDOW)
+        page.emulate_media(color_scheme="light")
+
+
+@contextmanager
+def sit_down(folder: Path, pictures: Path) -> Iterator[FirstDay]:
+    """Prepare a first day.
+
+    Args:
+        folder: An empty folder to work in.
+        pictures: Where screenshots go; made if it is not there.
+    """
+    for program in ("scrot", "tmux", "xterm", "Xvfb"):
+        require_program(program)
+    chromium = require_program("chromium")
+    pictures.mkdir(parents=True, exist_ok=True)
+    with open_terminal(folder, pictures, make_environment()) as terminal, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield FirstDay(folder, pictures, terminal, browser)
+        browser.close()
+
+
+def make_environment() -> Mapping[str, str]:
+    """Return the environment of a shell that knows nothing of the tests."""
+    kept = clean_environment()
+    for name in ("CI", "VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+        kept.pop(name, None)
+    return kept
+
+
+def run_day(folder: Path, pictures: Path) -> Mapping[str, float]:
+    """Go through the whole day.
+
+    Args:
+        folder: An empty folder to work in.
+        pictures: Where screenshots go.
+
+    Returns:
+        How long things took, in seconds.
+    """
+    with sit_down(folder, pictures) as day:
+        clone_and_chat(day)
+        url = start_own_app(day)
+        save_and_ask(day, url)
+        with day.open_page(url) as page:
+            say(page, "Hello from my own app")
+            save_and_watch(day, page)
+            day.take_pictures(page, "app")
+        day.terminal.take_picture("terminal-dev")
+        day.terminal.press("C-c")
+        ask_for_help(day)
+    return day.times
+
+
+def clone_and_chat(day: FirstDay) -> None:
+    """Clone the project, type the README's first line, and say something in the browser."""
+    port = find_port()
+    start = time.perf_counter()
+    for file in list_files():
+        copy = day.checkout / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, copy)
+    day.terminal.type(f"cd {day.checkout} && clear")
+    # The line as it stands there, on a port that is free here.
+    day.terminal.type(f"export PORT={port}")
+    day.terminal.type(find_blocks("sh")[0].text.strip())
+    day.terminal.wait_for(f"http://127.0.0.1:{port}", INSTALLATION)
+    with day.open_page(f"http://127.0.0.1:{port}") as page:
+        say(page, "Hello from the first day")
+        day.times["clone to chat"] = time.perf_counter() - start
+        day.take_pictures(page, "demo")
+    day.terminal.take_picture("terminal-demo")
+    day.terminal.press("C-c")
+    day.terminal.wait_for("$ ", PATIENCE)
+    day.terminal.type("unset PORT")
+
+
+def start_own_app(day: FirstDay) -> str:
+    """Write a project of one's own with `nitropy init`, and serve it with `nitropy dev`.
+
+    Returns:
+        The URL of the running app.
+    """
+    commands = day.checkout / ".venv/bin"
+    port, reload_port = find_port(), find_port()
+    day.terminal.type(f"export PATH={commands}:$PATH && cd {day.folder} && clear")
+    day.terminal.type(f"nitropy init {day.app.name} && cd {day.app.name}")
+    day.terminal.type(f"nitropy dev --port {port} --hmr-port {reload_port}")
+    url = f"http://127.0.0.1:{port}"
+    day.terminal.wait_for(url)
+    wait_for_answer(f"{url}/api/hello", lambda answer: answer.json() == {"message": "hello"})
+    return url
+
+
+def save_and_ask(day: FirstDay, url: str) -> None:
+    """Change a handler, and ask until the new answer comes."""
+    file = day.app / "handlers/api/hello.get.py"
+    text = file.read_text(encoding="utf-8")
+    start = time.perf_counter()
+    file.write_text(text.replace('"hello"', '"good morning"'), encoding="utf-8")
+    wait_for_answer(f"{url}/api/hello", lambda answer: answer.json() == {"message": "good morning"})
+    day.times["save to new answer"] = time.perf_counter() - start
+
+
+def save_and_watch(day: FirstDay, page: Page) -> None:
+    """Change the page that is open, and watch it reload by itself."""
+    file = day.app / "public/index.html"
+    text = file.read_text(encoding="utf-8")
+    start = time.perf_counter()
+    file.write_text(text.replace("<h1>Chat</h1>", "<h1>Our chat</h1>"), encoding="utf-8")
+    expect(page.locator("h1")).to_have_text("Our chat", timeout=PATIENCE * 1000)
+    day.times["save to page reloaded"] = time.perf_counter() - start
+
+
+def ask_for_help(day: FirstDay) -> None:
+    """Ask the command what it can do."""
+    start = time.perf_counter()
+    day.terminal.type("clear && nitropy --help")
+    # The last line of the help, and the prompt after it.
+    shown = day.terminal.wait_for("config ")
+    day.times["`nitropy --help`"] = time.perf_counter() - start
+    assert "…" not in shown, shown
+    day.terminal.take_picture("terminal-help")
+
+
+def say(page: Page, text: str) -> None:
+    """Write a message into the chat of a page, and wait until it stands there."""
+    page.get_by_label("Message").fill(text)
+    # Until the socket is open, the page keeps the text.
+    expect(page.locator("#log")).to_contain_text("Welcome", timeout=PATIENCE * 1000)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#log")).to_contain_text(text)
+
+
+def wait_for_answer(url: str, right: Callable[[httpx.Response], bool]) -> None:
+    """Ask until an answer is right."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answer = httpx.get(url, timeout=PATIENCE)
+        if answer.status_code == 200 and right(answer):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"The right answer has not come; the last one was {answer.text!r}.")
+        time.sleep(0.005)
