@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import FormData, QueryParams
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import Headers as StarletteHeaders
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from nitro_py.encoding import read_json
-from nitro_py.errors import HTTPError
+from nitro_py.errors import HTTPError, NitroError
 from nitro_py.headers import Headers, parse_query
 from nitro_py.request import parse_cookies
 
@@ -61,16 +64,43 @@ class StarletteRequest(Request):
         """
         return _FormReader(self, max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)
 
-    def read_multipart(self, **limits: Any) -> AwaitableOrContextManager[FormData]:
-        """Read the body as Starlette does."""
-        return super().form(**limits)
+    async def read_multipart(self, **limits: Any) -> FormData:
+        """Read the body as `multipart/form-data`, once.
+
+        Raises:
+            MultiPartException: The body is malformed, or larger than the limits.
+        """
+        if self._form is None:
+            async with aclosing(self.stream()) as stream:
+                self._form = await _WholeFormParser(self.headers, stream, **limits).parse()
+        return self._form
+
+
+class _WholeFormParser(MultiPartParser):
+    """Starlette's parser, which also refuses a body without its last boundary: a part of it was lost."""
+
+    def __init__(self, headers: StarletteHeaders, stream: AsyncGenerator[bytes, None], **limits: Any) -> None:
+        super().__init__(headers, self._check_end(stream), **limits)
+        self._ended = False
+
+    def on_end(self) -> None:
+        """Note the last boundary."""
+        self._ended = True
+
+    async def _check_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        # Where the stream itself fails, the parser closes the files that it has begun.
+        async for chunk in stream:
+            yield chunk
+        if not self._ended:
+            raise MultiPartException("The last boundary is missing.")
 
 
 class _FormReader:
     """A form that is read when it is awaited or entered."""
 
-    def __init__(self, request: StarletteRequest, **limits: Any) -> None:
+    def __init__(self, request: StarletteRequest, *, max_fields: float, **limits: Any) -> None:
         self._request = request
+        self._max_fields = max_fields
         self._limits = limits
 
     def __await__(self) -> Generator[Any, None, FormData]:
@@ -87,8 +117,18 @@ class _FormReader:
     async def _read(self) -> FormData:
         kind = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/x-www-form-urlencoded":
-            return FormData([*parse_query(await self._request.body())])
+            fields = parse_query(await self._request.body())
+            if len(fields) > self._max_fields:
+                raise HTTPError(400, f"The body is no form: it has more than {self._max_fields:g} fields.")
+            return FormData([*fields])
+        if kind != "multipart/form-data":
+            return FormData()
+        if find_spec("python_multipart") is None:
+            raise NitroError(
+                "A form came as `multipart/form-data`, and `python-multipart`, which reads it, is not installed.",
+                hint="Declare `python-multipart` among the dependencies of the project.",
+            )
         try:
-            return await self._request.read_multipart(**self._limits)
+            return await self._request.read_multipart(max_fields=self._max_fields, **self._limits)
         except MultiPartException as error:
             raise HTTPError(400, f"The body is no form: {error.message}") from None

@@ -11,6 +11,20 @@ from nitro_py.testing.conformance.target import Target, requires
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+PART = b'--b\r\ncontent-disposition: form-data; name="name"\r\n\r\ntea\r\n'
+# Bodies with the boundary `b` that are no forms.
+MULTIPART = [
+    b"",
+    b"tea",
+    b"--b\r\ncontent-dispo",
+    PART[:-4],
+    PART,
+    PART + b"--b\r\n",
+    b"--b\r\ncontent disposition\r\n\r\ntea\r\n--b--",
+    b"--b\r\nx: y\r\n\r\ntea\r\n--b--",
+    PART * 10_000 + b"--b--",
+    PART.replace(b'name="name"', b'name="' + b"n" * 100_000 + b'"') + b"--b--",
+]
 
 
 @pytest.mark.anyio
@@ -130,6 +144,26 @@ class Answers:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         answer = await target.request("POST", f"/read/{kind}", content=content.encode(), headers=headers)
         assert answer.json() == {"name": "café"}
+
+    @pytest.mark.parametrize("content", MULTIPART)
+    async def test_multipart_that_is_malformed_is_400(self, target: Target, content: bytes) -> None:
+        """Check H11 of the contract."""
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        answer = await target.request("POST", "/read/form", content=content, headers=headers)
+        assert (answer.status, answer.json()["status"]) == (400, 400)
+
+    @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=other"])
+    async def test_multipart_without_its_boundary_is_400(self, target: Target, boundary: str) -> None:
+        """Check H11 of the contract."""
+        headers = {"content-type": f"multipart/form-data{boundary}"}
+        answer = await target.request("POST", "/read/form", content=PART + b"--b--", headers=headers)
+        assert (answer.status, answer.json()["status"]) == (400, 400)
+
+    async def test_multipart_is_read(self, target: Target) -> None:
+        """Check H11 of the contract."""
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        answer = await target.request("POST", "/read/form", content=PART + b"--b--", headers=headers)
+        assert (answer.status, answer.json()) == (200, {"name": "tea"})
 
     async def test_values_beyond_json_are_written(self, target: Target) -> None:
         """Check H12 of the contract."""

@@ -15,6 +15,8 @@ from nitro_presets.aws_lambda.cloudfront_secret import (
 from nitro_py.event import Scope
 from nitro_py.headers import Headers
 
+# What the host of a Function URL has in it.
+FUNCTION_URL = ".lambda-url."
 LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 # A path of these needs no encoding. Most are.
 PLAIN = re.compile("[A-Za-z0-9/_.-]*")
@@ -63,7 +65,7 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
     headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
     if event.get("cookies"):
         headers["cookie"] = "; ".join(event["cookies"])
-    raw_path = encode_path(event["rawPath"])
+    raw_path = encode_path(event["rawPath"], event)
     return {
         "type": "http",
         "asgi": ASGI,
@@ -112,7 +114,7 @@ def read_body(event: dict[str, Any]) -> bytes:
 def complete_scope(scope: Scope) -> Scope:
     """Repair Mangum's scope: the path as the client sent it, the client's address behind a load balancer."""
     event = scope["aws.event"]
-    raw_path = encode_path(event.get("rawPath") or event.get("path") or "/")
+    raw_path = encode_path(event.get("rawPath") or event.get("path") or "/", event)
     address, port = scope["client"]
     if isinstance(address, str):
         # A load balancer appends the address that it sees to those in `X-Forwarded-For`.
@@ -120,13 +122,17 @@ def complete_scope(scope: Scope) -> Scope:
     return {**scope, "path": unquote(raw_path), "raw_path": raw_path.encode(), "client": (address, port)}
 
 
-def encode_path(path: str) -> str:
+def encode_path(path: str, event: dict[str, Any]) -> str:
     """Percent-encode what a URL's path must not contain. Event sources differ in whether they decode it.
 
+    A Function URL hands on what the client sent, so that a percent sign without digits stays the client's error.
+
     Example:
-        >>> encode_path("/a b/c%2Fd/100%")
+        >>> encode_path("/a b/c%2Fd/100%", {"requestContext": {}})
         '/a%20b/c%2Fd/100%25'
     """
     if PLAIN.fullmatch(path):
         return path
-    return quote(LONE_PERCENT.sub("%25", path), safe="/:@!$&'()*+,;=~%")
+    if FUNCTION_URL not in event["requestContext"].get("domainName", ""):
+        path = LONE_PERCENT.sub("%25", path)
+    return quote(path, safe="/:@!$&'()*+,;=~%")

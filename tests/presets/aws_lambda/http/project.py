@@ -83,6 +83,13 @@ from nitro_py import define_handler
 def handler(event):
     raise getattr(builtins, event.params["error"])
 """,
+    "handlers/api/pair.get.py": """
+from nitro_py import define_handler
+
+@define_handler
+def handler(event):
+    return {"made": True}, 201
+""",
     "handlers/api/bytes.get.py": """
 from nitro_py import define_handler
 
@@ -222,6 +229,7 @@ ROUTES = (
     _route("/api/exits/[error]"),
     _route("/api/later"),
     _route("/api/lines", requires=STREAMS),
+    _route("/api/pair"),
     _route("/api/pieces"),
     _route("/api/plain/[error]"),
     _route("/api/room", "websocket", hooks=("http",)),
@@ -292,7 +300,12 @@ def make_event(
             "rawPath": path,
             "rawQueryString": query,
             "headers": fields | both,
-            "requestContext": {"http": http, "stage": "$default", "routeKey": "$default"},
+            "requestContext": {
+                "http": http,
+                "stage": "$default",
+                "routeKey": "$default",
+                "domainName": "abc.lambda-url.eu-west-1.on.aws" if shape == "function-url" else "app.test",
+            },
             **({"cookies": list(cookies)} if cookies else {}),
         }
     if cookies:

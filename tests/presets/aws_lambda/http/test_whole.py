@@ -217,6 +217,22 @@ def test_event_that_is_no_valid_request_is_refused(function: HttpFunction) -> No
     assert function(broken, Invoked())["statusCode"] == 400
 
 
+def test_path_that_the_source_has_decoded_is_repaired(function: HttpFunction) -> None:
+    assert json.loads(get(function, "/api/show/100%", "httpapi")["body"])["name"] == "100%"
+
+
+@pytest.mark.parametrize("path", ["/api/show/100%", "/api/show/%zz", "/api/show/%ff", "/api/stubborn%2", "/%"])
+def test_malformed_path_of_a_function_url_is_400(function: HttpFunction, path: str) -> None:
+    answer = get(function, path, "function-url")
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (400, 400)
+
+
+def test_body_with_a_status_is_500(function: HttpFunction, caplog: pytest.LogCaptureFixture) -> None:
+    answer = get(function, "/api/pair")
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (500, 500)
+    assert "event.response.status = 201" in caplog.text
+
+
 PATHS = [
     ("GET", "/api/bytes"),
     ("HEAD", "/api/bytes"),

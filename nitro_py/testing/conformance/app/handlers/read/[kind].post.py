@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# What is imported ships: Starlette needs it for forms in parts.
+import python_multipart  # noqa: F401
 from pydantic import BaseModel
 
 from nitro_py import Event, define_handler, read_validated_body
