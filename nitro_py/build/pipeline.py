@@ -19,6 +19,7 @@ from nitro_py.build.bundle.sources import PublicFolder, collect_public, collect_
 from nitro_py.build.config.load import LoadedConfig, check_included
 from nitro_py.build.config.settings import runtime_settings
 from nitro_py.build.inspect.load import load_routes
+from nitro_py.build.inspect.returns import find_status_tuples
 from nitro_py.build.interrupt import Interrupt
 from nitro_py.build.preset import BuildInput, Bundle, Preset
 from nitro_py.build.registry import find_preset, list_presets
@@ -51,6 +52,7 @@ class Plan:
         build: What the emission depended on.
         bundle: What the preset emitted, with `nitro.json`.
         notes: What the user should know of the project, a line each.
+        warnings: What of the project will fail once it runs, a line each.
     """
 
     loaded: LoadedConfig
@@ -58,11 +60,17 @@ class Plan:
     build: BuildInput
     bundle: Bundle
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def manifest(self) -> Manifest:
         """What the bundle serves."""
         return self.build.manifest
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know, a line each: the notes of preset and project, and the warnings."""
+        return (*self.bundle.notes, *self.notes, *self.warnings)
 
     @property
     def output(self) -> Path:
@@ -182,7 +190,8 @@ def plan_build(
         vendor_dependencies=vendored,
     )
     notes = (*describe_declared(declared), *describe_secrets(sources, public))
-    return Plan(loaded, choice, build, choice.preset.emit(build), notes)
+    warnings = find_status_tuples(loaded.root, [route.file for route in manifest.routes])
+    return Plan(loaded, choice, build, choice.preset.emit(build), notes, tuple(warnings))
 
 
 def write_plan(plan: Plan, *, progress: Progress = lambda stage: None) -> dict[str, int]:

@@ -17,7 +17,7 @@ from nitro_py.build.preset import Bundle
 from nitro_py.build.preset_commands import ArtifactPreset, OptionValues, WrittenBundle
 from nitro_py.build.write import check_output, format_size
 from nitro_py.cli.failed_build import noting_failure
-from nitro_py.cli.output import print_json, print_line, print_table, print_warning, show_progress
+from nitro_py.cli.output import print_json, print_line, print_note, print_table, print_warning, show_progress
 from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import BuiltBundle, JsonOption, OutputOption, PresetOption, load_project, read_bundle
 
@@ -109,7 +109,7 @@ def build(
         print_line()
     for note in notes:
         print_line(f"{note}.")
-    for warning in list_warnings(plan.bundle, sizes):
+    for warning in (*(f"{warning}." for warning in plan.warnings), *list_warnings(plan.bundle, sizes)):
         print_warning(warning)
     if artifact:
         print_line()
@@ -126,8 +126,13 @@ def check(preset: PresetOption = None, json: JsonOption = False) -> None:
     choice = plan.choice
     if json:
         chosen = {"name": choice.preset.name, "reason": choice.reason}
-        print_json({"ok": True, "preset": chosen, "routes": len(plan.manifest.routes)})
+        routes = len(plan.manifest.routes)
+        print_json({"ok": True, "preset": chosen, "routes": routes, "notes": plan.remarks})
         return
+    for note in (*plan.bundle.notes, *plan.notes):
+        print_note(f"{note}.")
+    for warning in plan.warnings:
+        print_warning(f"{warning}.")
     counted = count_routes(plan.manifest.routes)
     print_line(f"All is well: {counted} for the preset `{choice.preset.name}` ({choice.reason}).")
 
@@ -176,7 +181,7 @@ def _describe(plan: Plan, built: BuiltBundle, sizes: Mapping[str, int]) -> dict[
         "routes": len(plan.manifest.routes),
         "files": dict(sizes),
         "bytes": sum(sizes.values()),
-        "notes": [*plan.bundle.notes, *plan.notes],
+        "notes": plan.remarks,
         "commands": {"preview": built.preview, "deploy": built.deploy},
     }
 

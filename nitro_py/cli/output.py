@@ -73,6 +73,11 @@ def print_error(error: NitroError) -> None:
     messages.print(text, soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """Print what a command found on the way, and what its user may want to know."""
+    print_line(text, to=messages)
+
+
 def print_warning(text: str) -> None:
     """Print what does not stop a command, and what its user should know."""
     print_line(f"warning: {text}", style="yellow", to=messages)

@@ -64,6 +64,7 @@ class DevServer:
         self._output_dir = OUTPUT_DIRS[0]
         self._interrupt = Interrupt()
         self._problem: str | None = None
+        self._warnings: tuple[str, ...] = ()
         self._page: ErrorPage | None = None
         self._fallback: BackgroundServer | None = None
         # An app that ends by itself must not meet a restart.
@@ -155,6 +156,7 @@ class DevServer:
             began = time.perf_counter()
             try:
                 plan = await asyncio.to_thread(self._plan)
+                self._warn(plan.warnings)
                 if self._child is not None and plan.bundle.files == self._files:
                     await self._clear_error()
                     return
@@ -167,6 +169,12 @@ class DevServer:
             else:
                 cause = f", changed: {list_names(changed)}" if changed else ""
                 self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
+
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        for warning in warnings:
+            if warning not in self._warnings:
+                self._say(f"warning: {warning}.")
+        self._warnings = warnings
 
     def _plan(self) -> Plan:
         loaded = self._load({"preset": PRESET, "output_dir": self._output_dir})

@@ -108,6 +108,7 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
         "ok": True,
         "preset": {"name": "asgi", "reason": "the default"},
         "routes": 3,
+        "notes": ["No declared dependencies were found: only what is imported ships"],
     }
     assert sorted(root.rglob("*")) == before
 
@@ -179,3 +180,23 @@ def test_many_files_make_few_rows() -> None:
         ("out/", "202", "212 B"),
     ]
     assert len(list_emitted("out", dict(list(sizes.items())[:MAX_ROWS]))) == MAX_ROWS + 1
+
+
+def test_body_with_a_status_is_told_before_it_runs(tmp_path: Path) -> None:
+    route = (
+        "from nitro_py import define_handler\n\n@define_handler\ndef handler(event):\n    return {'new': 1}, 201\n"
+    )
+    root = make_project(tmp_path, {"handlers/make.post.py": route})
+    warning = (
+        "handlers/make.post.py:5: this handler returns a tuple of a body and the status 201, which is answered "
+        "with 500: set `event.response.status = 201` and return the body"
+    )
+    for command in ("check", "build"):
+        assert f"warning: {warning}.\n" in run_nitropy(root, command).stderr
+        assert warning in json.loads(succeed(root, command, "--json"))["notes"]
+
+
+def test_check_prints_the_notes_of_a_build(tmp_path: Path) -> None:
+    done = run_nitropy(make_project(tmp_path), "check")
+    assert done.stdout == "All is well: 3 routes for the preset `asgi` (the default).\n"
+    assert "No declared dependencies were found: only what is imported ships.\n" in done.stderr

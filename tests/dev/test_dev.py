@@ -221,3 +221,14 @@ def test_modes_own_files_and_settings_hold(tmp_path: Path) -> None:
 def list_children(pid: int) -> list[str]:
     """List the processes that a process has started."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_body_with_a_status_is_told_once(root: Path, dev: Server) -> None:
+    route = (
+        "from nitro_py import define_handler\n\n@define_handler\ndef handler(event):\n    return {'new': 1}, 201\n"
+    )
+    write_files(root, {"handlers/make.post.py": route})
+    wait_for(lambda: httpx.post(f"{dev.url}/make").status_code == 500)
+    write_files(root, {"handlers/api/hello.get.py": CHANGED})
+    wait_for(lambda: say_hello(dev) == "changed")
+    assert dev.read_log().count("warning: handlers/make.post.py:5: this handler returns a tuple") == 1
