@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,13 +56,17 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         rich_markup_mode=None if plain else "markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for name in (wanted,) if wanted in COMMANDS else COMMANDS:
-        # What only the bundle's own program knows, such as the faults of a gateway, is handed on to it.
-        further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
-        app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
+    for name in COMMANDS:
+        if name == wanted:
+            # What only the bundle's own program knows, such as the faults of a gateway, is handed on to it.
+            further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
+            app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
+        elif wanted not in COMMANDS:
+            app.command()(_make_listed(name))
     if wanted not in COMMANDS:
         config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
-        config.command()(_load("routes", "schema"))
+        if wanted == "config":
+            config.command()(_load("routes", "schema"))
         app.add_typer(config, name="config")
     return app
 
@@ -71,7 +78,8 @@ def start(
     """Write HTTP, WebSocket and event-stream handlers once; build them for where they run."""
     if version:
         print_line(f"nitropy {__version__}")
-    elif context.invoked_subcommand is None:
+        raise typer.Exit
+    if context.invoked_subcommand is None:
         print_line(context.get_help())
 
 
@@ -83,6 +91,20 @@ def _load_with_options(name: str, arguments: Sequence[str]) -> Callable[..., Non
     from nitro_py.cli.preset_options import add_options
 
     return add_options(command, name, arguments)
+
+
+def _make_listed(name: str) -> Callable[[], None]:
+    """Return a command that help can list, without importing what the command itself needs."""
+    spec = find_spec(f"nitro_py.cli.{COMMANDS[name]}")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_bytes())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+    def command() -> None: ...
+
+    command.__name__, command.__doc__ = name, ast.get_docstring(functions[name])
+    return command
 
 
 def _load(module: str, name: str) -> Callable[..., None]:
