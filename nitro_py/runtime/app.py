@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nitro_py.encoding import make_id
 from nitro_py.middleware import Middleware
+from nitro_py.runtime.asgi.public_files import ERROR_FILES, PUBLIC_DIR
 from nitro_py.runtime.counters import BackplaneState, Counters
 from nitro_py.runtime.current_app import enter_app, leave_app
 from nitro_py.runtime.lifespan import DEVELOPMENT_PATIENCE, PATIENCE, run_lifespan, run_plugin
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub, OpenStream, Publish
     from nitro_py.runtime.hooks.session import PeerSession
+    from nitro_py.runtime.http.error_pages import ErrorPages
     from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
     from nitro_py.runtime.metrics.snapshot import Snapshot
@@ -53,6 +55,7 @@ class App:
         hub: The peers and topics, if they are not kept in this process.
         backplane: The way to the other processes of the app; `None` keeps topics in this one.
         threads: Whether plain `def` hooks run in threads, as they must where other peers wait for the same loop.
+        public_dir: The folder of its public files, relative to `root`.
 
     Example:
         app = App(folder, read_manifest(folder))
@@ -68,9 +71,11 @@ class App:
         hub: Hub[Peer] | None = None,
         backplane: Backplane | None = None,
         threads: bool = True,
+        public_dir: str = PUBLIC_DIR,
     ) -> None:
         self.root = root
         self.manifest = manifest
+        self.public_folder = root / public_dir
         self.kinds = kinds
         self.development = manifest.mode == "development"
         self.settings = Settings.from_json(manifest.settings)
@@ -87,6 +92,12 @@ class App:
             )
         self.hub: Hub[Peer] = hub or self._backplane_hub or self.local_hub
         self.meter: Meter | None = None
+        self.error_pages: ErrorPages | None = None
+        if "http" in kinds and set(ERROR_FILES.values()) & set(manifest.public):
+            # Not at the top: most apps have neither (row `lambda-cold-http`).
+            from nitro_py.runtime.http.error_pages import PublicErrorPages
+
+            self.error_pages = PublicErrorPages(self.public_folder, manifest.public)
         self.middleware: tuple[Middleware, ...] = ()
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self._notified: set[PeerSession | OpenStream] = set()

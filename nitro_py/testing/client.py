@@ -241,7 +241,7 @@ async def client(
     manifest = await asyncio.to_thread(make_manifest, loaded)
     # A project that the build refuses must not pass in a test.
     raise_all(check_flag(manifest, loaded))
-    application = Application(App(loaded.root, manifest), public_dir=loaded.config.public_dir)
+    application = Application(App(loaded.root, manifest, public_dir=loaded.config.public_dir))
     path = list(sys.path)
     try:
         await within(PLUGIN_TIMEOUT, application.start(), "The app did not start")

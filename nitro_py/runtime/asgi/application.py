@@ -19,7 +19,7 @@ from nitro_py.runtime.asgi.internal_routes import (
     answer_internal,
     turn_on_metrics,
 )
-from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
+from nitro_py.runtime.asgi.public_files import PublicFiles
 from nitro_py.runtime.asgi.websocket import serve_socket
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
@@ -41,16 +41,15 @@ class Application:
     Args:
         app: The app to serve.
         buffered: Whether the target buffers answers, so that a stream that was not declared is an error.
-        public_dir: The folder of its public files, relative to the app's folder.
 
     Example:
         app = Application(App(folder, read_manifest(folder)))
     """
 
-    def __init__(self, app: App, *, buffered: bool = False, public_dir: str = PUBLIC_DIR) -> None:
+    def __init__(self, app: App, *, buffered: bool = False) -> None:
         self.app = app
         self._buffered = buffered
-        self._public = PublicFiles(app.root / public_dir, app.manifest.public)
+        self._public = PublicFiles(app.public_folder, app.manifest.public)
         # The reason why the app cannot start, if it is one that the user can correct.
         self.refusal: NitroError | None = None
         self._started = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nitro_py.event import Receive, Scope, Send
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # The folder of public files in a bundle, whatever its name in the project.
 PUBLIC_DIR = "public"
+# The files that browsers get for errors, by status.
+ERROR_FILES: Final = {404: "/404.html", 500: "/500.html"}
 
 
 class PublicFiles:

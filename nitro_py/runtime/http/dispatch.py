@@ -131,7 +131,10 @@ def drop_content_fields(event: Event) -> None:
 
 
 def _complete_error(app: App, event: Event, error: Exception) -> CompleteResponse:
-    answer: CompleteResponse = make_complete(describe_error(error, development=app.development), event)
+    described = describe_error(error, development=app.development)
+    if app.error_pages is not None:
+        described = app.error_pages.find(event, error, described) or described
+    answer: CompleteResponse = make_complete(described, event)
     return answer
 
 

@@ -76,3 +76,48 @@ class Files:
     async def test_public_file_takes_no_other_method(self, target: Target) -> None:
         """Check R10 of the contract."""
         assert (await target.request("POST", "/hello.txt")).status in (404, 405)
+
+    @pytest.mark.parametrize(
+        ("path", "status", "title"),
+        [
+            ("/nowhere", 404, "Not here"),
+            ("/fail/phrase", 404, "Not here"),
+            ("/fail/detail", 500, "Broken"),
+            ("/fail/unwritable", 500, "Broken"),
+        ],
+    )
+    async def test_browser_gets_the_page_for_an_error(
+        self, target: Target, path: str, status: int, title: str
+    ) -> None:
+        """Check H15 of the contract."""
+        browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        page = await target.request("GET", path, headers=browser)
+        assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert f"<title>{title}</title>" in page.text
+        assert page.headers["cache-control"] == "no-store"
+        assert {"etag", "last-modified", "accept-ranges"}.isdisjoint(page.headers)
+        head = await target.request("HEAD", path, headers=browser)
+        assert (head.status, head.headers["content-type"], head.body) == (status, "text/html; charset=utf-8", b"")
+
+    @pytest.mark.parametrize("accept", ["application/json", "*/*", "application/json, text/html;q=0.9"])
+    async def test_other_client_gets_the_json_of_an_error(self, target: Target, accept: str) -> None:
+        """Check H15 of the contract."""
+        for path, status in (("/nowhere", 404), ("/fail/detail", 500)):
+            answer = await target.request("GET", path, headers={"accept": accept})
+            assert (answer.status, answer.json()["status"]) == (status, status)
+
+    async def test_answer_of_the_apps_own_is_no_error(self, target: Target) -> None:
+        """Check H15 of the contract."""
+        browser = {"accept": "text/html"}
+        answer = await target.request("GET", "/mounted/nowhere", headers=browser)
+        assert (answer.status, answer.text) == (404, "Not Found")
+        own = await target.request("GET", "/fail/own", headers=browser)
+        assert (own.status, own.json()) == (404, {"mine": True})
+        other = await target.request("GET", "/fail/returned", headers=browser)
+        assert (other.status, other.json()["data"]) == (410, [1])
+
+    async def test_page_for_an_error_keeps_header_fields(self, target: Target) -> None:
+        """Check H14 and H15 of the contract."""
+        page = await target.request("GET", "/fail/staged", headers={"accept": "text/html"})
+        assert (page.status, page.headers["x-kept"], page.headers["set-cookie"]) == (500, "yes", "a=1")
+        assert "Broken" in page.text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nitro_presets.aws_lambda.http.scope import read_body
 from nitro_py.event import ASGIMessage, Event, Receive, Scope, Send
 from nitro_py.runtime.app import App
-from nitro_py.runtime.asgi.public_files import PUBLIC_DIR, PublicFiles
+from nitro_py.runtime.asgi.public_files import PublicFiles
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import answer_error, find_answer, make_event
 from nitro_py.runtime.http.responses import CompleteResponse, send_answer
@@ -35,7 +35,7 @@ class DirectRoutes:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._public = PublicFiles(app.root / PUBLIC_DIR, app.manifest.public)
+        self._public = PublicFiles(app.public_folder, app.manifest.public)
 
     def find(self, scope: Scope) -> DirectRequest | None:
         """Return the request for a handler; `None` if an ASGI application answers it.

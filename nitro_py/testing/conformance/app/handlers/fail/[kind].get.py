@@ -53,6 +53,8 @@ async def handler(event: Event) -> object:
             return "made", 201, {"x-pot": "tea"}
         case "unnamed":
             raise HTTPError(499)
+        case "own":
+            return Response({"mine": True}, 404)
         case "returned":
             return HTTPError(410, "gone", data=[1])
         case "starlette":
