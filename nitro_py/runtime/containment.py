@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger("nitro_py.tasks")
 
 T = TypeVar("T")
+
+# Called with each failure of the code that runs in this context, where a test watches it.
+failure_observer: ContextVar[Callable[[Exception], None] | None] = ContextVar(
+    "nitro_py_failure_observer", default=None
+)
+
+
+def log_failure(log: logging.Logger, error: Exception, message: str, *args: object) -> None:
+    """Log a failure of the app's code that its client only sees as a 500, as a 1011 or as a cut answer.
+
+    Args:
+        log: The logger of the caller.
+        error: The failure.
+        message: The message of the log.
+        args: What the message is formatted with.
+    """
+    log.error(message, *args, exc_info=error, stacklevel=2)
+    if (observe := failure_observer.get()) is not None:
+        observe(error)
 
 
 def contain(error: BaseException) -> Exception:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from nitro_py.runtime.callables import is_awaitable
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +63,7 @@ def run_callback(callback: Callable[[], Awaitable[None] | bool | None]) -> None:
     try:
         result = callback()
     except BaseException as error:
-        logger.error("A callback failed.", exc_info=contain(error))
+        log_failure(logger, contain(error), "A callback failed.")
         return
     if is_awaitable(result):
         start_task(result)
@@ -77,4 +77,4 @@ async def _logged(work: Awaitable[object]) -> None:
 
         if isinstance(error, CancelledError):
             raise
-        logger.error("A background task failed.", exc_info=contain(error))
+        log_failure(logger, contain(error), "A background task failed.")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from nitro_py.errors import MessageValidationError, PeerClosedError
 from nitro_py.peer import Peer
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.websocket import WebSocketHandler, maybe_await
 
@@ -57,7 +57,7 @@ async def fail_with(error: BaseException) -> None:
 
 
 async def _fail(error: Exception, handler: WebSocketHandler, peer: Peer, route: str) -> None:
-    logger.error("A hook of %s failed for peer %s.", route, peer.id, exc_info=error)
+    log_failure(logger, error, "A hook of %s failed for peer %s.", route, peer.id)
     await _report(error, handler, peer, route)
     await peer.close(1011, "Internal error")
 
@@ -70,4 +70,4 @@ async def _report(error: Exception, handler: WebSocketHandler, peer: Peer, route
     except PeerClosedError:
         return
     except BaseException as raised:
-        logger.error("The error hook of %s failed for peer %s.", route, peer.id, exc_info=contain(raised))
+        log_failure(logger, contain(raised), "The error hook of %s failed for peer %s.", route, peer.id)

@@ -13,7 +13,7 @@ from nitro_py.headers import Headers
 from nitro_py.middleware import Middleware, run_middleware
 from nitro_py.request import Request
 from nitro_py.response import Response
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 from nitro_py.runtime.hooks.origin import check_origin
 from nitro_py.runtime.http.responses import find_http_error, is_asgi_answer
 from nitro_py.runtime.settings import WebSocketSettings
@@ -76,7 +76,7 @@ async def decide_upgrade(
     try:
         check_upgrade_fields([*event.response.headers, *Headers(answer.headers)])
     except Exception as error:
-        logger.exception("The answer to the upgrade of %s cannot be sent.", request.path)
+        log_failure(logger, error, "The answer to the upgrade of %s cannot be sent.", request.path)
         return Refusal(error), request
     if answer.protocol is not None and answer.protocol not in offered:
         logger.error(
@@ -134,6 +134,6 @@ async def pass_middleware(
         failure = contain(error)
         if (expected := find_http_error(failure)) is not None:
             return Refusal(expected)
-        logger.error("The upgrade to %s failed.", event.path, exc_info=failure)
+        log_failure(logger, failure, "The upgrade to %s failed.", event.path)
         return Refusal(failure)
     return answer if isinstance(answer, Upgrade) else Refusal(answer)

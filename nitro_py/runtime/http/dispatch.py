@@ -15,7 +15,7 @@ from nitro_py.headers import Headers
 from nitro_py.middleware import run_middleware
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import DirectSend, PassthroughSend, find_stream_send
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 from nitro_py.runtime.http.responses import (
     CompleteResponse,
     MountedAnswer,
@@ -117,7 +117,7 @@ def answer_error(app: App, event: Event, error: Exception) -> CompleteResponse:
         except Exception as failure:
             failure.__cause__ = error
             error = failure
-    logger.error("%s %s failed.", event.method, event.path, exc_info=error)
+    log_failure(logger, error, "%s %s failed.", event.method, event.path)
     return _complete_error(app, event, error)
 
 

@@ -12,7 +12,7 @@ from nitro_py.encoding import encode_text
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
-from nitro_py.runtime.containment import contain, contained
+from nitro_py.runtime.containment import contain, contained, log_failure
 from nitro_py.runtime.tasks import logger
 from nitro_py.runtime.threads import call_in_thread
 from nitro_py.sse import EventStream, EventStreamWriter, Source, source_of, writer_of
@@ -216,7 +216,7 @@ async def _pump(source: Source, stream: EventStream, writer: EventStreamWriter) 
         failure = contain(error)
         if not begun:
             raise failure from failure.__cause__
-        logger.error("The source of an event stream failed.", exc_info=failure)
+        log_failure(logger, failure, "The source of an event stream failed.")
     finally:
         try:
             await contained(reader.close())
