@@ -14,15 +14,20 @@ for backplanes.
 
 from __future__ import annotations
 
-from nitro_py.testing.answers import Closed, SocketClosed, TestResponse, UpgradeRefused
+from nitro_py.testing.answers import Closed, RedirectError, SocketClosed, TestResponse, UpgradeRefused
 from nitro_py.testing.client import Client, client
+from nitro_py.testing.cookies import Cookies
 from nitro_py.testing.events import ServerEvent
+from nitro_py.testing.requests import RequestOptions
 from nitro_py.testing.sockets import TestSocket
 from nitro_py.testing.streams import TestStream
 
 __all__ = [
     "Client",
     "Closed",
+    "Cookies",
+    "RedirectError",
+    "RequestOptions",
     "ServerEvent",
     "SocketClosed",
     "TestResponse",

@@ -18,6 +18,7 @@ class TestResponse:
         status: The HTTP status.
         headers: The header fields.
         body: The content.
+        history: The redirects that were followed to it, oldest first.
 
     Example:
         >>> TestResponse(200, Headers(), b'{"a": 1}').json()
@@ -30,6 +31,7 @@ class TestResponse:
     status: int
     headers: Headers
     body: bytes
+    history: tuple[TestResponse, ...] = ()
 
     @property
     def text(self) -> str:
@@ -84,3 +86,17 @@ class UpgradeRefused(NitroError):
         self.status = answer.status
         self.headers = answer.headers
         self.body = answer.body
+
+
+class RedirectError(NitroError):
+    """A redirect that a client cannot follow.
+
+    Args:
+        message: The reason.
+        answer: The answer that redirects.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, answer: TestResponse, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.answer = answer

@@ -140,6 +140,15 @@ class TestSocket:
         self._conversation.end(Closed(code, reason))
         await self._conversation.finish()
 
+    async def leave(self) -> None:
+        """Lose the connection, and wait until the app's close hook has run; its failures are kept for later.
+
+        Raises:
+            TimeoutError: The hooks take too long.
+        """
+        self._conversation.end(Closed(LOST))
+        await self._conversation.finish_quietly()
+
     async def wait_closed(self, timeout: float | None = None) -> Closed:
         """Wait until the app closes the socket, drop the messages before that, and return how it was closed.
 

@@ -50,6 +50,16 @@ class TestStream:
         """
         return self._events
 
+    async def read(self) -> TestResponse:
+        """Wait for the rest of the content, and return it as a whole answer."""
+        body = b"".join([chunk async for chunk in self._chunks])
+        return TestResponse(self.status, self.headers, body)
+
+    @property
+    def head(self) -> TestResponse:
+        """The answer without its content."""
+        return TestResponse(self.status, self.headers, b"")
+
     async def _read(self) -> AsyncIterator[bytes]:
         while not self._ended:
             message = await self._conversation.take("piece of its answer")
@@ -71,5 +81,4 @@ async def open_stream(conversation: AsgiConversation) -> TestStream:
 async def read_whole(conversation: AsgiConversation) -> TestResponse:
     """Wait for a whole answer, and return it."""
     stream = await open_stream(conversation)
-    body = b"".join([chunk async for chunk in stream.chunks()])
-    return TestResponse(stream.status, stream.headers, body)
+    return await stream.read()

@@ -17,11 +17,13 @@ from nitro_py.build.validate import validate
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.errors import BuildError
 from nitro_py.event import Receive, Scope, Send
+from nitro_py.headers import Headers
 from nitro_py.runtime.app import App
 from nitro_py.runtime.http.dispatch import serve_http
 from nitro_py.runtime.manifest import Manifest
 from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope
 from nitro_py.testing.conformance import APP
+from nitro_py.testing.failures import AppFailures
 from nitro_py.testing.streams import read_whole
 from tests.bundles import write_files
 
@@ -158,8 +160,8 @@ async def test_stream_unsaid_is_an_error_where_the_target_holds_it_back(
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await serve_http(app, "/stream", scope, receive, send, buffered=True)
 
-    scope = make_scope("http", "/stream", scheme="http", headers=None)
-    exchange = AsgiConversation(answer, {**scope, "method": "GET"}, timeout=60)
+    scope = make_scope("http", "http://localhost/stream", Headers())
+    exchange = AsgiConversation(answer, {**scope, "method": "GET"}, timeout=60, failures=AppFailures(raised=False))
     exchange.put({"type": "http.request", "body": b"", "more_body": False})
     assert (await read_whole(exchange)).status == status
     await exchange.drop()

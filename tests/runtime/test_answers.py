@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.capabilities import Mode
 from nitro_py.errors import HTTPError
 from nitro_py.headers import MissingKeyError, Params, Query
 from nitro_py.runtime.current_app import current_app
@@ -96,9 +97,10 @@ async def test_markup_as_text_is_told_once_in_development(
 @pytest.mark.parametrize("kind", ["data", "nan", "field", "number", "headers", "status", "pair"])
 @pytest.mark.parametrize("mode", ["development", "production"])
 async def test_what_cannot_be_sent_is_one_line_of_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, mode: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, mode: Mode
 ) -> None:
-    async with client(write_files(tmp_path, {"handlers/[kind].get.py": FAIL}), mode=mode) as app:  # type: ignore[arg-type]
+    root = write_files(tmp_path, {"handlers/[kind].get.py": FAIL})
+    async with client(root, mode=mode, raise_errors=False) as app:
         caplog.clear()
         answer = await app.get(f"/{kind}")
     assert (answer.status, answer.json()["status"]) == (500, 500)

@@ -68,7 +68,7 @@ def test_the_rest_is_a_dict() -> None:
 async def test_only_development_is_strict(tmp_path: Path) -> None:
     files = {"nitro.toml": "experimental.websocket = true\n", "handlers/room.py": ROOM}
     root = write_files(tmp_path, files)
-    async with client(root, mode="development") as app, app.connect("/room") as socket:
+    async with client(root, mode="development", raise_errors=False) as app, app.connect("/room") as socket:
         await socket.send("hi")
         assert await socket.receive_json() == {"seen": 1}
         await socket.send("set")

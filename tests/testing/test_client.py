@@ -219,7 +219,7 @@ async def test_plugins_run_around_the_block(tmp_path: Path) -> None:
 
 
 async def test_development_shows_what_went_wrong(tmp_path: Path) -> None:
-    async with client(write_files(tmp_path, PROJECT), mode="development") as app:
+    async with client(write_files(tmp_path, PROJECT), mode="development", raise_errors=False) as app:
         answer = await app.get("/mode")
         assert (answer.status, answer.json()["message"]) == (500, "ValueError: visible in development")
         async with app.connect("/talk?key=1", origin="http://localhost:5173") as socket:
