@@ -22,7 +22,8 @@ GUIDE = "docs/guide.md"
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the guide's handlers into a new project."""
     files = {block.file: block.text for block in find_blocks("python", GUIDE) if block.file}
-    settings = {"nitro.toml": "experimental.websocket = true\n", "public/index.html": "<h1>hi</h1>"}
+    config = "experimental.websocket = true\nruntime_config.session_key = 'for these tests'\n"
+    settings = {"nitro.toml": config, "public/index.html": "<h1>hi</h1>"}
     return write_files(tmp_path_factory.mktemp("guide"), files | settings)
 
 
@@ -37,6 +38,9 @@ def test_handlers_build_as_what_they_are_said_to_be(project: Path) -> None:
     manifest = read_manifest(build_project(project) / "server")
     assert {route.file: route.kind for route in manifest.routes} == {
         "handlers/api/users/[id].put.py": "http",
+        "handlers/api/login.post.py": "http",
+        "handlers/api/me.get.py": "http",
+        "handlers/api/photos.post.py": "http",
         "handlers/api/room.py": "websocket",
         "handlers/api/feed.py": "sse",
     }
@@ -54,6 +58,22 @@ def test_request_is_validated_and_passes_the_middleware(server: Server) -> None:
     assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "content-type")
 
 
+def test_session_is_signed_and_sent_over_the_wire(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as browser:
+        login = browser.post("/api/login", data={"name": "ada", "password": "engine"})
+        assert (login.status_code, login.headers["location"]) == (303, "/api/me")
+        cookie = login.headers["set-cookie"].partition(";")[0]
+        assert browser.get("/api/me", headers={"cookie": cookie}).json() == {"name": "ada"}
+        for forged in ("session=", "session=.", cookie.replace("ada", "bob"), f"{cookie}0", "session=\xe9.0"):
+            assert browser.get("/api/me", headers=[(b"cookie", forged.encode())]).status_code == 401
+        assert browser.post("/api/login", data={"name": "ada", "password": "code"}).status_code == 403
+
+
+def test_uploads_are_counted(server: Server) -> None:
+    files = [("photo", ("a.png", b"123")), ("photo", ("b.png", b"")), ("other", ("c.png", b"1"))]
+    assert httpx.post(f"{server.url}/api/photos", files=files).json() == {"a.png": 3, "b.png": 0}
+
+
 def test_public_file_is_served(server: Server) -> None:
     assert httpx.get(server.url).text == "<h1>hi</h1>"
 
@@ -61,7 +81,7 @@ def test_public_file_is_served(server: Server) -> None:
 @pytest.mark.slow
 def test_tests_of_the_reader_pass(project: Path) -> None:
     (block,) = [block for block in find_blocks("python", GUIDE) if "nitro_py.testing" in block.text]
-    assert "3 passed" in run_tests(project, block)
+    assert "6 passed" in run_tests(project, block)
 
 
 def test_names_of_the_api_exist() -> None:
