@@ -120,7 +120,13 @@ def make_manifest(
     progress(f"Loading {count_routes(scan.routes)}")
     return Manifest(
         mode=loaded.mode,
-        routes=load_routes(loaded.root, scan, import_timeout=config.build.import_timeout, interrupt=interrupt),
+        routes=load_routes(
+            loaded.root,
+            scan,
+            import_timeout=config.build.import_timeout,
+            variables=loaded.env_files.variables,
+            interrupt=interrupt,
+        ),
         middleware=scan.middleware,
         plugins=scan.plugins,
         public=tuple(f"/{path}" for path in _read_public(loaded).files),

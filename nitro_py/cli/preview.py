@@ -17,13 +17,17 @@ from typing import Annotated
 
 import typer
 
+from nitro_py.build.config.env_files import EnvFiles, read_env_files
 from nitro_py.cli.failed_build import warn_of_failure
+from nitro_py.cli.output import print_warning
 from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_project, read_bundle
 from nitro_py.dev.process import list_ending_signals
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
 from nitro_py.errors import UsageError
-from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
+from nitro_py.runtime.asgi.internal_routes import ENV_FILE_NAMES, PUBLISH_TOKEN
 
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 3000
 # What every preset's preview command prints once it listens, followed by the URL.
 # As a line of text, or in a line of JSON.
 ANNOUNCEMENT = re.compile(r'(?:{.*"message": ")?Listening on (http://[^\s"]+)')
@@ -32,8 +36,14 @@ ANNOUNCEMENT = re.compile(r'(?:{.*"message": ")?Listening on (http://[^\s"]+)')
 def preview(
     context: typer.Context,
     preset: PresetOption = None,
-    host: Annotated[str, typer.Option("--host", envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", envvar="PORT", help="Port; 0 takes a free one.")] = 3000,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", envvar="HOST", show_default=DEFAULT_HOST, help="Address to listen on."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", envvar="PORT", show_default=str(DEFAULT_PORT), help="Port; 0 takes a free one."),
+    ] = None,
     output_dir: OutputOption = None,
 ) -> None:
     """Run the built bundle; further options go to the program that runs it."""
@@ -41,8 +51,23 @@ def preview(
     built = read_bundle(loaded)
     check_preset(loaded, built, preset)
     warn_of_failure(loaded, built)
-    command = [*resolve_command(built.preview), "--host", host, "--port", str(port), *context.args]
-    raise typer.Exit(run_preview(command, loaded.root))
+    env_files = read_env_files(loaded.root, os.environ)
+    for warning in env_files.warnings:
+        print_warning(warning)
+    place = ["--host", host or env_files.variables.get("HOST") or DEFAULT_HOST]
+    place += ["--port", str(_read_port(env_files) if port is None else port)]
+    raise typer.Exit(run_preview([*resolve_command(built.preview), *place, *context.args], loaded.root, env_files))
+
+
+def _read_port(env_files: EnvFiles) -> int:
+    text = env_files.variables.get("PORT") or str(DEFAULT_PORT)
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    place = env_files.places["PORT"]
+    hint = f"Set `PORT={DEFAULT_PORT}`, for example, or give `--port`."
+    raise UsageError(
+        f"`PORT` is no port: expected a number, got `{text}`.", file=place.file, line=place.line, hint=hint
+    )
 
 
 def resolve_command(text: str) -> list[str]:
@@ -51,12 +76,13 @@ def resolve_command(text: str) -> list[str]:
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
-def run_preview(command: list[str], root: Path) -> int:
+def run_preview(command: list[str], root: Path, env_files: EnvFiles) -> int:
     """Run a bundle until it ends, and write its address into a file that `nitropy publish` reads.
 
     Args:
         command: The command.
         root: The project's folder.
+        env_files: What the project's `.env` files set.
 
     Returns:
         The exit status: the bundle's own, 0 after a signal that was handed on, 128 plus the signal's number
@@ -67,7 +93,8 @@ def run_preview(command: list[str], root: Path) -> int:
     """
     token = secrets.token_urlsafe(32)
     # Its output is read for the address; unbuffered, handlers' prints are seen when they happen.
-    environ = {**os.environ, PUBLISH_TOKEN: token, "PYTHONUNBUFFERED": "1"}
+    environ = {**env_files.variables, **os.environ, PUBLISH_TOKEN: token, "PYTHONUNBUFFERED": "1"}
+    environ[ENV_FILE_NAMES] = " ".join(sorted(env_files.places))
     try:
         # In a session of its own, so that Ctrl+C reaches it once, by us, and not a second time by the terminal.
         process = subprocess.Popen(

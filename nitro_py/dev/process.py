@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -97,12 +98,13 @@ class ChildProcess:
         return message
 
 
-async def start_child(spec: ChildSpec, token: str) -> ChildProcess:
+async def start_child(spec: ChildSpec, token: str, variables: Mapping[str, str]) -> ChildProcess:
     """Start a child that serves on a bound socket, which stays the parent's own too.
 
     Args:
         spec: What it serves.
         token: The token for publishing.
+        variables: Variables that it finds in its environment, beside ours.
     """
     ours, theirs = socket.socketpair()
     # Without -P modules of the project would be found before those of the bundle.
@@ -112,7 +114,7 @@ async def start_child(spec: ChildSpec, token: str) -> ChildProcess:
             *command,
             # Where a bundle runs, whoever starts it.
             cwd=spec.folder,
-            env={**os.environ, PUBLISH_TOKEN: token},
+            env={**variables, **os.environ, PUBLISH_TOKEN: token},
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(), spec.listener, spec.inbox, spec.outbox),
             # In a session of its own, so that Ctrl+C does not reach it beside us.

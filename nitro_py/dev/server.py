@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
+from nitro_py.build.config.env_files import read_env_files
 from nitro_py.build.config.load import LoadedConfig, load_config
 from nitro_py.build.interrupt import BuildInterruptedError, Interrupt
 from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
@@ -61,6 +62,8 @@ class DevServer:
         self._token = secrets.token_urlsafe(32)
         self._child: ChildProcess | None = None
         self._files: Mapping[str, bytes] = {}
+        self._variables: Mapping[str, str] = {}
+        self._warned: set[str] = set()
         self._output_dir = OUTPUT_DIRS[0]
         self._interrupt = Interrupt()
         self._problem: str | None = None
@@ -80,8 +83,6 @@ class DevServer:
             UsageError: A port is busy.
         """
         loaded = self._load({})
-        for warning in loaded.warnings:
-            self._say(f"warning: {warning}")
         self._dev = loaded.config.dev
         make_state_dir(self._root)
         async with AsyncExitStack() as stack:
@@ -102,7 +103,15 @@ class DevServer:
 
     def _load(self, overrides: Mapping[str, object]) -> LoadedConfig:
         given = {**self._overrides, **overrides}
-        return load_config(self._root, mode="development", overrides=given, environ=self._environ)
+        env_files = read_env_files(self._root, self._environ)
+        loaded = load_config(
+            self._root, mode="development", overrides=given, environ=self._environ, env_files=env_files
+        )
+        for warning in loaded.warnings:
+            if warning not in self._warned:
+                self._say(f"warning: {warning}")
+        self._warned = set(loaded.warnings)
+        return loaded
 
     async def _open_live_reload(self, stack: AsyncExitStack) -> None:
         port = self._listener.getsockname()[1]
@@ -157,7 +166,8 @@ class DevServer:
             try:
                 plan = await asyncio.to_thread(self._plan)
                 self._warn(plan.warnings)
-                if self._child is not None and plan.bundle.files == self._files:
+                runs = (self._files, self._variables)
+                if self._child is not None and (plan.bundle.files, plan.loaded.env_files.variables) == runs:
                     await self._clear_error()
                     return
                 await asyncio.to_thread(write_plan, plan)
@@ -195,7 +205,8 @@ class DevServer:
             script=self._script.decode(),
             guard=asdict(self._shared.guard) if self._shared else None,
         )
-        child = await start_child(spec, token=self._token)
+        variables = plan.loaded.env_files.variables
+        child = await start_child(spec, token=self._token, variables=variables)
         try:
             with self._interrupt.ending(child.kill):
                 await child.wait_ready()
@@ -204,6 +215,7 @@ class DevServer:
             await child.finish()
             raise
         old, self._child, self._files = self._child, child, plan.bundle.files
+        self._variables = variables
         self._output_dir = OUTPUT_DIRS[self._output_dir == OUTPUT_DIRS[0]]
         self._spawn(self._watch_end(child))
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))

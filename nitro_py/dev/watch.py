@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from watchfiles import Change, awatch
 
 from nitro_py.build.bundle.exclude import travels
+from nitro_py.build.config.env_files import ENV_FILES
 from nitro_py.dev.run_file import STATE_DIR
 from nitro_py.errors import UsageError
 
@@ -62,9 +63,11 @@ class ProjectWatch:
             await stop_task(deep)
 
     def keep(self, change: Change, name: str) -> bool:
-        """Return whether a changed path is one that a build may depend on."""
+        """Return whether a changed path is one that a build, or the environment of the app, may depend on."""
         path = PurePosixPath(Path(name).relative_to(self._root).as_posix())
-        return travels(path) and not any(path.is_relative_to(folder) for folder in self._left_out)
+        return (travels(path) or path.as_posix() in ENV_FILES) and not any(
+            path.is_relative_to(folder) for folder in self._left_out
+        )
 
     def _find_folders(self) -> list[Path]:
         return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
-from nitro_py.build.config.load import LoadedConfig, load_config
 from nitro_py.build.inspect.load import raise_all
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.build.validate import check_flag
@@ -25,6 +23,7 @@ from nitro_py.runtime.topics.names import check_namespace, check_topic
 from nitro_py.testing.answers import RedirectError, TestResponse, UpgradeRefused
 from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope, within
 from nitro_py.testing.cookies import Cookies
+from nitro_py.testing.environment import load_project_config, set_variables
 from nitro_py.testing.failures import AppFailures
 from nitro_py.testing.requests import MAX_REDIRECTS, RequestOptions, TestRequest, add_query, make_request
 from nitro_py.testing.sockets import TestSocket, WebSocketConversation, offer, open_socket
@@ -371,7 +370,7 @@ async def client(
     """Start a project's app in this process, plugins included, and stop it at the end of the block.
 
     No port is opened, and no file is written. Handlers are imported once in a process: all tests share the state
-    of their modules.
+    of their modules. What the project's `.env` files set is in `os.environ` until the end of the block.
 
     Args:
         project: The project's folder.
@@ -399,29 +398,25 @@ async def client(
     manifest = await asyncio.to_thread(make_manifest, loaded)
     # A project that the build refuses must not pass in a test.
     raise_all(check_flag(manifest, loaded))
-    application = Application(App(loaded.root, manifest, public_dir=loaded.config.public_dir))
-    failures, ignored = AppFailures(raised=True), AppFailures(raised=False)
-    own = failures if raise_errors else ignored
-    made = Client(application, options=options, failures=failures, ignored=ignored, raise_errors=raise_errors)
-    made.cookies.update(cookies or {})
-    path = list(sys.path)
-    reason: BaseException | None = None
-    try:
-        with own.observed("The start of the app"):
-            await within(PLUGIN_TIMEOUT, application.start(), "The app did not start")
+    with set_variables(loaded.env_files.variables):
+        application = Application(App(loaded.root, manifest, public_dir=loaded.config.public_dir))
+        failures, ignored = AppFailures(raised=True), AppFailures(raised=False)
+        own = failures if raise_errors else ignored
+        made = Client(application, options=options, failures=failures, ignored=ignored, raise_errors=raise_errors)
+        made.cookies.update(cookies or {})
+        path = list(sys.path)
+        reason: BaseException | None = None
         try:
-            yield made
-        except BaseException as error:
-            reason = error
-            raise
+            with own.observed("The start of the app"):
+                await within(PLUGIN_TIMEOUT, application.start(), "The app did not start")
+            try:
+                yield made
+            except BaseException as error:
+                reason = error
+                raise
+            finally:
+                with own.observed("The stop of the app"):
+                    await within(PLUGIN_TIMEOUT, application.app.stop(), "The app did not stop")
+                failures.settle(reason)
         finally:
-            with own.observed("The stop of the app"):
-                await within(PLUGIN_TIMEOUT, application.app.stop(), "The app did not stop")
-            failures.settle(reason)
-    finally:
-        sys.path[:] = path
-
-
-def load_project_config(folder: Path, mode: Mode) -> LoadedConfig:
-    """Return the configuration of the project in a folder."""
-    return load_config(folder.resolve(), mode=mode, overrides={}, environ=os.environ)
+            sys.path[:] = path

@@ -24,7 +24,7 @@ async def test_files_that_count(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"handlers/a.py": "", "nitro.toml": "", "shop/data/b.json": ""})
     async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
         assert await next_change(changes) == set()
-        for name in ("handlers/a.py", "nitro.toml", "shop/data/b.json", "handlers/new.py"):
+        for name in ("handlers/a.py", "nitro.toml", "shop/data/b.json", "handlers/new.py", ".env", ".env.local"):
             write_files(root, {name: "changed"})
             assert name in await next_change(changes)
 
@@ -32,11 +32,13 @@ async def test_files_that_count(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_files_that_do_not(tmp_path: Path) -> None:
     folders = [".nitro/dev", "dist", ".output", ".git", ".venv", "env", "handlers/__pycache__"]
-    root = write_files(tmp_path, {**{f"{folder}/a": "" for folder in folders}, "env/pyvenv.cfg": "", ".env": ""})
+    root = write_files(
+        tmp_path, {**{f"{folder}/a": "" for folder in folders}, "env/pyvenv.cfg": "", ".env.production": ""}
+    )
     async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
         assert await next_change(changes) == set()
         write_files(root, {f"{folder}/a": "changed" for folder in folders})
-        write_files(root, {".env": "SECRET=1", "handlers/a.py.swp": ""})
+        write_files(root, {".env.production": "SECRET=1", "handlers/a.py.swp": ""})
         # What counts comes alone, so nothing of the above has counted.
         await asyncio.sleep(0.3)
         write_files(root, {"handlers/b.py": ""})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from nitro_py.errors import BuildError
+from nitro_py.errors import BuildError, UsageError
 from nitro_py.testing import Client, SocketClosed, UpgradeRefused, client
 from tests.bundles import copy_demo, write_files
 
@@ -239,3 +240,45 @@ async def test_what_the_build_refuses_does_not_pass_here(tmp_path: Path) -> None
     with pytest.raises(BuildError, match="is a WebSocket route, and WebSocket is off"):
         async with client(tmp_path):
             pass
+
+
+ENVIRONMENT = {
+    "nitro.toml": "runtime_config.url = ''\n",
+    "handlers/show.get.py": """
+        import os
+
+        from nitro_py import Event, define_handler, runtime_config
+
+        @define_handler
+        async def handler(event: Event) -> list[object]:
+            return [os.environ.get("CLIENT_A"), os.environ.get("CLIENT_B"), runtime_config()["url"]]
+        """,
+    ".env": "CLIENT_A=file\nCLIENT_B=file\nNITRO_RUNTIME_CONFIG__URL=http://file\n",
+    ".env.local": "CLIENT_A=local\n",
+}
+
+
+async def test_env_files_count_until_the_client_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_files(tmp_path / "environment", ENVIRONMENT)
+    async with client(root) as app:
+        assert (await app.get("/show")).json() == ["local", "file", "http://file"]
+        async with client(root) as other:
+            assert (await other.get("/show")).json() == ["local", "file", "http://file"]
+        # The first needs them still.
+        assert (await app.get("/show")).json() == ["local", "file", "http://file"]
+    assert not {"CLIENT_A", "CLIENT_B", "NITRO_RUNTIME_CONFIG__URL"} & {*os.environ}
+    monkeypatch.setenv("CLIENT_A", "test")
+    async with client(root) as app:
+        assert (await app.get("/show")).json() == ["test", "file", "http://file"]
+    assert os.environ["CLIENT_A"] == "test"
+
+
+async def test_env_files_of_two_projects_that_differ(tmp_path: Path) -> None:
+    one = write_files(tmp_path / "one", ENVIRONMENT)
+    two = write_files(tmp_path / "two", {**ENVIRONMENT, ".env.local": "CLIENT_A=other\n"})
+    async with client(one):
+        with pytest.raises(UsageError, match=r"`CLIENT_A` has another value in the `\.env` of a project"):
+            async with client(two):
+                pass
+    async with client(two) as app:
+        assert (await app.get("/show")).json() == ["other", "file", "http://file"]

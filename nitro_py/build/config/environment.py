@@ -20,6 +20,7 @@ RESERVED = (
     "NITRO_BACKPLANE_PREFIX",
     "NITRO_BACKPLANE_URL",
     "NITRO_ENV",
+    "NITRO_ENV_FILE_NAMES",
     "NITRO_METRICS_TOKEN",
     "NITRO_PUBLISH_*",
     "NITRO_RUNTIME_CONFIG__*",
@@ -30,12 +31,15 @@ _MISSPELT = 0.8
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[ConfigLayer, list[str]]:
+def read_environment(
+    environ: Mapping[str, str], models: ConfigModels, places: Mapping[str, Place] | None = None
+) -> tuple[ConfigLayer, list[str]]:
     """Read the settings that the environment holds.
 
     Args:
         environ: The variables; only names that start with `NITRO_` count.
         models: What can be configured.
+        places: Where variables stand that are a file's.
 
     Returns:
         A layer of values, each read as its setting's type where that is possible, and the variables that name
@@ -46,6 +50,7 @@ def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[
         {'dev': {'hmr': {'port': 4000}}}
     """
     settings = _list_variables(models)
+    places = places or {}
     layers = []
     unknown = []
     for name in _list_names(environ):
@@ -54,7 +59,7 @@ def read_environment(environ: Mapping[str, str], models: ConfigModels) -> tuple[
             continue
         path, schema = settings[name]
         value = _parse(environ[name], schema)
-        layers.append(ConfigLayer(nest(path, value), {path: Place(variable=name)}))
+        layers.append(ConfigLayer(nest(path, value), {path: places.get(name) or Place(variable=name)}))
     return merge_layers(layers), unknown
 
 
@@ -130,8 +135,12 @@ def is_misspelt(name: str, models: ConfigModels) -> bool:
     return known or _find_meant(name, settings) is not None
 
 
-def describe_ignored(names: Sequence[str]) -> tuple[str, ...]:
+def describe_ignored(names: Sequence[str], places: Mapping[str, Place] | None = None) -> tuple[str, ...]:
     """Describe variables that name no setting, all of them in one warning.
+
+    Args:
+        names: The variables.
+        places: Where variables stand that are a file's.
 
     Example:
         >>> describe_ignored(["NITRO_B", "NITRO_A"])
@@ -139,24 +148,28 @@ def describe_ignored(names: Sequence[str]) -> tuple[str, ...]:
     """
     if not names:
         return ()
-    listed = ", ".join(f"`{name}`" for name in sorted(names))
+    lines = {name: f" ({place.file}:{place.line})" for name, place in (places or {}).items()}
+    listed = ", ".join(f"`{name}`{lines.get(name, '')}" for name in sorted(names))
     return (f"No setting has the name of {listed} in the environment: ignored.",)
 
 
-def unknown_variable_error(name: str, models: ConfigModels) -> ConfigError:
+def unknown_variable_error(name: str, models: ConfigModels, place: Place | None = None) -> ConfigError:
     """Return what is wrong with a variable that names no setting.
 
     Args:
         name: The variable.
         models: What could be configured.
+        place: Where it stands, if a file sets it.
     """
+    place = place or Place()
     settings = list(_list_variables(models))
     section = name.removeprefix(PREFIX).partition("__")[0]
     choices = [choice for choice in settings if choice.startswith(f"{PREFIX}{section}__")] or settings
     listed = ", ".join(f"`{choice}`" for choice in sorted(choices))
     message = f"Unknown key `{name}` in the environment: expected one of {listed}, got `{name}`."
     meant = _find_meant(name, settings)
-    return ConfigError(message, hint=f"Did you mean `{meant}`?" if meant else "Correct the name, or unset it.")
+    hint = f"Did you mean `{meant}`?" if meant else "Correct the name, or unset it."
+    return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 
 def _find_meant(name: str, settings: list[str]) -> str | None:

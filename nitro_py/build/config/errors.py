@@ -160,7 +160,7 @@ def _describe(schema: Mapping[str, Any]) -> str:
 def _suggest(path: KeyPath, place: Place, models: ConfigModels) -> str:
     names = tuple(part for part in path if isinstance(part, str))
     schema = models.describe(names)
-    if schema.get("type") == "object" and place.file is not None:
+    if schema.get("type") == "object" and place.file in _SECTION_OF:
         section = dotted((*_SECTION_OF[place.file], *names))
         return f"Write its keys below a line `[{section}]`."
     example = True if schema.get("type") == "boolean" else schema.get("examples", [schema.get("default")])[0]

@@ -16,7 +16,7 @@ class Place:
     Args:
         file: The file, relative to the project.
         line: The line in it, counted from 1.
-        variable: The environment variable.
+        variable: The environment variable, which `file` sets if there is one.
         command_line: Whether it was given on the command line.
     """
 

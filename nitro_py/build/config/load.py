@@ -1,4 +1,4 @@
-"""Loading a project's configuration: file, then mode section, then environment, then command line."""
+"""Loading a project's configuration: file, mode section, `.env` files, environment, command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from nitro_py.build.config.checks import check_served, check_settings
+from nitro_py.build.config.env_files import EnvFiles
 from nitro_py.build.config.environment import (
     describe_ignored,
     is_misspelt,
@@ -50,6 +51,7 @@ class LoadedConfig:
         root: The project's folder.
         mode: What the settings are for.
         places: Where each setting stands that is not a default.
+        env_files: What the files `.env` and `.env.local` set; nothing where they do not count.
         warnings: What was read and has no effect.
     """
 
@@ -58,6 +60,7 @@ class LoadedConfig:
     root: Path
     mode: Mode
     places: Mapping[KeyPath, Place]
+    env_files: EnvFiles
     warnings: tuple[str, ...] = ()
 
     def place(self, key: str) -> Place:
@@ -73,7 +76,12 @@ class LoadedConfig:
 
 
 def load_config(
-    root: Path, *, mode: Mode, overrides: Mapping[str, object], environ: Mapping[str, str]
+    root: Path,
+    *,
+    mode: Mode,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    env_files: EnvFiles | None = None,
 ) -> LoadedConfig:
     """Load and check the configuration of a project.
 
@@ -82,6 +90,7 @@ def load_config(
         mode: Which of the sections `[production]` and `[development]` holds; both are checked.
         overrides: What the command line says, by dotted key; None for what it leaves unsaid.
         environ: The environment, whose `NITRO_*` variables count.
+        env_files: What the project's `.env` files set, if they count: not for a build, which would ship it.
 
     Returns:
         The settings, defaults if the project has no file.
@@ -96,10 +105,13 @@ def load_config(
     """
     source, file = _read_file(root)
     flags = _read_overrides(overrides)
-    folders = _list_folders(root, file, environ, [overrides.get("preset")])
-    tables = _find_tables(root, file, flags, environ, folders)
+    env_files = env_files or EnvFiles()
+    variables = {**env_files.variables, **environ}
+    folders = _list_folders(root, file, variables, [overrides.get("preset")])
+    tables = _find_tables(root, file, flags, variables, folders)
     models = make_models(tables)
-    environment, unknown = read_environment(environ, models)
+    places = {name: place for name, place in env_files.places.items() if name not in environ}
+    environment, unknown = read_environment(variables, models, places)
     layers = ((file, models.file), (environment, models.settings), (flags, models.settings))
     errors = [_check_layer(layer, model) for layer, model in layers]
     if unknown or any(error is not None for error in errors):
@@ -109,23 +121,25 @@ def load_config(
             for (layer, _), error in zip(layers, errors, strict=True)
         )
         misspelt = [name for name in unknown if is_misspelt(name, known)]
-        variables = [unknown_variable_error(name, known) for name in misspelt]
-        raise_problems([*of_file, *variables, *of_environment, *of_flags])
+        of_names = [unknown_variable_error(name, known, places.get(name)) for name in misspelt]
+        raise_problems([*of_file, *of_names, *of_environment, *of_flags])
         unknown = [name for name in unknown if name not in misspelt]
     merged = merge_layers([file.without(*MODES), file.section(mode), environment, flags])
     config = models.settings.model_validate(merged.values)
     raise_problems(check_settings(config, merged.places, root))
-    return LoadedConfig(config, source, root, mode, merged.places, describe_ignored(unknown))
+    warnings = (*env_files.warnings, *describe_ignored(unknown, places))
+    return LoadedConfig(config, source, root, mode, merged.places, env_files, warnings)
 
 
-def find_models(root: Path, environ: Mapping[str, str]) -> ConfigModels:
+def find_models(root: Path, environ: Mapping[str, str], said: Iterable[str] = ()) -> ConfigModels:
     """Return all that could be configured: by the installed presets, and by those that the project names.
 
     Args:
         root: The project's folder.
         environ: The environment, which may name a preset.
+        said: What else may be the path of one, such as what the command line says.
     """
-    return make_models(list_tables(root, list_named_presets(root, environ)))
+    return make_models(list_tables(root, list_named_presets(root, environ, said)))
 
 
 def list_named_presets(root: Path, environ: Mapping[str, str], said: Iterable[str] = ()) -> tuple[str, ...]:

@@ -131,6 +131,14 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
         return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(root, place, line, error))
     except BaseException as error:  # whatever a handler's top level raises, SystemExit included
         place, line = _last_place(root, file, error)
+        if (variable := _find_unset_variable(error)) is not None:
+            return _problem(
+                f"`{file}` reads the variable `{variable}` while it is imported, and that is not set.",
+                place,
+                line,
+                "Set it in the environment, or read it in a handler or a plugin, once the app runs. "
+                "`.env` counts for `nitropy dev`, `nitropy preview` and tests, and not for a build.",
+            )
         message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
         return _problem(message, place, line, _hint_at_failure(error))
 
@@ -216,6 +224,14 @@ def _expect_one(root: Path, file: str, kind: type[Any], noun: str) -> None:
             hint=f"Decorate one function with `@define_{noun}`.",
         )
     check_signatures(root, file, next(iter(found.values())))
+
+
+def _find_unset_variable(error: BaseException) -> str | None:
+    """Return the variable that `os.environ[…]` did not find."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # It raises a `KeyError` of its own, with the name as text.
+    raised = isinstance(error, KeyError) and frames and frames[-1].filename in (os.__file__, "<frozen os>")
+    return str(error.args[0]) if raised and isinstance(error, KeyError) else None
 
 
 def _hint_at_failure(error: BaseException) -> str | None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,12 @@ _ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def load_routes(
-    root: Path, scan: Scan, *, import_timeout: float = IMPORT_TIMEOUT, interrupt: Interrupt | None = None
+    root: Path,
+    scan: Scan,
+    *,
+    import_timeout: float = IMPORT_TIMEOUT,
+    variables: Mapping[str, str] | None = None,
+    interrupt: Interrupt | None = None,
 ) -> tuple[Route, ...]:
     """Import every handler file in a child process and describe its route.
 
@@ -40,6 +45,7 @@ def load_routes(
         root: The project's folder.
         scan: The files that were found.
         import_timeout: How long importing a file may take, in seconds; 0 = any time.
+        variables: Variables that the files find in their environment, beside ours.
         interrupt: Ends the import from another thread.
 
     Returns:
@@ -51,7 +57,7 @@ def load_routes(
     """
     files = [route.file for route in scan.routes]
     request = {"routes": files, "middleware": scan.middleware, "plugins": scan.plugins, "timeout": import_timeout}
-    findings = _ask_child(root, request, interrupt or Interrupt())
+    findings = _ask_child(root, request, variables or {}, interrupt or Interrupt())
     raise_all([BuildError(**found["error"]) for found in findings.values() if "error" in found])
     raise_all([problem for item in scan.routes if (problem := _check_reached(item, findings[item.file]["found"]))])
     routes = []
@@ -96,7 +102,9 @@ def raise_all(problems: Sequence[BuildError]) -> None:
         raise BuildError(f"{len(problems)} problems were found.\n{listed}")
 
 
-def _ask_child(root: Path, request: dict[str, Any], interrupt: Interrupt) -> dict[str, Any]:
+def _ask_child(
+    root: Path, request: dict[str, Any], variables: Mapping[str, str], interrupt: Interrupt
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "request.json").write_text(json.dumps({"root": str(root), **request}), encoding="ascii")
@@ -106,7 +114,7 @@ def _ask_child(root: Path, request: dict[str, Any], interrupt: Interrupt) -> dic
                 # Without -P modules of the project would be found before those that the child itself needs.
                 [sys.executable, "-P", "-m", "nitro_py.build.inspect.child", str(folder)],
                 cwd=root,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**variables, **os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 stdin=asked,
                 stdout=output,
                 stderr=subprocess.STDOUT,

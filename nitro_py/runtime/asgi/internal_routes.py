@@ -27,6 +27,8 @@ PROBES = frozenset({LIVE_PATH, READY_PATH, HEALTH_PATH})
 METRICS_PATH = "/_nitro/metrics"
 METRICS_TOKEN = "NITRO_METRICS_TOKEN"
 PUBLISH_PATH = "/_nitro/publish"
+# Names the variables of `.env` files: set by `nitropy preview`, for programs that pass only some on.
+ENV_FILE_NAMES = "NITRO_ENV_FILE_NAMES"
 PUBLISH_TOKEN = "NITRO_PUBLISH_TOKEN"
 
 

@@ -15,13 +15,14 @@ from nitro_presets.aws_lambda.gateway.fault_injection import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.local_dynamodb import require_packages
 from nitro_presets.aws_lambda.gateway.quotas import CONCURRENCY
 from nitro_py.errors import NitroError
-from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
+from nitro_py.runtime.asgi.internal_routes import ENV_FILE_NAMES, PUBLISH_TOKEN
 from nitro_py.server.launch import read_int
 from nitro_py.server.ports import bind_port
 
 # As in the stack, in seconds.
 SWEEP_INTERVAL = 300.0
-# The prefix of the variables that functions get from our own environment. They get no others, as on Lambda.
+# The prefix of the variables that functions get from our own environment, with those of `.env` files. They get
+# no others, as on Lambda.
 PASSED = "NITRO_RUNTIME_CONFIG__"
 
 
@@ -67,7 +68,10 @@ async def run(options: argparse.Namespace) -> None:
 
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)
-    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+    of_files = os.environ.get(ENV_FILE_NAMES, "").split()
+    environment = {
+        name: value for name, value in os.environ.items() if name.startswith(PASSED) or name in of_files
+    }
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

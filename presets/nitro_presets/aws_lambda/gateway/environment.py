@@ -67,7 +67,7 @@ def make_environment(
         function: The function.
         bundle: The function's bundle.
         services: The URLs of the services.
-        added: More variables.
+        added: More variables; they replace none of the stack's and of Lambda's.
         number: The process's number.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -105,7 +105,7 @@ def make_environment(
         if bundle.functions["websocket"].ordered:
             environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
             environment[stack_variables.QUEUE_URL] = services.queue_url
-    return {**function.environment, **environment, **added}
+    return {**added, **function.environment, **environment}
 
 
 def make_arn(function: Function) -> str:
