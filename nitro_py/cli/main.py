@@ -64,9 +64,10 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         elif wanted not in COMMANDS:
             app.command()(_make_listed(name))
     if wanted not in COMMANDS:
-        config = typer.Typer(help="Show what can be configured.", no_args_is_help=True)
+        config = typer.Typer(help="Show what is configured, and what can be.", no_args_is_help=True)
         if wanted == "config":
-            config.command()(_load("routes", "schema"))
+            for name in ("show", "schema"):
+                config.command()(_load("config", name))
         app.add_typer(config, name="config")
     return app
 

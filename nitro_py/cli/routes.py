@@ -1,13 +1,10 @@
-"""`nitropy routes` and `nitropy config schema`."""
+"""`nitropy routes`."""
 
 from __future__ import annotations
 
-import os
-
-from nitro_py.build.config.load import find_models
 from nitro_py.build.pipeline import make_manifest
 from nitro_py.cli.output import print_json, print_line, print_table, show_progress
-from nitro_py.cli.project import JsonOption, find_root, load_project
+from nitro_py.cli.project import JsonOption, load_project
 from nitro_py.runtime.manifest import Route
 
 
@@ -22,11 +19,6 @@ def routes(json: JsonOption = False) -> None:
         print_table(("method", "path", "kind", "file"), [_describe(route) for route in manifest.routes])
     else:
         print_line(f"`{loaded.config.handlers_dir}` has no routes.")
-
-
-def schema() -> None:
-    """Print the JSON Schema of `nitro.toml` and of `[tool.nitropy]`, for editors."""
-    print_json(find_models(find_root(), os.environ).json_schema)
 
 
 def _describe(route: Route) -> tuple[str, str, str, str]:

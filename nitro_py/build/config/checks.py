@@ -160,12 +160,22 @@ def _check_backplane(config: NitroConfig, places: Places) -> Iterator[ConfigErro
             yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
 
 
+def names_secret(name: str) -> bool:
+    """Return whether a name is that of a secret.
+
+    Example:
+        >>> names_secret("api_key"), names_secret("api_url")
+        (True, False)
+    """
+    return _SECRET.search(re.sub(r"[-_]", "", name.lower())) is not None
+
+
 def _check_secrets(values: Mapping[str, JsonValue], places: Places, parent: KeyPath) -> Iterator[ConfigError]:
     for name, value in values.items():
         path = (*parent, name)
         if isinstance(value, dict):
             yield from _check_secrets(value, places, path)
-        elif isinstance(value, str) and value and _SECRET.search(re.sub(r"[-_]", "", name.lower())):
+        elif isinstance(value, str) and value and names_secret(name):
             yield _secret_problem(path, find_place(places, path))
 
 
