@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
+logger = logging.getLogger("nitro_py.backplane")
+
+# How the server names a subject that the client's user may not publish or subscribe to. The client writes all of
+# the server's message in lower case.
+_FORBIDDEN = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
+# The most forbidden topics that a process logs, which clients may name.
+MAX_FORBIDDEN = 100
 # How long the broker may be silent before it gets a ping, in seconds, and how many answers may be missing.
 PING_INTERVAL = 3
 MISSING_PINGS = 2
@@ -48,6 +57,7 @@ class NatsBackplane:
         require_module("nats", "nats-py")
         self._servers = url.split(",")
         self._prefix = make_token(prefix)
+        self._forbidden: set[tuple[str, str]] = set()
 
     async def connect(self, receive: Receive) -> NatsConnection:
         """Open a connection.
@@ -58,7 +68,7 @@ class NatsBackplane:
         from nats.aio.client import Client
 
         client = Client()
-        connection = NatsConnection(client, self._prefix, receive)
+        connection = NatsConnection(client, self._prefix, receive, self._forbidden)
         try:
             with translate_errors():
                 await client.connect(
@@ -86,13 +96,24 @@ class NatsBackplane:
 
 
 class NatsConnection:
-    """One connection, until it is lost; made by `NatsBackplane.connect`."""
+    """One connection, until it is lost; made by `NatsBackplane.connect`.
 
-    def __init__(self, client: Client, prefix: str, receive: Receive) -> None:
+    Args:
+        client: The client.
+        prefix: The first part of the subjects.
+        receive: The function that takes received messages.
+        forbidden: What the server has forbidden so far, and the log has named: the act and the topic.
+    """
+
+    def __init__(
+        self, client: Client, prefix: str, receive: Receive, forbidden: set[tuple[str, str]] | None = None
+    ) -> None:
         self._client = client
         self._prefix = prefix
         self._receive = receive
+        self._forbidden = set() if forbidden is None else forbidden
         self._subscriptions: dict[str, Subscription] = {}
+        self._published: Sequence[Outgoing] = ()
         # Each subscription has a task, and `receive` takes one message at a time.
         self._receiving = asyncio.Lock()
         self.reason: str | None = None
@@ -106,6 +127,7 @@ class NatsConnection:
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Send messages to the server, and wait until it has processed them."""
         with translate_errors():
+            self._published = messages
             for topic, data in messages:
                 await self._client.publish(self._subject(topic), data)
             await self._confirm()
@@ -153,10 +175,28 @@ class NatsConnection:
         """Remember the last error; called by the client."""
         from nats.errors import SlowConsumerError
 
+        if found := _FORBIDDEN.search(str(error)):
+            self._note_forbidden(found[1], found[2])
+            return
         self.reason = str(error) or type(error).__name__
         if isinstance(error, SlowConsumerError):
             # The client would go on, and drop messages without a trace.
             await self.note_closed()
+
+    def _note_forbidden(self, act: str, subject: str) -> None:
+        """Log what the server has dropped: it goes on as if nothing was amiss, and so does the client."""
+        topics = [*self._subscriptions, *(message.topic for message in self._published)]
+        topic = next((topic for topic in topics if self._subject(topic).lower() == subject.lower()), subject)
+        if (act, topic) in self._forbidden or len(self._forbidden) >= MAX_FORBIDDEN:
+            return
+        self._forbidden.add((act, topic))
+        logger.error(
+            "The broker forbids %s the topic `%s`, which stays in this process: the user of `backplane_url` has "
+            "no permission for the subject `%s`.",
+            "publishing to" if act == "publish" else "subscribing to",
+            topic,
+            self._subject(topic) if topic != subject else subject,
+        )
 
     async def note_closed(self) -> None:
         """Record the loss of the connection; called by the client."""

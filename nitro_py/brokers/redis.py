@@ -6,16 +6,47 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from nitro_py.backplane import Outgoing, Receive
 from nitro_py.brokers.connection import ConnectionLoss, check_url, malformed_url, require_module
-from nitro_py.errors import BackplaneError
+from nitro_py.errors import BackplaneError, UsageError
 from nitro_py.runtime.responsive_timeout import responsive_timeout
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.client import PubSub
 
+# The options that a URL may have. Others take no text, or would change what messages are: the client would find
+# the one with each connection, and the other never.
+OPTIONS = frozenset(
+    {
+        "client_name",
+        "db",
+        "health_check_interval",
+        "lib_name",
+        "lib_version",
+        "password",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_read_size",
+        "socket_timeout",
+        "ssl_ca_certs",
+        "ssl_ca_data",
+        "ssl_ca_path",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_ciphers",
+        "ssl_exclude_verify_flags",
+        "ssl_include_verify_flags",
+        "ssl_keyfile",
+        "ssl_min_version",
+        "ssl_password",
+        "username",
+    }
+)
 # How long a broker may be silent before it gets a ping, and how long it has for the answer, in seconds.
 PING_INTERVAL = 3.0
 ANSWER_TIMEOUT = 5.0
@@ -29,7 +60,8 @@ class RedisBackplane:
         prefix: The text before the topic in the name of a channel.
 
     Raises:
-        UsageError: The URL is not one of Redis, or the package `redis` is missing.
+        UsageError: The URL is not one of Redis, or has options that its client cannot take from there, or the
+            package `redis` is missing.
 
     Example:
         RedisBackplane("redis://localhost:6379", "shop")
@@ -47,6 +79,7 @@ class RedisBackplane:
             raise malformed_url("redis") from None
         self._url = url
         self._prefix = f"{prefix}:"
+        self._check_options()
 
     async def connect(self, receive: Receive) -> RedisConnection:
         """Open a connection to publish and one to subscribe.
@@ -54,26 +87,46 @@ class RedisBackplane:
         Raises:
             BackplaneError: The broker cannot be reached or refuses.
         """
-        from redis.asyncio import Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
-        # Never tried again: a message whose answer was lost would be published twice.
-        client = Redis.from_url(
-            self._url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=ANSWER_TIMEOUT,
-            socket_keepalive=True,
-            health_check_interval=0,
-        )
-        connection = RedisConnection(client, self._prefix, receive)
+        connection = RedisConnection(self._make_client(), self._prefix, receive)
         try:
             await connection.open()
         except BaseException:
             await connection.close()
             raise
         return connection
+
+    def _make_client(self) -> Redis:
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        # A Unix socket has no keep-alive, and its client refuses the option.
+        options = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
+        # Never tried again: a message whose answer was lost would be published twice.
+        return Redis.from_url(
+            self._url,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=ANSWER_TIMEOUT,
+            health_check_interval=0,
+            **options,
+        )
+
+    def _check_options(self) -> None:
+        """Refuse what could only fail with each attempt to connect."""
+        names = {name for name, _ in parse_qsl(urlsplit(self._url).query, keep_blank_values=True)}
+        try:
+            if names <= OPTIONS:
+                # What the client makes of the options is known before it connects.
+                self._make_client().connection_pool.make_connection()  # type: ignore[no-untyped-call]
+                return
+        except Exception:  # each option has an error of its own
+            pass
+        # An option's name and value may be a part of a password that was not encoded.
+        raise UsageError(
+            "`backplane_url` has an option after its `?` that the client of Redis cannot take.",
+            hint=f"Those that begin with `ssl_` need `rediss://`. There are {', '.join(sorted(OPTIONS))}.",
+        ) from None
 
 
 class RedisConnection:

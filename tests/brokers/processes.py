@@ -32,10 +32,12 @@ class RealBroker:
     Args:
         name: The backplane that it is for.
         port: Where it listens.
+        options: Further arguments of its command.
     """
 
     name: BrokerName
     port: int
+    options: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -46,7 +48,9 @@ class RealBroker:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         self._process = subprocess.Popen(
-            make_command(self.name, self.port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*make_command(self.name, self.port), *self.options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -87,9 +91,9 @@ def make_command(name: BrokerName, port: int) -> list[str]:
 
 
 @contextmanager
-def run_broker(name: BrokerName) -> Iterator[RealBroker]:
+def run_broker(name: BrokerName, *options: str) -> Iterator[RealBroker]:
     """Run a broker on a free port for the length of the block."""
-    broker = RealBroker(name, find_port(HOST))
+    broker = RealBroker(name, find_port(HOST), options)
     broker.start()
     try:
         yield broker

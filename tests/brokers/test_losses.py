@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from redis.asyncio import Redis
 
 from nitro_py.backplane import Backplane, BackplaneConnection, Outgoing
 from nitro_py.brokers.registry import load_backplane
@@ -61,6 +62,20 @@ async def test_all_that_waits_at_redis_fails_at_once_when_it_is_lost() -> None:
         await connection.close()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
+
+
+async def test_failed_connect_leaves_no_connection_at_redis() -> None:
+    with run_broker("redis") as broker:
+        admin = Redis(port=broker.port)
+        await admin.execute_command("ACL", "SETUSER", "default", "-ping")  # type: ignore[no-untyped-call]
+        # The error is held for the whole test, and with it the frames of the attempt.
+        with pytest.raises(BackplaneError, match="no permissions") as caught:
+            await make_backplane(broker).connect(receive)
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while len(await admin.client_list()) > 1:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)
+        assert caught.value is not None
+        await admin.aclose()
 
 
 @pytest.mark.parametrize("name", BROKERS)

@@ -57,6 +57,32 @@ def test_option_that_the_client_cannot_read_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "option",
+    [
+        "socket_timout=5",
+        "ssl_cert_reqs=none",
+        "protocol=9",
+        "decode_responses=true",
+        "encoding=latin-1",
+        "retry=3",
+        "max_connections=1",
+        "socket_keepalive_options=x",
+        f"password=1&{SECRET}=x",
+    ],
+)
+def test_option_that_could_only_fail_is_refused(option: str) -> None:
+    with pytest.raises(UsageError, match="has an option") as caught:
+        RedisBackplane(f"redis://broker.test?{option}", "app")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_option_of_tls_is_checked() -> None:
+    RedisBackplane("rediss://broker.test?ssl_cert_reqs=none&ssl_check_hostname=false", "app")
+    with pytest.raises(UsageError, match="has an option"):
+        RedisBackplane("rediss://broker.test?ssl_cert_reqs=never", "app")
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://broker.test",
