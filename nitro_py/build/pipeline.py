@@ -130,7 +130,7 @@ def make_manifest(
         middleware=scan.middleware,
         plugins=scan.plugins,
         public=tuple(f"/{path}" for path in _read_public(loaded).files),
-        settings=runtime_settings(config),
+        settings=runtime_settings(config, loaded.mode),
     )
 
 

@@ -29,8 +29,8 @@ from nitro_py.server.http.protocol import HttpProtocol
 from nitro_py.server.logging import announce, make_log_config
 from nitro_py.server.ports import format_url
 from nitro_py.server.uvicorn_internals import find_missing
-from nitro_py.server.watchdog import DEVELOPMENT_LIMIT, LoopWatchdog
 from nitro_py.server.watchdog import MAX_PAUSE as WATCHDOG_PAUSE
+from nitro_py.server.watchdog import LoopWatchdog
 from nitro_py.server.websocket.protocol import WebSocketProtocol
 from nitro_py.server.workers.fair_listener import FairListener
 from nitro_py.server.workers.shared_memory import ConnectionCounts
@@ -219,12 +219,8 @@ class GracefulServer(uvicorn.Server):
 
     def _make_watchdog(self, loop: asyncio.AbstractEventLoop) -> LoopWatchdog:
         settings = self._app.settings.server
-        limit = settings.block_warning
-        if self._app.development:
-            limit = min(limit, DEVELOPMENT_LIMIT)
-        return LoopWatchdog(
-            loop, limit, self._app.root, self._heartbeat, settings.stuck_timeout / 4 or WATCHDOG_PAUSE
-        )
+        pause = settings.stuck_timeout / 4 or WATCHDOG_PAUSE
+        return LoopWatchdog(loop, settings.block_warning, self._app.root, self._heartbeat, pause)
 
     def _announce_end(self) -> None:
         """Tell clients from their next answer on that their connection ends with it."""

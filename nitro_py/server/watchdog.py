@@ -17,8 +17,6 @@ from nitro_py.runtime.routing.router import Match
 
 logger = logging.getLogger("nitro_py.server")
 
-# The limit in development, where a person waits, in seconds.
-DEVELOPMENT_LIMIT: Final = 0.2
 # How long nothing is logged after a warning, in seconds.
 SILENCE: Final = 60.0
 # How often the loop is asked at most where no limit is shorter, in seconds.

@@ -49,6 +49,24 @@ def test_runtime_settings_are_what_the_runtime_has_by_default() -> None:
     assert Settings.from_json(settings, environ={}) == Settings()
 
 
+@pytest.mark.parametrize(
+    ("file", "environ", "limits"),
+    [
+        ("", {}, (1.0, 0.2)),
+        ("server.block_warning = 1", {}, (1.0, 1.0)),
+        ("server.block_warning = 5", {}, (5.0, 5.0)),
+        ("[development]\nserver.block_warning = 3", {}, (1.0, 3.0)),
+        ("", {"NITRO_SERVER__BLOCK_WARNING": "1"}, (1.0, 1.0)),
+    ],
+)
+def test_warning_of_blocked_loops_comes_early_in_development_unless_it_is_set(
+    tmp_path: Path, file: str, environ: dict[str, str], limits: tuple[float, float]
+) -> None:
+    modes: tuple[Mode, ...] = ("production", "development")
+    shipped = [runtime_settings(load(tmp_path, file, mode=mode, environ=environ).config, mode) for mode in modes]
+    assert tuple(Settings.from_json(settings, {}).server.block_warning for settings in shipped) == limits
+
+
 def test_runtime_settings_are_json() -> None:
     values = {"websocket": {"allowed_origins": ["*.Example.com"]}, "runtime_config": {"a": [1, {"b": None}]}}
     settings = runtime_settings(NitroConfig.model_validate(values))

@@ -18,8 +18,11 @@ from nitro_py.build.config.types import (
     SettingsTable,
     UrlPath,
 )
+from nitro_py.capabilities import Mode
 from nitro_py.runtime.settings import LogFormat, Settings
 
+# The limit of `server.block_warning` in development, where a person waits, unless it is set.
+DEVELOPMENT_BLOCK_WARNING = 0.2
 # What ships has its defaults in the runtime, which reads a manifest without this module.
 _SHIPPED_DEFAULTS = Settings()
 
@@ -80,8 +83,8 @@ class ServerTable(SettingsTable):
     )
     block_warning: Seconds = Field(
         default=_SHIPPED_DEFAULTS.server.block_warning,
-        description="Seconds that code may block all clients before a warning names its route, at most 0.2 in "
-        "development; 0 = no warning.",
+        description="Seconds that code may block all clients before a warning names its route; 0.2 in development "
+        "unless it is set; 0 = no warning.",
     )
     stuck_timeout: Seconds = Field(
         default=_SHIPPED_DEFAULTS.server.stuck_timeout,
@@ -267,11 +270,12 @@ class NitroConfig(SettingsTable):
         return next((table for table in tables if type(table) is model), None) or model()
 
 
-def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
+def runtime_settings(config: NitroConfig, mode: Mode = "production") -> dict[str, JsonValue]:
     """Pick the settings that ship in the manifest.
 
     Args:
         config: The settings of the build.
+        mode: The mode of the build.
 
     Returns:
         What the runtime's `Settings` reads, with lists in place of tuples.
@@ -280,4 +284,7 @@ def runtime_settings(config: NitroConfig) -> dict[str, JsonValue]:
         >>> runtime_settings(NitroConfig())["sse"]
         {'heartbeat': 15.0}
     """
+    if mode == "development" and "block_warning" not in config.server.model_fields_set:
+        server = config.server.model_copy(update={"block_warning": DEVELOPMENT_BLOCK_WARNING})
+        config = config.model_copy(update={"server": server})
     return config.model_dump(mode="json", include=set(_SHIPPED))
