@@ -222,6 +222,9 @@ class Supervisor:
         worker.due = now = time.monotonic()
         status = worker.process.returncode
         if self._stopping:
+            if not worker.ready and status == -signal.SIGTERM:
+                # Our signal came before the worker could take it, and there was nothing to stop.
+                return
             # One that a signal has ended gets the status that shells give it.
             self._status = self._status or (status if status >= 0 else 128 - status)
             return
@@ -247,7 +250,8 @@ class Supervisor:
             # Clients that come now must be refused once the workers take no more.
             self._listener.close()
         for worker in self._alive():
-            worker.process.send_signal(number)
+            # One that is still being started would end by Ctrl+C with a traceback.
+            worker.process.send_signal(number if worker.ready else signal.SIGTERM)
 
     def _alive(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.due is None and worker.process.poll() is None]

@@ -175,3 +175,35 @@ def test_worker_that_ends_during_the_stop_is_not_replaced(stage: Stage) -> None:
 
     assert stage.run((1000,), stop_and_let_one_go, count=2) == 0
     assert len(list((stage.folder / "starts").iterdir())) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop_before_the_workers_have_started_is_clean(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    starting = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep({PATIENCE})"
+    command = [sys.executable, "-I", "-S", "-c", starting]
+
+    def stop_early() -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = Supervisor(command, listener, count=2, grace=PATIENCE, on_ready=lambda: None)
+        thread = threading.Thread(target=stop_early)
+        thread.start()
+        assert found.run() == 0
+        thread.join()
+    assert capfd.readouterr().err == ""
+
+
+def test_worker_that_is_killed_during_the_stop_is_no_clean_end(stage: Stage) -> None:
+    def stop_and_kill(stage: Stage) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        stage.wait((stage.folder / "stopping0").exists)
+        (started,) = (stage.folder / "starts").iterdir()
+        os.kill(int(started.name.split()[1]), signal.SIGKILL)
+
+    assert stage.run((1000,), stop_and_kill) == 128 + signal.SIGKILL
