@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
+from nitro_py.runtime.asgi.internal_routes import METRICS_PATH, PROBES
 from nitro_py.runtime.counters import Counters
 from nitro_py.runtime.settings import HttpSettings, ServerSettings, Settings
 
@@ -22,8 +24,11 @@ SPARE_CONNECTIONS: Final = 64
 OWN_FILES: Final = 128
 MAX_FILES: Final = 1024 * 1024
 
-# The app's own endpoints, which must answer a platform in a crowd too.
-INTERNAL_PATHS: Final = INTERNAL_PREFIX.encode()
+# The states of a TCP connection whose client has ended it (`tcp_states.h`): CLOSE and CLOSE_WAIT.
+ENDED_STATES: Final = frozenset({7, 8})
+# What must answer a platform in a crowd too. Other paths may have handlers of the project, which take their time.
+PROBE_TARGETS: Final = frozenset(path.encode() for path in PROBES)
+METRICS_TARGET: Final = METRICS_PATH.encode()
 _HTTP_DEFAULTS: Final = HttpSettings()
 
 
@@ -56,12 +61,14 @@ class ConnectionLimits:
         header_timeout: How long the head of a request may take to come, in seconds; 0 for any time.
         body_timeout: How long a body may make no progress in either direction, in seconds; 0 for any time.
         max_connections: The most open connections; 0 for any number.
+        spared: The paths that are answered above that number.
     """
 
     max_header: int = _HTTP_DEFAULTS.max_header
     header_timeout: float = _HTTP_DEFAULTS.header_timeout
     body_timeout: float = _HTTP_DEFAULTS.body_timeout
     max_connections: int = ServerSettings().max_connections
+    spared: frozenset[bytes] = PROBE_TARGETS
 
 
 class SurplusConnection(Protocol):
@@ -195,7 +202,7 @@ class ConnectionGuard:
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
             if size > self._limits.max_header:
                 return HEADER_TOO_LARGE
-        return TOO_MANY if self.is_surplus and not target.startswith(INTERNAL_PATHS) else None
+        return TOO_MANY if self.is_surplus and target.partition(b"?")[0] not in self._limits.spared else None
 
     def note_progress(self) -> None:
         """Begin the count anew: more of a body has come."""
@@ -221,6 +228,17 @@ class ConnectionGuard:
         return NO_ANSWER if stuck or (self._reads_head and not self._begun) else TOO_SLOW
 
 
+def has_left(transport: asyncio.Transport) -> bool:
+    """Return whether the client of a connection that is not read has ended it; false where no system tells."""
+    if sys.platform != "linux":
+        return False
+    try:
+        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except (OSError, ValueError):  # a socket of another family, or one that is closed
+        return False
+    return info[0] in ENDED_STATES
+
+
 def make_server_limits(settings: Settings, counters: Counters) -> ServerLimits:
     """Return a server's limits: those of the settings, or what the system allows.
 
@@ -232,6 +250,7 @@ def make_server_limits(settings: Settings, counters: Counters) -> ServerLimits:
         header_timeout=settings.http.header_timeout,
         body_timeout=settings.http.body_timeout,
         max_connections=settings.server.max_connections or count_files(),
+        spared=PROBE_TARGETS | {METRICS_TARGET} if settings.metrics else PROBE_TARGETS,
     )
     return ServerLimits(limits, counters)
 

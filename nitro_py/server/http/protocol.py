@@ -32,6 +32,7 @@ from nitro_py.server.http.limits import (
     ConnectionGuard,
     RequestRefusal,
     ServerLimits,
+    has_left,
 )
 from nitro_py.server.http.request_cycle import RequestCycle
 from nitro_py.server.logging import find_access_log
@@ -252,7 +253,11 @@ class HttpProtocol(asyncio.Protocol):
     # What the server calls.
 
     def tick(self) -> None:
-        """End a connection whose client keeps us waiting for too long; called once a second."""
+        """End a connection whose client keeps us waiting for too long, or has left; called once a second."""
+        if self._pipelined and self._read_paused and has_left(self.transport):
+            # Nothing is read that could tell.
+            self.transport.abort()
+            return
         parsing = self._parsing
         refusal = self._guard.tick(
             reads_body=parsing is not None

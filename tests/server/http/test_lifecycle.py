@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import sys
 from typing import Any
 
 import pytest
 
+from nitro_py.runtime.counters import Counters
+from nitro_py.runtime.settings import ServerSettings, Settings
 from nitro_py.server.http import limits
 from nitro_py.server.http.limits import (
     SPARE_CONNECTIONS,
@@ -127,6 +132,53 @@ async def test_requests_behind_one_whose_connection_was_lost_are_never_run(answe
         assert not site.state.tasks
 
 
+async def test_state_is_each_requests_own() -> None:
+    found = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(dict(scope["state"]))
+        scope["state"]["user"] = scope["path"]
+        await echo(scope, receive, send)
+
+    async with serve(app) as site:
+        for _ in range(2):
+            async with site.connect() as wire:
+                for path in ("/a", "/plain"):
+                    wire.send(f"GET {path} HTTP/1.1", "Host: x")
+                    assert (await wire.read()).status == 200
+    assert found == [{}] * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the state of a connection")
+@pytest.mark.parametrize("resets", [False, True])
+async def test_client_that_pipelines_and_leaves_is_noticed_while_nothing_is_read(resets: bool) -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        seen.append((await receive())["type"])
+
+    async with serve(app) as site, site.connect() as wire:
+        for number in range(3):
+            wire.send(f"GET /x?{number} HTTP/1.1", "Host: x")
+        async with asyncio.timeout(PATIENCE):
+            while not (site.state.connections and next(iter(site.state.connections))._pipelined):  # type: ignore[union-attr]  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            (protocol,) = site.state.connections
+            assert isinstance(protocol, type(site.make_protocol()))
+            protocol.tick()
+            await asyncio.sleep(0.1)
+            assert seen == []
+            if resets:
+                linger = struct.pack("ii", 1, 0)
+                wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            wire.writer.close()
+            while site.state.connections:
+                protocol.tick()
+                await asyncio.sleep(0.01)
+    assert seen == ["http.disconnect"]
+
+
 def limit(most: int, connections: int) -> tuple[bool, ConnectionGuard]:
     """Admit a connection, and return whether it stays, and its limits."""
     limiter = ConnectionGuard(ServerLimits(ConnectionLimits(max_connections=most)))
@@ -148,8 +200,23 @@ def test_spare_connections_are_for_probes_alone(connections: int, stays: bool, i
     assert admitted is stays
     assert limiter.end_head(b"/_nitro/live", []) is None
     assert limiter.end_head(b"/_nitro/ready?x=1", []) is None
-    for target in (b"/", b"/x/_nitro/live", b"/_nitrolive"):
+    for target in (
+        b"/",
+        b"/x/_nitro/live",
+        b"/_nitrolive",
+        b"/_nitro/live/x",
+        b"/_nitro/other",
+        b"/_nitro/metrics",
+    ):
         assert limiter.end_head(target, []) == (None if is_served else TOO_MANY)
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_metrics_have_a_spare_connection_where_they_are_served(measured: bool) -> None:
+    settings = Settings(metrics=measured, server=ServerSettings(max_connections=5))
+    limiter = ConnectionGuard(limits.make_server_limits(settings, Counters()))
+    assert limiter.admit(6)
+    assert limiter.end_head(b"/_nitro/metrics", []) == (None if measured else TOO_MANY)
 
 
 class SurplusClient:

@@ -35,6 +35,22 @@ async def test_application_receives_and_sends_over_plain_asgi() -> None:
         assert await client.read_rest() == write_close(3000, "")
 
 
+async def test_state_is_each_sockets_own() -> None:
+    found: list[dict[str, object]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(dict(scope["state"]))
+        scope["state"]["user"] = "ada"
+        await echo(scope, receive, send)
+
+    async with serve(app) as port:
+        for _ in range(2):
+            async with open_socket(port):
+                pass
+        await poll(lambda: len(found) == 2)
+    assert found == [{}, {}]
+
+
 async def test_sending_to_a_client_that_left_is_an_os_error() -> None:
     caught: list[Exception] = []
 
