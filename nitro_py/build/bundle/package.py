@@ -26,6 +26,9 @@ def pack(stage: Path, package: PackagingStep) -> None:
         BuildError: A module cannot be compiled.
     """
     folder = stage / package.folder
+    for name in package.programs:
+        # Other tools make archives of the folder too, and keep this bit.
+        (folder / name).chmod(0o755)
     if package.bytecode:
         compile_modules(folder, home=package.home)
     if package.archive is not None:
