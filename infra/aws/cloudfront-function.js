@@ -4,6 +4,8 @@ import cf from 'cloudfront';  // when websocket
 function handler(event) {
   const request = event.request;
   request.headers['x-nitro-host'] = { value: request.headers.host.value };
+  // The APIs see the address of CloudFront's edge only.
+  request.headers['x-nitro-address'] = { value: event.viewer.ip };
   // The distribution adds the real one, after this function.
   delete request.headers['x-nitro-origin-secret'];
   // `Upgrade` is hidden from this function.

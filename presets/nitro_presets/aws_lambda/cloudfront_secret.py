@@ -1,31 +1,44 @@
-"""The header fields that CloudFront adds: the viewer's host, and a secret that proves where they come from."""
+"""The header fields that CloudFront adds: the viewer's host and address, and a secret that proves them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from nitro_py.errors import HTTPError
 from nitro_py.headers import Headers
 
 HOST_HEADER = "x-nitro-host"
+ADDRESS_HEADER = "x-nitro-address"
 SECRET_HEADER = "x-nitro-origin-secret"
-CLOUDFRONT_HEADERS = frozenset({HOST_HEADER, SECRET_HEADER})
+CLOUDFRONT_HEADERS = frozenset({ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER})
 
 
-def read_viewer_headers(headers: Headers, secret: str | None) -> Headers:
-    """Return the header fields that handlers see, with the viewer's host if CloudFront names it.
+class ViewerFields(NamedTuple):
+    """What handlers see of a request that may have come through CloudFront.
+
+    Args:
+        headers: The header fields.
+        address: The viewer's IP address; `None` if the event has it.
+    """
+
+    headers: Headers
+    address: str | None
+
+
+def read_viewer_fields(headers: Headers, secret: str | None) -> ViewerFields:
+    """Return the header fields that handlers see, with the viewer's host and address if CloudFront names them.
 
     Args:
         headers: The fields as they came.
-        secret: The value of `NITRO_ORIGIN_SECRET`. Without it there is no distribution, and a field that names
-            the viewer's host is not trusted.
+        secret: The value of `NITRO_ORIGIN_SECRET`. Without it there is no distribution, and fields that name
+            the viewer's host and address are not trusted.
 
     Raises:
         HTTPError: 403, the request did not come through CloudFront.
 
     Example:
         >>> sent = Headers({"x-nitro-host": "a.test", "x-nitro-origin-secret": "s", "host": "b"})
-        >>> read_viewer_headers(sent, "s")["host"]
+        >>> read_viewer_fields(sent, "s").headers["host"]
         'a.test'
     """
     if secret:
@@ -34,7 +47,7 @@ def read_viewer_headers(headers: Headers, secret: str | None) -> Headers:
     host = headers.get(HOST_HEADER)
     if secret and host:
         kept["host"] = host
-    return kept
+    return ViewerFields(kept, headers.get(ADDRESS_HEADER) if secret else None)
 
 
 def check_secret(given: str, secret: str) -> None:

@@ -48,4 +48,10 @@ class AwsSettings(SettingsTable):
     keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
         default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
     )
+    throttle_rate: Count = Field(
+        default=2000, description="Requests a second that the HTTP API and the WebSocket API each take."
+    )
+    throttle_burst: Count = Field(
+        default=2000, description="Requests that each API takes at once, above the rate."
+    )
     log_days: Count = Field(default=14, description="Days that logs are kept.")

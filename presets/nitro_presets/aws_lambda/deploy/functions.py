@@ -68,6 +68,8 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         http_memory=settings.memory,
         websocket_timeout=SOCKET_TIMEOUT,
         http_timeout=http_timeout(build.config),
+        throttle_rate=settings.throttle_rate,
+        throttle_burst=settings.throttle_burst,
         log_retention_days=settings.log_days,
         websocket_environment=environment,
         http_environment=environment,

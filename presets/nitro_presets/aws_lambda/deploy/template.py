@@ -37,6 +37,8 @@ class TemplateOptions:
         http_memory: The memory of the HTTP function, in MB.
         websocket_timeout: The time-out in seconds, up to 900; API Gateway waits for at most 29.
         http_timeout: The time-out in seconds, up to 900; an HTTP API waits for at most 30.
+        throttle_rate: The requests a second that a stage of an API takes.
+        throttle_burst: The requests that it takes at once.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`.
@@ -61,6 +63,8 @@ class TemplateOptions:
     http_memory: int = 512
     websocket_timeout: int = 60
     http_timeout: int = 30
+    throttle_rate: int = 2000
+    throttle_burst: int = 2000
     log_retention_days: int = 14
     websocket_environment: Mapping[str, str] = field(default_factory=dict)
     http_environment: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +106,8 @@ def render_template(options: TemplateOptions) -> str:
         "log_retention_days": str(options.log_retention_days),
         "runtime": f"python{options.python_version}",
         "stage": STAGE,
+        "throttle_burst": str(options.throttle_burst),
+        "throttle_rate": str(options.throttle_rate),
         "visibility": str(6 * options.websocket_timeout),
         "websocket_memory": str(options.websocket_memory),
         "websocket_timeout": str(options.websocket_timeout),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
-from nitro_presets.aws_lambda.cloudfront_secret import HOST_HEADER, SECRET_HEADER
+from nitro_presets.aws_lambda.cloudfront_secret import ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
+
+# The address that the APIs see instead of the viewer's: an edge location.
+EDGE = "198.51.100.1"
+
+
+def forward(request: GatewayRequest) -> GatewayRequest:
+    """Return a request as an API sees it: from an edge location."""
+    return replace(request, client=EDGE)
 
 
 def forward_headers(request: GatewayRequest, domain: str, secret: str) -> list[tuple[str, str]]:
@@ -18,9 +27,17 @@ def forward_headers(request: GatewayRequest, domain: str, secret: str) -> list[t
         domain: The host of the origin.
         secret: The value of `x-nitro-origin-secret`.
     """
-    replaced = {"host", HOST_HEADER, SECRET_HEADER}
+    replaced = {"host", "x-forwarded-for", ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER}
     kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
-    return [("Host", domain), *kept, (HOST_HEADER, request.get("host") or ""), (SECRET_HEADER, secret)]
+    forwarded = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    return [
+        ("Host", domain),
+        *kept,
+        ("X-Forwarded-For", ", ".join([*forwarded, request.client])),
+        (HOST_HEADER, request.get("host") or ""),
+        (ADDRESS_HEADER, request.client),
+        (SECRET_HEADER, secret),
+    ]
 
 
 def add_forwarded_headers(

@@ -16,9 +16,14 @@ from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
+# Those of whoever runs the gateway, who may call anything.
 CREDENTIALS = Credentials("ASIALOCAL0GATEWAY000", "local-secret", "local-token")
 API = WebSocketEvents(id="localapi00", stage="prod", domain=f"localapi00.execute-api.{REGION}.amazonaws.com")
 QUEUE = "nitro-messages.fifo"
+# The starts of ARNs.
+FUNCTIONS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
+TABLES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
+CALLBACKS = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API.id}/{API.stage}"
 # The variables that a process gets from our own environment.
 _INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
@@ -29,13 +34,11 @@ class ServiceUrls:
 
     Args:
         url: The gateway's URL.
-        database: DynamoDB's URL; empty without a WebSocket function.
         table: The name of the table.
         secret: The value of `NITRO_ORIGIN_SECRET`.
     """
 
     url: str
-    database: str
     table: str
     secret: str
 
@@ -43,6 +46,11 @@ class ServiceUrls:
     def callback_url(self) -> str:
         """The URL of the `@connections` API."""
         return f"{self.url}{ROOT}/{API.stage}"
+
+    @property
+    def database_url(self) -> str:
+        """The URL of DynamoDB."""
+        return f"{self.url}{ROOT}/dynamodb"
 
     @property
     def queue_url(self) -> str:
@@ -71,6 +79,7 @@ def make_environment(
         number: The process's number.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    credentials = make_credentials(function)
     today = datetime.now(UTC).strftime("%Y/%m/%d")
     environment = {
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
@@ -89,15 +98,15 @@ def make_environment(
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{number:032x}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
-        "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
-        "AWS_SESSION_TOKEN": CREDENTIALS.token or "",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_SESSION_TOKEN": credentials.token or "",
         "AWS_ENDPOINT_URL_LAMBDA": f"{services.url}{ROOT}",
         stack_variables.ORIGIN_SECRET: services.secret,
     }
     if "websocket" in bundle.functions:
         environment |= {
-            "AWS_ENDPOINT_URL_DYNAMODB": services.database,
+            "AWS_ENDPOINT_URL_DYNAMODB": services.database_url,
             stack_variables.TABLE: services.table,
             stack_variables.CALLBACK_URL: services.callback_url,
             stack_variables.WEBSOCKET_FUNCTION: "websocket",
@@ -108,9 +117,40 @@ def make_environment(
     return {**added, **function.environment, **environment}
 
 
+def make_credentials(function: Function) -> Credentials:
+    """Return the credentials of a function's role."""
+    return Credentials(f"ASIALOCAL0{function.name.upper():0<10}", "local-secret", "local-token")
+
+
+def list_names(bundle: LocalBundle, table: str) -> dict[str, str]:
+    """List what the template's resources and pseudo parameters are called on this machine.
+
+    Args:
+        bundle: The bundle.
+        table: The name of the table.
+
+    Returns:
+        The values of `!Ref NAME` and `!GetAtt NAME.ATTRIBUTE`.
+    """
+    names = {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::Region": REGION,
+        "AWS::URLSuffix": "amazonaws.com",
+        "MessageQueue.Arn": make_queue_arn(),
+        "Table": table,
+        "Table.Arn": f"{TABLES}{table}",
+        "WebSocketApi": API.id,
+    }
+    for name, id in (("http", "HttpFunction"), ("websocket", "WebSocketFunction")):
+        if name in bundle.functions:
+            names |= {id: name, f"{id}.Arn": make_arn(bundle.functions[name])}
+    return names
+
+
 def make_arn(function: Function) -> str:
     """Return a function's ARN."""
-    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+    return f"{FUNCTIONS}{function.name}"
 
 
 def make_queue_arn() -> str:

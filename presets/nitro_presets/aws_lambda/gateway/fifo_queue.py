@@ -16,11 +16,12 @@ from nitro_presets.aws_lambda.gateway.connections import now
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
+from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import MIB
 from nitro_presets.aws_lambda.gateway.signed_calls import (
     ApiError,
-    SignatureVerifier,
+    CallGuard,
     answer_error,
     answer_json,
     read_signed,
@@ -60,16 +61,16 @@ class FifoQueue:
         arn: The queue's ARN.
         region: The queue's region.
         pool: The function.
-        verifier: The verifier of signatures.
+        guard: The guard of calls.
     """
 
-    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, verifier: SignatureVerifier) -> None:
+    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, guard: CallGuard) -> None:
         self.url = url
         self.dead_letters: list[str] = []
         self._arn = arn
         self._region = region
         self._pool = pool
-        self._verifier = verifier
+        self._guard = guard
         self._groups: dict[str, deque[dict[str, Any]]] = {}
         self._seen: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._numbers = itertools.count(18_850_000_000_000_000_000, 256)
@@ -119,7 +120,8 @@ class FifoQueue:
 
     async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         """Answer SendMessage in the JSON protocol; functions make no other call of SQS."""
-        body = await read_signed(http, request, self._verifier, SERVICE)
+        need = Need("sqs:SendMessage", self._arn)
+        body = await read_signed(http, request, self._guard, SERVICE, lambda _: (need,))
         if body is None:
             return
         target = request.get("x-amz-target") or ""

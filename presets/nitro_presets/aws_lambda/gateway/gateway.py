@@ -11,15 +11,22 @@ from types import TracebackType
 from typing import Self
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.deploy.template import TEMPLATE
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
 from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
+from nitro_presets.aws_lambda.gateway.dynamodb_api import DynamoDbApi
 from nitro_presets.aws_lambda.gateway.environment import (
     API,
+    CALLBACKS,
     CREDENTIALS,
+    FUNCTIONS,
     REGION,
+    TABLES,
     ServiceUrls,
+    list_names,
     make_arn,
     make_command,
+    make_credentials,
     make_environment,
     make_queue_arn,
 )
@@ -30,13 +37,15 @@ from nitro_presets.aws_lambda.gateway.http_server import Listener
 from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
 from nitro_presets.aws_lambda.gateway.local_dynamodb import LocalDynamoDb, make_table
 from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
+from nitro_presets.aws_lambda.gateway.permissions import read_roles
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.process import FunctionProcess
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
 from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, CONCURRENCY, Quotas
 from nitro_presets.aws_lambda.gateway.router import GatewayRouter
-from nitro_presets.aws_lambda.gateway.signed_calls import SignatureVerifier
+from nitro_presets.aws_lambda.gateway.signed_calls import CallGuard, SignatureVerifier
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
+from nitro_py.errors import NitroError
 from nitro_py.server.ports import bind_port, format_url
 
 # The event of the stack's schedule.
@@ -97,11 +106,12 @@ class Gateway:
         self._database = database
         self._stack = AsyncExitStack()
         self._pools: dict[str, FunctionPool] = {}
-        self._verifier = SignatureVerifier(CREDENTIALS, REGION)
-        self._lambda_api = LambdaApi(self._pools, self._verifier, limits)
+        self._table = f"nitro-{secrets.token_hex(4)}"
+        self._guard = self._make_guard(output)
+        self._lambda_api = LambdaApi(FUNCTIONS, self._pools, self._guard, limits)
         self._queue: FifoQueue | None = None
         self._websocket_api: WebSocketApi | None = None
-        self._services = ServiceUrls("", "", "", "")
+        self._services = ServiceUrls("", "", "")
 
     @property
     def url(self) -> str:
@@ -126,7 +136,7 @@ class Gateway:
     @property
     def database_url(self) -> str:
         """The URL of DynamoDB."""
-        return self._services.database
+        return self._services.database_url
 
     @property
     def dead_letters(self) -> tuple[str, ...]:
@@ -176,11 +186,8 @@ class Gateway:
 
     async def _start(self) -> None:
         functions = self._bundle.functions
-        database, table = "", f"nitro-{secrets.token_hex(4)}"
-        if "websocket" in functions:
-            database = self._database or (await self._stack.enter_async_context(LocalDynamoDb())).url
-            await make_table(database, table, REGION, FixedCredentials())
-        self._services = ServiceUrls(self.url, database, table, secrets.token_urlsafe(24))
+        self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24))
+        dynamodb = await self._start_dynamodb() if "websocket" in functions else None
         for name, function in functions.items():
             self._pools[name] = self._make_pool(function)
             self._stack.push_async_callback(self._pools[name].close)
@@ -193,8 +200,9 @@ class Gateway:
         router = GatewayRouter(
             api=API,
             secret=self._services.secret,
-            management=ManagementApi(self.connections, self._verifier, self.faults, self._limits),
+            management=ManagementApi(CALLBACKS, self.connections, self._guard, self.faults, self._limits),
             lambda_api=self._lambda_api,
+            dynamodb=dynamodb,
             websocket_api=self._make_websocket_api() if "websocket" in functions else None,
             http=http,
             queue=self._queue,
@@ -203,6 +211,23 @@ class Gateway:
         serving = Listener(router.handle)
         self._stack.push_async_callback(serving.close)
         await serving.open(self._listener)
+
+    def _make_guard(self, output: Path) -> CallGuard:
+        functions = self._bundle.functions
+        roles = read_roles(output / TEMPLATE, list_names(self._bundle, self._table))
+        missing = sorted({function.handler for function in functions.values()} - roles.keys())
+        if missing:
+            raise NitroError(f"The template has no function `{missing[0]}`.", file=str(output / TEMPLATE))
+        keys = [(make_credentials(function), function.handler) for function in functions.values()]
+        verifier = SignatureVerifier((CREDENTIALS, *(key for key, _ in keys)), REGION)
+        return CallGuard(verifier, {key.access_key: roles[handler] for key, handler in keys})
+
+    async def _start_dynamodb(self) -> DynamoDbApi:
+        database = self._database or (await self._stack.enter_async_context(LocalDynamoDb())).url
+        await make_table(database, self._table, REGION, FixedCredentials())
+        api = DynamoDbApi(database, TABLES, self._guard)
+        self._stack.push_async_callback(api.close)
+        return api
 
     def _make_publish_endpoint(self) -> PublishEndpoint | None:
         if self._publish_token is None or "websocket" not in self._pools:
@@ -225,7 +250,7 @@ class Gateway:
         pool = self._pools["websocket"]
         if pool.function.ordered:
             url = self._services.queue_url
-            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._verifier)
+            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._guard)
             self._stack.push_async_callback(self._queue.close)
         websocket_api = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
         self._stack.push_async_callback(websocket_api.close)

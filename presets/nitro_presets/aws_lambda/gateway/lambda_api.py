@@ -11,11 +11,12 @@ from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
+from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_presets.aws_lambda.gateway.signed_calls import (
     ApiError,
-    SignatureVerifier,
+    CallGuard,
     answer_bytes,
     answer_error,
     read_signed,
@@ -30,15 +31,17 @@ class LambdaApi:
     """The Invoke API.
 
     Args:
+        prefix: The start of the ARNs of functions.
         pools: The functions by name.
-        verifier: The verifier of signatures.
+        guard: The guard of calls.
         limits: The quotas.
     """
 
-    def __init__(self, pools: Mapping[str, FunctionPool], verifier: SignatureVerifier, limits: Quotas) -> None:
+    def __init__(self, prefix: str, pools: Mapping[str, FunctionPool], guard: CallGuard, limits: Quotas) -> None:
         self.dead_letters: list[bytes] = []
+        self._prefix = prefix
         self._pools = pools
-        self._verifier = verifier
+        self._guard = guard
         self._limits = limits
         self._tasks = BackgroundTasks()
 
@@ -50,10 +53,11 @@ class LambdaApi:
             request: The call.
             segment: The function's name or ARN, from the path.
         """
-        payload = await read_signed(http, request, self._verifier, SERVICE)
+        name = unquote(segment).rpartition(":")[2]
+        need = Need("lambda:InvokeFunction", f"{self._prefix}{name}")
+        payload = await read_signed(http, request, self._guard, SERVICE, lambda _: (need,))
         if payload is None:
             return
-        name = unquote(segment).rpartition(":")[2]
         pool = self._pools.get(name)
         kind = request.get("x-amz-invocation-type") or "RequestResponse"
         limit = self._limits.async_payload if kind == "Event" else self._limits.payload

@@ -21,8 +21,8 @@ logger = logging.getLogger("nitro_py.aws.gateway")
 
 # How long the server may take to start, in seconds.
 START_TIMEOUT = 60.0
-# DynamoDB is moto's server, on flask; HTTP is parsed by h11, and frames by wsproto.
-_PACKAGES = ("flask", "h11", "moto", "wsproto")
+# DynamoDB is moto's server, on flask; HTTP is parsed by h11, frames by wsproto, and the template by PyYAML.
+_PACKAGES = ("flask", "h11", "moto", "wsproto", "yaml")
 
 
 class LocalDynamoDb:

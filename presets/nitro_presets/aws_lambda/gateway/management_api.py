@@ -9,10 +9,11 @@ from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.formats import format_iso_time, is_connection_id
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
+from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_presets.aws_lambda.gateway.signed_calls import (
     ApiError,
-    SignatureVerifier,
+    CallGuard,
     answer_bytes,
     answer_error,
     answer_json,
@@ -27,17 +28,19 @@ class ManagementApi:
     """The `@connections` API.
 
     Args:
+        prefix: The start of the ARNs of its calls: that of the stage.
         connections: The connections.
-        verifier: The verifier of signatures.
+        guard: The guard of calls.
         faults: The faults to inject.
         limits: The quotas.
     """
 
     def __init__(
-        self, connections: GatewayConnections, verifier: SignatureVerifier, faults: Faults, limits: Quotas
+        self, prefix: str, connections: GatewayConnections, guard: CallGuard, faults: Faults, limits: Quotas
     ) -> None:
+        self._prefix = prefix
         self._connections = connections
-        self._verifier = verifier
+        self._guard = guard
         self._faults = faults
         self._limits = limits
 
@@ -49,12 +52,13 @@ class ManagementApi:
             request: The call.
             segment: The connection id, from the path.
         """
-        body = await read_signed(http, request, self._verifier, SERVICE)
+        id = unquote(segment)
+        need = Need("execute-api:ManageConnections", f"{self._prefix}/{request.method}/@connections/{id}")
+        body = await read_signed(http, request, self._guard, SERVICE, lambda _: (need,))
         if body is None:
             return
         if self._faults.slow:
             await asyncio.sleep(self._faults.draw("slow"))
-        id = unquote(segment)
         # A caller that does not percent-encode the `=` of an id would fail on other characters too.
         if "=" in segment or not is_connection_id(id):
             await answer_error(http, 400, ApiError("BadRequestException", f"Invalid connectionId: {id}"))

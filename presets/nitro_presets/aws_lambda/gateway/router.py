@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nitro_presets.aws_lambda.gateway.cloudfront import forward_headers, move_path_to_query
+from nitro_presets.aws_lambda.gateway.cloudfront import forward, forward_headers, move_path_to_query
+from nitro_presets.aws_lambda.gateway.dynamodb_api import DynamoDbApi
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
@@ -17,6 +18,7 @@ from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_PATH
 
 ROOT = "/_aws"
+DYNAMODB_PATHS = (f"{ROOT}/dynamodb", f"{ROOT}/dynamodb/")
 SQS_PATHS = (f"{ROOT}/sqs", f"{ROOT}/sqs/")
 _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 
@@ -30,6 +32,7 @@ class GatewayRouter:
         secret: The value of `NITRO_ORIGIN_SECRET`.
         management: The `@connections` API.
         lambda_api: Lambda's Invoke API.
+        dynamodb: DynamoDB, if there is a table.
         websocket_api: The WebSocket API, if there is one.
         http: The Function URL or HTTP API, if there is one.
         queue: The queue, if messages are ordered.
@@ -40,6 +43,7 @@ class GatewayRouter:
     secret: str
     management: ManagementApi
     lambda_api: LambdaApi
+    dynamodb: DynamoDbApi | None
     websocket_api: WebSocketApi | None
     http: HttpApi | None
     queue: FifoQueue | None
@@ -54,9 +58,10 @@ class GatewayRouter:
         elif self.websocket_api is not None and request.get("sec-websocket-key") is not None:
             # The test of the CloudFront function, which does not see `Upgrade`.
             headers = forward_headers(request, self.api.domain, self.secret)
-            await self.websocket_api.serve(http, request, headers, move_path_to_query(request))
+            await self.websocket_api.serve(http, forward(request), headers, move_path_to_query(request))
         elif self.http is not None:
-            await self.http.serve(http, request, forward_headers(request, self.http.domain, self.secret))
+            headers = forward_headers(request, self.http.domain, self.secret)
+            await self.http.serve(http, forward(request), headers)
         else:
             await http.respond(404)
 
@@ -65,6 +70,8 @@ class GatewayRouter:
         invocations = _INVOCATIONS.fullmatch(request.path)
         if invocations is not None and request.method == "POST":
             await self.lambda_api.handle(http, request, invocations[1])
+        elif self.dynamodb is not None and request.path in DYNAMODB_PATHS:
+            await self.dynamodb.handle(http, request)
         elif self.queue is not None and request.path in SQS_PATHS:
             await self.queue.handle(http, request)
         elif self.websocket_api is not None and request.path == stage:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from nitro_presets.aws_lambda.cloudfront_secret import (
     CLOUDFRONT_HEADERS,
     hide_cloudfront_headers,
-    read_viewer_headers,
+    read_viewer_fields,
 )
 from nitro_py.event import Scope
 from nitro_py.headers import Headers
@@ -97,8 +97,13 @@ def read_viewer_scope(scope: Scope, secret: str | None) -> Scope:
     fields = scope["headers"]
     if not secret and isinstance(fields, LazyHeaders) and CLOUDFRONT_HEADERS.isdisjoint(fields.names):
         return scope
-    headers = read_viewer_headers(Headers.from_raw(fields), secret)
-    return {**scope, "headers": headers.to_raw(), "aws.event": hide_cloudfront_headers(scope["aws.event"])}
+    headers, address = read_viewer_fields(Headers.from_raw(fields), secret)
+    return {
+        **scope,
+        "headers": headers.to_raw(),
+        "client": (address, 0) if address else scope["client"],
+        "aws.event": hide_cloudfront_headers(scope["aws.event"]),
+    }
 
 
 def read_body(event: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
-from nitro_presets.aws_lambda.cloudfront_secret import read_viewer_headers
+from nitro_presets.aws_lambda.cloudfront_secret import read_viewer_fields
 from nitro_py.errors import HTTPError
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.headers import Headers
@@ -29,10 +29,10 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
     Raises:
         HTTPError: 403, the handshake did not come through CloudFront; 400, `nitro_path` is no path.
     """
-    headers = read_viewer_headers(read_headers(event), secret)
+    headers, address = read_viewer_fields(read_headers(event), secret)
     query = read_query(event)
     named = [value for name, value in query if name == PATH_PARAMETER]
-    raw_path = quote(named[-1], safe="/:@!$&'()*+,;=~%") if named else default_path(routes)
+    raw_path = quote(read_path(named[-1]), safe="/:@!$&'()*+,;=~%") if named else default_path(routes)
     if not raw_path.startswith("/"):
         # A guard that looks at the path would see another one than the router.
         raise HTTPError(400, f"`{PATH_PARAMETER}` does not begin with a slash.")
@@ -48,10 +48,20 @@ def read_handshake(event: Mapping[str, Any], routes: Sequence[Route], secret: st
         "root_path": "",
         "headers": headers.to_raw(),
         "subprotocols": [item for item in offered if item],
-        "client": (event["requestContext"]["identity"]["sourceIp"], 0),
+        "client": (address or event["requestContext"]["identity"]["sourceIp"], 0),
         "server": (event["requestContext"].get("domainName", ""), 443),
         "aws.event": event,
     }
+
+
+def read_path(value: str) -> str:
+    """Return the path in `nitro_path`, which may come as CloudFront's function has encoded it.
+
+    Example:
+        >>> read_path("%2Frooms%2Fa%252Fb"), read_path("/rooms/a%2Fb")
+        ('/rooms/a%2Fb', '/rooms/a%2Fb')
+    """
+    return value if value.startswith("/") else unquote(value)
 
 
 def read_headers(event: Mapping[str, Any]) -> Headers:

@@ -24,6 +24,9 @@ import { handler } from './function.mjs';
 const answer = handler(JSON.parse(readFileSync(0, 'utf8')));
 console.log(JSON.stringify({ answer, origin: globalThis.selected ?? null }));
 """
+VIEWER = "2001:db8::7"
+# What CloudFront caches of its own accord, whatever the cache policy says.
+CACHED_ERRORS = (404, 414, 500, 501, 502, 503, 504)
 # CloudFront takes no larger function.
 MAX_CODE = 10 * 1024
 
@@ -57,7 +60,12 @@ class CloudFrontFunction:
             "headers": {name: {"value": value} for name, value in headers.items()},
             "cookies": {},
         }
-        event = {"version": "1.0", "context": {"eventType": "viewer-request"}, "request": request}
+        event = {
+            "version": "1.0",
+            "context": {"eventType": "viewer-request"},
+            "viewer": {"ip": VIEWER},
+            "request": request,
+        }
         ran = subprocess.run(
             [require_program("node"), "run.mjs"],
             cwd=self._folder,
@@ -86,6 +94,7 @@ def test_handshake_goes_to_the_stage_with_its_path_in_the_query(function: CloudF
     assert request["uri"] == "/prod"
     assert request["querystring"] == {"x": {"value": "1"}, "nitro_path": {"value": "%2Fapi%2Fws%2Fchat"}}
     assert request["headers"]["x-nitro-host"] == {"value": "d1.cloudfront.net"}
+    assert request["headers"]["x-nitro-address"] == {"value": VIEWER}
     assert request["headers"]["sec-websocket-key"] == {"value": "x"}
 
 
@@ -111,9 +120,15 @@ def test_path_that_a_client_chose_is_replaced(function: CloudFrontFunction, name
 
 @pytest.mark.parametrize("socket", [True, False])
 def test_headers_that_a_client_forged_are_replaced(function: CloudFrontFunction, socket: bool) -> None:
-    forged = {"x-nitro-host": "evil.test", "x-nitro-origin-secret": "guess", "host": "d1.cloudfront.net"}
+    forged = {
+        "x-nitro-host": "evil.test",
+        "x-nitro-address": "8.8.8.8",
+        "x-nitro-origin-secret": "guess",
+        "host": "d1.cloudfront.net",
+    }
     request, _ = function.call("/chat", {}, (HANDSHAKE if socket else {}) | forged)
     assert request["headers"]["x-nitro-host"] == {"value": "d1.cloudfront.net"}
+    assert request["headers"]["x-nitro-address"] == {"value": VIEWER}
     assert "x-nitro-origin-secret" not in request["headers"]
 
 
@@ -127,6 +142,7 @@ def test_plain_request_keeps_its_path_query_and_origin(function: CloudFrontFunct
         "host": {"value": "d1.cloudfront.net"},
         "accept": {"value": "*/*"},
         "x-nitro-host": {"value": "d1.cloudfront.net"},
+        "x-nitro-address": {"value": VIEWER},
     }
 
 
@@ -151,6 +167,9 @@ def test_stack_has_the_origins_that_its_function_picks(tmp_path: Path, name: str
     assert len(code.encode()) <= MAX_CODE
     config = render_stack(OPTIONS[name])["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     origins = {origin["Id"]: origin for origin in config["Origins"]}
+    # Without this CloudFront keeps each of these for ten seconds, and gives one user's answer to others.
+    kept = {response["ErrorCode"]: response["ErrorCachingMinTTL"] for response in config["CustomErrorResponses"]}
+    assert kept == dict.fromkeys(CACHED_ERRORS, 0)
     assert config["DefaultCacheBehavior"]["TargetOriginId"] in origins
     assert ("selectRequestOriginById('websocket')" in code) == ("websocket" in origins)
     for origin in origins.values():

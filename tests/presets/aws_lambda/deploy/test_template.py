@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 import nitro_presets.aws_lambda
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
-from nitro_presets.aws_lambda.store.table import TTL, table_definition
+from nitro_presets.aws_lambda.store.table import INDEX, TTL, table_definition
 from nitro_py.errors import BuildError
 from tests.presets.aws_lambda.deploy.stacks import FULL, OPTIONS, render_stack
 
@@ -89,7 +90,7 @@ def test_functions_may_do_with_the_table_what_they_do_and_no_more() -> None:
         ("", "Update"),
     }
     roles = render_stack(FULL)["Resources"]
-    for role, places in (("HttpRole", 1), ("WebSocketRole", 2)):
+    for role in ("HttpRole", "WebSocketRole"):
         (table,) = (
             statement
             for policy in roles[role]["Properties"]["Policies"]
@@ -97,8 +98,11 @@ def test_functions_may_do_with_the_table_what_they_do_and_no_more() -> None:
             if "dynamodb:Query" in statement["Action"]
         )
         assert set(table["Action"]) == {f"dynamodb:{action}" for action in called}
-        # The index is for the sweep, which is the WebSocket function's.
-        assert list(list_references(table["Resource"])) == ["Table"] * places
+        # The sweep and `peers()` read the index, and the latter also from HTTP routes.
+        assert table["Resource"] == [
+            {"Fn::GetAtt": ["Table", "Arn"]},
+            {"Fn::Sub": f"${{Table.Arn}}/index/{INDEX}"},
+        ]
 
 
 def test_connections_are_managed_on_this_api_only() -> None:
@@ -194,6 +198,27 @@ def test_message_template_makes_the_event_of_an_unqueued_message() -> None:
     assert fields["MessageBody"].endswith(
         '"body":"$util.urlEncode($util.base64Encode($input.body))","isBase64Encoded":true}'
     )
+
+
+def test_access_logs_hold_no_free_text() -> None:
+    formats = list(list_values(render_stack(PLAIN), "Format"))
+    assert len(formats) == 2
+    for text in formats:
+        # What API Gateway fills in is not escaped.
+        line = json.loads(text.replace('"time":$context.requestTimeEpoch', '"time":"$context.requestTimeEpoch"'))
+        assert not [value for value in line.values() if value.lower().endswith("message")]
+        assert line["error"] == "$context.error.responseType"
+
+
+def test_throttles_are_settings() -> None:
+    resources = render_stack(replace(PLAIN, throttle_rate=50, throttle_burst=70))["Resources"]
+    for stage in ("HttpStage", "WebSocketStage"):
+        limits = resources[stage]["Properties"]["DefaultRouteSettings"]
+        assert limits == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 70}
+
+
+def test_log_role_of_the_region_stays_unless_asked() -> None:
+    assert render_stack(PLAIN)["Parameters"]["ApiGatewayLogging"]["Default"] == "false"
 
 
 def test_function_url_streams_only_when_asked() -> None:

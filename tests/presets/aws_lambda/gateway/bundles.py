@@ -16,6 +16,7 @@ import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection, connect
 
+from nitro_presets.aws_lambda.deploy.template import TEMPLATE, TemplateOptions, render_template
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
 
 FUNCTION = Path(__file__).with_name("function.py")
@@ -100,6 +101,15 @@ def write_bundle(output: Path, **functions: dict[str, Any]) -> None:
     described = {name: {"handler": f"nitro_{name}.handler", **values} for name, values in functions.items()}
     (output / "server").mkdir(parents=True)
     (output / "nitro.json").write_text(json.dumps({"preset": "aws-lambda", "functions": described}))
+    options = TemplateOptions(
+        name="site",
+        python_version="3.13",
+        websocket="websocket" in functions,
+        http=functions["http"].get("event", "http-api") if "http" in functions else "none",
+        streaming="http" in functions and functions["http"].get("streaming", False),
+        ordered="websocket" in functions and functions["websocket"].get("ordered", False),
+    )
+    (output / TEMPLATE).write_text(render_template(options))
     shutil.copy(FUNCTION, output / "server" / "nitro_bootstrap.py")
 
 

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from websockets.exceptions import InvalidStatus
 
+from nitro_presets.aws_lambda.gateway.cloudfront import EDGE
 from tests.presets.aws_lambda.gateway.bundles import OpenSite
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +58,7 @@ async def test_connect_event_has_the_shape_of_aws(open_gateway: OpenSite) -> Non
         assert set(context) == ALWAYS
         assert (context["routeKey"], context["eventType"]) == ("$connect", "CONNECT")
         assert context["connectionId"].endswith("=")
-        assert context["identity"] == {"sourceIp": "127.0.0.1"}
+        assert context["identity"] == {"sourceIp": EDGE}
         assert event["headers"]["X-Two"] == "2"
         assert event["multiValueHeaders"]["X-Two"] == ["1", "2"]
         assert event["multiValueQueryStringParameters"] == {

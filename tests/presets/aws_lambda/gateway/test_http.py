@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from nitro_presets.aws_lambda.gateway.cloudfront import EDGE
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
 
@@ -61,7 +62,7 @@ async def test_event_has_the_shape_of_aws(open_gateway: OpenSite) -> None:
             "method": "GET",
             "path": "/a%20b/c%2Fd",
             "protocol": "HTTP/1.1",
-            "sourceIp": "127.0.0.1",
+            "sourceIp": EDGE,
             "userAgent": "me",
         }
 
@@ -72,10 +73,12 @@ async def test_client_cannot_speak_for_the_platform(open_gateway: OpenSite) -> N
         "X-Forwarded-For": "8.8.8.8",
         "X-Amzn-Trace-Id": "Root=mine",
         "Host": "a.b",
+        "X-Nitro-Address": "8.8.8.8",
     }
     async with open_gateway(URL) as site:
         headers = (await echo(site, headers=forged))["headers"]
-        assert headers["x-forwarded-for"] == "8.8.8.8, 127.0.0.1"
+        assert headers["x-forwarded-for"] == f"8.8.8.8, 127.0.0.1, {EDGE}"
+        assert headers["x-nitro-address"] == "127.0.0.1"
         assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == ("http", "80")
         assert headers["x-nitro-host"] == "a.b"
         assert headers["x-amzn-trace-id"].startswith("Root=1-")

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from websockets.exceptions import ConnectionClosed
 
 from nitro_presets.aws_lambda.aws_client.management import ManagementClient
+from nitro_presets.aws_lambda.gateway.cloudfront import EDGE
 from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.errors import PeerClosedError
@@ -56,7 +57,7 @@ async def test_post_has_a_size(open_gateway: OpenSite) -> None:
 async def test_get_tells_about_the_connection(open_gateway: OpenSite) -> None:
     async with open_gateway() as site, site.connect(user_agent_header="me"):
         found = await asyncio.to_thread(site.client(API).get_connection, ConnectionId=await site.id())
-        assert found["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": "me"}
+        assert found["Identity"] == {"SourceIp": EDGE, "UserAgent": "me"}
         assert abs((datetime.now(UTC) - found["ConnectedAt"]).total_seconds()) < 20
         assert found["LastActiveAt"] >= found["ConnectedAt"]
 
@@ -116,7 +117,7 @@ async def test_own_client_is_understood(open_gateway: OpenSite) -> None:
         id = await site.id()
         await client.post(id, "hello")
         assert await socket.recv() == "hello"
-        assert (await client.get(id) or {})["identity"]["sourceIp"] == "127.0.0.1"
+        assert (await client.get(id) or {})["identity"]["sourceIp"] == EDGE
         await client.delete(id)
         with pytest.raises(PeerClosedError):
             await client.post(id, "too late")

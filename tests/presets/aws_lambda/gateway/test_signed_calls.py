@@ -38,7 +38,7 @@ def make_signed(random: random.Random, service: str = "execute-api") -> tuple[Ga
 
 def test_what_botocore_signs_is_good() -> None:
     source = random.Random(3)
-    verifier = SignatureVerifier(CREDENTIALS, REGION)
+    verifier = SignatureVerifier([CREDENTIALS], REGION)
     for _ in range(300):
         request, body = make_signed(source)
         assert verifier.check(request, body, "execute-api") is None, request
@@ -47,7 +47,7 @@ def test_what_botocore_signs_is_good() -> None:
 @pytest.mark.parametrize("part", ["body", "method", "path", "header", "service"])
 def test_what_was_changed_is_not(part: str) -> None:
     source = random.Random(4)
-    verifier = SignatureVerifier(CREDENTIALS, REGION)
+    verifier = SignatureVerifier([CREDENTIALS], REGION)
     for _ in range(20):
         request, body = make_signed(source)
         service = "lambda" if part == "service" else "execute-api"
@@ -68,6 +68,6 @@ def test_old_signature_has_expired() -> None:
     today = (request.get("x-amz-date") or "")[:8]
     headers = tuple((name, value.replace(today, "20200101")) for name, value in request.headers)
     stale = GatewayRequest(request.method, request.target, headers, request.client)
-    denial = SignatureVerifier(CREDENTIALS, REGION).check(stale, body, "execute-api")
+    denial = SignatureVerifier([CREDENTIALS], REGION).check(stale, body, "execute-api")
     assert denial is not None
     assert denial.message.startswith("Signature expired")

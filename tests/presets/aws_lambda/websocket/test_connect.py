@@ -34,7 +34,7 @@ def test_refusal_never_opens_a_socket(answer: object, status: int) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["chat", "", "chat/", "%2Fchat", "/%ff", "/chat%2"])
+@pytest.mark.parametrize("path", ["chat", "", "chat/", "%252Fchat", "/%ff", "%2F%25ff", "/chat%2"])
 async def test_path_that_is_none_is_refused_before_any_hook(path: str) -> None:
     log = Log()
     cloud = Cloud(log.hooks("open", "message"))
@@ -43,7 +43,7 @@ async def test_path_that_is_none_is_refused_before_any_hook(path: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["/chat", "/chat/", "/%63hat"])
+@pytest.mark.parametrize("path", ["/chat", "/chat/", "/%63hat", "%2Fchat", "%2F%2563hat"])
 async def test_every_spelling_of_a_path_is_one_namespace(path: str) -> None:
     log = Log()
     cloud = Cloud(log.hooks("message"))
