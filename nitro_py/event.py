@@ -282,7 +282,7 @@ def raw_path_of(scope: Scope) -> str:
     """Return the path as the client sent it, percent-encoded, without the query."""
     raw: bytes | None = scope.get("raw_path")
     if raw and b"?" not in raw:
-        return _percent_encode(raw)
+        return raw.decode() if raw.isascii() else _percent_encode(raw)
     # Some servers leave the query in `raw_path`, and the specification lets them leave it out altogether.
     path = _percent_encode(raw.partition(b"?")[0]) if raw else quote(scope["path"], safe="/:@!$&'()*+,;=~")
     return path or "/"

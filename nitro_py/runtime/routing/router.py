@@ -94,8 +94,11 @@ class Router:
             raw_path: The path as the client sent it, percent-encoded, without the query.
             protocol: The protocol; `websocket` finds WebSocket routes and mounted applications only.
         """
-        path = normalise_path(raw_path)
+        path = raw_path
         node = self._static.get(path)
+        if node is None:
+            path = normalise_path(raw_path)
+            node = self._static.get(path)
         if node is not None:
             match = node.matches.get((method, protocol)) or _match_static(node, method, protocol, path)
             if match is not None:

@@ -135,7 +135,6 @@ class ConnectionGuard:
     """
 
     __slots__ = (
-        "_begun",
         "_first_size",
         "_limits",
         "_loose_size",
@@ -143,6 +142,7 @@ class ConnectionGuard:
         "_reads_head",
         "_ticks",
         "_unsent",
+        "is_head_begun",
         "is_surplus",
         "note",
     )
@@ -150,10 +150,11 @@ class ConnectionGuard:
     def __init__(self, server: ServerLimits) -> None:
         self.note = server.note
         self._limits = server.limits
-        # Whether the head of a request is to come, whether it has begun to, how much has come since the piece in
-        # which a head or a part of a body did, and how large the last piece was.
+        # Whether the head of a request is to come, how much has come since the piece in which a head or a part of
+        # a body did, and how large the last piece was.
         self._reads_head = True
-        self._begun = False
+        # Whether a part of a request's head has come, and not yet all of it; no property, which costs a call.
+        self.is_head_begun = False
         self._loose_size = 0
         self._piece_size = 0
         # How large the piece was in which the head began.
@@ -183,18 +184,13 @@ class ConnectionGuard:
 
     def begin_head(self) -> None:
         """Begin the count of a head, somewhere in the piece that came last."""
-        self._reads_head = self._begun = True
+        self._reads_head = self.is_head_begun = True
         self._loose_size = self._ticks = 0
         self._first_size = self._piece_size
 
-    @property
-    def is_head_begun(self) -> bool:
-        """Whether a part of a request's head has come, and not yet all of it."""
-        return self._begun
-
     def end_head(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> RequestRefusal | None:
         """Refuse a request whose head is too large, or whose connection is one too many."""
-        self._reads_head = self._begun = False
+        self._reads_head = self.is_head_begun = False
         came = self._loose_size + self._piece_size + self._first_size
         self._loose_size = self._ticks = 0
         if came > self._limits.max_header:
@@ -225,7 +221,7 @@ class ConnectionGuard:
         if self._ticks * TICK <= limit:
             return None
         # The client would not read an answer, or has asked for none.
-        return NO_ANSWER if stuck or (self._reads_head and not self._begun) else TOO_SLOW
+        return NO_ANSWER if stuck or (self._reads_head and not self.is_head_begun) else TOO_SLOW
 
 
 def has_left(transport: asyncio.Transport) -> bool:

@@ -226,15 +226,19 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _take(self, data: bytes) -> None:
-        self._guard.count_bytes(len(data))
+        guard = self._guard
+        guard.count_bytes(len(data))
         self._received = self._received + data if self._received else data
         try:
-            self._feed(data)
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._read_behind(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
-        if self._received and not self._guard.is_head_begun:
+        if not guard.is_head_begun:
             self._received = b""
-        if refusal := self._guard.check():
+        if refusal := guard.check():
             self._refuse(refusal)
 
     def pause_writing(self) -> None:
@@ -342,7 +346,9 @@ class HttpProtocol(asyncio.Protocol):
             raise ValueError(f"Expected HTTP 1.0 or 1.1, got {version}.")
         name = parser.get_method()
         # The parser takes RTSP's version, and several spaces, for HTTP's.
-        if b"%b %b HTTP/" % (name, self._url) not in self._received:
+        line = b"%b %b HTTP/" % (name, self._url)
+        # Most requests come alone.
+        if not self._received.startswith(line) and line not in self._received:
             raise ValueError("Expected a request line of HTTP.")
         if self._host != self._known_host and not self._check_host(version):
             self._refuse(BAD_HOST)
@@ -439,7 +445,8 @@ class HttpProtocol(asyncio.Protocol):
         elif self._pipelined:
             self._start(*self._pipelined.popleft())
         else:
-            self.resume_reading()
+            if self._read_paused:
+                self.resume_reading()
             self._idle.start()
 
     def _wait_for_turn(self) -> None:
@@ -447,24 +454,26 @@ class HttpProtocol(asyncio.Protocol):
             self._queued = True
             self._backlogs.add(self)
 
-    def _feed(self, data: bytes) -> None:
-        rest: bytes | memoryview = data
-        while rest:
-            try:
-                self._parser.feed_data(rest)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                rest = memoryview(rest)[upgrade.args[0] :]
+    def _read_behind(self, rest: memoryview) -> None:
+        """Go on behind a head that asks for another protocol, where the parser has stopped."""
+        while True:
             if self._upgrading:
-                rest, self._backlog = bytes(rest) + self._backlog, b""
+                first, self._backlog = bytes(rest) + self._backlog, b""
                 self.transport.resume_reading()
-                self._switch_to_websocket(rest)
+                self._switch_to_websocket(first)
                 return
             if self._last:
                 # Nothing counts any more, and here the parser would take a body for requests.
                 self._ignores_input = True
                 return
             self._ignore_upgrade()
+            if not rest:
+                return
+            try:
+                self._parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
 
     def _read_server_field(self, name: bytes, value: bytes) -> None:
         """Read a field that is meant for the server.
