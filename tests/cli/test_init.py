@@ -21,6 +21,7 @@ FILES = [
     "README.md",
     "handlers/api/clock.py",
     "handlers/api/hello.get.py",
+    "handlers/api/ws/_names.py",
     "handlers/api/ws/chat.py",
     "nitro.toml",
     "public/index.html",
@@ -49,15 +50,17 @@ def test_writes_an_app_that_runs(tmp_path: Path) -> None:
     with serve_project(root, "preview", "--port", "0") as server:
         page = httpx.get(server.url)
         assert page.headers["content-type"].startswith("text/html")
-        for path in re.findall(r'"(/api/\w+)"|\}(/api/ws/\w+)`', page.text):
+        for path in re.findall(r'"(/api/\w+)"|\}(/api/ws/\w+)\$', page.text):
             assert "".join(path) in ("/api/clock", "/api/ws/chat")
         assert httpx.get(f"{server.url}/api/hello").json() == {"message": "hello"}
         with httpx.stream("GET", f"{server.url}/api/clock") as clock:
             assert re.fullmatch(r"data: \d\d:\d\d:\d\d", next(clock.iter_lines()))
         with connect(f"{server.socket_url}/api/ws/chat") as socket:
-            assert json.loads(socket.recv(60))["message"].startswith("Welcome")
+            welcome = json.loads(socket.recv(60))["message"]
+            found = re.fullmatch(r"Welcome ([A-Z][a-z]+ [A-Z][a-z]+)!", welcome)
+            assert found is not None, welcome
             socket.send("hi")
-            assert json.loads(socket.recv(60))["message"] == "hi"
+            assert json.loads(socket.recv(60)) == {"user": found[1], "message": "hi"}
 
 
 @pytest.mark.slow

@@ -36,14 +36,12 @@ async def wait_for_pong(socket: Socket) -> None:
 
 
 async def test_chat(target: ServerTarget) -> None:
-    async with target.connect(CHAT) as ada:
-        welcome = await ada.receive_json()
-        first = welcome["message"].removeprefix("Welcome ").removesuffix("!")
-        assert welcome == {"user": "server", "message": f"Welcome {first}!"}
+    first, second = "Calm Otter", "Quick Fox"
+    async with target.connect(f"{CHAT}?name=Calm+Otter") as ada:
+        assert await ada.receive_json() == {"user": "server", "message": f"Welcome {first}!"}
         await wait_for_pong(ada)
-        async with target.connect(CHAT) as bob:
-            second = (await bob.receive_json())["message"].removeprefix("Welcome ").removesuffix("!")
-            assert second not in ("", first)
+        async with target.connect(f"{CHAT}?name=Quick+Fox") as bob:
+            assert await bob.receive_json() == {"user": "server", "message": f"Welcome {second}!"}
             await wait_for_pong(bob)
             assert await ada.receive_json() == {"user": "server", "message": f"{second} joined!"}
             await ada.send("hello")
@@ -53,6 +51,13 @@ async def test_chat(target: ServerTarget) -> None:
             assert await bob.receive_json() == {"user": "server", "message": "pong"}
             assert await hears_nothing(ada, bob)
         assert await ada.receive_json() == {"user": "server", "message": f"{second} left!"}
+
+
+@pytest.mark.parametrize("query", ["", "?name=", "?name=server", "?name=Calm%20Otter!", "?name=calm+otter"])
+async def test_chat_gives_names_that_people_can_read(target: ServerTarget, query: str) -> None:
+    async with target.connect(CHAT + query) as socket:
+        welcome = (await socket.receive_json())["message"]
+    assert re.fullmatch(r"Welcome [A-Z][a-z]+ [A-Z][a-z]+!", welcome)
 
 
 async def time_clock(target: ServerTarget) -> tuple[list[str], float, float]:

@@ -70,13 +70,14 @@ def test_preview_serves_the_chat(installed: Path, app: Path, tmp_path: Path) -> 
         assert httpx.get(f"{server.url}/api/hello").json() == {"message": "hello"}
         assert "<title>" in httpx.get(server.url).text
         url = f"{server.socket_url}/api/ws/chat"
-        with connect(url) as ada:
+        with connect(f"{url}?name=Calm+Otter") as ada:
             assert json.loads(ada.recv(60))["message"].startswith("Welcome ")
             # Messages come after the end of `open`, in which Ada joins the chat.
             ada.send("alone")
             assert json.loads(ada.recv(60))["message"] == "alone"
-            with connect(url) as ben:
-                name = json.loads(ben.recv(60))["message"].removeprefix("Welcome ").removesuffix("!")
+            with connect(f"{url}?name=Quick+Fox") as ben:
+                name = "Quick Fox"
+                assert json.loads(ben.recv(60))["message"] == f"Welcome {name}!"
                 assert json.loads(ada.recv(60)) == {"user": "server", "message": f"{name} joined!"}
                 ben.send("hello")
                 for socket in (ada, ben):

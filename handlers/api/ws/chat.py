@@ -1,13 +1,24 @@
 """A chat: everybody who is connected sees what anybody writes."""
 
-from nitro_py import Message, Peer, define_websocket_handler
+from random import choice
+
+from nitro_py import Message, Peer, Request, Upgrade, define_websocket_handler
+
+from ._names import NAMES
 
 TOPIC = "chat"
 
 
+async def upgrade(request: Request) -> Upgrade:
+    # A page that comes back asks for the name that it had.
+    name = request.query.get("name")
+    return Upgrade(context={"name": name if name in NAMES else choice(NAMES)})
+
+
 async def open(peer: Peer) -> None:
-    await peer.send({"user": "server", "message": f"Welcome {peer}!"})
-    await peer.publish(TOPIC, {"user": "server", "message": f"{peer} joined!"})
+    name = peer.context["name"]
+    await peer.send({"user": "server", "message": f"Welcome {name}!"})
+    await peer.publish(TOPIC, {"user": "server", "message": f"{name} joined!"})
     await peer.subscribe(TOPIC)
 
 
@@ -15,13 +26,13 @@ async def message(peer: Peer, message: Message) -> None:
     if "ping" in message.text():
         await peer.send({"user": "server", "message": "pong"})
         return
-    line = {"user": str(peer), "message": message.text()}
+    line = {"user": peer.context["name"], "message": message.text()}
     await peer.send(line)
     await peer.publish(TOPIC, line)
 
 
 async def close(peer: Peer) -> None:
-    await peer.publish(TOPIC, {"user": "server", "message": f"{peer} left!"})
+    await peer.publish(TOPIC, {"user": "server", "message": f"{peer.context['name']} left!"})
 
 
-handler = define_websocket_handler(open=open, message=message, close=close)
+handler = define_websocket_handler(upgrade=upgrade, open=open, message=message, close=close)

@@ -266,7 +266,7 @@ def test_manifest_describes_every_route(demo_bundle: Path) -> None:
         route["path"]: (route["kind"], route["methods"], route["hooks"], route["requires"], route["file"])
         for route in manifest["routes"]
     }
-    hooks = ["open", "message", "close"]
+    hooks = ["upgrade", "open", "message", "close"]
     assert described == {
         "/": ("http", ["GET"], [], ["http"], "handlers/index.get.py"),
         "/api/echo": ("http", ["POST"], [], ["http"], "handlers/api/echo.post.py"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote_plus
 
 from nitro_py.testing.conformance import ServerTarget
 from nitro_py.testing.conformance.target import Socket
@@ -14,22 +15,22 @@ PONG = {"user": "server", "message": "pong"}
 
 
 @asynccontextmanager
-async def join(target: ServerTarget) -> AsyncIterator[tuple[Socket, str]]:
-    """Join the chat, and return the socket and the name that it has there."""
-    async with target.connect(CHAT) as socket:
-        name = (await socket.receive_json())["message"].removeprefix("Welcome ").removesuffix("!")
+async def join(target: ServerTarget, name: str) -> AsyncIterator[Socket]:
+    """Join the chat by one of its names, and return the socket."""
+    async with target.connect(f"{CHAT}?name={quote_plus(name)}") as socket:
+        assert await socket.receive_json() == {"user": "server", "message": f"Welcome {name}!"}
         # Messages come after the end of `open`, in which the chat is subscribed to.
         await socket.send("ping")
         while await socket.receive_json() != PONG:
             pass
-        yield socket, name
+        yield socket
 
 
 async def check_chat(one: ServerTarget, two: ServerTarget) -> None:
     """Check that two clients of the chat hear each other, wherever each of them is connected."""
-    async with join(one) as (ada, first):
-        async with join(two) as (bob, second):
-            assert second not in ("", first)
+    first, second = "Calm Otter", "Quick Fox"
+    async with join(one, first) as ada:
+        async with join(two, second) as bob:
             assert await ada.receive_json() == {"user": "server", "message": f"{second} joined!"}
             await ada.send("hello")
             line = {"user": first, "message": "hello"}

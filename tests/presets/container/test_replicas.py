@@ -120,7 +120,7 @@ async def test_everybody_hears_everybody_wherever_nginx_sent_them(replicas: Repl
     target = ServerTarget(replicas.url)
     before = [container.read_log().count(CHAT) for container in replicas.containers]
     async with AsyncExitStack() as stack:
-        sockets = [(await stack.enter_async_context(join(target)))[0] for _ in range(12)]
+        sockets = [await stack.enter_async_context(join(target, "Calm Otter")) for _ in range(12)]
         await sockets[0].send("to all")
         for socket in sockets:
             while (await socket.receive_json())["message"] != "to all":

@@ -1,0 +1,48 @@
+"""Names that people can read and remember."""
+
+_MOODS = [
+    "Brave",
+    "Bright",
+    "Calm",
+    "Clever",
+    "Curious",
+    "Eager",
+    "Gentle",
+    "Happy",
+    "Jolly",
+    "Keen",
+    "Kind",
+    "Lively",
+    "Lucky",
+    "Merry",
+    "Proud",
+    "Quick",
+    "Quiet",
+    "Sunny",
+    "Warm",
+    "Wise",
+]
+_ANIMALS = [
+    "Badger",
+    "Beaver",
+    "Crane",
+    "Dolphin",
+    "Falcon",
+    "Finch",
+    "Fox",
+    "Hare",
+    "Heron",
+    "Koala",
+    "Lynx",
+    "Marten",
+    "Otter",
+    "Owl",
+    "Panda",
+    "Puffin",
+    "Robin",
+    "Seal",
+    "Swan",
+    "Wren",
+]
+
+NAMES = [f"{mood} {animal}" for mood in _MOODS for animal in _ANIMALS]
