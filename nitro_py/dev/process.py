@@ -29,7 +29,7 @@ def list_ending_signals() -> list[signal.Signals]:
 # How long a child may take to stop, in seconds: longer than the app gives its hooks.
 STOP_TIMEOUT = 20.0
 # The same at the end of the dev server itself, whose user waits for it.
-LAST_TIMEOUT = 0.8
+LAST_TIMEOUT = 0.6
 
 
 class ChildProcess:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.bundles import write_files
 from tests.cli.commands import HELLO, make_project, serve_project
-from tests.dev.pages import wait_for
+from tests.dev.pages import PATIENCE, wait_for
 
 HANGING_IMPORT = "import time\ntime.sleep(3600)\n"
 HANGING_PLUGIN = """
@@ -66,6 +67,41 @@ def test_signal_ends_what_hangs(tmp_path: Path, file: str, text: str) -> None:
         assert time.monotonic() - began < SOON
     assert "Traceback" not in server.read_log()
     assert "Thread 0x" not in server.read_log()
+
+
+HOOKS = {
+    "waits": "async def message(peer, message):\n    await peer.send('begun')\n    await asyncio.sleep(3600)",
+    "shielded": "async def message(peer, message):\n    await peer.send('begun')\n"
+    "    while True:\n        try:\n            await asyncio.sleep(3600)\n"
+    "        except asyncio.CancelledError:\n            pass",
+    "thread": "def message(peer, message):\n    print('begun', flush=True)\n    time.sleep(3600)",
+    "work": "async def message(peer, message):\n    await peer.send('begun')\n"
+    "    await asyncio.to_thread(time.sleep, 3600)",
+    "blocks": "async def message(peer, message):\n    print('begun', flush=True)\n    time.sleep(3600)",
+}
+
+
+@pytest.mark.parametrize("hook", sorted(HOOKS))
+def test_signal_ends_a_hook_that_runs(tmp_path: Path, hook: str) -> None:
+    route = (
+        "import asyncio, time\nfrom nitro_py import define_websocket_handler\n\n"
+        f"{HOOKS[hook]}\n\nhandler = define_websocket_handler(message=message)\n"
+    )
+    root = make_project(tmp_path / "project", {"handlers/hook.py": route})
+    with serve_project(root, "dev", *STARTING) as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        with connect(f"{server.socket_url}/hook", close_timeout=0) as client:
+            client.send("begin")
+            if "print" in HOOKS[hook]:
+                wait_for(lambda: "begun" in server.read_log())
+            else:
+                assert client.recv(PATIENCE) == "begun"
+            server.process.send_signal(signal.SIGINT)
+            # The app would be waited for much longer, if it was not for its developer.
+            assert server.process.wait(SOON) == 0
+    log = server.read_log()
+    assert "Traceback" not in log
+    assert "Thread 0x" not in log
 
 
 def test_app_that_blocks_its_loop_is_ended_by_a_signal(tmp_path: Path) -> None:
