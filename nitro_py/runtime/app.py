@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub, OpenStream, Publish
     from nitro_py.runtime.hooks.session import PeerSession
+    from nitro_py.runtime.hosts import HostCheck
     from nitro_py.runtime.http.error_pages import ErrorPages
     from nitro_py.runtime.manifest import Manifest, Route
     from nitro_py.runtime.metrics.meter import Meter
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from nitro_py.runtime.topics.local_hub import LocalHub
 
 logger = logging.getLogger("nitro_py.app")
+
+# The variable that `nitropy preview` sets to the address that it listens on.
+LOCAL_HOST = "NITRO_LOCAL_HOST"
 
 ALL_KINDS: tuple[Kind, ...] = ("http", "sse", "websocket")
 
@@ -79,6 +84,7 @@ class App:
         self.kinds = kinds
         self.development = manifest.mode == "development"
         self.settings = Settings.from_json(manifest.settings)
+        self.host_check = self._make_host_check(os.environ.get(LOCAL_HOST))
         self.router = Router(manifest.routes)
         self.counters = Counters()
         self.backplane = BackplaneState()
@@ -123,6 +129,23 @@ class App:
         except BaseException:
             leave_app(self)
             raise
+
+    def serve_locally(self, host: str) -> None:
+        """Answer to the names of this machine, and to those of `server.allowed_hosts`, from now on.
+
+        Args:
+            host: The address that the server listens on.
+        """
+        self.host_check = self._make_host_check(host)
+
+    def _make_host_check(self, local: str | None) -> HostCheck | None:
+        allowed = self.settings.server.allowed_hosts
+        if not allowed and local is None:
+            return None
+        # Loaded only where hosts are checked.
+        from nitro_py.runtime.hosts import make_host_check
+
+        return make_host_check(allowed, local)
 
     def measure(self) -> None:
         """Measure requests and publishes from now on; to be called before the start."""

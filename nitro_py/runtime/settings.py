@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args
 
@@ -150,6 +150,7 @@ class ServerSettings(NamedTuple):
     max_connections: int = 0
     block_warning: float = 1.0
     stuck_timeout: float = 60.0
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Settings(NamedTuple):
@@ -208,7 +209,31 @@ def read_server(data: Mapping[str, Any], environ: Mapping[str, str]) -> ServerSe
         max_connections=most,
         block_warning=read_seconds(environ, "NITRO_SERVER__BLOCK_WARNING", given.block_warning),
         stuck_timeout=read_seconds(environ, "NITRO_SERVER__STUCK_TIMEOUT", given.stuck_timeout),
+        allowed_hosts=read_hosts(environ, "NITRO_SERVER__ALLOWED_HOSTS", given.allowed_hosts),
     )
+
+
+def read_hosts(environ: Mapping[str, str], name: str, default: Iterable[str]) -> tuple[str, ...]:
+    """Return names of hosts from a variable of the environment: separated by commas, or as JSON.
+
+    Raises:
+        ConfigError: The variable has another value.
+
+    Example:
+        >>> read_hosts({"HOSTS": "A.test, *.b.test"}, "HOSTS", ())
+        ('a.test', '*.b.test')
+    """
+    text = environ.get(name)
+    if text is None:
+        return tuple(default)
+    # Not needed where no variable is set.
+    from nitro_py.runtime.hosts import parse_allowed_host
+
+    try:
+        given = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
+        return tuple(parse_allowed_host(entry.strip()) for entry in given if entry.strip())
+    except (ValueError, AttributeError):
+        raise _wrong(name, "hosts separated by commas, without scheme, port and path", text) from None
 
 
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -14,6 +14,12 @@ JSON_HINT = "Use text, numbers, `true`, `false`, lists and tables only."
 FOLDER = "a folder inside the project, relative to its root and not the root itself"
 GLOB = "a relative glob with `/` between folders and without `..`"
 ORIGIN = "`scheme://host[:port]`, a host pattern such as `*.example.com`, or `*`"
+HOST = (
+    "a host such as `example.com` or `[::1]` without scheme, port and path, `*.example.com` for its subdomains, "
+    "or `*` for all"
+)
+HOST_IN_UNICODE = HOST.replace(", `*", ", in the ASCII form that browsers send (`xn--…`), `*", 1)
+HOST_HINT = 'Write `allowed_hosts = ["example.com", "*.example.com"]`, for example.'
 ORIGIN_HINT = 'Write `allowed_origins = ["https://example.com", "*.example.com"]`, for example.'
 PATH = "a path that starts with `/`, without query or fragment"
 
@@ -175,6 +181,34 @@ PATH = "a path that starts with `/`, without query or fragment"
             ORIGIN,
             '"example.com"',
             ORIGIN_HINT,
+        ),
+        (
+            "server.allowed_hosts = ['http://example.com']",
+            "server.allowed_hosts[0]",
+            HOST,
+            '"http://example.com"',
+            HOST_HINT,
+        ),
+        (
+            "server.allowed_hosts = ['example.com:80']",
+            "server.allowed_hosts[0]",
+            HOST,
+            '"example.com:80"',
+            HOST_HINT,
+        ),
+        (
+            "server.allowed_hosts = ['::1']",
+            "server.allowed_hosts[0]",
+            HOST,
+            '"::1"',
+            HOST_HINT,
+        ),
+        (
+            "server.allowed_hosts = ['bücher.test']",
+            "server.allowed_hosts[0]",
+            HOST_IN_UNICODE,
+            '"bücher.test"',
+            HOST_HINT,
         ),
     ],
 )

@@ -10,6 +10,7 @@ from nitro_py.build.config.types import (
     Count,
     Folder,
     Globs,
+    Hosts,
     Name,
     Names,
     Origins,
@@ -89,6 +90,12 @@ class ServerTable(SettingsTable):
     stuck_timeout: Seconds = Field(
         default=_SHIPPED_DEFAULTS.server.stuck_timeout,
         description="Seconds without an answer after which one of several workers is replaced; 0 = never.",
+    )
+    allowed_hosts: Hosts = Field(
+        default=_SHIPPED_DEFAULTS.server.allowed_hosts,
+        description="Hosts that requests may name: `example.com`, `*.example.com` for every subdomain, or `*` for "
+        "all. By default all; `nitropy dev` and `preview` answer to these and to names of this machine only.",
+        examples=[["example.com", "*.example.com"]],
     )
 
 

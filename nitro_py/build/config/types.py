@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nitro_py.runtime.hooks.origin import NO_ORIGIN
+from nitro_py.runtime.hosts import parse_allowed_host
 
 HOST_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _ORIGIN = re.compile(
@@ -51,6 +52,7 @@ def _check_url_path(value: str) -> str:
 
 # TOML knows lists only, which strict validation refuses for a tuple.
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(parse_allowed_host)], ...], Field(strict=False)]
 Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
 UrlPath = Annotated[str, AfterValidator(_check_url_path)]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Receive, Scope, Send
@@ -17,18 +18,22 @@ from nitro_py.runtime.asgi.internal_routes import (
     PROBES,
     READY_PATH,
     answer_internal,
+    answers_any_host,
     turn_on_metrics,
 )
 from nitro_py.runtime.asgi.public_files import PublicFiles
 from nitro_py.runtime.asgi.websocket import serve_socket
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
-from nitro_py.runtime.http.responses import describe_error, send_answer
+from nitro_py.runtime.http.responses import describe_error, encode_body, send_answer
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.metrics.meter import PUBLIC_FILE
 from nitro_py.runtime.routing.router import NoMatch
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.hosts import HostCheck
 
 logger = logging.getLogger("nitro_py.app")
 
@@ -60,12 +65,20 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        if self.app.host_check is not None and (refusal := self._check_host(self.app.host_check, scope)):
+            await refuse_request(refusal, scope, receive, send)
+            return
         if not self._started:
             await self._start_for(scope)
         if scope["type"] == "http":
             await self._serve_http(scope, receive, send)
         else:
             await serve_socket(self.app, scope, receive, send)
+
+    def _check_host(self, check: HostCheck, scope: Scope) -> HTTPError | None:
+        if scope["type"] == "http" and answers_any_host(self.app, strip_root(scope)):
+            return None
+        return check.check(scope["headers"])
 
     async def start(self) -> None:
         """Start the app."""
@@ -142,6 +155,21 @@ class Application:
             await send({"type": "lifespan.shutdown.failed", "message": str(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def refuse_request(error: HTTPError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or a handshake, that the app does not get to see."""
+    prefix = ""
+    if scope["type"] == "websocket":
+        await receive()
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        prefix = "websocket."
+    body, kind = encode_body(describe_error(error, development=False).body)
+    fields = [(b"content-type", (kind or "").encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": f"{prefix}http.response.start", "status": error.status, "headers": fields})
+    await send({"type": f"{prefix}http.response.body", "body": body})
 
 
 def load_application(folder: Path) -> Application:

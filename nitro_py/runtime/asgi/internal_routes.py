@@ -44,6 +44,17 @@ async def answer_internal(app: App, event: Event, path: str) -> Response | None:
     return None
 
 
+def answers_any_host(app: App, path: str) -> bool:
+    """Return whether a path is answered whatever host a request names.
+
+    Those who probe and measure a process name its address, and not the app's host. Where a token is needed, it
+    protects more than a host would.
+    """
+    if path == METRICS_PATH:
+        return app.meter is not None and bool(os.environ.get(METRICS_TOKEN))
+    return path in PROBES or (path == PUBLISH_PATH and bool(os.environ.get(PUBLISH_TOKEN)))
+
+
 def _probe(app: App, path: str) -> Response:
     """Answer a probe: a platform restarts an app that is not live, and routes no clients to one not ready."""
     status = 200
