@@ -24,6 +24,7 @@ from nitro_py.cli.project import OutputOption, PresetOption, check_preset, load_
 from nitro_py.dev.process import list_ending_signals
 from nitro_py.dev.run_file import RunningServer, remove_run_file, write_run_file
 from nitro_py.errors import UsageError
+from nitro_py.runtime.app import LOCAL_HOST
 from nitro_py.runtime.asgi.internal_routes import ENV_FILE_NAMES, PUBLISH_TOKEN
 
 DEFAULT_HOST = "127.0.0.1"
@@ -54,9 +55,10 @@ def preview(
     env_files = read_env_files(loaded.root, os.environ)
     for warning in env_files.warnings:
         print_warning(warning)
-    place = ["--host", host or env_files.variables.get("HOST") or DEFAULT_HOST]
-    place += ["--port", str(_read_port(env_files) if port is None else port)]
-    raise typer.Exit(run_preview([*resolve_command(built.preview), *place, *context.args], loaded.root, env_files))
+    host = host or env_files.variables.get("HOST") or DEFAULT_HOST
+    place = ["--host", host, "--port", str(_read_port(env_files) if port is None else port)]
+    command = [*resolve_command(built.preview), *place, *context.args]
+    raise typer.Exit(run_preview(command, loaded.root, env_files, host))
 
 
 def _read_port(env_files: EnvFiles) -> int:
@@ -76,13 +78,14 @@ def resolve_command(text: str) -> list[str]:
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
-def run_preview(command: list[str], root: Path, env_files: EnvFiles) -> int:
+def run_preview(command: list[str], root: Path, env_files: EnvFiles, host: str) -> int:
     """Run a bundle until it ends, and write its address into a file that `nitropy publish` reads.
 
     Args:
         command: The command.
         root: The project's folder.
         env_files: What the project's `.env` files set.
+        host: The address that it listens on.
 
     Returns:
         The exit status: the bundle's own, 0 after a signal that was handed on, 128 plus the signal's number
@@ -94,6 +97,7 @@ def run_preview(command: list[str], root: Path, env_files: EnvFiles) -> int:
     token = secrets.token_urlsafe(32)
     # Its output is read for the address; unbuffered, handlers' prints are seen when they happen.
     environ = {**env_files.variables, **os.environ, PUBLISH_TOKEN: token, "PYTHONUNBUFFERED": "1"}
+    environ[LOCAL_HOST] = host
     environ[ENV_FILE_NAMES] = " ".join(sorted(env_files.places))
     try:
         # In a session of its own, so that Ctrl+C reaches it once, by us, and not a second time by the terminal.

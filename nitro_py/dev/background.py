@@ -11,6 +11,8 @@ from nitro_py.dev.child_handover import send_connection
 from nitro_py.errors import NitroError
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
+from nitro_py.runtime.asgi.application import refuse_request
+from nitro_py.runtime.hosts import HostCheck
 from nitro_py.server.uvicorn_server import EmbeddedServer
 
 
@@ -51,13 +53,18 @@ class ErrorPage:
 
     Args:
         error: The error.
+        host_check: The check of its requests; `None` if every host is allowed.
     """
 
-    def __init__(self, error: NitroError) -> None:
+    def __init__(self, error: NitroError, host_check: HostCheck | None) -> None:
         self.error = error
+        self.host_check = host_check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with status 503."""
+        if self.host_check is not None and (refusal := self.host_check.check(scope["headers"])):
+            await refuse_request(refusal, scope, receive, send)
+            return
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011})

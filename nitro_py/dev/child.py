@@ -41,6 +41,7 @@ class ChildSpec:
         outbox: That of the socket by which it sends them to the child after it.
         folder: The bundle's `server/`.
         root: The project's folder.
+        host: The address that the dev server listens on.
         script: The script that is added to pages.
         guard: The fields of the `ReloadGuard`, if the live-reload socket shares the app's port.
     """
@@ -50,6 +51,7 @@ class ChildSpec:
     outbox: int
     folder: str
     root: str
+    host: str
     script: str
     guard: dict[str, Any] | None
 
@@ -95,7 +97,9 @@ def main() -> None:
     spec = ChildSpec(**json.loads(incoming.readline()))
     folder = Path(spec.folder)
     name_project_files(folder, Path(spec.root))
-    application = DevApplication(App(folder, read_manifest(folder)), outgoing)
+    app = App(folder, read_manifest(folder))
+    app.serve_locally(spec.host)
+    application = DevApplication(app, outgoing)
     live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
     inbox, outbox = socket.socket(fileno=spec.inbox), socket.socket(fileno=spec.outbox)
     handover = DevHandover(inbox, outbox, finished=application.report_closed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.hooks.origin import LOOPBACK_HOSTS
+from nitro_py.runtime.hosts import HostCheck, is_local
 
 logger = logging.getLogger("nitro_py.dev")
 
@@ -30,6 +32,7 @@ class ReloadGuard:
         port: Its port, which is the port of its pages.
         path: The socket's path.
         token: A secret that only its own pages know.
+        allowed_hosts: The setting `server.allowed_hosts`: further names of its pages.
 
     Example:
         >>> guard = ReloadGuard("127.0.0.1", 3000, "/", "secret")
@@ -41,13 +44,17 @@ class ReloadGuard:
     port: int
     path: str
     token: str
+    allowed_hosts: Sequence[str] = ()
 
     def admits(self, scope: Scope) -> bool:
-        """Return whether a handshake passes: path, token and origin must all be right."""
+        """Return whether a handshake passes: host, path, token and origin must all be right."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         knows = hmac.compare_digest(given.encode(), self.token.encode())
         origin = Headers.from_raw(scope["headers"]).get("origin", "")
         admitted = bool(scope["path"] == self.path and knows and self.admits_origin(origin))
+        if HostCheck(self.allowed_hosts, local=self.host).check(scope["headers"]) is not None:
+            # The check has logged it.
+            return False
         if not admitted:
             logger.warning(
                 "Refused a live-reload socket to a page from %s.", ascii(origin) if origin else "nowhere"
@@ -63,7 +70,9 @@ class ReloadGuard:
             return False
         if parts.scheme not in ("http", "https") or port != self.port:
             return False
-        if name in LOOPBACK_HOSTS or name == self.host.lower():
+        if name in LOOPBACK_HOSTS or is_local(name) or name == self.host.lower():
+            return True
+        if HostCheck(self.allowed_hosts).admits(f"[{name}]" if ":" in name else name):
             return True
         # Each address belongs to this machine, but anyone can make a name point to it.
         return self.host in _EVERY_ADDRESS and _is_address(name)

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
 from nitro_py.build.config.env_files import read_env_files
@@ -24,6 +24,7 @@ from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remo
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.dev.watch import ProjectWatch, stop_task
 from nitro_py.errors import BuildError, NitroError
+from nitro_py.runtime.hosts import make_host_check
 from nitro_py.server.ports import bind_port, format_url
 
 # The app is built to run on this machine, whatever it will be deployed to.
@@ -190,6 +191,9 @@ class DevServer:
         loaded = self._load({"preset": PRESET, "output_dir": self._output_dir})
         if loaded.config.dev != self._dev:
             self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.")
+        self._live_reload.guard = replace(
+            self._live_reload.guard, allowed_hosts=loaded.config.server.allowed_hosts
+        )
         choice = choose_preset(loaded, self._environ)
         return plan_build(loaded, choice, interrupt=self._interrupt)
 
@@ -202,6 +206,7 @@ class DevServer:
             outbox=self._outbox.fileno(),
             folder=str(folder),
             root=str(self._root),
+            host=self._dev.host,
             script=self._script.decode(),
             guard=asdict(self._shared.guard) if self._shared else None,
         )
@@ -248,10 +253,11 @@ class DevServer:
         await self._announce({"type": "error", "message": str(error)})
         if self._child is not None:
             return
+        host_check = make_host_check(self._live_reload.guard.allowed_hosts, self._dev.host)
         if self._fallback is not None and self._page is not None:
-            self._page.error = error
+            self._page.error, self._page.host_check = error, host_check
             return
-        self._page = ErrorPage(error)
+        self._page = ErrorPage(error, host_check)
         self._fallback = BackgroundServer(
             ScriptInjector(self._page, self._script, self._shared), self._listener.dup()
         )
