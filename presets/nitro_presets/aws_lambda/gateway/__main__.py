@@ -82,6 +82,7 @@ async def run(options: argparse.Namespace) -> None:
         faults=faults,
         environment=environment,
         publish_token=os.environ.get(PUBLISH_TOKEN),
+        local_host=options.host,
     )
     async with gateway:
         print(f"Listening on {gateway.url}", flush=True)

@@ -46,6 +46,10 @@ from nitro_presets.aws_lambda.gateway.router import GatewayRouter
 from nitro_presets.aws_lambda.gateway.signed_calls import CallGuard, SignatureVerifier
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_py.errors import NitroError
+from nitro_py.runtime.app import LOCAL_HOST
+from nitro_py.runtime.hosts import HostCheck, make_host_check
+from nitro_py.runtime.manifest import read_manifest
+from nitro_py.runtime.settings import Settings
 from nitro_py.server.ports import bind_port, format_url
 
 # The event of the stack's schedule.
@@ -72,6 +76,8 @@ class Gateway:
         environment: More environment variables for the functions.
         publish_token: The token of `nitropy publish`; without one there is no publish endpoint.
         database: The URL of a running DynamoDB; by default moto's server is started.
+        local_host: The address that it listens on, if it answers to names of this machine only, and to those
+            of `server.allowed_hosts`.
 
     Raises:
         UsageError: There is no bundle, or moto is not installed.
@@ -92,6 +98,7 @@ class Gateway:
         environment: Mapping[str, str] | None = None,
         publish_token: str | None = None,
         database: str | None = None,
+        local_host: str | None = None,
     ) -> None:
         self.faults = faults or Faults()
         self.connections = GatewayConnections()
@@ -102,6 +109,10 @@ class Gateway:
         self._concurrency = concurrency
         self._limits = limits
         self._added = dict(environment or {})
+        self._local_host = local_host
+        if local_host is not None:
+            # The functions answer to what the gateway lets through.
+            self._added[LOCAL_HOST] = local_host
         self._publish_token = publish_token
         self._database = database
         self._stack = AsyncExitStack()
@@ -207,6 +218,7 @@ class Gateway:
             http=http,
             queue=self._queue,
             publish_endpoint=self._make_publish_endpoint(),
+            host_check=self._make_host_check(),
         )
         serving = Listener(router.handle)
         self._stack.push_async_callback(serving.close)
@@ -228,6 +240,12 @@ class Gateway:
         api = DynamoDbApi(database, TABLES, self._guard)
         self._stack.push_async_callback(api.close)
         return api
+
+    def _make_host_check(self) -> HostCheck | None:
+        if self._local_host is None:
+            return None
+        settings = Settings.from_json(read_manifest(self._bundle.server).settings, {})
+        return make_host_check(settings.server.allowed_hosts, self._local_host)
 
     def _make_publish_endpoint(self) -> PublishEndpoint | None:
         if self._publish_token is None or "websocket" not in self._pools:

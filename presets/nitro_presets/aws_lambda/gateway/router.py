@@ -15,7 +15,10 @@ from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
-from nitro_py.runtime.asgi.internal_routes import PUBLISH_PATH
+from nitro_py.errors import HTTPError
+from nitro_py.headers import Headers
+from nitro_py.runtime.asgi.internal_routes import PROBES, PUBLISH_PATH
+from nitro_py.runtime.hosts import HostCheck
 
 ROOT = "/_aws"
 DYNAMODB_PATHS = (f"{ROOT}/dynamodb", f"{ROOT}/dynamodb/")
@@ -37,6 +40,7 @@ class GatewayRouter:
         http: The Function URL or HTTP API, if there is one.
         queue: The queue, if messages are ordered.
         publish_endpoint: The publish endpoint, if there is a token.
+        host_check: The check of the host that each request names; `None` if every host is allowed.
     """
 
     api: WebSocketEvents
@@ -48,10 +52,14 @@ class GatewayRouter:
     http: HttpApi | None
     queue: FifoQueue | None
     publish_endpoint: PublishEndpoint | None
+    host_check: HostCheck | None = None
 
     async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
         """Answer a request, or serve a WebSocket to its end."""
-        if request.path.startswith(f"{ROOT}/"):
+        if refusal := self._check_host(request):
+            content = {"status": refusal.status, "message": refusal.message, "data": refusal.data}
+            await http.respond_json(refusal.status, content)
+        elif request.path.startswith(f"{ROOT}/"):
             await self._call_service(http, request)
         elif self.publish_endpoint is not None and request.path == PUBLISH_PATH:
             await self.publish_endpoint.handle(http, request)
@@ -64,6 +72,11 @@ class GatewayRouter:
             await self.http.serve(http, forward(request), headers)
         else:
             await http.respond(404)
+
+    def _check_host(self, request: GatewayRequest) -> HTTPError | None:
+        if self.host_check is None or request.path in PROBES:
+            return None
+        return self.host_check.check(Headers(request.headers).to_raw())
 
     async def _call_service(self, http: HttpConnection, request: GatewayRequest) -> None:
         stage = f"{ROOT}/{self.api.stage}"

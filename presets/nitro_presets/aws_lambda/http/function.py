@@ -99,12 +99,18 @@ class HttpFunction:
     def _find(self, event: dict[str, Any], context: LambdaContext) -> DirectRequest | CompleteResponse | None:
         """Find what answers: one of the app's handlers, `None` for an ASGI application, or a refusal."""
         try:
-            return self._routes.find(read_viewer_scope(make_scope(event, context), self._secret))
+            scope = read_viewer_scope(make_scope(event, context), self._secret)
+            found = self._routes.find(scope)
         except HTTPError as error:
             return write_refusal(error)
         except ValueError as error:
             logger.warning("Refused an event that is no valid request: %s", error)
             return CompleteResponse(400, [], b"")
+        check = self.app.host_check
+        # An application checks hosts itself.
+        if found is None or check is None or (refusal := check.check(scope["headers"])) is None:
+            return found
+        return write_refusal(refusal)
 
     async def _complete(self, found: DirectRequest, context: LambdaContext) -> CompleteResponse:
         """Return the whole answer; one that streams is collected to its end."""

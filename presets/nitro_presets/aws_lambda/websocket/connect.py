@@ -42,6 +42,8 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
         scope = read_handshake(event, app.manifest.routes, os.environ.get(ORIGIN_SECRET))
     except HTTPError as error:
         return {"statusCode": error.status}
+    if app.host_check is not None and (refusal := app.host_check.check(scope["headers"])):
+        return {"statusCode": refusal.status}
     match = app.router.match("GET", scope["raw_path"].decode(), "websocket")
     handler = app.socket_handler_of(match.route) if isinstance(match, Match) else None
     if not isinstance(match, Match) or not isinstance(handler, WebSocketHandler):

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from nitro_presets.aws_lambda.deploy.template import TEMPLATE, TemplateOptions, render_template
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
+from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
 FUNCTION = Path(__file__).with_name("function.py")
 PATIENCE = 60.0
@@ -96,7 +97,7 @@ async def order(socket: ClientConnection, **values: Any) -> None:
     await socket.send(json.dumps(values))
 
 
-def write_bundle(output: Path, **functions: dict[str, Any]) -> None:
+def write_bundle(output: Path, settings: dict[str, Any] | None = None, **functions: dict[str, Any]) -> None:
     """Write a bundle whose functions are all the throw-away one."""
     described = {name: {"handler": f"nitro_{name}.handler", **values} for name, values in functions.items()}
     (output / "server").mkdir(parents=True)
@@ -110,6 +111,7 @@ def write_bundle(output: Path, **functions: dict[str, Any]) -> None:
         ordered="websocket" in functions and functions["websocket"].get("ordered", False),
     )
     (output / TEMPLATE).write_text(render_template(options))
+    (output / "server" / MANIFEST_NAME).write_text(Manifest("production", (), settings=settings or {}).to_json())
     shutil.copy(FUNCTION, output / "server" / "nitro_bootstrap.py")
 
 
@@ -118,7 +120,7 @@ async def open_site(
     folder: Path, database: str, functions: dict[str, dict[str, Any]], **options: Any
 ) -> AsyncIterator[Site]:
     """Run a gateway around a new bundle."""
-    write_bundle(folder / "output", **functions)
+    write_bundle(folder / "output", options.pop("settings", None), **functions)
     log = folder / "log"
     environment = {"LOG": str(log), **options.pop("environment", {})}
     async with Gateway(folder / "output", database=database, environment=environment, **options) as gateway:

@@ -205,6 +205,26 @@ def test_only_the_edge_comes_through_and_names_the_host(
         assert json.loads(refused["body"])["status"] == 403
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("path", ["/api/show/a", "/api/nothing", "/api/stubborn"])
+def test_hosts_that_are_not_allowed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Shape, path: str
+) -> None:
+    monkeypatch.setenv("NITRO_SERVER__ALLOWED_HOSTS", "www.test")
+    monkeypatch.setenv("NITRO_ORIGIN_SECRET", "open sesame")
+    function = make_http_function(write_project(tmp_path, stream_seconds=0.3))
+    for viewed, status in (("www.test", {200, 404, 500}), ("evil.test", {403})):
+        edge = {"host": "www.test", "x-nitro-host": viewed, "x-nitro-origin-secret": "open sesame"}
+        answer = get(function, path, shape, headers=edge)
+        assert answer["statusCode"] in status
+        if viewed == "evil.test":
+            assert (
+                json.loads(answer["body"])["message"] == "The host `evil.test` is not in `server.allowed_hosts`."
+            )
+        assert get(function, "/_nitro/health", shape, headers=edge)["statusCode"] == 200
+    run(function.stop())
+
+
 def test_without_a_secret_nobody_names_the_host(function: HttpFunction) -> None:
     forged = {"x-nitro-host": "evil.test", "x-nitro-origin-secret": "x"}
     seen = json.loads(get(function, "/api/show/x", headers=forged)["body"])
