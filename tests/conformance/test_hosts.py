@@ -60,6 +60,13 @@ def server(
         yield Server(f"http://{HOST}:{port}", running.process, running.log)
 
 
+@pytest.fixture(scope="module")
+def own(suite_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run the suite's bundle with allowed hosts, on its own server."""
+    with run_bundle(suite_bundle, environ={JOURNAL: str(tmp_path_factory.mktemp("own")), **ALLOWED}) as running:
+        yield running
+
+
 @pytest.fixture
 def target(server: Server) -> ServerTarget:
     """Return the server as a target."""
@@ -125,6 +132,16 @@ async def test_request_without_a_host_is_403(server: Server) -> None:
     answer = await send_raw(server.url, "GET /plugins HTTP/1.0\r\n\r\n")
     assert answer.split(b" ", 2)[1] == b"403"
     assert b"`server.allowed_hosts`" in answer
+
+
+async def test_target_that_is_a_whole_url_names_the_host(own: Server) -> None:
+    """Check H16 of the contract."""
+    for named, field, status in (
+        ("evil.example", "app.example", b"403"),
+        ("app.example", "evil.example", b"200"),
+    ):
+        request = f"GET http://{named}/plugins HTTP/1.1\r\nHost: {field}\r\nConnection: close\r\n\r\n"
+        assert (await send_raw(own.url, request)).split(b" ", 2)[1] == status
 
 
 async def test_refused_hosts_are_logged_once(server: Server, target: ServerTarget) -> None:
