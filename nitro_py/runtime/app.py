@@ -197,17 +197,17 @@ class App:
 
     async def drain(self) -> None:
         """Close sockets with 1001 and end streams, spread over the grace period, and wait for the last hooks."""
-        from nitro_py.runtime.hooks.session import PeerSession
         from nitro_py.runtime.shutdown import WORK_SHARE, close_gradually
 
         grace = self.begin_stop()
-        leaving: list[PeerSession] = []
+        leaving: set[PeerSession] = set()
         # More than once: a handshake that was accepted just before may have become a connection in the meantime.
         while unnotified := self._find_unnotified():
             self._notified.update(unnotified)
-            leaving += [item for item in unnotified if isinstance(item, PeerSession)]
-            ends = [item.shut_down if isinstance(item, PeerSession) else item.close for item in unnotified]
-            await close_gradually(ends, grace)
+            sockets = self._connections.intersection(unnotified)
+            leaving |= sockets
+            closes = [stream.close for stream in self._streams.intersection(unnotified)]
+            await close_gradually([*(socket.shut_down for socket in sockets), *closes], grace)
         late = await grace.wait([connection.finished() for connection in leaving], WORK_SHARE)
         if late:
             logger.warning("The hooks of %d sockets did not end in the grace period and were cancelled.", late)

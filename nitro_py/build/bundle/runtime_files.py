@@ -18,13 +18,16 @@ _NAMES = "__init__.pyi"
 _BUILD_MODULE = "preset.py"
 
 
-def collect_runtime(preset_package: str, *modules: str, folders: tuple[str, ...] = ()) -> dict[str, bytes]:
+def collect_runtime(
+    preset_package: str, *modules: str, folders: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> dict[str, bytes]:
     """Collect the public modules, the portable runtime, and a preset's own modules.
 
     Args:
         preset_package: The preset's package, such as `harbor`.
         modules: The files and folders of the preset that ship, such as `entry.py`.
         folders: The folders of `nitro_py` that ship beside `runtime`, such as `SERVER_FOLDERS`.
+        without: What begins the paths of files that the target never imports.
 
     Returns:
         Path below the bundle's import root → bytes.
@@ -38,7 +41,8 @@ def collect_runtime(preset_package: str, *modules: str, folders: tuple[str, ...]
     parent, _, _ = preset_package.rpartition(".")
     if parent:
         collected |= collect_package(parent, only=("__init__.py",))
-    return collected | collect_package(preset_package, only=("__init__.py", *modules))
+    collected |= collect_package(preset_package, only=("__init__.py", *modules))
+    return {path: data for path, data in collected.items() if not path.startswith(without)}
 
 
 def collect_package(package: str, *, only: tuple[str, ...] = ()) -> dict[str, bytes]:

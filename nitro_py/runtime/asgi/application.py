@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,10 @@ from nitro_py.runtime.asgi.internal_routes import (
     turn_on_metrics,
 )
 from nitro_py.runtime.asgi.public_files import PublicFiles
-from nitro_py.runtime.asgi.websocket import serve_socket
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
 from nitro_py.runtime.http.responses import describe_error, encode_body, send_answer
 from nitro_py.runtime.manifest import read_manifest
-from nitro_py.runtime.metrics.meter import PUBLIC_FILE
 from nitro_py.runtime.routing.router import NoMatch
 from nitro_py.runtime.settings import Settings
 from nitro_py.runtime.tasks import start_task
@@ -55,6 +53,12 @@ class Application:
         self.app = app
         self._buffered = buffered
         self._public = PublicFiles(app.public_folder, app.manifest.public)
+        self._serve_socket: Callable[[App, Scope, Receive, Send], Awaitable[None]] | None = None
+        if "websocket" in app.kinds:
+            # Targets that keep sockets elsewhere have no module for them.
+            from nitro_py.runtime.asgi.websocket import serve_socket
+
+            self._serve_socket = serve_socket
         # The reason why the app cannot start, if it is one that the user can correct.
         self.refusal: NitroError | None = None
         self._started = False
@@ -72,8 +76,8 @@ class Application:
             await self._start_for(scope)
         if scope["type"] == "http":
             await self._serve_http(scope, receive, send)
-        else:
-            await serve_socket(self.app, scope, receive, send)
+        elif self._serve_socket is not None:
+            await self._serve_socket(self.app, scope, receive, send)
 
     def _check_host(self, check: HostCheck, scope: Scope) -> HTTPError | None:
         if scope["type"] == "http" and answers_any_host(self.app, strip_root(scope)):
@@ -114,6 +118,8 @@ class Application:
         if self.app.meter is None:
             await self._public.serve(file, scope, receive, send)
             return
+        from nitro_py.runtime.metrics.meter import PUBLIC_FILE
+
         with self.app.meter.time_request(scope["method"], PUBLIC_FILE).timing(send) as timed:
             await self._public.serve(file, scope, receive, timed)
 

@@ -6,17 +6,19 @@ import hmac
 import os
 from importlib.util import find_spec
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nitro_py.encoding import encode_frame
 from nitro_py.errors import BackplaneError, ConfigError, HTTPError, suggest_extra
 from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.app import App
-from nitro_py.runtime.metrics.meter import Meter
-from nitro_py.runtime.metrics.snapshot import Snapshot
 from nitro_py.runtime.settings import MEMORY
 from nitro_py.runtime.topics.names import check_namespace, check_topic
+
+if TYPE_CHECKING:
+    from nitro_py.runtime.metrics.meter import Meter
+    from nitro_py.runtime.metrics.snapshot import Snapshot
 
 # Where the endpoints of the app itself are, which answer whatever the project serves.
 INTERNAL_PREFIX = "/_nitro/"

@@ -42,12 +42,26 @@ SHIPPED = (
     "cloudfront_secret.py",
     "entry.py",
     "fanout",
+    "foreign_event.py",
     "http",
     "lambda_runtime",
     "lazy_object.py",
     "stack_variables.py",
     "store",
     "websocket",
+)
+# What of the runtime a function never imports: DynamoDB carries topics, API Gateway holds the sockets, and nothing
+# scrapes metrics.
+UNUSED = (
+    "nitro_py/runtime/asgi/send_channel.py",
+    "nitro_py/runtime/asgi/websocket.py",
+    "nitro_py/runtime/closing.py",
+    "nitro_py/runtime/hooks/eager.py",
+    "nitro_py/runtime/hooks/session.py",
+    "nitro_py/runtime/metrics/",
+    "nitro_py/runtime/responsive_timeout.py",
+    "nitro_py/runtime/topics/backplane_hub.py",
+    "nitro_py/runtime/topics/broker_link.py",
 )
 FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
@@ -146,7 +160,7 @@ class AwsLambdaPreset:
         functions = describe_functions(build)
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
         own = {
-            **collect_runtime("nitro_presets.aws_lambda", *SHIPPED),
+            **collect_runtime("nitro_presets.aws_lambda", *SHIPPED, without=UNUSED),
             **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: add_settings(build).to_json().encode(),
             **{name: _template(name) for name in FUNCTION_FILES},
