@@ -180,8 +180,8 @@ ATTACKS = {
     "requests": "pipelined requests",
 }
 UVICORN = "Starlette on uvicorn (websockets)"
-# What is told beside the median.
-FLOOD_DETAILS = ("p99", "worst", "echoes", "megabits")
+# What is told beside the median; some servers close the attacker's connection, which then comes again.
+FLOOD_DETAILS = ("p99", "worst", "echoes", "closes", "megabits")
 # How long an echo may take under each attack, in milliseconds: the median, and the slowest but 1%.
 MAX_P50 = 5.0
 MAX_P99 = 50.0

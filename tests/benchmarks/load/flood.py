@@ -7,6 +7,7 @@ import socket
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from statistics import median
 
 from tests.benchmarks.load.answers import PATIENCE, LostError, answer_questions
@@ -80,8 +81,10 @@ def flood(attack: str, echoes: int, seconds: float) -> None:
         LostError: An echo did not come, or a connection was closed.
     """
     assert _victim is not None
-    sent = 0
+    sent = closes = 0
     opening, block = {**SOCKET_ATTACKS, **HTTP_ATTACKS}[attack]
+    fields = DEFLATE if attack == "compressed" else ""
+    handshake = b"" if attack in HTTP_ATTACKS else _write_handshake(fields)
     attacker = _open_attacker(attack, opening)
     buffer = bytearray(1024 * 1024)
     rest = memoryview(block)
@@ -89,19 +92,23 @@ def flood(attack: str, echoes: int, seconds: float) -> None:
     _victim.setblocking(False)
 
     def push() -> None:
-        """Send and read as much as the server takes and gives."""
-        nonlocal rest, sent
+        """Send and read as much as the server takes and gives; come again if it closes the connection."""
+        nonlocal attacker, rest, sent, closes
         try:
-            count = attacker.send(rest)
-        except BlockingIOError:
-            count = 0
-        sent += count
-        rest = rest[count:] or memoryview(block)
-        try:
-            if not attacker.recv_into(buffer):
-                raise LostError("the server closed the attacker's connection")
-        except BlockingIOError:
-            pass
+            with suppress(BlockingIOError):
+                count = attacker.send(rest)
+                sent += count
+                rest = rest[count:] or memoryview(block)
+            with suppress(BlockingIOError):
+                if not attacker.recv_into(buffer):
+                    raise ConnectionResetError
+        except ConnectionError:
+            closes += 1
+            attacker.close()
+            attacker = socket.create_connection((HOST, _port), PATIENCE)
+            attacker.setblocking(False)
+            # Nothing waits for the answer to the handshake.
+            rest = memoryview(handshake + opening + block)
 
     try:
         begun = time.perf_counter()
@@ -136,13 +143,18 @@ def flood(attack: str, echoes: int, seconds: float) -> None:
         p99=times[math.ceil(0.99 * len(times)) - 1] * 1e3,
         worst=times[-1] * 1e3,
         echoes=len(times),
+        closes=closes,
         megabits=sent * 8e-6 / wall,
     )
 
 
-def _open_socket(fields: str) -> socket.socket:
+def _write_handshake(fields: str) -> bytes:
     handshake = HANDSHAKE.format(path="/echo", port=_port).removesuffix("\r\n") + fields + "\r\n"
-    opened = open_connection(_port, handshake.encode())
+    return handshake.encode()
+
+
+def _open_socket(fields: str) -> socket.socket:
+    opened = open_connection(_port, _write_handshake(fields))
     head = receive_until(opened, lambda received: received.endswith(frame_for_client(b"ready")))
     if fields and b"permessage-deflate" not in head.lower():
         raise LostError("the server does not compress")
