@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, Unpack
 
 from nitro_presets.aws_lambda.aws_client.attributes import marshal, marshal_item, unmarshal, unmarshal_value
-from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError, ServiceError
-from nitro_presets.aws_lambda.aws_client.service import (
-    DEFAULT_RETRY,
-    Retry,
-    ServiceClient,
-    find_endpoint,
-    find_region,
-    list_reasons,
-)
+from nitro_presets.aws_lambda.aws_client.service import ClientOptions, list_reasons, make_service
 
 __all__ = ["DynamoClient", "marshal", "marshal_item", "unmarshal", "unmarshal_value"]
 
@@ -32,12 +24,7 @@ class DynamoClient:
 
     Args:
         table: The table of calls that name none.
-        region: The region; by default `AWS_REGION`.
-        endpoint: URL of the service; by default `AWS_ENDPOINT_URL_DYNAMODB`, or else the region's.
-        credentials: The source of credentials; by default the environment.
-        retry: How calls are tried again.
-        connections: The most calls that are under way at once.
-        timeout: How long a response may take, in seconds.
+        options: How the client is made.
 
     Example:
         >>> async def read(key: str) -> dict[str, Any]:
@@ -46,31 +33,11 @@ class DynamoClient:
         ...     return unmarshal(answer["Item"])
     """
 
-    def __init__(
-        self,
-        table: str,
-        *,
-        region: str | None = None,
-        endpoint: str | None = None,
-        credentials: CredentialSource | None = None,
-        retry: Retry = DEFAULT_RETRY,
-        connections: int = 16,
-        timeout: float = 10.0,
-    ) -> None:
-        region = region or find_region()
+    def __init__(self, table: str, **options: Unpack[ClientOptions]) -> None:
         self.table = table
         # A call that is tried again is counted once.
         self.calls: Counter[str] = Counter()
-        self._service = ServiceClient(
-            endpoint or find_endpoint("dynamodb", region),
-            "dynamodb",
-            region=region,
-            credentials=credentials,
-            retry=retry,
-            idempotent=True,
-            connections=connections,
-            timeout=timeout,
-        )
+        self._service = make_service("dynamodb", idempotent=True, **options)
 
     async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Make a call.

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
 from urllib.parse import quote
 
-from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource
-from nitro_presets.aws_lambda.aws_client.service import (
-    DEFAULT_RETRY,
-    Retry,
-    ServiceClient,
-    find_endpoint,
-    find_region,
-)
+from nitro_presets.aws_lambda.aws_client.service import ClientOptions, make_service
 
 TRACE_HEADER = "x-amzn-trace-id"
 
@@ -22,38 +16,15 @@ class LambdaClient:
     An invocation that may have been accepted is not repeated.
 
     Args:
-        region: The region; by default `AWS_REGION`.
-        endpoint: URL of the service; by default `AWS_ENDPOINT_URL_LAMBDA`, or else the region's.
-        credentials: The source of credentials; by default the environment.
-        retry: How calls are tried again.
-        connections: The most calls that are under way at once.
-        timeout: How long a response may take, in seconds.
+        options: How the client is made.
 
     Example:
         >>> async def start(function: str) -> None:
         ...     await LambdaClient(region="eu-central-1").invoke_async(function, b"{}", trace=None)
     """
 
-    def __init__(
-        self,
-        *,
-        region: str | None = None,
-        endpoint: str | None = None,
-        credentials: CredentialSource | None = None,
-        retry: Retry = DEFAULT_RETRY,
-        connections: int = 16,
-        timeout: float = 10.0,
-    ) -> None:
-        region = region or find_region()
-        self._service = ServiceClient(
-            endpoint or find_endpoint("lambda", region),
-            "lambda",
-            region=region,
-            credentials=credentials,
-            retry=retry,
-            connections=connections,
-            timeout=timeout,
-        )
+    def __init__(self, **options: Unpack[ClientOptions]) -> None:
+        self._service = make_service("lambda", **options)
 
     async def invoke_async(self, function: str, payload: bytes, *, trace: str | None) -> None:
         """Invoke a function with an event.

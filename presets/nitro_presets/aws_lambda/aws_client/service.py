@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from nitro_presets.aws_lambda.aws_client.credentials import CredentialSource, EnvironmentSource
@@ -189,6 +189,47 @@ def read_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+class ClientOptions(TypedDict, total=False):
+    """How the client of a service is made.
+
+    Args:
+        region: The region; by default `AWS_REGION`.
+        endpoint: URL of the service; by default `AWS_ENDPOINT_URL_<SERVICE>`, or else the region's.
+        credentials: The source of credentials; by default the environment.
+        retry: How calls are tried again.
+        connections: The most calls that are under way at once.
+        timeout: How long a response may take, in seconds.
+    """
+
+    region: str | None
+    endpoint: str | None
+    credentials: CredentialSource | None
+    retry: Retry
+    connections: int
+    timeout: float
+
+
+def make_service(name: str, *, idempotent: bool = False, **options: Unpack[ClientOptions]) -> ServiceClient:
+    """Make the client of a service in a region.
+
+    Args:
+        name: The service's name in host names and signatures, such as `dynamodb`.
+        idempotent: Whether a call is tried again that may have reached the service and got no response.
+        options: How it is made.
+    """
+    region = options.get("region") or find_region()
+    return ServiceClient(
+        options.get("endpoint") or find_endpoint(name, region),
+        name,
+        region=region,
+        credentials=options.get("credentials"),
+        retry=options.get("retry", DEFAULT_RETRY),
+        idempotent=idempotent,
+        connections=options.get("connections", 16),
+        timeout=options.get("timeout", 10.0),
+    )
 
 
 def find_region() -> str:
