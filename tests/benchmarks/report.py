@@ -99,8 +99,16 @@ def _format_markdown_row(result: Result) -> str:
     ours, *others = result.outcomes
     ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
     target = f"{_format_goal(row)}: {'met' if result.met else '**missed**'}" if row.target else "-"
-    named = "; ".join(f"{outcome.contender.name}: {format_figure(outcome.median)}" for outcome in others)
-    return f"| {row.title} | {row.unit} | {format_figure(ours.median)} | {ratio} | {target} | {named} |"
+    named = "; ".join(f"{outcome.contender.name}: {_format_figures(outcome, row)}" for outcome in others)
+    return f"| {row.title} | {row.unit} | {_format_figures(ours, row)} | {ratio} | {target} | {named} |"
+
+
+def _format_figures(outcome: Outcome, row: Row) -> str:
+    """Return the figure of an outcome, and the details that have a limit."""
+    figures = [format_figure(outcome.median)]
+    if outcome.median is not None:
+        figures += [f"{name} {format_figure(outcome.details[name])}" for name in row.limits]
+    return ", ".join(figures)
 
 
 def _format_goal(row: Row) -> str:

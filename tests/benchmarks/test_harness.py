@@ -163,6 +163,13 @@ def test_limit_is_part_of_the_target(bench: Bench) -> None:
     assert run_row(row, bench, 1).met is False
 
 
+def test_table_for_the_readme_shows_what_else_has_a_limit(bench: Bench) -> None:
+    contenders = (Contender(OURS, open_clerk(3)), Contender("b", open_clerk(10)), Contender("c", open_nothing))
+    row = Row("tiny", "a tiny row", "s", contenders, Target("b", 0.5), limits={"load": 0.6})
+    text = format_markdown([run_row(row, bench, 1)], MACHINE, {})
+    assert "| 3, load 0.5 | 0.30 | 0.5 of b, load 0.6: met | b: 10, load 0.5; c: failed |" in text
+
+
 def test_row_without_a_peer_shows_its_figures_alone(bench: Bench) -> None:
     result = run_row(Row("tiny", "a tiny row", "s", (Contender(OURS, open_clerk(3)),), None), bench, 1)
     assert (result.ratio, result.met) == (None, None)
