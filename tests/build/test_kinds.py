@@ -107,6 +107,10 @@ def with_route(app, kind):
     @getattr(app, kind)("/a")
     async def route(): ...
     return app
+def with_router(kind):
+    app = fastapi.FastAPI()
+    app.include_router(with_route(fastapi.APIRouter(), kind))
+    return app
 import fastapi
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -130,6 +134,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
         ("fastapi.FastAPI()", False),
         ("with_route(fastapi.FastAPI(), 'get')", False),
         ("with_route(fastapi.FastAPI(), 'websocket')", True),
+        ("with_router('get')", False),
+        ("with_router('websocket')", True),
         ("Sessions(plain)", False),
         ("Starlette(routes=[Mount('/a', app=plain)])", False),
     ],

@@ -40,10 +40,9 @@ def fail(root: Path, text: str, *, file: str = "handlers/bad.py") -> str:
 
 def test_file_without_handler(tmp_path: Path) -> None:
     assert fail(tmp_path, "def handler(event): ...\n") == (
-        "`handlers/bad.py` has no handler: expected exactly one.\n"
+        "`handlers/bad.py` has no handler: expected exactly one, got the function `handler(event)`.\n"
         "  at handlers/bad.py:1\n"
-        "  hint: Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
-        "a helper's file name starts with `_`."
+        "  hint: Write `@define_handler` above `handler`; a helper's file name starts with `_`."
     )
 
 

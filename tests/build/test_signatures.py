@@ -130,9 +130,9 @@ def test_wrong_call_tells_what_is_taken(tmp_path: Path, text: str, hint: str) ->
 
 def test_application_that_is_not_mounted(tmp_path: Path) -> None:
     assert fail(tmp_path, "from starlette.applications import Starlette\n\nshop = Starlette()\n") == (
-        "`handlers/a.py` has no handler: expected exactly one.\n"
+        "`handlers/a.py` has no handler: expected exactly one, got the ASGI application `shop`.\n"
         "  at handlers/a.py:5\n"
-        "  hint: Mount the application: `handler = mount_asgi(shop)`."
+        "  hint: Mount it: `handler = mount_asgi(shop)`. Its paths go on from the path of this file."
     )
 
 

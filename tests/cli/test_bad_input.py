@@ -76,9 +76,9 @@ def test_duplicate_route(tmp_path: Path) -> None:
 
 def test_no_handler(tmp_path: Path) -> None:
     assert fail_to_build(tmp_path, {"handlers/a.py": "def handler(): ...\n"}) == (
-        "`handlers/a.py` has no handler: expected exactly one.\n"
+        "`handlers/a.py` has no handler: expected exactly one, got the function `handler()`.\n"
         "  at handlers/a.py:1\n"
-        "  hint: Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
+        "  hint: Write `@define_handler` above `handler`, and take `event` alone; "
         "a helper's file name starts with `_`.\n"
     )
 

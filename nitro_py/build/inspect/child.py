@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 from nitro_py.build.bundle.names import name_missing
+from nitro_py.build.inspect.habits import Habit, find_foreign, find_habit
 from nitro_py.build.inspect.kinds import has_sockets, promises_stream
 from nitro_py.build.inspect.signatures import check_signatures, describe_call, find_application
 from nitro_py.errors import NitroError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # How many times longer than the limit what cannot be watched may take.
 PATIENCE = 3
+_LINES = "`@define_handler` above a function, or `handler = define_websocket_handler(…)`"
 Findings = dict[str, dict[str, Any]]
 HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
 
@@ -125,10 +127,15 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
         text = (error.text or "").strip()
         # It is 0 where no line is to blame, but the encoding.
         line, hint = error.lineno or None, text and f"Look at: {text}"
+        if text.startswith(("export ", "exports ")):
+            hint = f"{hint}. In Python, write {_LINES}."
         return _problem(f"`{place}` is not valid Python: {error.msg}.", place, line, hint)
     except ImportError as error:
         place, line = _last_place(root, file, error)
-        return _problem(f"`{file}` cannot be imported: {error}.", place, line, _hint_at(root, place, line, error))
+        hint = _hint_at(root, place, line, error)
+        if place == file and (habit := _find_habit(root, file)) is not None:
+            hint = f"{hint} {habit.hint}"
+        return _problem(f"`{file}` cannot be imported: {error}.", place, line, hint)
     except BaseException as error:  # whatever a handler's top level raises, SystemExit included
         place, line = _last_place(root, file, error)
         if (variable := _find_unset_variable(error)) is not None:
@@ -169,19 +176,11 @@ def _expect_handler(root: Path, file: str) -> AnyHandler:
     if len(found) == 1:
         handler = next(iter(found.values()))
         check_signatures(root, file, handler)
+        _check_foreign(root, file)
         return handler
     if not found:
         _check_meant(root, file, module)
-        application = find_application(module)
-        raise NitroError(
-            f"`{file}` has no handler: expected exactly one.",
-            file=file,
-            line=_line_of(root, file, application) if application else 1,
-            hint=f"Mount the application: `handler = mount_asgi({application})`."
-            if application
-            else "Decorate a function with `@define_handler`, or assign `handler = define_websocket_handler(…)`; "
-            "a helper's file name starts with `_`.",
-        )
+        raise _missing_handler(root, file, module)
     names = ", ".join(f"`{name}`" for name in found)
     raise NitroError(
         f"`{file}` has {len(found)} handlers: expected exactly one, got {names}.",
@@ -189,6 +188,36 @@ def _expect_handler(root: Path, file: str) -> AnyHandler:
         line=_line_of(root, file, list(found)[1]),
         hint="Move each handler into a file of its own.",
     )
+
+
+def _missing_handler(root: Path, file: str, module: ModuleType) -> NitroError:
+    habit = find_habit((root / file).read_bytes(), file)
+    application = find_application(module)
+    if application is not None and (habit is None or not habit.made):
+        line, found = _line_of(root, file, application), f"the ASGI application `{application}`"
+        habit = Habit(found, line, f"Mount it: `handler = mount_asgi({application})`.", made=True)
+    if habit is None:
+        hint = f"Write {_LINES}; a helper's file name starts with `_`."
+        return NitroError(f"`{file}` has no handler: expected exactly one.", file=file, line=1, hint=hint)
+    message = f"`{file}` has no handler: expected exactly one, got {habit.found}."
+    return NitroError(message, file=file, line=habit.line, hint=habit.hint)
+
+
+def _find_habit(root: Path, file: str) -> Habit | None:
+    """Find what a file that cannot be imported has in the place of a handler."""
+    source = (root / file).read_bytes()
+    return None if b"define_" in source or b"mount_asgi" in source else find_habit(source, file)
+
+
+def _check_foreign(root: Path, file: str) -> None:
+    habit = find_foreign((root / file).read_bytes())
+    if habit is not None:
+        raise NitroError(
+            f"`{file}` uses {habit.found}, which works only inside of an application of that framework.",
+            file=file,
+            line=habit.line,
+            hint=habit.hint,
+        )
 
 
 def _check_meant(root: Path, file: str, module: ModuleType) -> None:

@@ -30,6 +30,8 @@ _PIECES = "body_iterator"
 # Where applications keep those that they pass requests on to.
 _INNER = ("app", "application", "asgi_app", "other_asgi_app")
 _SOCKETS = "websocket"
+# What a FastAPI application keeps a router in that it includes.
+_INCLUDED = "original_router"
 
 
 def promises_stream(function: Callable[..., Any]) -> bool:
@@ -49,6 +51,14 @@ def find_returned(function: Callable[..., Any]) -> list[type]:
     if inner is None:
         return []
     return [*_find_classes(read_annotations(inner).get("return"), list_names(inner), inner)]
+
+
+def find_annotated(function: Callable[..., Any], parameter: str) -> list[type]:
+    """List the classes that a parameter is annotated with: each of a union, and what an alias stands for."""
+    inner = find_function(function)
+    if inner is None:
+        return []
+    return [*_find_classes(read_annotations(inner).get(parameter), list_names(inner), inner)]
 
 
 def is_generator(function: Callable[..., Any]) -> bool:
@@ -162,7 +172,7 @@ def _has_sockets(application: object, seen: set[int]) -> bool:
         return True
     if _is_socket_route(application):
         return True
-    if isinstance(getattr(application, "routes", None), list | tuple):
+    if isinstance(getattr(application, "routes", None), list | tuple) or hasattr(application, _INCLUDED):
         return False
     if not callable(application) or hasattr(application, "url_map"):
         return False
@@ -185,7 +195,7 @@ def _list_inner(application: object) -> list[object]:
     if rules is not None:
         found += rules()
     attributes = getattr(application, "__dict__", {})
-    found += [attributes[name] for name in _INNER if callable(attributes.get(name))]
+    found += [attributes[name] for name in (*_INNER, _INCLUDED) if callable(attributes.get(name))]
     if isinstance(application, FunctionType):
         found += [cell for name, cell in list_names(application, closure_only=True).items() if name in _INNER]
     return found

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nitro_py
-from nitro_py.build.inspect.kinds import find_returned, is_generator
+from nitro_py.build.inspect.kinds import find_annotated, find_returned, is_generator
 from nitro_py.errors import HTTPError, NitroError
+from nitro_py.event import Event
 from nitro_py.handler import Handler
 from nitro_py.middleware import Middleware
 from nitro_py.mount import MountedApp
+from nitro_py.peer import Peer
 from nitro_py.plugins import Plugin
 from nitro_py.response import Response
 from nitro_py.runtime.annotations import find_function
@@ -50,6 +53,7 @@ def check_signatures(root: Path, file: str, defined: Defined) -> None:
     for name, function, arguments in _calls_of(defined):
         _check_runs(root, file, name, function)
         if _takes(function, len(arguments)) or (name == "close" and _takes(function, 1)):
+            _check_parameters(root, file, name, function, arguments)
             continue
         place, line = _find_function(root, file, function)
         called = f"{name}({', '.join(arguments)})"
@@ -57,7 +61,7 @@ def check_signatures(root: Path, file: str, defined: Defined) -> None:
             f"`{name}` of `{file}` is called as `{called}`, and takes `{_write_parameters(function)}`.",
             file=place,
             line=line,
-            hint=_hint_at(defined, called),
+            hint=_hint_at(defined, called, _list_route_parameters(file) & {*_list_parameters(function)}),
         )
     if isinstance(defined, Middleware) and not _is_async(defined.function):
         place, line = _find_function(root, file, defined.function)
@@ -155,8 +159,120 @@ def _find_function(root: Path, file: str, function: Callable[..., Any]) -> tuple
     return path.relative_to(root).as_posix(), code.co_firstlineno
 
 
-def _hint_at(defined: Defined, called: str) -> str:
+def _check_parameters(
+    root: Path, file: str, name: str, function: Callable[..., Any], arguments: tuple[str, ...]
+) -> None:
+    """Refuse parameters that other frameworks fill in: they would get something else, or nothing."""
+    inner = find_function(function)
+    if inner is None or name in ("middleware", "plugin"):
+        return
+    parameters = [*inspect.signature(function).parameters.values()]
+    place, line = _find_function(root, file, function)
+    for parameter in parameters:
+        if type(parameter.default).__module__.partition(".")[0] == "fastapi":
+            raise NitroError(
+                f"`{parameter.name}` of `{name}` in `{file}` has the default "
+                f"`{_write_default(parameter.default)}`, which only FastAPI fills in.",
+                file=place,
+                line=_find_parameter(root, place, line, parameter.name),
+                hint=_hint_at_default(parameter),
+            )
+    first = parameters[0] if parameters else None
+    if first is None or first.kind in (first.VAR_POSITIONAL, first.VAR_KEYWORD):
+        return
+    expected = _ARGUMENT_TYPES.get(arguments[0])
+    kinds = find_annotated(function, first.name)
+    wrong = [kind for kind in kinds if expected is not None and not _may_be(expected, kind)]
+    route = _list_route_parameters(file)
+    if (kinds and len(wrong) == len(kinds)) or (not kinds and name in ("handler", "http") and first.name in route):
+        shown = f"{first.name}: {wrong[0].__name__}" if wrong else first.name
+        raise NitroError(
+            f"`{name}` of `{file}` takes `{shown}`, and is called with {_ARTICLES[arguments[0]]}.",
+            file=place,
+            line=_find_parameter(root, place, line, first.name),
+            hint=_hint_at_first(arguments[0], first.name, wrong[0] if wrong else None, route),
+        )
+    if name not in ("handler", "http"):
+        return
+    for parameter in parameters[1:]:
+        if parameter.name in route or _reads_query(function, parameter):
+            source = "params" if parameter.name in route else "query"
+            raise NitroError(
+                f"`{parameter.name}` of `{name}` in `{file}` is never given: only `event` is.",
+                file=place,
+                line=_find_parameter(root, place, line, parameter.name),
+                hint=f'Read it from the event: `{parameter.name} = event.{source}.get("{parameter.name}")`.',
+            )
+
+
+_ARGUMENT_TYPES: dict[str, type] = {"event": Event, "peer": Peer}
+_ARTICLES = {"event": "an `Event`", "peer": "a `Peer`"}
+
+
+def _reads_query(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    """Return whether a parameter looks like one of a query: a simple type, and a constant as its default."""
+    kinds = find_annotated(function, parameter.name)
+    simple = {bool, float, int, str, type(None)}
+    return bool(kinds) and {*kinds} <= simple and type(parameter.default) in simple
+
+
+def _may_be(expected: type, kind: type) -> bool:
+    """Return whether an annotation may be meant for what is given; protocols are for type checkers to judge."""
+    return getattr(kind, "_is_protocol", False) or issubclass(expected, kind) or issubclass(kind, expected)
+
+
+def _hint_at_first(argument: str, name: str, kind: type | None, route: frozenset[str]) -> str:
+    if argument == "peer":
+        return "Take `peer: Peer`: it has `await peer.send(…)`, and each message is given to the hook `message`."
+    if name in route:
+        return f'Take `event: Event`, and read `event.params["{name}"]`.'
+    if kind is not None and hasattr(kind, "model_validate"):
+        read = f"{name} = await read_validated_body(event, {kind.__name__})"
+        return f"Take `event: Event`, and read the body: `{read}`."
+    if kind is not None and kind.__name__ == "Request":
+        return "Take `event: Event`; `event.request` is Starlette's request."
+    return "Take `event: Event`: it has `event.params`, `event.query`, `event.request` and `await event.body()`."
+
+
+def _hint_at_default(parameter: inspect.Parameter) -> str:
+    name = parameter.name
+    provider = getattr(parameter.default, "dependency", None)
+    if provider is not None:
+        called = getattr(provider, "__name__", "provide")
+        return (
+            f"Call it in the function: `{name} = {called}()`; what lasts as long as the app belongs in a plugin."
+        )
+    reads = {
+        "Body": "await event.request.json()",
+        "Cookie": f'event.cookies.get("{name}")',
+        "File": f'(await event.request.form())["{name}"]',
+        "Form": f'(await event.request.form())["{name}"]',
+        "Header": f'event.headers.get("{name.replace("_", "-")}")',
+        "Path": f'event.params["{name}"]',
+        "Query": f'event.query.get("{name}")',
+    }
+    read = reads.get(type(parameter.default).__name__)
+    return f"Read it from the event: `{name} = {read}`." if read else "Read it from the event."
+
+
+def _write_default(default: object) -> str:
+    return f"{type(default).__name__}(…)"
+
+
+def _list_parameters(function: Callable[..., Any]) -> list[str]:
+    return [*inspect.signature(function).parameters]
+
+
+def _list_route_parameters(file: str) -> frozenset[str]:
+    """List the parameters in the path of a route file."""
+    return frozenset(re.findall(r"\[(?:\.\.\.)?(\w+)\]", file))
+
+
+def _hint_at(defined: Defined, called: str, of_path: Set[str]) -> str:
     if isinstance(defined, Handler):
+        if of_path:
+            name = min(of_path)
+            return f'Take `event` alone, and read `event.params["{name}"]`.'
         return "Take `event` alone: it has `event.params`, `event.query` and `event.request`."
     if isinstance(defined, Plugin):
         return "Take nothing."
@@ -196,7 +312,9 @@ def _find_parameter(root: Path, file: str, line: int | None, name: str) -> int |
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             if first == line:
                 named = [
-                    argument for argument in (*node.args.posonlyargs, *node.args.args) if argument.arg == name
+                    argument
+                    for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                    if argument.arg == name
                 ]
                 return named[0].lineno if named else line
     return line
