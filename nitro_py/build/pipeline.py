@@ -27,6 +27,7 @@ from nitro_py.build.scan import check_names, scan_handlers
 from nitro_py.build.validate import validate
 from nitro_py.build.write import format_size, write_bundle
 from nitro_py.errors import BuildError
+from nitro_py.runtime.asgi.public_files import hash_content
 from nitro_py.runtime.manifest import INFO_NAME, Manifest
 
 DEFAULT_PRESET = "asgi"
@@ -129,7 +130,7 @@ def make_manifest(
         ),
         middleware=scan.middleware,
         plugins=scan.plugins,
-        public=tuple(f"/{path}" for path in _read_public(loaded).files),
+        public={f"/{path}": hash_content(data) for path, data in _read_public(loaded).files.items()},
         settings=runtime_settings(config, loaded.mode),
     )
 

@@ -18,7 +18,7 @@ MANIFEST_NAME = "manifest.json"
 INFO_NAME = "nitro.json"
 SERVER = "server"
 VENDOR = "vendor"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 class Route(NamedTuple):
@@ -55,7 +55,7 @@ class Manifest(NamedTuple):
         routes: The routes, sorted by path and file.
         middleware: Middleware files in the order in which they run.
         plugins: Plugin files in the order in which they start.
-        public: The paths of public files, each with a leading slash.
+        public: The paths of public files, each with a leading slash → the hash of the content.
         settings: The part of the configuration that ships.
     """
 
@@ -63,13 +63,19 @@ class Manifest(NamedTuple):
     routes: tuple[Route, ...]
     middleware: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
-    public: tuple[str, ...] = ()
+    public: Mapping[str, str] = MappingProxyType({})
     settings: Mapping[str, Any] = MappingProxyType({})
 
     def to_json(self) -> str:
         """Return the manifest as JSON text; equal manifests have equal texts."""
         routes = [route._asdict() for route in self.routes]
-        values = {**self._asdict(), "version": MANIFEST_VERSION, "routes": routes, "settings": dict(self.settings)}
+        values = {
+            **self._asdict(),
+            "version": MANIFEST_VERSION,
+            "routes": routes,
+            "public": dict(self.public),
+            "settings": dict(self.settings),
+        }
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
@@ -91,7 +97,7 @@ class Manifest(NamedTuple):
             routes=tuple(_route(item) for item in data["routes"]),
             middleware=tuple(data["middleware"]),
             plugins=tuple(data["plugins"]),
-            public=tuple(data["public"]),
+            public=dict(data["public"]),
             settings=data["settings"],
         )
 

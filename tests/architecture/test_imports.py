@@ -17,14 +17,14 @@ HEAVY = frozenset({"anyio", "boto3", "botocore", "mangum", "pydantic", "starlett
 # All around it fits uvicorn to the app, and only a bundle that is a server itself loads that.
 SERVER = Path("nitro_py/server/uvicorn_server.py")
 
-# It is built on Starlette's request, and loaded with the first use of `event.request`.
-STARLETTE = Path("nitro_py/starlette_request.py")
+# Built on Starlette's classes, and loaded with the first use of `event.request`, and the first public file.
+STARLETTE = {Path("nitro_py/starlette_request.py"), Path("nitro_py/runtime/asgi/validated_files.py")}
 
 SHIPPED = [
     file
     for file in list_files("nitro_py/*.py")
     if file.name not in ("__main__.py", "preset.py")
-    and file != STARLETTE
+    and file not in STARLETTE
     and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime"))
 ]
 

@@ -77,4 +77,4 @@ def test_public_files(tmp_path: Path) -> None:
     assert "`public/a/.hidden` (by its name)" in left
     assert dumps == "Served to everybody, and looks like a database, a backup or a log: `public/shop.sql`"
     found = plan(tmp_path, hidden, '["public/.htaccess"]', "other")
-    assert found.manifest.public == ("/.htaccess",)
+    assert found.manifest.public.keys() == {"/.htaccess"}

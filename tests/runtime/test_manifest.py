@@ -9,7 +9,11 @@ import pytest
 from nitro_py.errors import NitroError
 from nitro_py.runtime.manifest import Manifest, Route, read_manifest
 
-GOOD = Manifest(mode="production", routes=(Route("/", "http", ("GET",), "handlers/index.get.py"),))
+GOOD = Manifest(
+    mode="production",
+    routes=(Route("/", "http", ("GET",), "handlers/index.get.py"),),
+    public={"/app.js": "0a1b"},
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -25,9 +29,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         ("[]", "is broken: TypeError: "),
         # Deeper than any Python reads, which some do to 10,000 and more.
         ("[" * 100_000, "is broken: RecursionError: "),
-        ('{"version": 1}', "is broken: KeyError: 'mode'"),
+        ('{"version": 2}', "is broken: KeyError: 'mode'"),
         (GOOD.to_json().replace('"path"', '"pth"'), "is broken: TypeError: "),
-        (GOOD.to_json().replace('"version": 1', '"version": 2'), "has another version: expected 1, got 2."),
+        (GOOD.to_json().replace('"version": 2', '"version": 3'), "has another version: expected 2, got 3."),
     ],
 )
 def test_broken_manifest(tmp_path: Path, text: str, reason: str) -> None:

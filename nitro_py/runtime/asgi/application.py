@@ -52,7 +52,7 @@ class Application:
     def __init__(self, app: App, *, buffered: bool = False) -> None:
         self.app = app
         self._buffered = buffered
-        self._public = PublicFiles(app.public_folder, app.manifest.public)
+        self._public = PublicFiles(app.public_folder, app.manifest.public, changing=app.development)
         self._serve_socket: Callable[[App, Scope, Receive, Send], Awaitable[None]] | None = None
         if "websocket" in app.kinds:
             # Targets that keep sockets elsewhere have no module for them.

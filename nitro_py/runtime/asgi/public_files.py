@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nitro_py.event import Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from starlette.staticfiles import StaticFiles
+    from nitro_py.runtime.asgi.validated_files import ValidatedFiles
 
 # The folder of public files in a bundle, whatever its name in the project.
 PUBLIC_DIR = "public"
@@ -22,28 +22,45 @@ class PublicFiles:
 
     Args:
         folder: Their folder.
-        paths: Their paths below it, each with a leading slash.
+        hashes: Their paths below it, each with a leading slash → the hash of the content.
+        changing: Whether files may change while they are served, so that hashes are made of what is there.
     """
 
-    def __init__(self, folder: Path, paths: Iterable[str]) -> None:
+    def __init__(self, folder: Path, hashes: Mapping[str, str], *, changing: bool = False) -> None:
         self._folder = folder
-        self._paths = frozenset(paths)
-        self._files: StaticFiles | None = None
+        self._hashes = hashes
+        self._changing = changing
+        self._files: ValidatedFiles | None = None
 
     def find(self, scope: Scope) -> str | None:
         """Return the file for a request, for a folder its `index.html`; `None` if there is none."""
-        if not self._paths or scope["method"] not in ("GET", "HEAD"):
+        if not self._hashes or scope["method"] not in ("GET", "HEAD"):
             return None
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path in self._paths:
+        if path in self._hashes:
             return path
         index = path.rstrip("/") + "/index.html"
-        return index if index in self._paths else None
+        return index if index in self._hashes else None
 
     async def serve(self, file: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a file."""
         if self._files is None:
-            from starlette.staticfiles import StaticFiles
+            from nitro_py.runtime.asgi.validated_files import ValidatedFiles
 
-            self._files = StaticFiles(directory=self._folder)
-        await self._files({**scope, "path": file, "root_path": ""}, receive, send)
+            self._files = ValidatedFiles(self._folder, changing=self._changing)
+        digest = self._hashes[file]
+        if self._changing:
+            try:
+                digest = hash_content((self._folder / file[1:]).read_bytes())
+            except OSError:
+                # Gone since; the answer will be 404.
+                digest = ""
+        await self._files.serve({**scope, "path": file, "root_path": ""}, receive, send, f'"{digest}"')
+
+
+def hash_content(data: bytes) -> str:
+    """Return the hash of a file's content, as the manifest has it."""
+    # Only builds and `nitropy dev` make hashes.
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()[:32]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from nitro_py.testing.conformance.target import Target, requires
@@ -44,6 +46,37 @@ class Files:
         assert (same.status, same.body) == (304, b"")
         other = await target.request("GET", "/hello.txt", headers={"if-none-match": '"another"'})
         assert other.text == HELLO
+
+    async def test_validator_is_made_of_the_content(self, target: Target) -> None:
+        """Check R10 of the contract."""
+        answer = await target.request("GET", "/hello.txt")
+        assert answer.headers["etag"] == f'"{sha256(HELLO.encode()).hexdigest()[:32]}"'
+        assert "last-modified" not in answer.headers
+        # The time of a file says nothing about its version.
+        later = {"if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+        assert (await target.request("GET", "/hello.txt", headers=later)).text == HELLO
+
+    async def test_caches_ask_again_unless_the_name_has_a_hash(self, target: Target) -> None:
+        """Check R10 of the contract."""
+        for path, kept in (
+            ("/hello.txt", "no-cache"),
+            ("/folder/", "no-cache"),
+            ("/app.3f9a0c1b.txt", "public, max-age=31536000, immutable"),
+        ):
+            answer = await target.request("GET", path)
+            assert (answer.status, answer.headers["cache-control"]) == (200, kept)
+            tag = answer.headers["etag"]
+            same = await target.request("GET", path, headers={"if-none-match": tag})
+            assert (same.status, same.headers["cache-control"], same.headers["etag"]) == (304, kept, tag)
+
+    async def test_range_of_another_version_is_the_whole_file(self, target: Target) -> None:
+        """Check R10 of the contract."""
+        tag = (await target.request("GET", "/hello.txt")).headers["etag"]
+        part = await target.request("GET", "/hello.txt", headers={"range": "bytes=6-9", "if-range": tag})
+        assert (part.status, part.text) == (206, "from")
+        for other in ('"another"', f"W/{tag}", "Tue, 01 Jan 1980 00:00:00 GMT"):
+            whole = await target.request("GET", "/hello.txt", headers={"range": "bytes=6-9", "if-range": other})
+            assert (whole.status, whole.text) == (200, HELLO)
 
     async def test_range_of_a_file_is_served(self, target: Target) -> None:
         """Check R10 of the contract."""
