@@ -47,6 +47,7 @@ class MemoryStore:
         self._clock = clock
         # As in the table, a row's context holds the values' JSON.
         self._rows: dict[str, ConnectionRow] = {}
+        self._taken: dict[str, int] = {}
         self._tombstones: dict[str, str] = {}
         self._due: dict[str, int] = {}
         self._order: list[tuple[int, str]] = []
@@ -72,6 +73,16 @@ class MemoryStore:
         """Read a connection."""
         row = self._read(id)
         return row if row is not None and row.expires_at + SWEEP_GRACE > self._clock() else None
+
+    async def take_message(self, id: str, number: int) -> Claim:
+        """Claim a message of a queue for its hook."""
+        row = await self.get_connection(id)
+        if row is None:
+            return Claim("gone", None)
+        if self._taken.get(id, -1) >= number:
+            return Claim("done", row)
+        self._taken[id] = number
+        return Claim("claimed", row)
 
     async def claim_open(self, id: str, lease: float) -> Claim:
         """Claim the open hook."""

@@ -13,6 +13,13 @@ from nitro_py.runtime.asgi.validated_files import is_hashed
 from nitro_py.runtime.manifest import Manifest
 from tests.bundles import build_project, run_bundle, write_files
 
+HANDLER = """
+from nitro_py import Event, define_handler
+
+@define_handler
+async def handler(event: Event) -> str:
+    return "hello"
+"""
 # The time of every file in a function package and in an image.
 EPOCH = 315532800
 
@@ -60,7 +67,7 @@ def build_version(root: Path, text: str) -> Path:
 
 
 def test_new_version_of_equal_length_and_time_is_sent(tmp_path: Path) -> None:
-    write_files(tmp_path, {"nitro.toml": 'preset = "asgi"\n'})
+    write_files(tmp_path, {"nitro.toml": 'preset = "asgi"\n', "handlers/hello.get.py": HANDLER})
     with run_bundle(build_version(tmp_path, "let a = 1;\n")) as server:
         first = httpx.get(f"{server.url}/app.js")
     known = {"if-none-match": first.headers["etag"]}

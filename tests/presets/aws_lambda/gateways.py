@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
+from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, Quotas
 from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.encoding import Frame
@@ -68,7 +69,12 @@ class EnvelopeTarget(ServerTarget):
 
 @contextmanager
 def run_gateway(
-    output: Path, *, environment: Mapping[str, str], concurrency: int = 4, faults: Faults | None = None
+    output: Path,
+    *,
+    environment: Mapping[str, str],
+    concurrency: int = 4,
+    faults: Faults | None = None,
+    limits: Quotas = AWS_QUOTAS,
 ) -> Iterator[str]:
     """Run a bundle behind the gateway, in a thread with a loop of its own, and return its URL."""
     ready = threading.Event()
@@ -78,7 +84,7 @@ def run_gateway(
     stop = asyncio.Event()
 
     async def serve() -> None:
-        gateway = Gateway(output, concurrency=concurrency, faults=faults, environment=environment)
+        gateway = Gateway(output, concurrency=concurrency, faults=faults, limits=limits, environment=environment)
         async with gateway:
             url.append(gateway.url)
             ready.set()

@@ -19,6 +19,8 @@ WRAPPER = "nitro_wrapper.sh"
 STACK_NEEDS = (CALLBACK_URL, TABLE, WEBSOCKET_FUNCTION)
 # Seconds that a function may take: API Gateway waits for 29; nothing waits for a sweep or a fan-out.
 SOCKET_TIMEOUT = 60
+# A message whose invocation dies holds its peer's queue up for as long, and hardly any longer.
+ORDERED_TIMEOUT = 30
 HTTP_TIMEOUT = 30
 STREAM_MARGIN = 10
 
@@ -33,7 +35,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "handler": "nitro_websocket.handler",
             "environment": environment,
             "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
-            "timeout": SOCKET_TIMEOUT,
+            "timeout": socket_timeout(settings),
             "memory": settings.memory,
             "ordered": settings.ordered,
         }
@@ -66,7 +68,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         ordered=settings.ordered and serves_sockets(build.manifest),
         websocket_memory=settings.memory,
         http_memory=settings.memory,
-        websocket_timeout=SOCKET_TIMEOUT,
+        websocket_timeout=socket_timeout(settings),
         http_timeout=http_timeout(build.config),
         throttle_rate=settings.throttle_rate,
         throttle_burst=settings.throttle_burst,
@@ -88,6 +90,11 @@ def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]
     ):
         return "none"
     return "http-api" if build.config.table(AwsSettings).streaming == "none" else "function-url"
+
+
+def socket_timeout(settings: AwsSettings) -> int:
+    """Return the WebSocket function's seconds."""
+    return ORDERED_TIMEOUT if settings.ordered else SOCKET_TIMEOUT
 
 
 def http_timeout(config: NitroConfig) -> int:

@@ -108,7 +108,7 @@ def render_template(options: TemplateOptions) -> str:
         "stage": STAGE,
         "throttle_burst": str(options.throttle_burst),
         "throttle_rate": str(options.throttle_rate),
-        "visibility": str(6 * options.websocket_timeout),
+        "visibility": str(options.websocket_timeout),
         "websocket_memory": str(options.websocket_memory),
         "websocket_timeout": str(options.websocket_timeout),
     }

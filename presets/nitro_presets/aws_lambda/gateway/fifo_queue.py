@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import json
@@ -18,7 +19,7 @@ from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpCon
 from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
 from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
-from nitro_presets.aws_lambda.gateway.quotas import MIB
+from nitro_presets.aws_lambda.gateway.quotas import MIB, Quotas
 from nitro_presets.aws_lambda.gateway.signed_calls import (
     ApiError,
     CallGuard,
@@ -54,7 +55,8 @@ _KEPT = (
 class FifoQueue:
     """A FIFO queue that invokes a function.
 
-    A message whose invocation fails is a dead letter: it is not received again, as in the stack.
+    A message whose invocation fails is received again once its visibility time-out has passed, and holds up its
+    group until then. One that was received too often is a dead letter.
 
     Args:
         url: The queue's URL.
@@ -62,15 +64,19 @@ class FifoQueue:
         region: The queue's region.
         pool: The function.
         guard: The guard of calls.
+        limits: The quotas.
     """
 
-    def __init__(self, url: str, arn: str, region: str, pool: FunctionPool, guard: CallGuard) -> None:
+    def __init__(
+        self, url: str, arn: str, region: str, pool: FunctionPool, guard: CallGuard, limits: Quotas
+    ) -> None:
         self.url = url
         self.dead_letters: list[str] = []
         self._arn = arn
         self._region = region
         self._pool = pool
         self._guard = guard
+        self._limits = limits
         self._groups: dict[str, deque[dict[str, Any]]] = {}
         self._seen: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._numbers = itertools.count(18_850_000_000_000_000_000, 256)
@@ -161,13 +167,21 @@ class FifoQueue:
     async def _deliver(self, group: str) -> None:
         waiting = self._groups[group]
         while waiting:
-            record = waiting.popleft()
+            await self._receive(waiting.popleft())
+        del self._groups[group]
+
+    async def _receive(self, record: dict[str, Any]) -> None:
+        for count in range(1, self._limits.receives + 1):
+            record["attributes"]["ApproximateReceiveCount"] = str(count)
+            visible = time.monotonic() + self._limits.visibility
             payload = json.dumps({"Records": [record]}).encode()
             outcome = await collect(await self._pool.invoke(payload, None))
-            if isinstance(outcome, InvocationError):
-                logger.error("A queued message became a dead letter: %s", outcome.message)
-                self.dead_letters.append(record["body"])
-        del self._groups[group]
+            if not isinstance(outcome, InvocationError):
+                return
+            logger.error("A queued message comes again, because its invocation failed: %s", outcome.message)
+            await asyncio.sleep(max(0.0, visible - time.monotonic()))
+        logger.error("A queued message became a dead letter.")
+        self.dead_letters.append(record["body"])
 
     def _forget(self) -> None:
         oldest = time.monotonic() - DEDUPLICATION_INTERVAL

@@ -268,7 +268,7 @@ class Gateway:
         pool = self._pools["websocket"]
         if pool.function.ordered:
             url = self._services.queue_url
-            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._guard)
+            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._guard, self._limits)
             self._stack.push_async_callback(self._queue.close)
         websocket_api = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
         self._stack.push_async_callback(websocket_api.close)

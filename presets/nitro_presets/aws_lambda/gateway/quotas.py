@@ -25,6 +25,8 @@ class Quotas:
         init: How long the init phase may take beside the function's time-out, in seconds.
         payload: The largest event and response of a synchronous invocation, in bytes.
         async_payload: The largest event of an asynchronous invocation, in bytes.
+        visibility: How long a message of the queue is hidden once it was received, in seconds, as in the template.
+        receives: How often a message is received before it is a dead letter, as in the template.
         depth: The invocations in a recursive loop after which Lambda stops it.
     """
 
@@ -38,6 +40,8 @@ class Quotas:
     init: float = 10.0
     payload: int = 6 * MIB
     async_payload: int = MIB
+    visibility: float = 30.0
+    receives: int = 240
     depth: int = 16
 
 

@@ -151,6 +151,18 @@ class ConnectionStore(Protocol):
     async def get_connection(self, id: str) -> ConnectionRow | None:
         """Read a connection, also one that is `closing`; MUST be one read and see every write before it."""
 
+    async def take_message(self, id: str, number: int) -> Claim:
+        """Claim a message of a queue for its hook; MUST give it to one caller ever, and MUST be one call.
+
+        Args:
+            id: The connection's id.
+            number: The message's number in the queue, which grows from message to message of a connection.
+
+        Returns:
+            `claimed` with the connection, also one that is `closing`; `done` if this message or a later one was
+            taken before; `gone`.
+        """
+
     async def claim_open(self, id: str, lease: float) -> Claim:
         """Claim the open hook; MUST give it to one caller only for as long as the lease lasts.
 

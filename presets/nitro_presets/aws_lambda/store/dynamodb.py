@@ -56,6 +56,9 @@ ABSENT = "attribute_not_exists(pk)"
 CLAIM_OPEN = "SET open_state = :running, open_lease = :until, open_token = :token"
 MAY_OPEN = f"{ALIVE} AND (open_state = :pending OR (open_state = :running AND open_lease <= :now))"
 CLAIM_CLOSE = "SET close_state = :running, close_lease = :until, close_token = :token, due = :due"
+# Messages that were taken are told by the number of the last one.
+TAKE = "SET taken = :number, taken_token = :token"
+MAY_TAKE = "attribute_exists(close_state) AND (attribute_not_exists(taken) OR taken < :number)"
 MAY_CLOSE = "close_state IN (:none, :pending) OR (close_state = :running AND close_lease <= :now)"
 
 
@@ -110,6 +113,17 @@ class DynamoStore:
             return None
         values = unmarshal(answer["Item"])
         return read_connection(values) if values["ttl"] > self._clock() else None
+
+    async def take_message(self, id: str, number: int) -> Claim:
+        """Claim a message of a queue for its hook."""
+        token = make_token()
+        values: dict[str, object] = {":number": number, ":token": token}
+        won, found = await update_row(self._client, id, TAKE, MAY_TAKE, values, answer="ALL_NEW")
+        row = read_connection(found)
+        if row is None or found["ttl"] <= self._clock():
+            return Claim("gone", None)
+        # A repeated call finds its own token.
+        return Claim("claimed" if won or found.get("taken_token") == token else "done", row)
 
     async def claim_open(self, id: str, lease: float) -> Claim:
         """Claim the open hook."""

@@ -49,12 +49,13 @@ class WebSocketFunction:
         self._services = services
         self._store = services.store
 
-    async def handle(self, event: dict[str, Any], time_left: TimeLeft) -> Answer:
+    async def handle(self, event: dict[str, Any], time_left: TimeLeft, *, number: int | None = None) -> Answer:
         """Handle one event.
 
         Args:
             event: An event of API Gateway, a batch of SQS, or one that the function has sent itself.
             time_left: Returns the seconds that this invocation has left.
+            number: The event's number in the queue, if it comes from there.
         """
         if not is_ours(event):
             # Benchmark row `lambda-cold-websocket`: most functions never see one.
@@ -64,7 +65,7 @@ class WebSocketFunction:
         await self._app.start()
         if "Records" in event:
             for record in event["Records"]:
-                await self.handle(read_record(record), time_left)
+                await self.handle(read_record(record), time_left, number=read_number(record))
             return {"statusCode": 200}
         if "nitro" in event:
             enter_depth(event["nitro"].get("hop", 0))
@@ -79,7 +80,7 @@ class WebSocketFunction:
 
                 return await connect(self._app, self._services, event)
             case "MESSAGE":
-                await self._message(event, context["connectionId"], time_left)
+                await self._message(event, context["connectionId"], time_left, number)
             case "DISCONNECT":
                 code, reason = context.get("disconnectStatusCode") or 1005, context.get("disconnectReason") or ""
                 work = {"kind": "left", "id": context["connectionId"], "code": code, "reason": reason}
@@ -90,8 +91,16 @@ class WebSocketFunction:
                     await self._work(work, time_left)
         return {"statusCode": 200}
 
-    async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft) -> None:
-        row = await self._store.get_connection(id)
+    async def _message(self, event: dict[str, Any], id: str, time_left: TimeLeft, number: int | None) -> None:
+        if number is None:
+            row = await self._store.get_connection(id)
+        else:
+            claim = await self._store.take_message(id, number)
+            if claim.outcome == "done":
+                # The queue gives a message again whose invocation died, and the hook may have done its work.
+                logger.error("Lost a message of peer %s: the invocation died that had begun with it.", id)
+                return
+            row = claim.row
         if row is not None and not row.closing and row.open_state in ("pending", "running"):
             row = await self._wait_for_open(id, time_left)
         if row is None or row.closing:
@@ -244,3 +253,9 @@ def read_record(record: dict[str, Any]) -> Any:
         return json.loads(record["body"])
     except ValueError:
         return record["body"]
+
+
+def read_number(record: dict[str, Any]) -> int | None:
+    """Return the number of a record in its FIFO queue."""
+    number = record.get("attributes", {}).get("SequenceNumber")
+    return int(number) if number is not None else None

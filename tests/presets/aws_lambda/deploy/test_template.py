@@ -12,6 +12,7 @@ import pytest
 
 import nitro_presets.aws_lambda
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
+from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_presets.aws_lambda.store.table import INDEX, TTL, table_definition
 from nitro_py.errors import BuildError
@@ -181,7 +182,11 @@ def test_messages_go_through_the_queue_only_when_ordered() -> None:
     }
     queue = resources["MessageQueue"]["Properties"]
     assert queue["FifoQueue"] is True
-    assert queue["VisibilityTimeout"] == 6 * FULL.websocket_timeout
+    # Lambda takes no queue whose messages become visible while the function may still run.
+    assert queue["VisibilityTimeout"] == FULL.websocket_timeout
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == AWS_QUOTAS.receives
+    # While it is throttled, a message is received again until the queue drops it.
+    assert AWS_QUOTAS.receives * AWS_QUOTAS.visibility >= queue["MessageRetentionPeriod"]
     plain = render_stack(PLAIN)["Resources"]
     assert plain["DefaultRoute"]["Properties"]["Target"]["Fn::Sub"] == function
     assert "MessageQueue" not in plain

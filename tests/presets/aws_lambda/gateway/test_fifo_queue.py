@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from nitro_presets.aws_lambda.aws_client.sqs import SqsClient
 from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site, order
 
 pytestmark = pytest.mark.anyio
@@ -86,13 +87,18 @@ async def test_connect_and_disconnect_come_past_the_queue(open_gateway: OpenSite
         assert records(site) == []
 
 
-async def test_message_that_fails_is_lost_and_the_next_one_comes(open_gateway: OpenSite) -> None:
-    async with open_gateway(ORDERED) as site, site.connect() as socket:
+async def test_message_that_fails_comes_again_before_the_next_one(open_gateway: OpenSite) -> None:
+    limits = Quotas(visibility=1.0, receives=2)
+    async with open_gateway(ORDERED, limits=limits) as site, site.connect() as socket:
         await order(socket, do="exit")
         await order(socket, number=2)
         await site.wait_for(lambda: records(site, "end"))
         await site.gateway.idle()
-        assert len(records(site)) == 2
+        counts = [record["attributes"]["ApproximateReceiveCount"] for record in records(site)]
+        assert counts == ["1", "2", "1"]
+        first, _, third = (note["at"] for note in site.notes() if "Records" in note["event"])
+        # Twice the time-out, without the start of a process, which the first one waited for.
+        assert third - first >= 1
         assert len(site.gateway.dead_letters) == 1
         # API Gateway has done its part once the message is in the queue.
         with pytest.raises(TimeoutError):

@@ -258,3 +258,19 @@ async def test_connecting_and_leaving_at_once_ends_once(store: ConnectionStore) 
         if not stored:
             await leave(False)
         assert ended == [row.id]
+
+
+async def test_message_is_taken_once(store: ConnectionStore) -> None:
+    assert (await store.take_message(ID, 7)).outcome == "gone"
+    await connect(store, context={"a": 1})
+    number = 18_850_000_000_000_000_256
+    claims = await asyncio.gather(*(store.take_message(ID, number) for _ in range(10)))
+    assert Counter(claim.outcome for claim in claims) == {"claimed": 1, "done": 9}
+    assert all(claim.row is not None and claim.row.context == {"a": 1} for claim in claims)
+    assert (await store.take_message(ID, number + 256)).outcome == "claimed"
+    # One that was passed is not gone back to.
+    assert (await store.take_message(ID, number)).outcome == "done"
+    await store.claim_close(ID, LEASE)
+    ended = await store.take_message(ID, number + 512)
+    assert ended.row is not None
+    assert (ended.outcome, ended.row.closing) == ("claimed", True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import Any
 
 from tests.presets.aws_lambda.websocket.stage import PATH
 
 ID = "BFHPhfCWIAMCKlQ="
+_NUMBERS = itertools.count(18_850_000_000_000_000_000, 256)
 
 
 def make_event(kind: str, id: str, **values: Any) -> dict[str, Any]:
@@ -44,8 +46,9 @@ def leaving(id: str, code: int = 1001) -> dict[str, Any]:
     return make_event("DISCONNECT", id, context={"disconnectStatusCode": code, "disconnectReason": "away"})
 
 
-def record(event: dict[str, Any]) -> dict[str, Any]:
+def record(event: dict[str, Any], number: int = 0) -> dict[str, Any]:
     """Make a queue's batch of one, as the template of the API has it."""
     if "body" in event:
         event = {**event, "body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
-    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event)}]}
+    attributes = {"SequenceNumber": str(number or next(_NUMBERS))}
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event), "attributes": attributes}]}

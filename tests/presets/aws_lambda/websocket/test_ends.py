@@ -176,6 +176,16 @@ async def test_ordered_events_go_through_the_peers_queue() -> None:
     assert cloud.sent == []
 
 
+async def test_queued_message_that_comes_again_runs_no_hook_twice(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("message"), ordered=True)
+    await cloud.run(connecting(ID))
+    for text, number in (("one", 256), ("one", 256), ("two", 512)):
+        await cloud.run(record(saying(ID, text), number))
+    assert log.entries == ["message one", "message two"]
+    assert caplog.messages == [f"Lost a message of peer {ID}: the invocation died that had begun with it."]
+
+
 async def test_ordered_end_that_is_told_early_is_not_taken_for_a_repetition() -> None:
     log = Log()
     cloud = Cloud(log.hooks("close"), ordered=True)
