@@ -37,12 +37,12 @@ BASE_URL = "http://localhost"
 
 
 @dataclass(frozen=True, slots=True)
-class ClientOptions:
-    """How a client behaves.
+class RequestDefaults:
+    """What the requests of a client have in common.
 
     Args:
         base_url: The scheme and the host that requests name.
-        follow_redirects: Whether redirects are followed, unless a request says otherwise.
+        follow_redirects: Whether redirects are followed, unless a request says so itself.
         timeout: How long each wait may take, in seconds.
     """
 
@@ -93,7 +93,7 @@ class Client:
         self,
         application: Application,
         *,
-        options: ClientOptions,
+        options: RequestDefaults,
         failures: AppFailures,
         ignored: AppFailures,
         raise_errors: bool,
@@ -393,7 +393,7 @@ async def client(
             answer = await app.get("/api/hello")
             assert answer.json() == {"message": "hello"}
     """
-    options = ClientOptions(base_url=base_url, follow_redirects=follow_redirects, timeout=timeout)
+    options = RequestDefaults(base_url=base_url, follow_redirects=follow_redirects, timeout=timeout)
     loaded = await asyncio.to_thread(load_project_config, Path(project), mode)
     manifest = await asyncio.to_thread(make_manifest, loaded)
     # A project that the build refuses must not pass in a test.
