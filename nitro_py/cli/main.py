@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -45,15 +46,14 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         arguments: What follows `nitropy`; a command that comes first is loaded without the others.
     """
     wanted = arguments[0] if arguments else None
-    plain = not (sys.stdout.isatty() and sys.stderr.isatty())
     app = typer.Typer(
         name="nitropy",
         callback=start,
         invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        # Otherwise typer draws boxes into files and pipes.
-        rich_markup_mode=None if plain else "markdown",
+        # typer's boxes are too narrow for what we say in a terminal of 80 columns.
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name in COMMANDS:
@@ -62,12 +62,15 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
             further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
             app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
         elif wanted not in COMMANDS:
-            app.command()(_make_listed(name))
+            listed = _make_listed(name)
+            # Otherwise the list would be cut off at its right.
+            app.command(short_help=inspect.getdoc(listed))(listed)
     if wanted not in COMMANDS:
         config = typer.Typer(help="Show what is configured, and what can be.", no_args_is_help=True)
         if wanted == "config":
             for name in ("show", "schema"):
-                config.command()(_load("config", name))
+                shown = _load("config", name)
+                config.command(short_help=inspect.getdoc(shown))(shown)
         app.add_typer(config, name="config")
     return app
 

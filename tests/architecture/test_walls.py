@@ -43,6 +43,7 @@ VIOLATIONS = [
 ]
 # Modules that keep every contract, and what each of them imports.
 MODULES = {
+    "nitro_py.__main__": "nitro_py.cli.main",
     "nitro_py.brokers.registry": "",
     "nitro_py.build.pipeline": "nitro_py.brokers.registry",
     "nitro_py.cli.main": "nitro_py.dev.watch",

@@ -200,3 +200,11 @@ def test_check_prints_the_notes_of_a_build(tmp_path: Path) -> None:
     done = run_nitropy(make_project(tmp_path), "check")
     assert done.stdout == "All is well: 3 routes for the preset `asgi` (the default).\n"
     assert "No declared dependencies were found: only what is imported ships.\n" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS)], ids=" ".join)
+def test_help_is_not_cut_off(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    shown = succeed(tmp_path, *arguments, "--help", environ={"COLUMNS": "80"})
+    cut = [line for line in shown.splitlines() if line.endswith(("...", "…")) and "Usage:" not in line]
+    assert cut == []
+    assert max(map(len, shown.splitlines())) <= 80

@@ -14,8 +14,8 @@ SERVER_FOLDERS = ("brokers", "server")
 _PORTABLE_FOLDER = "runtime"
 # The table of the public names, which the package reads.
 _NAMES = "__init__.pyi"
-# The one public module for those who build.
-_BUILD_MODULE = "preset.py"
+# What only those who build use: the command, and what authors of presets import.
+_BUILD_MODULES = ("__main__.py", "preset.py")
 
 
 def collect_runtime(
@@ -35,7 +35,7 @@ def collect_runtime(
     public = sorted(
         entry.name
         for entry in files("nitro_py").iterdir()
-        if entry.name.endswith(".py") and entry.name != _BUILD_MODULE
+        if entry.name.endswith(".py") and entry.name not in _BUILD_MODULES
     )
     collected = collect_package("nitro_py", only=(*public, _NAMES, "py.typed", _PORTABLE_FOLDER, *folders))
     parent, _, _ = preset_package.rpartition(".")
