@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +19,10 @@ from nitro_py.errors import NitroError
 console = Console(highlight=False, markup=False, emoji=False)
 # What is said on the way goes to stderr, so that stdout holds the result alone.
 messages = Console(highlight=False, markup=False, emoji=False, stderr=True)
+# The longest line of a source that is quoted, in characters.
+MAX_QUOTED = 200
+# Characters that control a terminal, but for the tab.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @contextmanager
@@ -66,11 +74,88 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     console.print(table)
 
 
-def print_error(error: NitroError) -> None:
-    """Print an error of the user's."""
+def print_timed(text: str, *, style: str | None = None) -> None:
+    """Print what has happened, behind the time."""
+    line = Text(time.strftime("%H:%M:%S  "), style="dim")
+    line.append(text, style=f"not dim {style or ''}")
+    console.print(line, soft_wrap=True)
+
+
+def print_error(error: NitroError, *, root: Path | None = None) -> None:
+    """Print an error of the user's, with the line of the source that it is about.
+
+    Args:
+        error: The error.
+        root: The folder that the error's file is relative to; by default the current one.
+    """
     text = Text("error: ", style="bold red")
-    text.append(str(error), style="not bold default")
+    place, *rest = _split_place(error)
+    text.append(place, style="not bold default")
     messages.print(text, soft_wrap=True)
+    quoted: list[Text] = []
+    if error.file is not None and error.line is not None:
+        source = _read_source((root or Path()) / error.file)
+        quoted = quote_source(source, error.file, error.line)
+        for line in quoted:
+            messages.print(line, soft_wrap=True)
+    # Where no source can be shown, the hint may be the line itself.
+    if rest and not (quoted and rest[0].startswith("  hint: Look at: ")):
+        messages.print(Text("\n".join(rest)), soft_wrap=True)
+
+
+def quote_source(source: str, file: str, number: int) -> list[Text]:
+    r"""Quote a line of a file, with marks below what is wrong in it.
+
+    Args:
+        source: The text of the file.
+        file: Its name.
+        number: The line, counted from 1.
+
+    Example:
+        >>> for line in quote_source("import a\ndef f(:\n", "a.py", 2): print(line.plain)
+             |
+           2 | def f(:
+             |       ^
+    """
+    lines = source.splitlines()
+    if not 0 < number <= len(lines) or not lines[number - 1].strip():
+        return []
+    start, end = _find_span(source, file, number)
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", lines[number - 1].rstrip())[:MAX_QUOTED]
+    # A tab stays a tab above its mark, however wide the terminal makes it.
+    indent = "".join(character if character == "\t" else " " for character in shown[:start])
+    bar = Text(f"  {'':{len(str(number))}} | ", style="dim")
+    mark = Text.assemble(bar, (indent + "^" * max(1, min(end, len(shown)) - start), "bold red"))
+    quoted = Text.assemble((f"  {number} | ", "dim"), (shown, "not dim"))
+    return [Text(bar.plain.rstrip(), style="dim"), quoted, mark]
+
+
+def _find_span(source: str, file: str, number: int) -> tuple[int, int]:
+    """Find the columns that an error is about: those that Python names, or the whole statement."""
+    line = source.splitlines()[number - 1]
+    if file.endswith(".py"):
+        try:
+            ast.parse(source)
+        except SyntaxError as error:
+            if error.lineno == number and error.offset:
+                end = error.end_offset if error.end_lineno == number and error.end_offset else 0
+                return error.offset - 1, max(error.offset, end - 1)
+        except ValueError:
+            pass
+    return len(line) - len(line.lstrip()), len(line.rstrip())
+
+
+def _read_source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _split_place(error: NitroError) -> list[str]:
+    """Split an error's text into what stands before the source line, and the hint."""
+    text, hint = str(error), f"\n  hint: {error.hint}"
+    return [text.removesuffix(hint), hint[1:]] if error.hint is not None else [text]
 
 
 def print_note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from tests.bundles import ANNOUNCEMENT, Server, clean_environment, run_server, w
 
 NITROPY = Path(sysconfig.get_path("scripts")) / "nitropy"
 
+# A line of a quoted source, or what stands around it.
+QUOTED = re.compile(r" +\d* \|( |$)")
 FLAG = "experimental.websocket = true\n"
 HELLO = """
     from nitro_py import Event, define_handler
@@ -77,14 +80,17 @@ def succeed(root: Path, *arguments: str, environ: Mapping[str, str] | None = Non
 
 
 def fail(root: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """Run `nitropy` in a folder, checks that it ends as it does for a user's error, and return the error."""
+    """Run `nitropy` in a folder, checks that it ends as it does for a user's error, and return the error.
+
+    The source line that may stand in it is left out; `test_source_line_is_shown` looks at that.
+    """
     done = run_nitropy(root, *arguments, environ=environ)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     progress, found, error = done.stderr.partition("error: ")
     assert found, done.stderr
     assert all(line.endswith(" ...") for line in progress.splitlines()), done.stderr
-    return error
+    return "".join(line for line in error.splitlines(keepends=True) if not QUOTED.match(line))
 
 
 @contextmanager

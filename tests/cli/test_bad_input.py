@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import write_files
-from tests.cli.commands import CHAT, FLAG, HELLO, PROJECT, fail, make_project, run_nitropy, succeed
+from tests.cli.commands import CHAT, FLAG, HELLO, PROJECT, QUOTED, fail, make_project, run_nitropy, succeed
 from tests.ports import listen_somewhere
 
 
@@ -94,10 +94,28 @@ def test_two_handlers(tmp_path: Path) -> None:
 
 def test_syntax_error(tmp_path: Path) -> None:
     assert fail_to_build(tmp_path, {"handlers/a.py": "import json\n\nvalue = = 1\n"}) == (
-        "`handlers/a.py` is not valid Python: invalid syntax.\n"
-        "  at handlers/a.py:3\n"
-        "  hint: Look at: value = = 1\n"
+        "`handlers/a.py` is not valid Python: invalid syntax.\n  at handlers/a.py:3\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "quoted"),
+    [
+        ("handlers/a.py", "import json\n\nvalue = = 1\n", ["    |", "  3 | value = = 1", "    |         ^"]),
+        (
+            "handlers/a.py",
+            "if True:\n\timport nowhere\n",
+            ["    |", "  2 |   import nowhere", "    |   ^^^^^^^^^^^^^^"],
+        ),
+        ("nitro.toml", "[dev]\n  prot = 1  \n", ["    |", "  2 |   prot = 1", "    |   ^^^^^^^^"]),
+        ("nitro.toml", 'preset = "\x9bm"\n', ["    |", '  1 | preset = "\ufffdm"', "    | ^^^^^^^^^^^^^"]),
+    ],
+    ids=["column", "tab", "statement", "control"],
+)
+def test_source_line_is_shown(tmp_path: Path, file: str, text: str, quoted: list[str]) -> None:
+    done = run_nitropy(write_files(tmp_path, {"handlers/hello.get.py": HELLO, file: text}), "check")
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if QUOTED.match(line)] == quoted
 
 
 def test_import_error(tmp_path: Path) -> None:
