@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nitro_py.cli.output import print_error, print_line
+from nitro_py.cli.output import print_error, print_line, print_timed
 from nitro_py.cli.project import find_root
+
+if TYPE_CHECKING:
+    from nitro_py.dev.server import Tone
+
+STYLES: dict[Tone, str | None] = {"good": "green", "plain": None, "quiet": "dim", "warning": "yellow"}
 
 
 def dev(
@@ -28,5 +34,13 @@ def dev(
     from nitro_py.dev.server import DevServer
 
     overrides = {"dev.host": host, "dev.port": port, "dev.hmr.port": hmr_port}
-    server = DevServer(find_root(), overrides, os.environ, say=print_line, fail=print_error)
+
+    def say(text: str, tone: Tone = "plain", *, timed: bool = True) -> None:
+        if timed:
+            print_timed(text, style=STYLES[tone])
+        else:
+            print_line(text, style=STYLES[tone])
+
+    root = find_root()
+    server = DevServer(root, overrides, os.environ, say=say, fail=partial(print_error, root=root))
     asyncio.run(server.run())

@@ -1,9 +1,9 @@
 """The process that runs the app in development: `python -m nitro_py.dev.child`, started by `nitropy dev`.
 
 The two talk over a socket, in lines of JSON. The first line to the child is its `ChildSpec`; then come live-reload
-messages, and `{"type": "retire"}` once another child serves in its place. The child answers with
-`{"type": "ready"}` or `{"type": "failed", "message": …}`, and after its retirement with `{"type": "closed"}`, when
-it takes no more requests.
+messages, `{"type": "look"}`, and `{"type": "retire"}` once another child serves in its place. The child answers
+with `{"type": "ready"}` or `{"type": "failed", "message": …}`, to each look with `{"type": "seen", "paused": …}`,
+and after its retirement with `{"type": "closed"}`, when it takes no more requests.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nitro_py.dev.child_handover import DevHandover
+from nitro_py.dev.debugger import find_paused_thread
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.runtime.app import App
@@ -67,6 +68,8 @@ class DevApplication(Application):
     def __init__(self, app: App, channel: IO[str]) -> None:
         super().__init__(app)
         self._channel = channel
+        # The event loop reports, and so does the thread that listens to the parent.
+        self._lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -84,9 +87,14 @@ class DevApplication(Application):
         """Report that requests from now on are answered by another child."""
         self._report({"type": "closed"})
 
-    def _report(self, message: dict[str, str]) -> None:
-        self._channel.write(json.dumps(message) + "\n")
-        self._channel.flush()
+    def report_pause(self) -> None:
+        """Report whether a debugger waits for a person."""
+        self._report({"type": "seen", "paused": find_paused_thread() is not None})
+
+    def _report(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._channel.write(json.dumps(message) + "\n")
+            self._channel.flush()
 
 
 def main() -> None:
@@ -107,7 +115,14 @@ def main() -> None:
     # The dev server reports starts and stops itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
     wrapper = ScriptInjector(application, spec.script.encode(), live_reload)
-    serve(application, socket.socket(fileno=spec.listener), wrapper=wrapper, handover=handover)
+    # The dev server says where it listens.
+    serve(
+        application,
+        socket.socket(fileno=spec.listener),
+        wrapper=wrapper,
+        handover=handover,
+        on_ready=lambda: None,
+    )
 
 
 def listen(
@@ -119,7 +134,9 @@ def listen(
         if message["type"] == "retire":
             handover.has_successor = True
             break
-        if live_reload is not None and application.loop is not None:
+        if message["type"] == "look":
+            application.report_pause()
+        elif live_reload is not None and application.loop is not None:
             asyncio.run_coroutine_threadsafe(live_reload.announce(message), application.loop)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -8,10 +8,12 @@ import os
 import signal
 import socket
 import sys
+import termios
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from nitro_py.dev.child import ChildSpec
 from nitro_py.errors import BuildError
@@ -30,6 +32,40 @@ def list_ending_signals() -> list[signal.Signals]:
 STOP_TIMEOUT = 20.0
 # The same at the end of the dev server itself, whose user waits for it.
 LAST_TIMEOUT = 0.6
+# How long a child may take to send its connections to the next one, in seconds; then it does so in the background.
+RETIRE_TIMEOUT = 0.5
+# How long a child may take to answer a question, in seconds.
+ANSWER_TIMEOUT = 0.5
+
+
+class TerminalGuard:
+    """The terminal's settings as they were at the start, which a debugger that was killed has left as its own."""
+
+    def __init__(self) -> None:
+        self._settings: list[Any] | None = None
+
+    def __enter__(self) -> Self:
+        if owns_terminal():
+            self._settings = termios.tcgetattr(sys.stdin.fileno())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Set the terminal as it was, unless another program has it now."""
+        if self._settings is not None and owns_terminal():
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._settings)
+
+
+def owns_terminal() -> bool:
+    """Return whether what a person types comes to this process: not where it was put into the background."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 class ChildProcess:
@@ -67,8 +103,21 @@ class ChildProcess:
     async def retire(self) -> None:
         """Let the child send its connections to the next one; it still answers the requests that it has."""
         await self.announce({"type": "retire"})
-        while (await self._read_message()).get("type") not in ("closed", None):
-            pass
+        # Code that blocks its event loop holds up nobody but the clients of that code.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETIRE_TIMEOUT):
+                while (await self._read_message()).get("type") not in ("closed", None):
+                    pass
+
+    async def is_paused(self) -> bool:
+        """Return whether a debugger in the child waits for a person."""
+        await self.announce({"type": "look"})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                while answer := await self._read_message():
+                    if answer["type"] == "seen":
+                        return bool(answer["paused"])
+        return False
 
     async def finish(self, seconds: float = STOP_TIMEOUT) -> None:
         """Wait until a child that was asked to end has ended; kill it if that takes too long."""
@@ -115,7 +164,8 @@ async def start_child(spec: ChildSpec, token: str, variables: Mapping[str, str])
             # Where a bundle runs, whoever starts it.
             cwd=spec.folder,
             env={**variables, **os.environ, PUBLISH_TOKEN: token},
-            stdin=asyncio.subprocess.DEVNULL,
+            # For debuggers; it reads the terminal, though it is in no session of the terminal.
+            stdin=None if owns_terminal() else asyncio.subprocess.DEVNULL,
             pass_fds=(theirs.fileno(), spec.listener, spec.inbox, spec.outbox),
             # In a session of its own, so that Ctrl+C does not reach it beside us.
             start_new_session=True,

@@ -11,15 +11,23 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol
 
 from nitro_py.build.config.env_files import read_env_files
 from nitro_py.build.config.load import LoadedConfig, load_config
 from nitro_py.build.interrupt import BuildInterruptedError, Interrupt
 from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
+from nitro_py.dev.changes import Changes, read_branch
 from nitro_py.dev.child import ChildSpec
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
-from nitro_py.dev.process import LAST_TIMEOUT, ChildProcess, list_ending_signals, start_child
+from nitro_py.dev.process import (
+    LAST_TIMEOUT,
+    ChildProcess,
+    TerminalGuard,
+    list_ending_signals,
+    start_child,
+)
 from nitro_py.dev.run_file import STATE_DIR, RunningServer, make_state_dir, remove_run_file, write_run_file
 from nitro_py.dev.script_injector import ScriptInjector
 from nitro_py.dev.watch import ProjectWatch, stop_task
@@ -33,6 +41,25 @@ PRESET = "asgi"
 OUTPUT_DIRS = (f"{STATE_DIR}/dev/0", f"{STATE_DIR}/dev/1")
 # How long a build or a start is left alone when a newer change waits for it, in seconds.
 PATIENCE = 1.0
+# How often the old app is asked whether its debugger still waits for a person, in seconds.
+DEBUGGER_PAUSE = 0.2
+# Files that hold settings: a change of theirs is noted even if it changes nothing.
+CONFIG_FILES = frozenset({"nitro.toml", "pyproject.toml"})
+
+Tone = Literal["good", "plain", "quiet", "warning"]
+
+
+class Say(Protocol):
+    """Prints a line for the person in front of the terminal."""
+
+    def __call__(self, text: str, tone: Tone = "plain", *, timed: bool = True) -> None:
+        """Print a line.
+
+        Args:
+            text: The line.
+            tone: How it looks in a terminal.
+            timed: Whether it begins with the time.
+        """
 
 
 class DevServer:
@@ -52,7 +79,7 @@ class DevServer:
         overrides: Mapping[str, object],
         environ: Mapping[str, str],
         *,
-        say: Callable[[str], None],
+        say: Say,
         fail: Callable[[NitroError], None],
     ) -> None:
         self._root = root
@@ -75,6 +102,9 @@ class DevServer:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired: set[ChildProcess] = set()
+        self._terminal = TerminalGuard()
+        self._announced = False
+        self._branch = read_branch(root)
 
     async def run(self) -> None:
         """Serve until a signal comes.
@@ -88,6 +118,7 @@ class DevServer:
         make_state_dir(self._root)
         async with AsyncExitStack() as stack:
             stop = watch_signals()
+            stack.enter_context(self._terminal)
             self._listener = stack.enter_context(bind_port(self._dev.host, self._dev.port, setting="--port"))
             self._inbox, self._outbox = map(stack.enter_context, socket.socketpair())
             self._outbox.setblocking(False)
@@ -99,7 +130,7 @@ class DevServer:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
-            self._say("Stopping ...")
+            self._say("Stopping ...", "quiet")
             self._interrupt.raise_now()
 
     def _load(self, overrides: Mapping[str, object]) -> LoadedConfig:
@@ -110,7 +141,7 @@ class DevServer:
         )
         for warning in loaded.warnings:
             if warning not in self._warned:
-                self._say(f"warning: {warning}")
+                self._say(f"warning: {warning}", "warning")
         self._warned = set(loaded.warnings)
         return loaded
 
@@ -126,7 +157,8 @@ class DevServer:
             server = BackgroundServer(self._live_reload, listener)
             await server.start()
             stack.push_async_callback(server.stop)
-            self._say(f"Live reload on {format_url(listener).replace('http', 'ws', 1)}{guard.path}")
+            url = format_url(listener).replace("http", "ws", 1)
+            self._say(f"Live reload on {url}{guard.path}", "quiet", timed=False)
         self._script = make_script(guard, port)
 
     async def _rebuild_on_change(self, output_dir: str) -> None:
@@ -161,16 +193,19 @@ class DevServer:
             self._interrupt.raise_now()
         await work
 
-    async def _rebuild(self, changed: set[str]) -> None:
+    async def _rebuild(self, changed: Changes) -> None:
         async with self._lock:
             began = time.perf_counter()
+            had_app = self._child is not None
             try:
                 plan = await asyncio.to_thread(self._plan)
                 self._warn(plan.warnings)
                 runs = (self._files, self._variables)
                 if self._child is not None and (plan.bundle.files, plan.loaded.env_files.variables) == runs:
                     await self._clear_error()
+                    self._report_unused(changed, plan)
                     return
+                await self._wait_for_debugger(changed)
                 await asyncio.to_thread(write_plan, plan)
                 await self._replace(plan)
             except BuildInterruptedError:
@@ -178,19 +213,22 @@ class DevServer:
             except NitroError as error:
                 await self._report_error(error)
             else:
-                cause = f", changed: {list_names(changed)}" if changed else ""
-                self._say(f"Ready in {time.perf_counter() - began:.1f} s{cause}")
+                took = format_duration(time.perf_counter() - began)
+                if had_app:
+                    self._say(f"Reloaded {self._describe(changed)} in {took}", "good")
+                else:
+                    self._say(f"Ready in {took}", "good")
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         for warning in warnings:
             if warning not in self._warnings:
-                self._say(f"warning: {warning}.")
+                self._say(f"warning: {warning}.", "warning")
         self._warnings = warnings
 
     def _plan(self) -> Plan:
         loaded = self._load({"preset": PRESET, "output_dir": self._output_dir})
         if loaded.config.dev != self._dev:
-            self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.")
+            self._say("The settings in `dev` have changed: start `nitropy dev` again to use them.", "warning")
         self._live_reload.guard = replace(
             self._live_reload.guard, allowed_hosts=loaded.config.server.allowed_hosts
         )
@@ -223,6 +261,7 @@ class DevServer:
         self._variables = variables
         self._output_dir = OUTPUT_DIRS[self._output_dir == OUTPUT_DIRS[0]]
         self._spawn(self._watch_end(child))
+        self._announce_url()
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
         if self._fallback is not None:
             await self._fallback.stop(successor=self._outbox)
@@ -234,6 +273,39 @@ class DevServer:
         self._problem = None
         await self._live_reload.announce({"type": "reload"})
 
+    def _announce_url(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._say(f"Listening on {format_url(self._listener)}", timed=False)
+
+    def _describe(self, changed: Changes) -> str:
+        """Describe a change; many files at once are those of another branch, if that was checked out."""
+        before, self._branch = self._branch, read_branch(self._root)
+        if before == self._branch or self._branch is None:
+            return changed.describe()
+        return f"branch {self._branch} ({changed.count()})"
+
+    def _report_unused(self, changed: Changes, plan: Plan) -> None:
+        config = plan.loaded.config
+        folders = (config.handlers_dir, config.public_dir)
+        noted = any(
+            path in CONFIG_FILES or any(PurePosixPath(path).is_relative_to(folder) for folder in folders)
+            for path in changed.paths
+        )
+        if noted:
+            self._say(f"Nothing to reload: {self._describe(changed)}", "quiet")
+
+    async def _wait_for_debugger(self, changed: Changes) -> None:
+        """Wait while a debugger of the running app waits for a person, whose terminal a new app would take."""
+        told = False
+        while self._child is not None and await self._child.is_paused():
+            if not told:
+                self._say(f"Changed {changed.describe()}: reloads when the debugger goes on", "quiet")
+            told = True
+            await asyncio.sleep(DEBUGGER_PAUSE)
+            if self._interrupt.raised:
+                raise BuildInterruptedError
+
     async def _see_off(self, child: ChildProcess) -> None:
         await child.finish()
         self._retired.discard(child)
@@ -243,7 +315,7 @@ class DevServer:
         if self._problem is not None:
             self._problem = None
             await self._announce({"type": "reload"})
-            self._say("All is well again")
+            self._say("All is well again", "good")
 
     async def _report_error(self, error: NitroError) -> None:
         # Reported once: a report that is written into the project would be a change, and cause the next report.
@@ -262,6 +334,7 @@ class DevServer:
             ScriptInjector(self._page, self._script, self._shared), self._listener.dup()
         )
         await self._fallback.start()
+        self._announce_url()
 
     async def _announce(self, message: dict[str, str]) -> None:
         await self._live_reload.announce(message)
@@ -270,6 +343,7 @@ class DevServer:
 
     async def _watch_end(self, child: ChildProcess) -> None:
         status = await child.wait_gone()
+        self._terminal.restore()
         async with self._lock:
             if self._child is child:
                 self._child = None
@@ -302,13 +376,11 @@ def watch_signals() -> asyncio.Event:
     return stop
 
 
-def list_names(changed: set[str]) -> str:
-    """Name a few files.
+def format_duration(seconds: float) -> str:
+    """Write a time as a person reads it.
 
     Example:
-        >>> list_names({"b.py", "a.py", "d.py", "c.py"})
-        'a.py, b.py, c.py and 1 more'
+        >>> format_duration(0.2141), format_duration(3.25)
+        ('214 ms', '3.2 s')
     """
-    names = sorted(changed)
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

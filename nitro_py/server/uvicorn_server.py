@@ -207,6 +207,10 @@ class GracefulServer(uvicorn.Server):
             await grace.sleep(self._app.settings.server.drain_delay)
         grace.begin_work()
         await self._stop_accepting(sockets or [])
+        if self._successor is not None:
+            # Before the drain: clients need not wait for hooks that run here.
+            transfer_connections(self, self._successor.send)
+            self._successor.finish()
         waits = grace.gradual and not self._app.development
         last_requests = asyncio.create_task(grace.sleep(LAST_REQUESTS if waits else 0.0))
         await self._application.drain()
@@ -248,15 +252,10 @@ class GracefulServer(uvicorn.Server):
             await asyncio.sleep(LAST_CONNECTIONS)
 
     def _end_connections(self) -> None:
-        """End idle connections, and the others after their answers, or send them to the next server."""
-        successor = self._successor
-        if successor is not None:
-            transfer_connections(self, successor.send)
+        """End idle connections, and the others after their answers, but for those that another server takes."""
         for connection in list(self.server_state.connections):
-            if successor is None or not isinstance(connection, HttpProtocol):
+            if self._successor is None or not isinstance(connection, HttpProtocol):
                 connection.shutdown()
-        if successor is not None:
-            successor.finish()
 
     async def _finish_requests(self, grace: GracePeriod) -> None:
         state = self.server_state

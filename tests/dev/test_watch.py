@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from nitro_py.dev.changes import Changes
 from nitro_py.dev.watch import ProjectWatch, stop_task
 from tests.bundles import write_files
 
 
-async def next_change(changes: AsyncIterator[set[str]]) -> set[str]:
-    """Wait for the next change."""
-    return await asyncio.wait_for(anext(changes), 60)
+async def next_change(changes: AsyncIterator[Changes]) -> set[str]:
+    """Wait for the next change, and return its paths."""
+    return (await asyncio.wait_for(anext(changes), 60)).paths
 
 
 @pytest.mark.anyio
@@ -62,9 +63,9 @@ async def test_folder_that_was_made_anew_is_watched(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"handlers/a.py": ""})
     seen: set[str] = set()
 
-    async def collect(changes: AsyncIterator[set[str]]) -> None:
+    async def collect(changes: AsyncIterator[Changes]) -> None:
         async for changed in changes:
-            seen.update(changed)
+            seen.update(changed.paths)
 
     async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
         assert await next_change(changes) == set()
@@ -79,3 +80,38 @@ async def test_folder_that_was_made_anew_is_watched(tmp_path: Path) -> None:
                     await asyncio.sleep(0.1)
         finally:
             await stop_task(collecting)
+
+
+@pytest.mark.anyio
+async def test_changes_are_named_for_what_they_are(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"handlers/a.py": "a", "handlers/b.py": "b", "old/x.py": "", "old/y.py": ""})
+    async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
+        assert not await asyncio.wait_for(anext(changes), 60)
+
+        async def describe() -> str:
+            return (await asyncio.wait_for(anext(changes), 60)).describe()
+
+        (root / "handlers/a.py").rename(root / "handlers/c.py")
+        assert await describe() == "handlers/a.py → handlers/c.py"
+        # As editors save: the new text comes as a file of its own, which takes the place of the old one.
+        write_files(root, {"handlers/b.py.tmp": "new"})
+        (root / "handlers/b.py.tmp").rename(root / "handlers/b.py")
+        assert await describe() == "handlers/b.py"
+        write_files(root, {"handlers/admin/one.py": "", "handlers/admin/two.py": ""})
+        assert await describe() == "handlers/admin/ (new, 2 files)"
+        (root / "old").rename(root / "new")
+        assert await describe() == "old/ → new/"
+        shutil.rmtree(root / "handlers/admin")
+        assert await describe() == "handlers/admin/ (removed, 2 files)"
+
+
+@pytest.mark.anyio
+async def test_many_files_are_one_change(tmp_path: Path) -> None:
+    names = {f"handlers/{number}.py" for number in range(10)}
+    root = write_files(tmp_path, dict.fromkeys(names, ""))
+    async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
+        assert await next_change(changes) == set()
+        for name in sorted(names):
+            write_files(root, {name: "changed"})
+            await asyncio.sleep(0.01)
+        assert await next_change(changes) == names
