@@ -69,6 +69,14 @@ def test_session_is_signed_and_sent_over_the_wire(server: Server) -> None:
         assert browser.post("/api/login", data={"name": "ada", "password": "code"}).status_code == 403
 
 
+def test_session_without_a_key_is_an_error(project: Path) -> None:
+    with run_bundle(build_project(project), environ={"NITRO_RUNTIME_CONFIG__SESSION_KEY": ""}) as keyless:
+        login = httpx.post(f"{keyless.url}/api/login", data={"name": "ada", "password": "engine"})
+        assert (login.status_code, "set-cookie" in login.headers) == (500, False)
+        assert httpx.get(f"{keyless.url}/api/me", headers={"cookie": "session=ada.0"}).status_code == 500
+        assert "Set NITRO_RUNTIME_CONFIG__SESSION_KEY." in keyless.read_log()
+
+
 def test_uploads_are_counted(server: Server) -> None:
     files = [("photo", ("a.png", b"123")), ("photo", ("b.png", b"")), ("other", ("c.png", b"1"))]
     assert httpx.post(f"{server.url}/api/photos", files=files).json() == {"a.png": 3, "b.png": 0}
