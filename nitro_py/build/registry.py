@@ -42,7 +42,9 @@ def find_preset(name: str, root: Path) -> Preset:
         if entry.name == name:
             return _check(_load(entry.load, name), name)
     names = list_presets()
-    near = difflib.get_close_matches(name, names, n=1)
+    # A part of a name is nearer than one that is spelt alike.
+    near = [item for item in names if name and name in item.split("-")]
+    near = near or difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(f"`{item}`" for item in names)
     raise BuildError(
         f"Unknown preset `{name}`: expected one of {listed}, or a folder with a `preset.py`.",

@@ -126,7 +126,7 @@ def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mo
         raise BuildError(
             f"There is no folder `{folder}`.",
             file=str(folder),
-            hint="Run `nitropy init DIR` for a new app, or set `handlers_dir` to the folder of the route files.",
+            hint=_hint_at_folder(root, folder),
         )
 
     def keep(path: PurePosixPath) -> bool:
@@ -143,6 +143,25 @@ def scan_handlers(root: Path, handlers_dir: str, ignore: Sequence[str], mode: Mo
         middleware=_direct(roles["middleware"], folder / "middleware"),
         plugins=_direct(roles["plugins"], folder / "plugins"),
     )
+
+
+def _hint_at_folder(root: Path, folder: PurePosixPath) -> str:
+    """Return where the project may be that has the folder of route files, or what that may be called here."""
+    around = next((path for path in list(root.parents)[:3] if (path / folder).is_dir()), None)
+    if around is not None:
+        up = "/".join([".."] * (len(root.parts) - len(around.parts)))
+        return f"The project is in `{up}`: change into that folder, and run the command again."
+    try:
+        inside = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        inside = []
+    projects = [name for name in inside if (root / name / folder).is_dir()]
+    if projects:
+        return f"The project is in `{projects[0]}`: change into that folder, and run the command again."
+    near = difflib.get_close_matches(str(folder), inside, n=1, cutoff=0.75)
+    if near:
+        return f'Rename `{near[0]}` to `{folder}`, or set `handlers_dir = "{near[0]}"`.'
+    return "Run `nitropy init DIR` for a new app, or set `handlers_dir` to the folder of the route files."
 
 
 def _check_misplaced(root: Path, folder: PurePosixPath, files: Sequence[PurePosixPath]) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nitro_py import __version__
 from nitro_py.cli.output import print_error, print_line
@@ -28,6 +29,33 @@ COMMANDS = {
     "check": "build",
     "publish": "publish",
 }
+
+
+# What other tools call our commands.
+ALIASES = {
+    "create": "init",
+    "develop": "dev",
+    "lint": "check",
+    "new": "init",
+    "run": "dev",
+    "runserver": "dev",
+    "serve": "dev",
+    "server": "dev",
+    "start": "dev",
+    "validate": "check",
+    "watch": "dev",
+}
+
+
+class CommandGroup(TyperGroup):
+    """The group of the commands, which knows what other tools call them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is meant, or refuse with its name."""
+        meant = ALIASES.get(args[0]) if args else None
+        if meant is not None and args[0] not in self.commands:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
+        return super().resolve_command(ctx, args)
 
 
 def main() -> None:
@@ -48,6 +76,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
     wanted = arguments[0] if arguments else None
     app = typer.Typer(
         name="nitropy",
+        cls=CommandGroup,
         callback=start,
         invoke_without_command=True,
         add_completion=False,

@@ -231,3 +231,74 @@ def test_several_problems_are_all_told(tmp_path: Path) -> None:
     assert error.startswith("2 problems were found.\n")
     assert "  at handlers/a.py:1\n" in error
     assert "  at handlers/b.py:1\n" in error
+
+
+def test_project_that_is_one_folder_off(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "chat", {"handlers/api/a.get.py": HELLO})
+    for folder, place in ((root / "handlers", ".."), (root / "handlers/api", "../.."), (tmp_path, "chat")):
+        assert fail(folder, "check") == (
+            "There is no folder `handlers`.\n"
+            "  at handlers\n"
+            f"  hint: The project is in `{place}`: change into that folder, and run the command again.\n"
+        )
+
+
+def test_folder_of_route_files_that_is_spelt_otherwise(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "chat", {"handler/a.get.py": HELLO})
+    assert fail(root, "check").endswith(
+        '  hint: Rename `handler` to `handlers`, or set `handlers_dir = "handler"`.\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("biuld", "build"),
+        ("new", "init"),
+        ("run", "dev"),
+        ("runserver", "dev"),
+        ("serve", "dev"),
+        ("start", "dev"),
+    ],
+)
+def test_command_that_other_tools_have(tmp_path: Path, wrong: str, meant: str) -> None:
+    done = run_nitropy(tmp_path, wrong)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"Error: No such command '{wrong}'. Did you mean '{meant}'?\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("dev:\n    port: 3000\n", "Write `[dev]`."),
+        ("[dev]\nport: 3000\n", "Write `port = 3000`, with quotes around text."),
+        (
+            "websocket = true\n",
+            "Write its keys below a line `[websocket]`. The switch is `experimental.websocket = true`.",
+        ),
+    ],
+)
+def test_settings_as_elsewhere(tmp_path: Path, text: str, hint: str) -> None:
+    root = write_files(tmp_path / "chat", {"handlers/a.get.py": HELLO, "nitro.toml": text})
+    assert fail(root, "check").endswith(f"  hint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        (
+            "from nitropy import define_handler",
+            "Its package is called `nitro_py`: write `from nitro_py import …`.",
+        ),
+        ("from nitro_py import definehandler", "Did you mean `define_handler`?"),
+        ("from nitro_py import WebSocket", "Correct the import."),
+    ],
+)
+def test_import_of_ours_that_is_wrong(tmp_path: Path, source: str, hint: str) -> None:
+    assert fail_to_build(tmp_path, {"handlers/a.py": source}).endswith(f"  hint: {hint}\n")
+
+
+@pytest.mark.parametrize("part", ["aws", "lambda"])
+def test_part_of_a_preset_is_enough_to_be_understood(tmp_path: Path, part: str) -> None:
+    root = write_files(tmp_path / "chat", {"handlers/a.get.py": HELLO})
+    assert fail(root, "check", "--preset", part).endswith("  hint: Did you mean `aws-lambda`?\n")

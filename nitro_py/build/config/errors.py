@@ -90,7 +90,7 @@ def to_config_errors(error: ValidationError, layer: ConfigLayer, models: ConfigM
             continue
         schema = models.describe(path)
         expected = str(details["ctx"]["error"]) if details["type"] == "value_error" else _describe(schema)
-        hint = _suggest(path, place, models)
+        hint = _suggest(path, place, models, details["input"])
         problem = value_problem(dotted(path), place, expected=expected, got=details["input"], hint=hint)
         problems.append(problem)
     return sorted(problems, key=lambda problem: problem.line or 0)
@@ -157,12 +157,14 @@ def _describe(schema: Mapping[str, Any]) -> str:
     return f"{noun} of at least {schema['minimum']}"
 
 
-def _suggest(path: KeyPath, place: Place, models: ConfigModels) -> str:
+def _suggest(path: KeyPath, place: Place, models: ConfigModels, got: object) -> str:
     names = tuple(part for part in path if isinstance(part, str))
     schema = models.describe(names)
     if schema.get("type") == "object" and place.file in _SECTION_OF:
         section = dotted((*_SECTION_OF[place.file], *names))
-        return f"Write its keys below a line `[{section}]`."
+        switch = next((key for key in models.leaves if isinstance(got, bool) and key[-1:] == names), None)
+        also = "" if switch is None else f" The switch is `{dotted(switch)} = {show_value(got)}`."
+        return f"Write its keys below a line `[{section}]`.{also}"
     example = True if schema.get("type") == "boolean" else schema.get("examples", [schema.get("default")])[0]
     if example is None:
         return "Use text, numbers, `true`, `false`, lists and tables only."

@@ -321,5 +321,14 @@ def _parse_toml(text: str, name: str) -> dict[str, Any]:
         line = min(int(found[1]), len(lines)) if found else len(lines)
         column = f"column {found[2]}" if found else "the end"
         message = f"`{name}` is not valid TOML: {reason} at {column}, got `{lines[line - 1].strip()}`."
-        hint = "Text needs quotes, each key its own line, and a table a line such as `[dev]`."
+        hint = _hint_at_yaml(lines[line - 1])
+        hint = hint or "Text needs quotes, each key its own line, and a table a line such as `[dev]`."
         raise ConfigError(message, file=name, line=line, hint=hint) from error
+
+
+def _hint_at_yaml(line: str) -> str | None:
+    """Return how TOML writes a line of YAML."""
+    pair = re.fullmatch(r"\s*([\w.-]+)\s*:\s*(.*?)\s*", line)
+    if pair is None:
+        return None
+    return f"Write `{pair[1]} = {pair[2]}`, with quotes around text." if pair[2] else f"Write `[{pair[1]}]`."

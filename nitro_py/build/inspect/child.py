@@ -12,11 +12,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
+import nitro_py
 from nitro_py.build.bundle.names import name_missing
+from nitro_py.build.config.errors import CLOSE
 from nitro_py.build.inspect.habits import Habit, find_foreign, find_habit
 from nitro_py.build.inspect.kinds import has_sockets, promises_stream
 from nitro_py.build.inspect.signatures import check_signatures, describe_call, find_application
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 # How many times longer than the limit what cannot be watched may take.
 PATIENCE = 3
+# How others could take the name of our package to be.
+_WRONG_PACKAGES = ("nitro", "nitropy", "nitropy_kit")
 _LINES = "`@define_handler` above a function, or `handler = define_websocket_handler(…)`"
 Findings = dict[str, dict[str, Any]]
 HANDLER_TYPES: tuple[type[AnyHandler], ...] = (Handler, WebSocketHandler, MountedApp)
@@ -273,6 +278,12 @@ def _hint_at_failure(error: BaseException) -> str | None:
 
 def _hint_at(root: Path, place: str, line: int | None, error: ImportError) -> str:
     package = (error.name or "").partition(".")[0]
+    if package in _WRONG_PACKAGES:
+        return "Its package is called `nitro_py`: write `from nitro_py import …`."
+    wrong = re.match(r"cannot import name '(\w+)' from 'nitro_py'", str(error))
+    near = get_close_matches(wrong[1], nitro_py.__all__, n=1, cutoff=CLOSE) if wrong else []
+    if near:
+        return f"Did you mean `{near[0]}`?"
     # What was imported in part is there, and installing it again would not help.
     if not package or package in sys.modules:
         return "Correct the import."
