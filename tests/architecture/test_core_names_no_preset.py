@@ -18,6 +18,8 @@ NAMED = re.compile(
 EXCEPTIONS = {
     # Folders and files with credentials, which no bundle may have whatever it is built for.
     "nitro_py/build/bundle/exclude.py": {"aws", "boto", "docker", "kube"},
+    # Python's syntax tree has a node of this name.
+    "nitro_py/build/inspect/habits.py": {"lambda"},
     # A new project shows how a preset is configured.
     "nitro_py/cli/templates/nitro.toml.txt": {"aws", "lambda"},
 }

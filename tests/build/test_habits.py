@@ -173,7 +173,7 @@ CASES = [
         "a.py",
         ("def handler(event, context):\n    return {'statusCode': 200}\n"),
         (
-            "`handlers/a.py` has no handler: expected exactly one, got the Lambda function "
+            "`handlers/a.py` has no handler: expected exactly one, got the function "
             "`handler(event, context)`.\n"
             "  at handlers/a.py:1\n"
             "  hint: Write `@define_handler` above `async def handler(event: Event)`, and return the "
@@ -184,7 +184,7 @@ CASES = [
         "a.py",
         ("def lambda_handler(event, context): ...\n"),
         (
-            "`handlers/a.py` has no handler: expected exactly one, got the Lambda function "
+            "`handlers/a.py` has no handler: expected exactly one, got the function "
             "`lambda_handler(event, context)`.\n"
             "  at handlers/a.py:1\n"
             "  hint: Write `@define_handler` above `async def handler(event: Event)`, and return the "

@@ -291,7 +291,7 @@ def test_settings_as_elsewhere(tmp_path: Path, text: str, hint: str) -> None:
             "Its package is called `nitro_py`: write `from nitro_py import …`.",
         ),
         ("from nitro_py import definehandler", "Did you mean `define_handler`?"),
-        ("from nitro_py import WebSocket", "Correct the import."),
+        ("from nitro_py import Flask", "Correct the import."),
     ],
 )
 def test_import_of_ours_that_is_wrong(tmp_path: Path, source: str, hint: str) -> None:

@@ -63,8 +63,6 @@ _MADE: dict[tuple[str, ...], tuple[str, str]] = {
     (
         "aiohttp.web.Application",
         "aiohttp.web.RouteTableDef",
-        "aws_lambda_powertools.event_handler.APIGatewayHttpResolver",
-        "aws_lambda_powertools.event_handler.APIGatewayRestResolver",
         "chalice.Chalice",
         "robyn.Robyn",
         "sanic.Sanic",
@@ -223,7 +221,7 @@ def _find_function(tree: ast.Module, file: str) -> Habit | None:
         parameters = _list_parameters(function)
         if "lambda" in function.name or parameters == ["event", "context"]:
             hint = f"Write {_HANDLER}, and return the body itself: a `dict` becomes JSON."
-            return Habit(f"the Lambda function `{_sign(function)}`", function.lineno, hint)
+            return Habit(f"the function `{_sign(function)}`", function.lineno, hint)
         if function.name.upper() in METHODS:
             name = _with_method(file, function.name)
             rename = "" if name == PurePosixPath(file).name else f"Rename the file to `{name}`, and write "
