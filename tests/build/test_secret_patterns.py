@@ -78,6 +78,7 @@ SECRET_FILES = {
     "kubeconfig": "kubeconfig",
     "local.settings.json": "local.settings.json",
     "pgpass.conf": "pgpass.conf",
+    "rclone.conf": "rclone.conf",
     "secring.*": "secring.gpg.bak",
     "sftp-config.json": "sftp-config.json",
     "terraform.rc": "terraform.rc",
@@ -93,6 +94,8 @@ SECRET_DATA = {
 }
 SECRET_WORDS = {
     "*-adminsdk*.*": "app-firebase-adminsdk-x1.json",
+    "*api[-_]key*.*": "api_key.txt",
+    "*apikey*.*": "apikeys.yaml",
     "*[-_.]credential.*": "db-credential.json",
     "*[-_.]credentials.*": "application_default_credentials.json",
     "*[-_.]key.json": "gcp-key.json",

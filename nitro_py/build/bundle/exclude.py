@@ -67,6 +67,7 @@ _SECRET_FILES = (
     "kubeconfig",
     "local.settings.json",
     "pgpass.conf",
+    "rclone.conf",
     "secring.*",
     "sftp-config.json",
     "terraform.rc",
@@ -78,6 +79,8 @@ _CODE = (".py", ".pyi")
 # These are secrets only in files that hold nothing but data: `reset_password.html` is a page.
 _SECRET_WORDS = (
     "*-adminsdk*.*",
+    "*api[-_]key*.*",
+    "*apikey*.*",
     "*[-_.]credential.*",
     "*[-_.]credentials.*",
     "*[-_.]key.json",
