@@ -210,6 +210,9 @@ class Event:
         Args:
             work: A coroutine or another awaitable. An exception in it is logged.
 
+        Raises:
+            TypeError: It cannot be awaited, such as a function that was not called.
+
         Example:
             event.wait_until(send_mail(address))
         """

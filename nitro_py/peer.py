@@ -196,8 +196,11 @@ def check_close(code: int, reason: str) -> None:
     """Check the code and the reason of a close frame (RFC 6455, sections 5.5 and 7.4).
 
     Raises:
+        TypeError: The code is no number.
         ValueError: A close frame cannot contain them.
     """
+    if not isinstance(code, int):
+        raise TypeError(f"A close code is a number: expected `int`, got `{type(code).__name__}`.")
     sendable = code == 1000 or code in (1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999
     if not sendable:
         raise ValueError(

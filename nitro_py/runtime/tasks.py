@@ -19,7 +19,15 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def start_task(work: Awaitable[object]) -> None:
-    """Start work in a task; an exception in it is logged."""
+    """Start work in a task; an exception in it is logged.
+
+    Raises:
+        TypeError: The work cannot be awaited.
+    """
+    if not is_awaitable(work):
+        name = getattr(work, "__name__", None)
+        called = f"`{name}(…)`" if name else "a coroutine"
+        raise TypeError(f"Expected work that can be awaited, such as {called}, got `{type(work).__name__}`.")
     # A function whose handler starts no work needs no event loop (row `lambda-cold-http`).
     import asyncio
 

@@ -37,6 +37,8 @@ FAIL = """
                 raise HTTPError("404")
             case "pair":
                 return "made", 201
+            case "work":
+                event.wait_until(handler.function)
         return "told"
     """
 
@@ -94,7 +96,7 @@ async def test_markup_as_text_is_told_once_in_development(
     assert "returns HTML" not in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["data", "nan", "field", "number", "headers", "status", "pair"])
+@pytest.mark.parametrize("kind", ["data", "nan", "field", "number", "headers", "status", "pair", "work"])
 @pytest.mark.parametrize("mode", ["development", "production"])
 async def test_what_cannot_be_sent_is_one_line_of_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, mode: Mode
@@ -106,6 +108,8 @@ async def test_what_cannot_be_sent_is_one_line_of_the_log(
     assert (answer.status, answer.json()["status"]) == (500, 500)
     failures = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.getMessage() for record in failures] == [f"GET /{kind} failed."]
+    if kind == "work":
+        assert "Expected work that can be awaited, such as `handler(…)`, got `function`." in caplog.text
     if kind == "pair":
         assert "event.response.status = 201" in caplog.text
         assert mode == "production" or "event.response.status = 201" in answer.json()["message"]

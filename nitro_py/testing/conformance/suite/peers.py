@@ -74,10 +74,16 @@ class Peers:
     @requires("websocket")
     @pytest.mark.parametrize(
         ("code", "reason", "problem"),
-        [(999, "", "Close code 999"), (1005, "", "Close code 1005"), (5000, "", "5000"), (1000, "é" * 62, "123")],
+        [
+            (999, "", "Close code 999"),
+            (1005, "", "Close code 1005"),
+            (5000, "", "5000"),
+            ("4000", "", "expected `int`, got `str`"),
+            (1000, "é" * 62, "123"),
+        ],
     )
     async def test_close_refuses_what_a_frame_cannot_carry(
-        self, target: Target, code: int, reason: str, problem: str
+        self, target: Target, code: object, reason: str, problem: str
     ) -> None:
         """Check W11 of the contract."""
         async with open_script(target) as socket:

@@ -103,7 +103,7 @@ async def publish(
 async def close(peer: Peer, code: int = 1000, reason: str = "") -> None:
     try:
         await peer.close(code, reason)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         await peer.send({"refused": str(error)})
 
 
