@@ -17,9 +17,10 @@ async def upgrade(request: Request) -> Upgrade:
 
 async def open(peer: Peer) -> None:
     name = peer.context["name"]
+    # First, so that the peer gets all that follows its welcome.
+    await peer.subscribe(TOPIC)
     await peer.send({"user": "server", "message": f"Welcome {name}!"})
     await peer.publish(TOPIC, {"user": "server", "message": f"{name} joined!"})
-    await peer.subscribe(TOPIC)
 
 
 async def message(peer: Peer, message: Message) -> None:

@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
-from nitro_presets.aws_lambda.deploy.functions import HOME, WRAPPER, describe_functions, make_options
+from nitro_presets.aws_lambda.deploy.functions import (
+    HOME,
+    WRAPPER,
+    describe_functions,
+    http_event,
+    make_options,
+    serves_sockets,
+)
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target, list_others
 from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template
 from nitro_presets.aws_lambda.http.payload import write_body
 from nitro_presets.aws_lambda.settings import AwsSettings
+from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 from nitro_py.capabilities import Capability
 from nitro_py.errors import BuildError
 from nitro_py.preset import (
@@ -191,7 +199,7 @@ class AwsLambdaPreset:
                 home=HOME,
                 programs=frozenset({WRAPPER}),
             ),
-            notes=(*describe_target(target), *describe_backplane(build.config)),
+            notes=(*describe_target(target), *describe_backplane(build.config), *describe_hosts(build)),
             limits=LIMITS,
             extra={"functions": functions},
         )
@@ -243,6 +251,19 @@ def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
     if config.backplane == MEMORY:
         return ()
     return (f"`backplane` (`{config.backplane}`) has no use here: DynamoDB carries topics to every connection",)
+
+
+def describe_hosts(build: BuildInput) -> tuple[str, ...]:
+    """Return a note of what is different without CloudFront, if that is so and there are sockets."""
+    if build.config.table(AwsSettings).cloudfront or not serves_sockets(build.manifest):
+        return ()
+    place = f"`WebSocketUrl?{PATH_PARAMETER}=PATH`"
+    note = f"Without CloudFront sockets have a host of their own: they connect to {place}"
+    if http_event(build) == "none":
+        return (note,)
+    return (
+        f"{note}. Browsers send them no cookies of the pages, whose origin must be in `websocket.allowed_origins`",
+    )
 
 
 def _template(name: str) -> bytes:

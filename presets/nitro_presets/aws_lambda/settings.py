@@ -40,7 +40,8 @@ class AwsSettings(SettingsTable):
         default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
     )
     shards: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=1, description="Parts that a topic's subscribers are spread over."
+        default=1,
+        description="Parts that a topic's subscribers are spread over; a deployed stack keeps at least as many.",
     )
     fan_out_threshold: Count = Field(
         default=500, description="Subscribers of a topic above which publishing is spread over invocations."

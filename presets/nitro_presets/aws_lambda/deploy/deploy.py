@@ -22,6 +22,7 @@ from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE
 from nitro_py.errors import NitroError, UsageError
 
 _CODE = re.compile(rf"^( +Code:) {re.escape(ARCHIVE)}$", re.MULTILINE)
+_SHARDS = re.compile(r'^  TopicShards:\n    Description: .*\n    Value: "(\d+)"$', re.MULTILINE)
 _LOGGING = "ApiGatewayLogging"
 
 
@@ -91,6 +92,7 @@ def deploy(
         text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
         before = find_stack(formation, stack_name)
         _check_status(stack_name, before)
+        check_shards(before, template)
         report("Working out the changes")
         parameters = _choose_parameters(session, formation, text, before)
         with change_set(formation, stack_name, text, parameters, new=before.is_new) as changes:
@@ -186,6 +188,18 @@ def _check_status(name: str, stack: Stack) -> None:
     if status in ("CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
         hint = f"Delete it first: `aws cloudformation delete-stack --stack-name {name}`."
         raise NitroError(f"The stack `{name}` cannot be updated: {status}.", hint=hint)
+
+
+def check_shards(stack: Stack, template: str) -> None:
+    """Refuse to lower `aws.shards`: publications would not reach the subscribers in the parts left out."""
+    found = _SHARDS.search(template)
+    before = int(dict(stack.outputs).get("TopicShards", "1"))
+    if found is None or int(found[1]) >= before:
+        return
+    raise UsageError(
+        f"`aws.shards` is {found[1]}, and the stack has {before}: subscribers in the others would get nothing.",
+        hint=f"Set it to {before} or more, or deploy to another stack.",
+    )
 
 
 def _choose_parameters(session: Any, formation: Any, template: str, stack: Stack) -> list[dict[str, Any]]:

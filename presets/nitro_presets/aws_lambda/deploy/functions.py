@@ -37,6 +37,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
             "timeout": socket_timeout(settings),
             "memory": settings.memory,
+            "cloudfront": settings.cloudfront,
             "ordered": settings.ordered,
         }
     if http_event(build) != "none":
@@ -46,6 +47,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "needs": list(STACK_NEEDS) if serves_sockets(build.manifest) else [],
             "timeout": http_timeout(build.config),
             "memory": settings.memory,
+            "cloudfront": settings.cloudfront,
             "event": http_event(build),
             "streaming": settings.streaming != "none",
         }
@@ -70,6 +72,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         http_memory=settings.memory,
         websocket_timeout=socket_timeout(settings),
         http_timeout=http_timeout(build.config),
+        shards=settings.shards,
         throttle_rate=settings.throttle_rate,
         throttle_burst=settings.throttle_burst,
         log_retention_days=settings.log_days,

@@ -37,6 +37,7 @@ class TemplateOptions:
         http_memory: The memory of the HTTP function, in MB.
         websocket_timeout: The time-out in seconds, up to 900; API Gateway waits for at most 29.
         http_timeout: The time-out in seconds, up to 900; an HTTP API waits for at most 30.
+        shards: The parts that a topic's subscribers are spread over.
         throttle_rate: The requests a second that a stage of an API takes.
         throttle_burst: The requests that it takes at once.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
@@ -63,6 +64,7 @@ class TemplateOptions:
     http_memory: int = 512
     websocket_timeout: int = 60
     http_timeout: int = 30
+    shards: int = 1
     throttle_rate: int = 2000
     throttle_burst: int = 2000
     log_retention_days: int = 14
@@ -105,6 +107,7 @@ def render_template(options: TemplateOptions) -> str:
         "http_timeout": str(options.http_timeout),
         "log_retention_days": str(options.log_retention_days),
         "runtime": f"python{options.python_version}",
+        "shards": str(options.shards),
         "stage": STAGE,
         "throttle_burst": str(options.throttle_burst),
         "throttle_rate": str(options.throttle_rate),

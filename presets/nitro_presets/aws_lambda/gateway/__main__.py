@@ -14,6 +14,7 @@ from pathlib import Path
 from nitro_presets.aws_lambda.gateway.fault_injection import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.local_dynamodb import require_packages
 from nitro_presets.aws_lambda.gateway.quotas import CONCURRENCY
+from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 from nitro_py.errors import NitroError
 from nitro_py.runtime.asgi.internal_routes import ENV_FILE_NAMES, PUBLISH_TOKEN
 from nitro_py.server.launch import read_int
@@ -86,6 +87,8 @@ async def run(options: argparse.Namespace) -> None:
     )
     async with gateway:
         print(f"Listening on {gateway.url}", flush=True)
+        if gateway.socket_url is not None:
+            print(f"Sockets connect to {gateway.socket_url}?{PATH_PARAMETER}=PATH", flush=True)
         while not stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), SWEEP_INTERVAL)

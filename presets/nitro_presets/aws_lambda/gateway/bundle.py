@@ -27,6 +27,7 @@ class Function:
         memory: The memory in MB, which is not enforced.
         event: The source of HTTP events.
         streaming: Whether responses stream.
+        cloudfront: Whether there is a distribution in front.
         ordered: Whether a connection's messages come through a queue.
     """
 
@@ -37,6 +38,7 @@ class Function:
     memory: int = 512
     event: HttpKind = "http-api"
     streaming: bool = False
+    cloudfront: bool = True
     ordered: bool = False
 
 
@@ -51,6 +53,11 @@ class LocalBundle:
 
     server: Path
     functions: Mapping[str, Function]
+
+    @property
+    def cloudfront(self) -> bool:
+        """Whether there is a distribution in front of the functions."""
+        return all(function.cloudfront for function in self.functions.values())
 
     @property
     def bootstrap(self) -> Path:
@@ -101,6 +108,7 @@ def _read_functions(described: dict[str, Any]) -> dict[str, Function]:
             memory=int(values.get("memory", 512)),
             event=event,
             streaming=bool(values.get("streaming", False)),
+            cloudfront=bool(values.get("cloudfront", True)),
             ordered=bool(values.get("ordered", False)),
         )
     return functions

@@ -19,6 +19,11 @@ def forward(request: GatewayRequest) -> GatewayRequest:
     return replace(request, client=EDGE)
 
 
+def replace_host(request: GatewayRequest, domain: str) -> list[tuple[str, str]]:
+    """Return the header fields of a request to an API's own URL, which is on this machine only here."""
+    return [("Host", domain), *((name, value) for name, value in request.headers if name.lower() != "host")]
+
+
 def forward_headers(request: GatewayRequest, domain: str, secret: str) -> list[tuple[str, str]]:
     """Return the header fields that CloudFront sends to an origin.
 

@@ -102,8 +102,9 @@ def make_environment(
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_SESSION_TOKEN": credentials.token or "",
         "AWS_ENDPOINT_URL_LAMBDA": f"{services.url}{ROOT}",
-        stack_variables.ORIGIN_SECRET: services.secret,
     }
+    if bundle.cloudfront:
+        environment[stack_variables.ORIGIN_SECRET] = services.secret
     if "websocket" in bundle.functions:
         environment |= {
             "AWS_ENDPOINT_URL_DYNAMODB": services.database_url,

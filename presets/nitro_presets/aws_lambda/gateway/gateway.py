@@ -130,6 +130,13 @@ class Gateway:
         return format_url(self._listener)
 
     @property
+    def socket_url(self) -> str | None:
+        """The URL that sockets connect to, with their path as a parameter; `None` behind CloudFront."""
+        if "websocket" not in self._bundle.functions or self._bundle.cloudfront:
+            return None
+        return self.callback_url.replace("http", "ws", 1)
+
+    @property
     def callback_url(self) -> str:
         """The URL of the `@connections` API."""
         return self._services.callback_url
@@ -210,7 +217,7 @@ class Gateway:
         )
         router = GatewayRouter(
             api=API,
-            secret=self._services.secret,
+            secret=self._services.secret if self._bundle.cloudfront else None,
             management=ManagementApi(CALLBACKS, self.connections, self._guard, self.faults, self._limits),
             lambda_api=self._lambda_api,
             dynamodb=dynamodb,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nitro_presets.aws_lambda.gateway.cloudfront import forward, forward_headers, move_path_to_query
+from nitro_presets.aws_lambda.gateway.cloudfront import forward, forward_headers, move_path_to_query, replace_host
 from nitro_presets.aws_lambda.gateway.dynamodb_api import DynamoDbApi
 from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
@@ -32,7 +32,7 @@ class GatewayRouter:
 
     Args:
         api: The id, stage and domain of the WebSocket API.
-        secret: The value of `NITRO_ORIGIN_SECRET`.
+        secret: The value of `NITRO_ORIGIN_SECRET`; `None` without CloudFront.
         management: The `@connections` API.
         lambda_api: Lambda's Invoke API.
         dynamodb: DynamoDB, if there is a table.
@@ -44,7 +44,7 @@ class GatewayRouter:
     """
 
     api: WebSocketEvents
-    secret: str
+    secret: str | None
     management: ManagementApi
     lambda_api: LambdaApi
     dynamodb: DynamoDbApi | None
@@ -63,6 +63,8 @@ class GatewayRouter:
             await self._call_service(http, request)
         elif self.publish_endpoint is not None and request.path == PUBLISH_PATH:
             await self.publish_endpoint.handle(http, request)
+        elif self.secret is None:
+            await self._serve_directly(http, request)
         elif self.websocket_api is not None and request.get("sec-websocket-key") is not None:
             # The test of the CloudFront function, which does not see `Upgrade`.
             headers = forward_headers(request, self.api.domain, self.secret)
@@ -72,6 +74,13 @@ class GatewayRouter:
             await self.http.serve(http, forward(request), headers)
         else:
             await http.respond(404)
+
+    async def _serve_directly(self, http: HttpConnection, request: GatewayRequest) -> None:
+        """Serve a request to the HTTP function's own URL."""
+        if self.http is None:
+            await http.respond(404)
+        else:
+            await self.http.serve(http, request, replace_host(request, self.http.domain))
 
     def _check_host(self, request: GatewayRequest) -> HTTPError | None:
         if self.host_check is None or request.path in PROBES:
@@ -89,7 +98,8 @@ class GatewayRouter:
             await self.queue.handle(http, request)
         elif self.websocket_api is not None and request.path == stage:
             # The API's own URL, without CloudFront.
-            await self.websocket_api.serve(http, request, list(request.headers), request.query)
+            headers = replace_host(request, self.api.domain)
+            await self.websocket_api.serve(http, request, headers, request.query)
         elif request.path.lower().startswith((f"{stage}/@connections/", f"{stage}/%40connections/")):
             await self.management.handle(http, request, request.path.rpartition("/")[2])
         else:

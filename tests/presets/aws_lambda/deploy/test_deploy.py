@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import boto3  # type: ignore[import-untyped]
 import botocore.client  # type: ignore[import-untyped]
 import pytest
 
-from nitro_presets.aws_lambda.deploy.deploy import DeployResult, deploy
-from nitro_presets.aws_lambda.deploy.stack import Change
+from nitro_presets.aws_lambda.deploy.deploy import DeployResult, check_shards, deploy
+from nitro_presets.aws_lambda.deploy.stack import Change, Stack
 from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
@@ -173,6 +174,21 @@ def test_role_for_logs_is_left_alone_where_the_region_has_one(output: Path) -> N
     assert console.deploy(output, "logging").applied
     parameters = connect("cloudformation").describe_stacks(StackName="logging")["Stacks"][0]["Parameters"]
     assert {row["ParameterKey"]: row["ParameterValue"] for row in parameters}["ApiGatewayLogging"] == "false"
+
+
+def test_shards_of_a_stack_are_not_lowered() -> None:
+    def render(shards: int) -> str:
+        return render_template(replace(OPTIONS["websocket+http-api"], shards=shards))
+
+    outputs = read_template(render(4))["Outputs"]
+    # moto keeps no outputs of a stack that a change set made.
+    stack = Stack("UPDATE_COMPLETE", outputs=(("TopicShards", outputs["TopicShards"]["Value"]),))
+    with pytest.raises(UsageError, match=r"`aws\.shards` is 2, and the stack has 4"):
+        check_shards(stack, render(2))
+    for shards in (4, 8):
+        check_shards(stack, render(shards))
+    check_shards(Stack(None), render(1))
+    check_shards(stack, render_template(OPTIONS["http-api"]))
 
 
 def test_bucket_that_is_not_there_is_an_error(output: Path) -> None:
