@@ -24,10 +24,14 @@ from typing import IO, Any
 from nitro_py.dev.child_handover import DevHandover
 from nitro_py.dev.debugger import find_paused_thread
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard
+from nitro_py.dev.request_log import RequestLog, make_dev_log_config
 from nitro_py.dev.script_injector import ScriptInjector
+from nitro_py.event import Scope
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
 from nitro_py.runtime.containment import contain
+from nitro_py.runtime.http.dispatch import strip_root
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.server.uvicorn_server import serve
 
@@ -87,6 +91,10 @@ class DevApplication(Application):
         """Report that requests from now on are answered by another child."""
         self._report({"type": "closed"})
 
+    def is_quiet(self, scope: Scope) -> bool:
+        """Return whether a request is for a public file or one of our own paths, of which there are many."""
+        return strip_root(scope).startswith(INTERNAL_PREFIX) or self._public.find(scope) is not None
+
     def report_pause(self) -> None:
         """Report whether a debugger waits for a person."""
         self._report({"type": "seen", "paused": find_paused_thread() is not None})
@@ -114,7 +122,11 @@ def main() -> None:
     threading.Thread(target=listen, args=(incoming, application, handover, live_reload), daemon=True).start()
     # The dev server reports starts and stops itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
-    wrapper = ScriptInjector(application, spec.script.encode(), live_reload)
+    wrapper = RequestLog(
+        ScriptInjector(application, spec.script.encode(), live_reload),
+        application.is_quiet,
+        live_reload.guard.path if live_reload else None,
+    )
     # The dev server says where it listens.
     serve(
         application,
@@ -122,6 +134,7 @@ def main() -> None:
         wrapper=wrapper,
         handover=handover,
         on_ready=lambda: None,
+        log_config=None if app.settings.log == "json" else make_dev_log_config(),
     )
 
 

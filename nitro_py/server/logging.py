@@ -80,7 +80,7 @@ class TextFormatter(DefaultFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line that stands before a traceback: one line, whatever a client has put into it."""
         record = copy.copy(record)
-        record.message = _NOT_IN_LINE.sub(_escape, record.message)
+        record.message = escape_controls(record.message)
         text = super().formatMessage(record)
         id = read_log_fields().get("request_id")
         return text if id is None else f"{text} [request {id}]"
@@ -246,6 +246,16 @@ def format_time(seconds: float) -> str:
     whole = int(seconds)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
     return f"{text}.{int((seconds - whole) * 1000):03d}Z"
+
+
+def escape_controls(text: str) -> str:
+    r"""Return a text with escapes for what would end its line, or control a terminal.
+
+    Example:
+        >>> escape_controls("a\x1b[2Jb\r\n")
+        'a\\x1b[2Jb\\r\\n'
+    """
+    return _NOT_IN_LINE.sub(_escape, text)
 
 
 def _make_plain(value: object) -> object:

@@ -54,6 +54,7 @@ def serve(
     counts: ConnectionCounts | None = None,
     handover: Handover | None = None,
     heartbeat: Callable[[], None] | None = None,
+    log_config: dict[str, Any] | None = None,
 ) -> None:
     """Serve an app on a bound socket until a signal stops it.
 
@@ -65,6 +66,7 @@ def serve(
         counts: How many connections each worker of the port has, if there are other workers.
         handover: Where connections come from and go to, if there are servers before and after this one.
         heartbeat: Called in a thread as long as the event loop answers, if anything waits for that.
+        log_config: The configuration of `logging`, in place of the one that follows from the setting `log`.
 
     Raises:
         SystemExit: The app cannot start; the status is 2 where the user can mend that.
@@ -76,7 +78,7 @@ def serve(
         wrapper or application,
         http=cast(Any, partial(HttpProtocol, limits=limits)),
         ws=WebSocketProtocol,
-        **list_options(settings),
+        **list_options(settings, log_config),
     )
     server: uvicorn.Server = GracefulServer(config, application, limits, on_ready, counts, handover, heartbeat)
     if missing := find_missing(server):
@@ -84,7 +86,9 @@ def serve(
         logger.warning(
             "uvicorn %s lacks %s: it serves with its own protocols and its own stop.", uvicorn.__version__, names
         )
-        config = uvicorn.Config(StartupListener(wrapper or application, on_ready), **list_options(settings))
+        config = uvicorn.Config(
+            StartupListener(wrapper or application, on_ready), **list_options(settings, log_config)
+        )
         server = uvicorn.Server(config)
     # uvicorn raises the signal again once it has stopped in peace, which is then no failure.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
@@ -98,7 +102,7 @@ def serve(
         raise
 
 
-def list_options(settings: Settings) -> dict[str, Any]:
+def list_options(settings: Settings, log_config: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the arguments of `uvicorn.Config` that follow from an app's settings."""
     return {
         "ws_max_size": settings.websocket.max_message,
@@ -107,7 +111,7 @@ def list_options(settings: Settings) -> dict[str, Any]:
         "ws_per_message_deflate": settings.websocket.compression,
         "timeout_keep_alive": settings.http.keep_alive,
         "lifespan": "on",
-        "log_config": make_log_config(settings.log),
+        "log_config": log_config or make_log_config(settings.log),
         "server_header": False,
     }
 

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +69,7 @@ class Terminal:
 
 
 @contextmanager
-def open_terminal(*command: str | Path, cwd: Path) -> Iterator[Terminal]:
+def open_terminal(*command: str | Path, cwd: Path, environ: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """Run a program in a terminal of its own until the end of the block."""
     master, slave = pty.openpty()
 
@@ -81,7 +81,7 @@ def open_terminal(*command: str | Path, cwd: Path) -> Iterator[Terminal]:
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=clean_environment() | {"TERM": "dumb", "NO_COLOR": "1"},
+        env=clean_environment() | dict(environ or {"TERM": "dumb", "NO_COLOR": "1"}),
         stdin=slave,
         stdout=slave,
         stderr=slave,

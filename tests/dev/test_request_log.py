@@ -1,0 +1,120 @@
+"""What `nitropy dev` prints of requests, sockets, event streams and the app's log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+from tests.bundles import Server
+from tests.cli.commands import NITROPY, make_project, serve_project
+from tests.dev.pages import PATIENCE, wait_for
+from tests.dev.test_debugger import open_terminal
+
+LOGGING = """
+    import logging
+
+    from nitro_py import Event, define_handler
+
+    log = logging.getLogger("shop.prices")
+
+
+    @define_handler
+    async def handler(event: Event) -> None:
+        log.debug("not shown")
+        log.info("price of %s", event.query["of"])
+        log.warning("no price")
+"""
+STREAM = """
+    import asyncio
+    from collections.abc import AsyncIterator
+
+    from nitro_py import Event, define_handler
+    from starlette.responses import StreamingResponse
+
+
+    async def tick() -> AsyncIterator[str]:
+        yield "data: 1\\n\\n"
+        await asyncio.sleep(1.5)
+
+
+    @define_handler
+    async def handler(event: Event) -> StreamingResponse:
+        return StreamingResponse(tick(), media_type="text/event-stream")
+"""
+FILES = {"handlers/log.get.py": LOGGING, "handlers/stream.get.py": STREAM, "public/style.css": "p {}"}
+TIME = r"\d\d:\d\d:\d\d  "
+TOOK = r" +[\d.]+ m?s"
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Server]:
+    """Serve a project, from when its app is there."""
+    root = make_project(tmp_path / "project", FILES)
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        yield server
+
+
+def expect_line(server: Server, pattern: str) -> None:
+    """Wait for a whole line."""
+    wait_for(lambda: re.search(f"^{TIME}{pattern}$", server.read_log(), re.MULTILINE))
+
+
+def test_requests_have_a_line_each(dev: Server) -> None:
+    httpx.get(f"{dev.url}/api/hello?a=1")
+    httpx.post(f"{dev.url}/api/hello")
+    httpx.get(f"{dev.url}/style.css")
+    httpx.get(f"{dev.url}/stream")
+    expect_line(dev, rf"GET +/api/hello\?a=1 +200{TOOK}")
+    expect_line(dev, rf"POST +/api/hello +405{TOOK}")
+    expect_line(dev, rf"GET +/style.css +200{TOOK}")
+    expect_line(dev, rf"GET +/stream +200{TOOK}")
+    expect_line(dev, r"GET +/stream +ended +[1-9][\d.]* s")
+    assert "\033" not in dev.read_log()
+
+
+def test_sockets_have_lines_for_their_begin_and_end(dev: Server) -> None:
+    with connect(f"{dev.socket_url}/api/chat") as chat:
+        assert chat.recv(PATIENCE) == "welcome"
+        expect_line(dev, rf"WS +/api/chat +open{TOOK}")
+        chat.send("one")
+        chat.send("two")
+    expect_line(dev, rf"WS +/api/chat +closed 1000{TOOK}, 2 in")
+    with pytest.raises(InvalidStatus):
+        connect(f"{dev.socket_url}/api/chat", origin=Origin("http://evil.test"))
+    with pytest.raises(InvalidStatus):
+        connect(f"{dev.socket_url}/nowhere")
+    expect_line(dev, r"WARNING  Refused a socket from origin http://evil.test .*`websocket.allowed_origins`.*")
+    expect_line(dev, rf"WS +/api/chat +refused 403 Forbidden{TOOK}")
+    expect_line(dev, rf"WS +/nowhere +refused 404 Not Found{TOOK}")
+
+
+def test_log_of_the_app_is_seen(dev: Server) -> None:
+    httpx.get(f"{dev.url}/log", params={"of": "tea\x1b[2J\r\nforged"})
+    expect_line(dev, r"INFO     price of tea\\x1b\[2J\\r\\nforged  shop.prices")
+    expect_line(dev, "WARNING  no price  shop.prices")
+    assert "not shown" not in dev.read_log()
+
+
+def test_colours_are_for_terminals(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project", FILES)
+    arguments = (str(NITROPY), "dev", "--port", "0")
+    for environ, coloured in (({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)):
+        with open_terminal(*arguments, cwd=root, environ=environ) as terminal:
+            url = terminal.expect(r"Listening on (http://[\d.:]+)")[1]
+            terminal.expect("Ready in")
+            httpx.get(f"{url}/api/hello")
+            line = terminal.expect(r"\n(.*/api/hello.*)\r\n")[1]
+            assert ("\033[32m200" in line) == coloured
+            assert ("\033[" in line) == coloured
+    with serve_project(root, "dev", "--port", "0", environ={"FORCE_COLOR": "1"}) as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        httpx.get(f"{server.url}/api/hello")
+        wait_for(lambda: "\033[32m200" in server.read_log())
