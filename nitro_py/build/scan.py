@@ -37,6 +37,25 @@ _MODES: dict[str | None, RouteMode] = {None: "all", "dev": "development", "prod"
 _ROLES = ("middleware", "plugins")
 # No module needs these.
 _HARMLESS = frozenset({"antigravity", "test", "this"})
+# What a bundle's server and runtime import of other packages, which lie behind the project's modules.
+_IMPORTED = frozenset(
+    {
+        "annotated_types",
+        "anyio",
+        "click",
+        "h11",
+        "httptools",
+        "idna",
+        "pydantic",
+        "pydantic_core",
+        "starlette",
+        "typing_extensions",
+        "typing_inspection",
+        "uvicorn",
+        "uvloop",
+        "websockets",
+    }
+)
 # `delet` is `delete`, and `git` is not `get`.
 _CLOSE = 0.8
 _NAME_HINT = "Write `[id]` for one segment, `[...slug]` or `[...]` for the rest of the path."
@@ -75,7 +94,7 @@ class Scan:
 
 
 def check_names(root: Path) -> None:
-    """Refuse modules of a project that would be imported in the place of Python's own.
+    """Refuse modules of a project that would be imported in the place of Python's own, or of a bundle's packages.
 
     Args:
         root: The project's folder.
@@ -86,12 +105,16 @@ def check_names(root: Path) -> None:
     for base in (PurePosixPath("."), PurePosixPath("src")):
         for place in sorted((root / base).iterdir()) if (root / base).is_dir() else ():
             name = place.name.removesuffix(".py")
-            if name not in sys.stdlib_module_names or name in _HARMLESS:
+            if name in sys.stdlib_module_names - _HARMLESS:
+                owner = "one of Python's own modules"
+            elif name in _IMPORTED:
+                owner = "a package that bundles need"
+            else:
                 continue
             if (place.suffix == ".py" and place.is_file()) or (place / "__init__.py").is_file():
                 found = base / place.name
                 raise BuildError(
-                    f"`{found}` has the name of one of Python's own modules, and would be imported in its place.",
+                    f"`{found}` has the name of {owner}, and would be imported in its place.",
                     file=str(found),
                     hint=f"Rename `{found}`.",
                 )

@@ -269,8 +269,11 @@ def test_what_is_imported_from_elsewhere_runs(tmp_path: Path) -> None:
     assert scan(tmp_path, "a.py").middleware == ("handlers/middleware/auth.py",)
 
 
-@pytest.mark.parametrize("file", ["token.py", "types.py", "src/json.py", "logging/__init__.py"])
-def test_name_of_a_module_of_python(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize(
+    "file",
+    ["token.py", "types.py", "src/json.py", "logging/__init__.py", "uvicorn.py", "starlette/__init__.py"],
+)
+def test_name_of_a_module_that_is_needed(tmp_path: Path, file: str) -> None:
     write_texts(tmp_path, {file: ""})
     with pytest.raises(BuildError) as caught:
         check_names(tmp_path)
