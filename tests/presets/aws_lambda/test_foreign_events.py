@@ -29,6 +29,11 @@ FOREIGN: dict[str, Any] = {
     "`serverless-plugin-warmup`": {"source": "serverless-plugin-warmup"},
     "another kind (with the keys warmer)": {"warmer": True},
     "another kind (with the keys of an empty object)": {},
+    "an HTTP source": {
+        "version": "2.0",
+        "requestContext": {"http": {}},
+        "rawPath": None,
+    },
     "another kind (a JSON list)": [],
     "another kind (a JSON str)": "warm",
     "another kind (a JSON NoneType)": None,

@@ -174,5 +174,5 @@ def is_request(event: object) -> bool:
     if not isinstance(context, dict):
         return False
     if event.get("version") == PAYLOAD_VERSION:
-        return "http" in context and "rawPath" in event
-    return "httpMethod" in event and "path" in event
+        return isinstance(context.get("http"), dict) and isinstance(event.get("rawPath"), str)
+    return "httpMethod" in event and isinstance(event.get("path"), str)

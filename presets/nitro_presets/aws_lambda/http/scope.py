@@ -62,7 +62,7 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
         context: The invocation's context.
     """
     request = event["requestContext"]["http"]
-    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if event.get("cookies"):
         headers["cookie"] = "; ".join(event["cookies"])
     raw_path = encode_path(event["rawPath"], event)
@@ -77,7 +77,8 @@ def make_scope(event: dict[str, Any], context: object) -> Scope:
         "query_string": event.get("rawQueryString", "").encode(),
         "root_path": "",
         "headers": LazyHeaders(headers),
-        "client": (request["sourceIp"], 0),
+        # A test event that was written by hand may have none.
+        "client": (request["sourceIp"], 0) if "sourceIp" in request else None,
         "server": None,
         "aws.event": event,
         "aws.context": context,

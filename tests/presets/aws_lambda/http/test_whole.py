@@ -237,6 +237,13 @@ def test_event_that_is_no_valid_request_is_refused(function: HttpFunction) -> No
     assert function(broken, Invoked())["statusCode"] == 400
 
 
+def test_event_that_was_written_by_hand_may_lack_what_no_handler_needs(function: HttpFunction) -> None:
+    event = make_event("httpapi", "/api/show/x") | {"headers": None}
+    del event["requestContext"]["http"]["sourceIp"]
+    answer = function(event, Invoked())
+    assert (answer["statusCode"], json.loads(answer["body"])["address"]) == (200, None)
+
+
 def test_path_that_the_source_has_decoded_is_repaired(function: HttpFunction) -> None:
     assert json.loads(get(function, "/api/show/100%", "httpapi")["body"])["name"] == "100%"
 
