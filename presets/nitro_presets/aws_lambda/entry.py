@@ -29,7 +29,7 @@ WEBSOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
 class WebSocketEntry:
-    """The WebSocket function's handler, which reads no environment variable before the first event.
+    """The WebSocket function's handler, which reads no environment variable before its start or the first event.
 
     Args:
         folder: The folder of the function package.
@@ -39,18 +39,32 @@ class WebSocketEntry:
         self._folder = folder
         self._function: Any = None
 
+    async def start(self) -> None:
+        """Load the hooks, start the plugins and make the clients, TLS included, in Lambda's init phase."""
+        try:
+            await self._make().start()
+        finally:
+            end_start()
+
+    async def stop(self) -> None:
+        """Stop the plugins."""
+        await self._make().stop()
+
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
         """Handle one event."""
         return run(self._handle(event, context))
 
     async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
-        if self._function is None:
-            self._function = make_websocket_function(self._folder)
         try:
-            return await self._function.handle(event, lambda: seconds_left(context))
+            return await self._make().handle(event, lambda: seconds_left(context))
         finally:
             await finish_tasks(context)
             end_start()
+
+    def _make(self) -> Any:
+        if self._function is None:
+            self._function = make_websocket_function(self._folder)
+        return self._function
 
 
 def end_start() -> None:

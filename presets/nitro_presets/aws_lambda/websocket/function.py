@@ -49,6 +49,14 @@ class WebSocketFunction:
         self._services = services
         self._store = services.store
 
+    async def start(self) -> None:
+        """Load the hooks and start the plugins."""
+        await self._app.start()
+
+    async def stop(self) -> None:
+        """Stop the plugins."""
+        await self._app.stop()
+
     async def handle(self, event: dict[str, Any], time_left: TimeLeft, *, number: int | None = None) -> Answer:
         """Handle one event.
 
@@ -106,8 +114,8 @@ class WebSocketFunction:
         if row is None or row.closing:
             logger.info("Dropped a message of peer %s, whose connection has ended.", id)
             return
-        handler = self._handler(row)
-        if handler.message is None:
+        handler = await self._find_handler(row)
+        if handler is None or handler.message is None:
             return
         peer = self._hub.make_peer(row, settled=True)
         data = unwrap_text(read_body(event), self._services.settings.binary)
@@ -138,7 +146,9 @@ class WebSocketFunction:
             pause = min(2 * pause, OPEN_PAUSE_MAX)
 
     async def _open(self, row: ConnectionRow) -> bool:
-        handler = self._handler(row)
+        handler = await self._find_handler(row)
+        if handler is None:
+            return False
         peer = self._hub.make_peer(row)
 
         async def call() -> None:
@@ -221,6 +231,15 @@ class WebSocketFunction:
             if page.next is None:
                 return
             start = page.next
+
+    async def _find_handler(self, row: ConnectionRow) -> WebSocketHandler | None:
+        """Return the hooks of a peer; close a peer whose route a later deployment does not have."""
+        try:
+            return self._handler(row)
+        except LookupError as error:
+            logger.warning("%s The peer is closed.", error)
+            await self._services.poster.delete(row.id)
+            return None
 
     def _handler(self, row: ConnectionRow) -> WebSocketHandler:
         for route in self._app.manifest.routes:

@@ -11,7 +11,7 @@ import pytest
 from nitro_py.peer import Peer
 from tests.presets.aws_lambda.websocket.events import ID, connecting, leaving, record, saying
 from tests.presets.aws_lambda.websocket.log import Log
-from tests.presets.aws_lambda.websocket.stage import Cloud
+from tests.presets.aws_lambda.websocket.stage import PATH, ROUTE, Cloud
 
 pytestmark = pytest.mark.anyio
 
@@ -195,3 +195,27 @@ async def test_ordered_end_that_is_told_early_is_not_taken_for_a_repetition() ->
     assert len({dedup for _, dedup, _ in cloud.queued}) == 2
     await cloud.run(record(cloud.queued[1][2]))
     assert log.entries == ["close 1006"]
+
+
+async def test_peer_of_a_removed_route_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("open", "message", "close"))
+    await cloud.run(connecting(ID))
+    await cloud.settle()
+    # A later deployment has another route.
+    cloud.app.manifest = cloud.app.manifest._replace(routes=(ROUTE._replace(path="/other"),))
+    await cloud.run(saying(ID, "hello"))
+    assert (log.entries, cloud.management.deleted, cloud.failures) == (["open"], [ID], [])
+    assert caplog.messages[-1] == f"The route `{PATH}` of peer `{ID}` is no longer served. The peer is closed."
+    await cloud.run(leaving(ID))
+    assert await cloud.store.get_connection(ID) is None
+
+
+async def test_peer_whose_route_was_removed_before_it_opened_is_closed() -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("open", "message"))
+    cloud.copies = 0
+    await cloud.run(connecting(ID))
+    cloud.app.manifest = cloud.app.manifest._replace(routes=())
+    await cloud.run({"nitro": {"kind": "open", "id": ID}})
+    assert (log.entries, cloud.management.deleted, cloud.failures) == ([], [ID], [])
