@@ -23,6 +23,26 @@ logger = logging.getLogger("nitro_py.aws")
 
 # The longest that a connection lives, in seconds: two hours, and the time that `$disconnect` may take to come.
 MAX_LIFETIME = 2 * 60 * 60 + 300
+# Header fields that no hook can use after the upgrade: those of the handshake itself and of its way.
+DROPPED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "cache-control",
+        "cdn-loop",
+        "cloudfront-forwarded-proto",
+        "connection",
+        "pragma",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "upgrade",
+        "via",
+        "x-amz-cf-id",
+        "x-amzn-trace-id",
+        "x-forwarded-port",
+    }
+)
 # Header fields with secrets, which are stored only if `aws.keep_headers` names them.
 SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
@@ -84,7 +104,7 @@ async def connect(app: App, services: AwsServices, event: dict[str, Any]) -> Ans
 
 def is_kept(name: str, keep_headers: Collection[str]) -> bool:
     """Return whether a header field is stored for later hooks."""
-    return name not in SECRET_HEADERS or name in keep_headers
+    return name not in DROPPED_HEADERS and (name not in SECRET_HEADERS or name in keep_headers)
 
 
 def accept_handshake(decision: Upgrade) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.responses import PlainTextResponse, RedirectResponse
 
+from nitro_presets.aws_lambda.store.rows import write_connection
 from nitro_presets.aws_lambda.websocket.connect import refusal_status
 from nitro_py.errors import HTTPError
 from nitro_py.response import Response
@@ -67,3 +68,40 @@ async def test_only_the_edge_comes_through_and_its_secret_stays_here(monkeypatch
     (peer,) = log.peers
     assert peer.request.url.startswith("wss://www.test/chat")
     assert "sesame" not in repr(peer.request.headers.pairs())
+
+
+# What Chrome sends, as it comes through CloudFront and API Gateway.
+BROWSER = {
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Accept-Language": "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7",
+    "Cache-Control": "no-cache",
+    "Origin": "https://api.test",
+    "Pragma": "no-cache",
+    "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": "chat, bearer.eyJhbGciOiJIUzI1NiJ9",
+    "Sec-WebSocket-Version": "13",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
+    "Safari/537.36",
+    "Via": "1.1 0123456789abcdef0123456789abcdef.cloudfront.net (CloudFront)",
+    "X-Amz-Cf-Id": "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrSt==",
+    "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+    "X-Forwarded-For": "192.0.2.7, 198.51.100.1",
+    "X-Forwarded-Port": "443",
+    "X-Forwarded-Proto": "https",
+}
+# DynamoDB bills each KiB that is written.
+UNIT = 1024
+
+
+@pytest.mark.anyio
+async def test_row_of_a_browser_is_one_unit_and_keeps_what_hooks_may_want() -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("message"))
+    await cloud.run(connecting(ID, **BROWSER))
+    row = await cloud.store.get_connection(ID)
+    assert row is not None
+    item = write_connection(row, row.expires_at)
+    assert sum(len(name) + len(str(value).encode()) for name, value in item.items()) < UNIT
+    kept = {"accept-language", "host", "origin", "user-agent", "x-forwarded-for", "x-forwarded-proto"}
+    assert {name for name, _ in row.headers} == kept
