@@ -50,7 +50,7 @@ def test_change_is_a_restart_with_the_new_values(root: Path, dev: Server) -> Non
     assert show(dev) == ["1", "1", "local", "environment"]
     write_files(root, {".env": "A=2\nB=2\nSET=file\n"})
     wait_for(lambda: show(dev) == ["2", "2", "local", "environment"])
-    wait_for(lambda: "changed: .env\n" in dev.read_log())
+    wait_for(lambda: "Reloaded .env in " in dev.read_log())
     (root / ".env.local").unlink()
     wait_for(lambda: show(dev) == ["2", "2", "2", "environment"])
     # What is removed from a file is removed from the app.
