@@ -28,6 +28,10 @@ def dev(
     hmr_port: Annotated[
         int | None, typer.Option("--hmr-port", help="Port of live reload, in place of `dev.hmr.port`.")
     ] = None,
+    debug: Annotated[
+        str | None,
+        typer.Option("--debug", metavar="[HOST:]PORT", help="Let a debugger attach by debugpy, across reloads."),
+    ] = None,
 ) -> None:
     """Serve the project, and reload it at every change."""
     # Imported here: no other command needs a web server and a file watcher.
@@ -42,5 +46,5 @@ def dev(
             print_line(text, style=STYLES[tone])
 
     root = find_root()
-    server = DevServer(root, overrides, os.environ, say=say, fail=partial(print_error, root=root))
+    server = DevServer(root, overrides, os.environ, say=say, fail=partial(print_error, root=root), debug=debug)
     asyncio.run(server.run())

@@ -2,8 +2,9 @@
 
 The two talk over a socket, in lines of JSON. The first line to the child is its `ChildSpec`; then come live-reload
 messages, `{"type": "look"}`, and `{"type": "retire"}` once another child serves in its place. The child answers
-with `{"type": "ready"}` or `{"type": "failed", "message": …}`, to each look with `{"type": "seen", "paused": …}`,
-and after its retirement with `{"type": "closed"}`, when it takes no more requests.
+with `{"type": "debugger", "port": …}` if it has one, with `{"type": "ready"}` or with
+`{"type": "failed", "message": …}`, and to each look with `{"type": "seen", "paused": …}`. After it was retired, it
+sends `{"type": "closed"}` when it takes no more requests.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nitro_py.dev.child_handover import DevHandover
-from nitro_py.dev.debugger import find_paused_thread
+from nitro_py.dev.debugger import find_paused_thread, start_debugpy
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard
 from nitro_py.dev.request_log import RequestLog, make_dev_log_config
 from nitro_py.dev.script_injector import ScriptInjector
@@ -49,6 +50,7 @@ class ChildSpec:
         host: The address that the dev server listens on.
         script: The script that is added to pages.
         guard: The fields of the `ReloadGuard`, if the live-reload socket shares the app's port.
+        debug: Whether debugpy waits for a client.
     """
 
     listener: int
@@ -59,6 +61,7 @@ class ChildSpec:
     host: str
     script: str
     guard: dict[str, Any] | None
+    debug: bool
 
 
 class DevApplication(Application):
@@ -95,6 +98,10 @@ class DevApplication(Application):
         """Return whether a request is for a public file or one of our own paths, of which there are many."""
         return strip_root(scope).startswith(INTERNAL_PREFIX) or self._public.find(scope) is not None
 
+    def report_debugger(self, port: int) -> None:
+        """Report the port on which debugpy waits for a client."""
+        self._report({"type": "debugger", "port": port})
+
     def report_pause(self) -> None:
         """Report whether a debugger waits for a person."""
         self._report({"type": "seen", "paused": find_paused_thread() is not None})
@@ -116,6 +123,8 @@ def main() -> None:
     app = App(folder, read_manifest(folder))
     app.serve_locally(spec.host)
     application = DevApplication(app, outgoing)
+    if spec.debug:
+        application.report_debugger(start_debugpy())
     live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
     inbox, outbox = socket.socket(fileno=spec.inbox), socket.socket(fileno=spec.outbox)
     handover = DevHandover(inbox, outbox, finished=application.report_closed)

@@ -77,6 +77,8 @@ class ChildProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
+        # The port of debugpy in it.
+        self.debug_port: int | None = None
 
     async def wait_ready(self) -> None:
         """Wait until the app has started.
@@ -85,6 +87,9 @@ class ChildProcess:
             BuildError: It cannot start.
         """
         answer = await self._read_message()
+        if answer.get("type") == "debugger":
+            self.debug_port = answer["port"]
+            answer = await self._read_message()
         if answer.get("type") != "ready":
             status = await self._process.wait()
             reason = answer.get("message") or f"it ended with status {status}"
@@ -157,7 +162,9 @@ async def start_child(spec: ChildSpec, token: str, variables: Mapping[str, str])
     """
     ours, theirs = socket.socketpair()
     # Without -P modules of the project would be found before those of the bundle.
-    command = [sys.executable, "-P", "-m", "nitro_py.dev.child", str(theirs.fileno())]
+    # Breakpoints are not hit in frozen modules, of which debugpy warns.
+    frozen = ["-X", "frozen_modules=off"] if spec.debug else []
+    command = [sys.executable, "-P", *frozen, "-m", "nitro_py.dev.child", str(theirs.fileno())]
     with theirs:
         process = await asyncio.create_subprocess_exec(
             *command,

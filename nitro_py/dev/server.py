@@ -20,6 +20,7 @@ from nitro_py.build.pipeline import Plan, choose_preset, plan_build, write_plan
 from nitro_py.dev.background import BackgroundServer, ErrorPage
 from nitro_py.dev.changes import Changes, read_branch
 from nitro_py.dev.child import ChildSpec
+from nitro_py.dev.debugger import DebugRelay, find_debugpy, read_address
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
 from nitro_py.dev.process import (
     LAST_TIMEOUT,
@@ -71,6 +72,7 @@ class DevServer:
         environ: The environment.
         say: Called with a line of text for each thing that happens.
         fail: Called with what is wrong with the project; the last good app goes on.
+        debug: The address that a debugger may connect to.
     """
 
     def __init__(
@@ -81,7 +83,10 @@ class DevServer:
         *,
         say: Say,
         fail: Callable[[NitroError], None],
+        debug: str | None = None,
     ) -> None:
+        self._debug = debug
+        self._relay: DebugRelay | None = None
         self._root = root
         self._overrides = overrides
         self._environ = environ
@@ -123,6 +128,7 @@ class DevServer:
             self._inbox, self._outbox = map(stack.enter_context, socket.socketpair())
             self._outbox.setblocking(False)
             await self._open_live_reload(stack)
+            await self._open_debugger(stack)
             stack.push_async_callback(self._close)
             work = asyncio.create_task(self._rebuild_on_change(loaded.config.output_dir))
             stack.push_async_callback(stop_task, work)
@@ -160,6 +166,17 @@ class DevServer:
             url = format_url(listener).replace("http", "ws", 1)
             self._say(f"Live reload on {url}{guard.path}", "quiet", timed=False)
         self._script = make_script(guard, port)
+
+    async def _open_debugger(self, stack: AsyncExitStack) -> None:
+        if self._debug is None:
+            return
+        host, port = read_address(self._debug)
+        find_debugpy()
+        listener = bind_port(host, port, setting="--debug")
+        self._relay = DebugRelay(listener)
+        await self._relay.start()
+        stack.push_async_callback(self._relay.stop)
+        self._say(f"Debugger on {format_url(listener).removeprefix('http://')}", "quiet", timed=False)
 
     async def _rebuild_on_change(self, output_dir: str) -> None:
         """Build at each change; a build that hangs gives way to the next change."""
@@ -247,6 +264,7 @@ class DevServer:
             host=self._dev.host,
             script=self._script.decode(),
             guard=asdict(self._shared.guard) if self._shared else None,
+            debug=self._relay is not None,
         )
         variables = plan.loaded.env_files.variables
         child = await start_child(spec, token=self._token, variables=variables)
@@ -260,6 +278,8 @@ class DevServer:
         old, self._child, self._files = self._child, child, plan.bundle.files
         self._variables = variables
         self._output_dir = OUTPUT_DIRS[self._output_dir == OUTPUT_DIRS[0]]
+        if self._relay is not None:
+            self._relay.target = child.debug_port
         self._spawn(self._watch_end(child))
         self._announce_url()
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
