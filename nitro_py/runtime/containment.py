@@ -15,8 +15,8 @@ logger = logging.getLogger("nitro_py.tasks")
 
 T = TypeVar("T")
 
-# Called with each failure of the code that runs in this context, where a test watches it.
-failure_observer: ContextVar[Callable[[Exception], None] | None] = ContextVar(
+# Called with each failure of the code that runs in this context, and the message that is logged.
+failure_observer: ContextVar[Callable[[Exception, str], None] | None] = ContextVar(
     "nitro_py_failure_observer", default=None
 )
 
@@ -32,7 +32,7 @@ def log_failure(log: logging.Logger, error: Exception, message: str, *args: obje
     """
     log.error(message, *args, exc_info=error, stacklevel=2)
     if (observe := failure_observer.get()) is not None:
-        observe(error)
+        observe(error, message % args)
 
 
 def contain(error: BaseException) -> Exception:

@@ -76,7 +76,7 @@ class AppFailures:
         elif left:
             raise left[0]
 
-    def _add(self, name: str, error: Exception) -> None:
+    def _add(self, name: str, error: Exception, message: str) -> None:
         if self.raised and all(error is not other for other in self._pending):
             error.add_note(f"{name} made the app raise this. `raise_errors=False` leaves it to the log.")
             self._pending.append(error)

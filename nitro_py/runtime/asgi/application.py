@@ -22,7 +22,7 @@ from nitro_py.runtime.asgi.internal_routes import (
     turn_on_metrics,
 )
 from nitro_py.runtime.asgi.public_files import PublicFiles
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
 from nitro_py.runtime.http.responses import describe_error, encode_body, send_answer
 from nitro_py.runtime.manifest import read_manifest
@@ -148,7 +148,7 @@ class Application:
                 # Its message is enough, and the server shows it.
                 self.refusal = error
             else:
-                logger.error("The app cannot start.", exc_info=error)
+                log_failure(logger, error, "The app cannot start.")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
@@ -157,7 +157,7 @@ class Application:
             await self.app.stop()
         except BaseException as raised:
             error = contain(raised)
-            logger.error("The app could not stop.", exc_info=error)
+            log_failure(logger, error, "The app could not stop.")
             await send({"type": "lifespan.shutdown.failed", "message": str(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})

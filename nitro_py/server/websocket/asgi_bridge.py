@@ -14,7 +14,7 @@ from nitro_py.encoding import Frame
 from nitro_py.errors import PeerClosedError
 from nitro_py.event import ASGIMessage, Scope
 from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION, MessageReceiver
-from nitro_py.runtime.containment import contain
+from nitro_py.runtime.containment import contain, log_failure
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
 from nitro_py.server.http.head import PLAIN_TEXT, Field, describe_connection
@@ -212,7 +212,7 @@ class AsgiBridge:
         except ClientDisconnected:
             pass
         except BaseException as error:
-            logger.error("Exception in ASGI application\n", exc_info=contain(error))
+            log_failure(logger, contain(error), "Exception in ASGI application")
             self._close(1011, "Internal error")
         else:
             if self._state is BridgeState.HANDSHAKE:
