@@ -4,7 +4,8 @@ The two talk over a socket, in lines of JSON. The first line to the child is its
 messages, `{"type": "look"}`, and `{"type": "retire"}` once another child serves in its place. The child answers
 with `{"type": "debugger", "port": …}` if it has one, with `{"type": "ready"}` or with
 `{"type": "failed", "message": …}`, and to each look with `{"type": "seen", "paused": …}`. After it was retired, it
-sends `{"type": "closed"}` when it takes no more requests.
+sends `{"type": "closed"}` when it takes no more requests. It reports what fails, at any time, with
+`{"type": "failure", "message": …, "html": …, "at": …}`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -24,9 +26,11 @@ from typing import IO, Any
 
 from nitro_py.dev.child_handover import DevHandover
 from nitro_py.dev.debugger import find_paused_thread, start_debugpy
+from nitro_py.dev.error_pages import BrowserSwitch, ErrorReporter
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard
 from nitro_py.dev.request_log import RequestLog, make_dev_log_config
 from nitro_py.dev.script_injector import ScriptInjector
+from nitro_py.errors import NitroError
 from nitro_py.event import Scope
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
@@ -70,23 +74,33 @@ class DevApplication(Application):
     Args:
         app: The app.
         channel: The file that reports are written to.
+        root: The project's folder.
+        script: The script that is added to pages.
     """
 
-    def __init__(self, app: App, channel: IO[str]) -> None:
+    def __init__(self, app: App, channel: IO[str], root: Path, script: str) -> None:
         super().__init__(app)
         self._channel = channel
-        # The event loop reports, and so does the thread that listens to the parent.
+        # The event loop reports, and so do the thread that listens to the parent and those of the app.
         self._lock = threading.Lock()
+        self._reporter = ErrorReporter(app, root, self._report, script)
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Start the app."""
         self.loop = asyncio.get_running_loop()
+        self._reporter.start()
         try:
             await super().start()
         except BaseException as raised:
             error = contain(raised)
-            self._report({"type": "failed", "message": f"{type(error).__name__}: {error}"})
+            failed = {"type": "failed", "message": f"{type(error).__name__}: {error}"}
+            if not isinstance(error, NitroError):
+                # The message of one of ours is enough.
+                failed["html"] = self._reporter.show(
+                    self._reporter.report(error, "The app cannot start.", "Start")
+                )
+            self._report(failed)
             raise error from error.__cause__
         self._report({"type": "ready"})
 
@@ -106,7 +120,7 @@ class DevApplication(Application):
         """Report whether a debugger waits for a person."""
         self._report({"type": "seen", "paused": find_paused_thread() is not None})
 
-    def _report(self, message: dict[str, Any]) -> None:
+    def _report(self, message: Mapping[str, object]) -> None:
         with self._lock:
             self._channel.write(json.dumps(message) + "\n")
             self._channel.flush()
@@ -122,7 +136,7 @@ def main() -> None:
     name_project_files(folder, Path(spec.root))
     app = App(folder, read_manifest(folder))
     app.serve_locally(spec.host)
-    application = DevApplication(app, outgoing)
+    application = DevApplication(app, outgoing, Path(spec.root), spec.script)
     if spec.debug:
         application.report_debugger(start_debugpy())
     live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
@@ -132,7 +146,7 @@ def main() -> None:
     # The dev server reports starts and stops itself.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno > logging.INFO)
     wrapper = RequestLog(
-        ScriptInjector(application, spec.script.encode(), live_reload),
+        ScriptInjector(BrowserSwitch(application), spec.script.encode(), live_reload),
         application.is_quiet,
         live_reload.guard.path if live_reload else None,
     )

@@ -5,18 +5,25 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from nitro_py.dev.error_view import read_style, read_template
 from nitro_py.event import Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.hooks.origin import LOOPBACK_HOSTS
 from nitro_py.runtime.hosts import HostCheck, is_local
 
 logger = logging.getLogger("nitro_py.dev")
+
+# How long a failure is kept for a page whose script has not connected yet, in seconds, and how many of them.
+FAILURE_SECONDS = 3.0
+MAX_FAILURES = 10
 
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
@@ -89,6 +96,8 @@ class LiveReload:
         self.guard = guard
         self._pages: set[Send] = set()
         self._problem: dict[str, str] | None = None
+        # Failures of the app that pages which are only just open shall see, too, with the time of each.
+        self._failures: deque[tuple[float, dict[str, str]]] = deque(maxlen=MAX_FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -105,6 +114,10 @@ class LiveReload:
         await send({"type": "websocket.accept"})
         if self._problem is not None:
             await _send_message(send, self._problem)
+        for moment, failure in list(self._failures):
+            if time.monotonic() - moment < FAILURE_SECONDS:
+                # What failed before the page was asked for is not its failure.
+                await _send_message(send, {**failure, "late": "yes"})
         self._pages.add(send)
         try:
             while (await receive())["type"] != "websocket.disconnect":
@@ -116,9 +129,14 @@ class LiveReload:
         """Send a message to every page.
 
         Args:
-            message: `{"type": "reload"}`, or `{"type": "error", "message": …}`, which later pages get too.
+            message: `{"type": "reload"}`; `{"type": "error", "message": …, "html": …}`, which later pages get too;
+                `{"type": "failure", …, "at": …}` for a failure of the running app and its time in milliseconds.
         """
-        self._problem = message if message["type"] == "error" else None
+        if message["type"] == "failure":
+            self._failures.append((time.monotonic(), message))
+        else:
+            self._failures.clear()
+            self._problem = message if message["type"] == "error" else None
         for send in list(self._pages):
             await _send_message(send, message)
 
@@ -146,46 +164,18 @@ def make_script(guard: ReloadGuard, port: int) -> bytes:
         guard: The check that the script's handshake must pass.
         port: The port of the socket.
     """
-    return (
-        _SCRIPT.replace("__PORT__", str(port))
-        .replace("__PATH__", _quote(f"{guard.path}?token={guard.token}"))
-        .encode()
-    )
+    script = read_template("overlay.js")
+    values = {
+        "__ERROR_SCRIPT__": read_template("error.js"),
+        "__PATH__": _quote(f"{guard.path}?token={guard.token}"),
+        "__PORT__": str(port),
+        "__STYLE__": _quote(read_style()),
+    }
+    for name, value in values.items():
+        script = script.replace(name, value)
+    return f"<script>\n{script}</script>\n".encode()
 
 
 def _quote(text: Any) -> str:
     # `</script>` in a string would end the script.
     return json.dumps(text).replace("<", "\\u003c")
-
-
-_SCRIPT = """<script>
-(() => {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const socket = new WebSocket(`${scheme}://${location.hostname}:__PORT__` + __PATH__);
-  let opened = false;
-  const again = () =>
-    fetch(location.href, { method: "HEAD", cache: "no-store" })
-      .then(() => location.reload(), () => setTimeout(again, 1000));
-  const show = (message) => {
-    console.error("[nitropy] " + message);
-    let box = document.getElementById("nitropy-error");
-    if (!box) {
-      box = document.createElement("pre");
-      box.id = "nitropy-error";
-      box.style.cssText = "position:fixed;z-index:2147483647;left:1rem;right:1rem;bottom:1rem;max-height:50vh;" +
-        "overflow:auto;margin:0;padding:1rem;border-radius:.5rem;background:#7f1d1d;color:#fff;" +
-        "font:13px/1.5 monospace;white-space:pre-wrap";
-      document.documentElement.append(box);
-    }
-    box.textContent = message;
-  };
-  socket.onopen = () => { opened = true; };
-  socket.onmessage = (event) => {
-    const message = JSON.parse(event.data);
-    if (message.type === "reload") location.reload();
-    if (message.type === "error") show(message.message);
-  };
-  socket.onclose = () => { if (opened) setTimeout(again, 300); };
-})();
-</script>
-"""

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
@@ -27,6 +27,9 @@ def list_ending_signals() -> list[signal.Signals]:
         ending.append(signal.SIGHUP)
     return ending
 
+
+# The longest line of a child: the view of an exception has sources and variables.
+MAX_LINE = 16 * 1024 * 1024
 
 # How long a child may take to stop, in seconds: longer than the app gives its hooks.
 STOP_TIMEOUT = 20.0
@@ -68,6 +71,20 @@ def owns_terminal() -> bool:
         return False
 
 
+class AppStartError(BuildError):
+    """The app cannot start.
+
+    Args:
+        message: The description.
+        hint: A way to correct the error.
+        html: The view of the exception, if the app has raised one.
+    """
+
+    def __init__(self, message: str, *, hint: str, html: str | None) -> None:
+        super().__init__(message, hint=hint)
+        self.html = html
+
+
 class ChildProcess:
     """The process of a running app; made by `start_child`."""
 
@@ -79,6 +96,9 @@ class ChildProcess:
         self._writer = writer
         # The port of debugpy in it.
         self.debug_port: int | None = None
+        self._closed = asyncio.Event()
+        self._early: list[dict[str, Any]] = []
+        self._pauses: asyncio.Queue[bool] = asyncio.Queue()
 
     async def wait_ready(self) -> None:
         """Wait until the app has started.
@@ -87,13 +107,18 @@ class ChildProcess:
             BuildError: It cannot start.
         """
         answer = await self._read_message()
-        if answer.get("type") == "debugger":
-            self.debug_port = answer["port"]
+        while answer.get("type") in ("debugger", "failure"):
+            if answer["type"] == "debugger":
+                self.debug_port = answer["port"]
+            else:
+                self._early.append(answer)
             answer = await self._read_message()
         if answer.get("type") != "ready":
             status = await self._process.wait()
             reason = answer.get("message") or f"it ended with status {status}"
-            raise BuildError(f"The app cannot start: {reason}.", hint="What it printed says more.")
+            raise AppStartError(
+                f"The app cannot start: {reason}.", hint="What it printed says more.", html=answer.get("html")
+            )
 
     async def wait_gone(self) -> int:
         """Wait until the process has ended and return its status."""
@@ -111,18 +136,37 @@ class ChildProcess:
         # Code that blocks its event loop holds up nobody but the clients of that code.
         with suppress(TimeoutError):
             async with asyncio.timeout(RETIRE_TIMEOUT):
-                while (await self._read_message()).get("type") not in ("closed", None):
-                    pass
+                await self._closed.wait()
 
     async def is_paused(self) -> bool:
         """Return whether a debugger in the child waits for a person."""
+        self._pauses = asyncio.Queue()
         await self.announce({"type": "look"})
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                while answer := await self._read_message():
-                    if answer["type"] == "seen":
-                        return bool(answer["paused"])
+                return await self._pauses.get()
         return False
+
+    async def read_reports(self, take: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Read what the app says once it is ready, until it has ended.
+
+        Args:
+            take: Called with each message about a failure.
+        """
+        for message in self._early:
+            await take(message)
+        while message := await self._read_message():
+            if message["type"] == "failure":
+                if self._closed.is_set():
+                    # Of the end of an old app, which pages that have been loaded again must see.
+                    del message["at"]
+                await take(message)
+            elif message["type"] == "seen":
+                self._pauses.put_nowait(message["paused"])
+            else:
+                self._closed.set()
+        self._pauses.put_nowait(False)
+        self._closed.set()
 
     async def finish(self, seconds: float = STOP_TIMEOUT) -> None:
         """Wait until a child that was asked to end has ended; kill it if that takes too long."""
@@ -177,7 +221,7 @@ async def start_child(spec: ChildSpec, token: str, variables: Mapping[str, str])
             # In a session of its own, so that Ctrl+C does not reach it beside us.
             start_new_session=True,
         )
-    reader, writer = await asyncio.open_connection(sock=ours)
+    reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
     writer.write(json.dumps(asdict(spec)).encode() + b"\n")
     await writer.drain()
     return ChildProcess(process, reader, writer)

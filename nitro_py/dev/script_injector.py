@@ -43,8 +43,12 @@ class ScriptInjector:
 
 def wants_page(scope: Scope) -> bool:
     """Return whether a request may be for a page, and not for a part of one that a script asks for."""
-    destination = Headers.from_raw(scope["headers"]).get("sec-fetch-dest", "document")
-    return scope["method"] == "GET" and destination in ("document", "iframe", "frame")
+    return scope["method"] == "GET" and is_for_page(Headers.from_raw(scope["headers"]))
+
+
+def is_for_page(headers: Headers) -> bool:
+    """Return whether a browser shows the answer as a page; some do not say what it is for."""
+    return headers.get("sec-fetch-dest", "document") in ("document", "iframe", "frame")
 
 
 class PageSend:

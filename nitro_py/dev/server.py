@@ -21,6 +21,7 @@ from nitro_py.dev.background import BackgroundServer, ErrorPage
 from nitro_py.dev.changes import Changes, read_branch
 from nitro_py.dev.child import ChildSpec
 from nitro_py.dev.debugger import DebugRelay, find_debugpy, read_address
+from nitro_py.dev.error_view import ErrorView, make_id
 from nitro_py.dev.live_reload import LiveReload, ReloadGuard, make_script
 from nitro_py.dev.process import (
     LAST_TIMEOUT,
@@ -99,6 +100,7 @@ class DevServer:
         self._warned: set[str] = set()
         self._output_dir = OUTPUT_DIRS[0]
         self._interrupt = Interrupt()
+        self._view = ErrorView(root, environ)
         self._problem: str | None = None
         self._warnings: tuple[str, ...] = ()
         self._page: ErrorPage | None = None
@@ -281,6 +283,7 @@ class DevServer:
         if self._relay is not None:
             self._relay.target = child.debug_port
         self._spawn(self._watch_end(child))
+        self._spawn(child.read_reports(self._announce))
         self._announce_url()
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
         if self._fallback is not None:
@@ -342,14 +345,16 @@ class DevServer:
         if str(error) != self._problem:
             self._fail(error)
         self._problem = str(error)
-        await self._announce({"type": "error", "message": str(error)})
+        view = self._view.show_problem(error)
+        await self._announce({"type": "error", "message": str(error), "html": view, "id": make_id(view)})
         if self._child is not None:
             return
         host_check = make_host_check(self._live_reload.guard.allowed_hosts, self._dev.host)
         if self._fallback is not None and self._page is not None:
-            self._page.error, self._page.host_check = error, host_check
+            self._page.show(error, view, host_check)
             return
-        self._page = ErrorPage(error, host_check)
+        self._page = ErrorPage(self._script.decode())
+        self._page.show(error, view, host_check)
         self._fallback = BackgroundServer(
             ScriptInjector(self._page, self._script, self._shared), self._listener.dup()
         )

@@ -14,11 +14,12 @@ from nitro_py.build.config.schema import ConfigModels
 from nitro_py.errors import ConfigError
 
 PREFIX = "NITRO_"
-# Read elsewhere, never by the build: by a running bundle, its backplane, and `nitropy publish`.
+# Read elsewhere, never by the build: by a running bundle, its backplane, `nitropy dev`, and `nitropy publish`.
 RESERVED = (
     "NITRO_BACKPLANE",
     "NITRO_BACKPLANE_PREFIX",
     "NITRO_BACKPLANE_URL",
+    "NITRO_EDITOR",
     "NITRO_ENV",
     "NITRO_ENV_FILE_NAMES",
     "NITRO_LOCAL_HOST",
