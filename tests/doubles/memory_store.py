@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscription
+from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Round, Subscription
 from nitro_presets.aws_lambda.store.keys import (
     namespace_prefix,
     pick_shard,
@@ -48,6 +48,7 @@ class MemoryStore:
         # As in the table, a row's context holds the values' JSON.
         self._rows: dict[str, ConnectionRow] = {}
         self._taken: dict[str, int] = {}
+        self._round = Round()
         self._tombstones: dict[str, str] = {}
         self._due: dict[str, int] = {}
         self._order: list[tuple[int, str]] = []
@@ -182,6 +183,14 @@ class MemoryStore:
         """List the ids of connections that the sweep is to close."""
         first: tuple[Any, ...] = () if start is None else tuple(json.loads(start))
         return self._walk(first, self._clock(), limit)
+
+    async def read_round(self) -> Round:
+        """Read how far the sweep has come."""
+        return self._round
+
+    async def save_round(self, reached: Round) -> None:
+        """Write how far the sweep has come."""
+        self._round = reached
 
     def _walk(self, after: tuple[Any, ...], until: float | None, limit: int) -> Page[str]:
         first = bisect_right(self._order, after)

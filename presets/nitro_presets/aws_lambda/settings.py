@@ -46,6 +46,10 @@ class AwsSettings(SettingsTable):
     fan_out_threshold: Count = Field(
         default=500, description="Subscribers of a topic above which publishing is spread over invocations."
     )
+    sweep_calls: Annotated[int, Field(ge=0, le=20_000)] = Field(
+        default=1000,
+        description="Calls, every five minutes, that ask for connections whose end was not told; 0 = none.",
+    )
     keep_headers: Annotated[tuple[Literal["authorization", "cookie"], ...], Field(strict=False)] = Field(
         default=(), description="Headers with secrets that hooks may read after the upgrade, stored until then."
     )

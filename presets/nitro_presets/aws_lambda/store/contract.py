@@ -118,6 +118,18 @@ class Page(NamedTuple, Generic[Item]):
     next: str | None
 
 
+class Round(NamedTuple):
+    """How far the sweep has come in its round of all connections.
+
+    Args:
+        start: Where it goes on: the `next` of the last page; `None` at the beginning.
+        began: When the round began, in seconds since the epoch; 0 if none is under way.
+    """
+
+    start: str | None = None
+    began: float = 0.0
+
+
 class TableClient(Protocol):
     """A client of DynamoDB for one table."""
 
@@ -253,3 +265,9 @@ class ConnectionStore(Protocol):
             start: The `next` of the page before.
             limit: The most items of a page.
         """
+
+    async def read_round(self) -> Round:
+        """Read how far the sweep has come."""
+
+    async def save_round(self, reached: Round) -> None:
+        """Write how far the sweep has come."""

@@ -10,7 +10,14 @@ from typing import Any
 from nitro_presets.aws_lambda.aws_client.attributes import marshal_item, unmarshal
 from nitro_presets.aws_lambda.aws_client.errors import ConditionFailedError
 from nitro_presets.aws_lambda.aws_client.service import DEFAULT_RETRY, Retry
-from nitro_presets.aws_lambda.store.contract import Claim, ConnectionRow, Page, Subscription, TableClient
+from nitro_presets.aws_lambda.store.contract import (
+    Claim,
+    ConnectionRow,
+    Page,
+    Round,
+    Subscription,
+    TableClient,
+)
 from nitro_presets.aws_lambda.store.items import (
     READ_BATCH,
     Key,
@@ -49,6 +56,8 @@ from nitro_presets.aws_lambda.store.rows import (
 
 # An expression of DynamoDB has at most 300 operators and 4 KiB.
 KEYS_PER_WRITE = 100
+# The row that tells how far the sweep has come.
+ROUND_KEY: Key = ("round", CONNECTION_SORT)
 
 ALIVE = "close_state = :none"
 EXISTS = "attribute_exists(close_state)"
@@ -235,6 +244,18 @@ class DynamoStore:
     async def expired(self, *, start: str | None = None, limit: int = 100) -> Page[str]:
         """List the ids of connections that the sweep is to close."""
         return await query_index(self._client, "due <= :now", self._clock(), start=start, limit=limit)
+
+    async def read_round(self) -> Round:
+        """Read how far the sweep has come."""
+        answer = await self._client.call("GetItem", {"Key": write_key(ROUND_KEY), "ConsistentRead": True})
+        found = unmarshal(answer["Item"]) if "Item" in answer else {}
+        return Round(found.get("start"), found.get("began", 0.0))
+
+    async def save_round(self, reached: Round) -> None:
+        """Write how far the sweep has come."""
+        pk, sk = ROUND_KEY
+        values = {"pk": pk, "sk": sk, "start": reached.start, "began": reached.began}
+        await put_row(self._client, values)
 
     async def _save(self, id: str, texts: Mapping[str, str | None], open_token: str) -> bool:
         names = {f"#{number}": CONTEXT + key for number, key in enumerate(texts)}

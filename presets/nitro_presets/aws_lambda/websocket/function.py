@@ -217,6 +217,15 @@ class WebSocketFunction:
 
                 await resume_jobs(self._services, time_left)
                 await self._sweep(time_left)
+                if self._services.settings.sweep_calls:
+                    from nitro_presets.aws_lambda.websocket.ghosts import end_ghosts
+
+                    await end_ghosts(
+                        self._services,
+                        lambda id: self._end(id, CloseDetails(1006), time_left),
+                        self._serves,
+                        time_left,
+                    )
 
     async def _sweep(self, time_left: TimeLeft) -> None:
         start: str | None = None
@@ -240,6 +249,9 @@ class WebSocketFunction:
             logger.warning("%s The peer is closed.", error)
             await self._services.poster.delete(row.id)
             return None
+
+    def _serves(self, row: ConnectionRow) -> bool:
+        return any(route.path == row.route and route.kind == "websocket" for route in self._app.manifest.routes)
 
     def _handler(self, row: ConnectionRow) -> WebSocketHandler:
         for route in self._app.manifest.routes:

@@ -27,6 +27,7 @@ class FunctionSettings(NamedTuple):
         ordered: Whether messages come through an SQS FIFO queue.
         shards: The number of parts that a topic's subscribers are spread over.
         fan_out_threshold: The number of subscribers above which a publication is delivered by other invocations.
+        sweep_calls: The calls of a sweep that ask whether a connection is still there.
         keep_headers: The names of header fields with secrets that are stored nevertheless.
     """
 
@@ -34,6 +35,7 @@ class FunctionSettings(NamedTuple):
     ordered: bool
     shards: int
     fan_out_threshold: int
+    sweep_calls: int
     keep_headers: tuple[str, ...]
 
     @classmethod
@@ -44,6 +46,7 @@ class FunctionSettings(NamedTuple):
             ordered=data["ordered"],
             shards=data["shards"],
             fan_out_threshold=data["fan_out_threshold"],
+            sweep_calls=data["sweep_calls"],
             keep_headers=tuple(data["keep_headers"]),
         )
 
@@ -72,6 +75,9 @@ class Poster(Protocol):
 
     async def post(self, connection_id: str, frame: str | bytes) -> None:
         """Send a message; MUST raise `PeerClosedError` for a 410."""
+
+    async def get(self, connection_id: str) -> dict[str, Any] | None:
+        """Return what API Gateway knows of a connection; `None` if it is gone."""
 
     async def delete(self, connection_id: str) -> None:
         """End a connection."""

@@ -141,6 +141,7 @@ class MortalPoster:
         self._client = client
         self._life = life
         self.delete = client.delete
+        self.get = client.get
 
     async def post(self, id: str, frame: str | bytes) -> None:
         """Post a message."""

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from nitro_presets.aws_lambda.store.contract import ConnectionStore, OpenState
+from nitro_presets.aws_lambda.store.contract import ConnectionStore, OpenState, Round
 from nitro_presets.aws_lambda.store.rows import CONNECT_TIME, SWEEP_GRACE
 from tests.presets.aws_lambda.store.stores import (
     LEASE,
@@ -274,3 +274,10 @@ async def test_message_is_taken_once(store: ConnectionStore) -> None:
     ended = await store.take_message(ID, number + 512)
     assert ended.row is not None
     assert (ended.outcome, ended.row.closing) == ("claimed", True)
+
+
+async def test_round_of_the_sweep_is_kept(store: ConnectionStore) -> None:
+    assert await store.read_round() == Round()
+    for reached in (Round("[1,2,3]", 1_700_000_000.5), Round(None, 0.0)):
+        await store.save_round(reached)
+        assert await store.read_round() == reached

@@ -64,6 +64,7 @@ class ManagementDouble:
         self.received: defaultdict[str, list[str]] = defaultdict(list)
         self.gone: set[str] = set()
         self.deleted: list[str] = []
+        self.asked: list[str] = []
         # How often each connection still says 429, or is not there yet.
         self.busy: Counter[str] = Counter()
         self.absent: Counter[str] = Counter()
@@ -95,6 +96,9 @@ class ManagementDouble:
                 return respond(status)
         if id in self.gone or id in self.broken:
             return respond(410 if id in self.gone else 403)
+        if method == "GET":
+            self.asked.append(id)
+            return ServiceResponse(200, b"HTTP/1.1 200 X", b"{}")
         if method == "DELETE":
             self.gone.add(id)
             self.deleted.append(id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from nitro_presets.aws_lambda.fanout import publish as publish_module
 from nitro_presets.aws_lambda.websocket.function import SWEEP_PAGE
 from nitro_py.errors import PeerClosedError
 from nitro_py.peer import Peer, ReadyState
+from tests.doubles.memory_store import MemoryStore
 from tests.presets.aws_lambda.websocket.events import ID, connecting, make_event, saying
 from tests.presets.aws_lambda.websocket.log import Log
 from tests.presets.aws_lambda.websocket.stage import Cloud
@@ -153,3 +155,61 @@ async def test_end_without_a_code_is_told_as_1005(context: dict[str, Any]) -> No
     await cloud.run(connecting(ID))
     await cloud.run(make_event("DISCONNECT", ID, context=context))
     assert log.entries == ["close 1005"]
+
+
+def age(cloud: Cloud) -> None:
+    """Let all connections be some minutes old."""
+    assert isinstance(cloud.store, MemoryStore)
+    for id, row in cloud.store._rows.items():
+        cloud.store._rows[id] = row._replace(connected_at=row.connected_at - 120)
+
+
+async def test_sweep_ends_peers_that_api_gateway_does_not_know() -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("close"))
+    ids = [f"{n:05}=" for n in range(250)]
+    for id in ids:
+        await cloud.run(connecting(id))
+    cloud.management.gone = set(ids[::50])
+    await cloud.sweep()
+    # One that has just connected may be on its way.
+    assert (log.entries, cloud.management.asked) == ([], [])
+    age(cloud)
+    await asyncio.wait_for(cloud.sweep(), 20)
+    assert cloud.failures == []
+    assert log.entries == ["close 1006"] * 5
+    assert sorted(cloud.management.asked) == sorted(set(ids) - cloud.management.gone)
+    assert len([peer async for peer in cloud.hub().peers()]) == 245
+
+
+async def test_sweep_goes_on_where_its_budget_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("close"), sweep_calls=100)
+    ids = [f"{n:05}=" for n in range(250)]
+    for id in ids:
+        await cloud.run(connecting(id))
+    age(cloud)
+    for count in (100, 200, 250):
+        assert capsys.readouterr().out == ""
+        await asyncio.wait_for(cloud.sweep(), 20)
+        assert len(cloud.management.asked) == count
+    assert sorted(cloud.management.asked) == ids
+    metric = json.loads(capsys.readouterr().out)
+    assert (metric["Function"], metric["Ghosts"]) == ("sockets", 0)
+    assert metric["RoundSeconds"] >= 0
+    names = [one["Name"] for one in metric["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    assert names == ["RoundSeconds", "Ghosts"]
+
+
+async def test_sweep_closes_peers_of_a_removed_route_and_can_be_off() -> None:
+    cloud = Cloud(Log().hooks("close"))
+    await cloud.run(connecting(ID))
+    age(cloud)
+    cloud.app.manifest = cloud.app.manifest._replace(routes=())
+    await cloud.sweep()
+    assert (cloud.management.deleted, cloud.management.asked) == ([ID], [])
+    off = Cloud(Log().hooks("close"), sweep_calls=0)
+    await off.run(connecting(ID))
+    age(off)
+    await off.sweep()
+    assert off.management.requests == 0
