@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, TextIO
 
@@ -15,7 +15,7 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION, DirectSocket, MessageReceiver
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
-from nitro_py.server.logging import ACCESS_LOGGER, AccessLog, escape_controls, name_target
+from nitro_py.server.logging import ACCESS_LOGGER, AccessLog, escape_controls, name_target, takes_colours
 from nitro_py.websocket import CloseDetails
 
 # How long an answer goes on before its end is told, too: it is a stream then, in seconds.
@@ -28,13 +28,6 @@ QUIET: Final = "nitro.dev.quiet"
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _STATUS_STYLES: Final = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 _LEVEL_STYLES: Final = {"DEBUG": "dim", "INFO": "cyan", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-
-
-def has_colours(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a stream takes colours; `NO_COLOR` and `FORCE_COLOR` decide where they are set."""
-    if environ.get("NO_COLOR"):
-        return False
-    return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
 
 
 def format_time(seconds: float) -> str:
@@ -118,7 +111,7 @@ class DevAccessLog(AccessLog):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
-        self.style = LineStyle(has_colours(self.stream))
+        self.style = LineStyle(takes_colours(self.stream))
 
     def note(self, scope: Any, status: int) -> None:
         """Add the line about an answer.
@@ -164,9 +157,7 @@ def make_dev_log_config() -> dict[str, Any]:
 
 def make_formatter() -> DevFormatter:
     """Return the formatter for this process's output."""
-    import sys
-
-    return DevFormatter(has_colours(sys.stdout))
+    return DevFormatter(takes_colours(sys.stdout))
 
 
 class RequestLog:

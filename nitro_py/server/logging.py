@@ -6,9 +6,11 @@ import asyncio
 import copy
 import json
 import logging
+import os
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TextIO
 
@@ -45,9 +47,17 @@ def make_log_config(style: str = "text") -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["nitro_py"] = {"handlers": ["app"], "level": "INFO", "propagate": False}
     if style == "text":
+        # uvicorn asks about standard output for both, and knows no variables.
+        config["formatters"]["default"]["use_colors"] = takes_colours(sys.stderr)
+        config["formatters"]["access"]["use_colors"] = takes_colours(sys.stdout)
         config["handlers"]["access"]["class"] = f"{AccessLog.__module__}.{AccessLog.__name__}"
         config["formatters"]["app"] = {**config["formatters"]["default"], "()": TextFormatter}
         config["handlers"]["app"] = {**config["handlers"]["default"], "formatter": "app"}
+        # Records of the app's own loggers: Python would print the bare messages of its warnings.
+        named = {"fmt": "%(levelprefix)s %(name)s: %(message)s"}
+        config["formatters"]["named"] = {**config["formatters"]["app"], **named}
+        config["handlers"]["root"] = {**config["handlers"]["default"], "formatter": "named"}
+        config["root"] = {"handlers": ["root"], "level": "WARNING"}
         return config
     handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
     config["formatters"] = {"json": {"()": JsonFormatter}}
@@ -203,7 +213,7 @@ def find_access_log() -> LogAccess | None:
         ACCESS_LOGGER.handlers[0] if len(ACCESS_LOGGER.handlers) == 1 and not ACCESS_LOGGER.propagate else None
     )
     # In a terminal uvicorn's formatter has colours to add.
-    if isinstance(handler, AccessLog) and not (handler.has_colours and handler.stream.isatty()):
+    if isinstance(handler, AccessLog) and not (handler.has_colours and takes_colours(handler.stream)):
         return handler.note
     return _log_record
 
@@ -246,6 +256,13 @@ def format_time(seconds: float) -> str:
     whole = int(seconds)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
     return f"{text}.{int((seconds - whole) * 1000):03d}Z"
+
+
+def takes_colours(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a stream takes colours; `NO_COLOR` and `FORCE_COLOR` decide where they are set."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
 
 
 def escape_controls(text: str) -> str:

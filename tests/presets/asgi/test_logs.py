@@ -39,6 +39,16 @@ PROJECT = {
         async def handler(event: Event) -> None:
             raise ValueError("two\\nlines")
         """,
+    "handlers/stock.py": """
+        import logging
+
+        from nitro_py import Event, define_handler
+
+        @define_handler
+        async def handler(event: Event) -> None:
+            logging.getLogger("shop").info("counted")
+            logging.getLogger("shop").warning("low on %s", event.query["of"])
+        """,
     "handlers/read/[way].post.py": """
         from collections.abc import AsyncIterator
 
@@ -210,3 +220,18 @@ def test_text_names_the_request_that_failed(bundle: Path) -> None:
         lines = server.read_log().splitlines()
     assert f"Listening on {server.url}" in lines
     assert "ERROR:    GET /broken failed. [request broken-2]" in lines
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_warning_has_its_level_and_logger(bundle: Path, environ: dict[str, str], coloured: bool) -> None:
+    with run_bundle(bundle, environ={"NITRO_LOG": "text", **environ}) as server:
+        httpx.get(f"{server.url}/stock?of=tea%1b[2J", headers={"X-Request-ID": "stock-1"})
+        server.stop()
+        log = server.read_log()
+    plain = re.sub(r"\x1b\[\d+m", "", log)
+    assert "WARNING:  shop: low on tea\\x1b[2J [request stock-1]\n" in plain
+    assert "counted" not in plain
+    assert (plain != log) == coloured
