@@ -47,6 +47,26 @@ async def test_body_is_left_to_the_stream_that_reads_it(late: bool) -> None:
             assert (await wire.read()).body == b"got abc"
 
 
+@pytest.mark.parametrize("chunk", [3, True, [1, 2], None, {1: 2}])
+async def test_chunk_that_is_neither_text_nor_bytes_is_an_error(
+    chunk: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def chunks(event: Event) -> AsyncIterator[object]:
+        if event.query.get("late"):
+            yield b"first"
+        yield chunk
+
+    async with serve(make_app(chunks)) as site:
+        async with site.connect() as wire:
+            wire.send("GET / HTTP/1.1", "Host: x")
+            assert (await wire.read()).status == 500
+        async with site.connect() as wire:
+            wire.send("GET /?late=1 HTTP/1.1", "Host: x")
+            sent = await asyncio.wait_for(wire.reader.read(), PATIENCE)
+            assert sent.endswith(b"5\r\nfirst\r\n"), "the answer neither goes on nor has an end"
+    assert f"one is a `{type(chunk).__name__}`: expected text or bytes" in caplog.text
+
+
 async def test_client_that_leaves_before_its_body_is_read_ends_the_stream() -> None:
     ended = asyncio.Event()
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from typing import Any
 
 from nitro_py.encoding import encode_text
+from nitro_py.errors import NitroError
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
@@ -146,10 +147,10 @@ async def send_chunks(
     try:
         # The first chunk is read before the start: an error in it can still become a 500, and a handler that is a
         # generator can still set status and header fields.
-        first = await source.read()
+        first = _encode_chunk(chunk := await source.read())
         status, headers = head()
         if "content-type" not in headers:
-            text = isinstance(first, str)
+            text = isinstance(chunk, str)
             headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
         await _start(send, status or 200, headers)
         if event.method != "HEAD":
@@ -179,14 +180,31 @@ async def _copy(writer: EventStreamWriter, send: Send) -> None:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def _copy_chunks(first: Any, next_chunk: Callable[[], Awaitable[Any]], send: Send) -> None:
-    chunk = first
-    while chunk is not END:
-        body = encode_text(chunk) if isinstance(chunk, str) else bytes(chunk)
+async def _copy_chunks(first: bytes | None, next_chunk: Callable[[], Awaitable[Any]], send: Send) -> None:
+    body = first
+    while body is not None:
         await send({"type": "http.response.body", "body": body, "more_body": True})
         # If neither the source nor the server ever waits, this task could not be cancelled.
         await asyncio.sleep(0)
-        chunk = await next_chunk()
+        body = _encode_chunk(await next_chunk())
+
+
+def _encode_chunk(chunk: Any) -> bytes | None:
+    """Return the bytes of a chunk; the end has none.
+
+    Raises:
+        NitroError: The chunk is neither text nor bytes. `bytes(3)` would send three zeros.
+    """
+    if chunk is END:
+        return None
+    if isinstance(chunk, str):
+        return encode_text(chunk)
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise NitroError(
+        f"A handler answers in pieces, and one is a `{type(chunk).__name__}`: expected text or bytes.",
+        hint="Write JSON as text, `json.dumps(…)`, or return a list.",
+    )
 
 
 async def _pump(source: Source, stream: EventStream, writer: EventStreamWriter) -> None:
