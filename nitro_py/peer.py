@@ -163,13 +163,13 @@ class Peer:
             reason: At most 123 bytes of UTF-8.
 
         Raises:
+            TypeError: The code is no number, or the reason is no text.
             ValueError: A close frame cannot contain the code or the reason.
 
         Example:
             await peer.close(4001, "moderated")
         """
-        reason = encode_text(reason).decode()
-        check_close(code, reason)
+        reason = check_close(code, reason)
         await self._channel.close(code, reason)
 
     async def terminate(self) -> None:
@@ -192,20 +192,23 @@ def channel_of(peer: Peer) -> Channel:
     return peer._channel
 
 
-def check_close(code: int, reason: str) -> None:
-    """Check the code and the reason of a close frame (RFC 6455, sections 5.5 and 7.4).
+def check_close(code: object, reason: object) -> str:
+    """Return the reason of a close frame as it can be sent, after a check (RFC 6455, sections 5.5 and 7.4).
 
     Raises:
-        TypeError: The code is no number.
+        TypeError: The code is no number, or the reason is no text.
         ValueError: A close frame cannot contain them.
     """
     if not isinstance(code, int):
         raise TypeError(f"A close code is a number: expected `int`, got `{type(code).__name__}`.")
+    if not isinstance(reason, str):
+        raise TypeError(f"A close reason is text: expected `str`, got `{type(reason).__name__}`.")
     sendable = code == 1000 or code in (1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999
     if not sendable:
         raise ValueError(
             f"Close code {code} cannot be sent: expected 1000-1003, 1007-1014 or 3000-4999, got {code}."
         )
-    length = len(reason.encode())
-    if length > 123:
-        raise ValueError(f"The close reason is too long: expected at most 123 bytes, got {length}.")
+    encoded = encode_text(reason)
+    if len(encoded) > 123:
+        raise ValueError(f"The close reason is too long: expected at most 123 bytes, got {len(encoded)}.")
+    return encoded.decode()
