@@ -25,6 +25,9 @@ class Upgrade:
         context: The first content of `peer.context`; its values must have a JSON form.
         namespace: The namespace of the peer's topics; by default the URL's path.
 
+    Raises:
+        TypeError: The context is no mapping with text as keys, or the namespace is no text.
+
     Example:
         >>> Upgrade(protocol="chat.v2", context={"user": "ada"}).protocol
         'chat.v2'
@@ -37,6 +40,12 @@ class Upgrade:
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
+        _check_context(self.context)
+
+
+def _check_context(context: object) -> None:
+    if not isinstance(context, Mapping) or not all(isinstance(key, str) for key in context):
+        raise TypeError(f"`Upgrade(context=…)` takes a mapping with text as keys, got `{context!r}`.")
 
 
 @dataclass(frozen=True, slots=True)

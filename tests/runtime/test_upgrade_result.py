@@ -21,6 +21,12 @@ def test_answers(result: Any) -> None:
     check_result(result)
 
 
+@pytest.mark.parametrize("context", [5, "user", [1], [("user", 1)], {1: "user"}, None], ids=repr)
+def test_context_that_is_no_mapping_of_text_is_refused_before_the_socket_opens(context: Any) -> None:
+    with pytest.raises(TypeError, match="a mapping with text as keys"):
+        Upgrade(context=context)
+
+
 @pytest.mark.parametrize("result", [True, False, {"user": "ada"}, "no", b"", 403], ids=str)
 def test_no_answers(result: Any) -> None:
     with pytest.raises(NitroError, match=f"a value of type `{type(result).__name__}`"):
