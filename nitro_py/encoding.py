@@ -122,7 +122,18 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"JSON has no `{name}`")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+# Not `math.isinf`: functions that answer with JSON do not load `math`.
+_INFINITE = (float("inf"), float("-inf"))
+
+
+def _read_float(digits: str) -> float:
+    value = float(digits)
+    if value in _INFINITE:
+        raise ValueError("A number is too large")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float)
 
 # The classes of URLs by which packages that handlers use are known; none of them is loaded for it.
 _URL_CLASSES = frozenset({"MultiHostUrl", "URL", "Url", "_BaseMultiHostUrl", "_BaseUrl"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nitro_py.encoding import Frame, read_json
 from nitro_py.errors import HTTPError, MessageValidationError
 
 if TYPE_CHECKING:
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from nitro_py.message import Message
 
 T = TypeVar("T")
+
+# What pydantic may read as NaN or an infinity, which no answer can hold.
+_NO_NUMBER = r"NaN|Infinity|[eE]\+?\d{3}|\d{309}"
+_SUSPECT_TEXT, _SUSPECT_BYTES = re.compile(_NO_NUMBER), re.compile(_NO_NUMBER.encode())
 
 
 async def read_validated_body(event: Event, model: type[T]) -> T:
@@ -47,7 +53,7 @@ async def read_validated_body(event: Event, model: type[T]) -> T:
             from nitro_py.headers import Query
 
             return _validator(model).validate_python(_plain(Query(body)))
-        return _validator(model).validate_json(body)
+        return _validate_json(_validator(model), body)
     except ValidationError as error:
         raise HTTPError(400, "The body is not valid.", data=_issues(error)) from None
 
@@ -90,10 +96,25 @@ def validate_message(model: Any, message: Message) -> Any:
     from pydantic import ValidationError
 
     try:
-        return make_adapter(model).validate_json(message.data)
+        return _validate_json(make_adapter(model), message.data)
     except ValidationError as error:
         issues = _issues(error)
         raise MessageValidationError(f"The message is not valid: {issues[0]['msg']}.", issues) from None
+
+
+def _validate_json(adapter: TypeAdapter[T], data: Frame) -> T:
+    value = adapter.validate_json(data)
+    suspect = _SUSPECT_TEXT.search(data) if isinstance(data, str) else _SUSPECT_BYTES.search(data)
+    if suspect:
+        try:
+            read_json(data)
+        except ValueError as error:
+            from pydantic_core import ValidationError
+
+            raise ValidationError.from_exception_data(
+                "JSON", [{"type": "json_invalid", "loc": (), "input": None, "ctx": {"error": str(error)}}]
+            ) from None
+    return value
 
 
 def _validator(model: type[T]) -> TypeAdapter[T]:

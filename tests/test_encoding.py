@@ -106,9 +106,12 @@ def test_half_a_surrogate_pair_is_valid_json() -> None:
     assert encode_text(HALF) == "\N{REPLACEMENT CHARACTER}".encode()
 
 
-@pytest.mark.parametrize("data", ["{", b"", b"\xff", "NaN", "[-Infinity]", "[" * 100_000, "1" * 5000])
+@pytest.mark.parametrize(
+    "data",
+    ["{", b"", b"\xff", "NaN", "[-Infinity]", "[1e999]", "-1e400", "1" * 400 + ".0", "[" * 100_000, "1" * 5000],
+)
 def test_what_is_no_json_is_a_value_error(data: str | bytes) -> None:
-    with pytest.raises(ValueError, match=r"JSON|line|decode|nested|digits"):
+    with pytest.raises(ValueError, match=r"JSON|line|decode|nested|digits|too large"):
         read_json(data)
 
 
