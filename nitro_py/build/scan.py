@@ -255,6 +255,8 @@ def _read_name(file: PurePosixPath, relative: PurePosixPath) -> RouteFile:
     assert found is not None
     if found["method"] is None:
         _check_method(found["name"], file)
+    else:
+        _check_one_method(found["name"], found["method"], file)
     folders = [part for part in relative.parent.parts if _GROUP.fullmatch(part) is None]
     last = [] if found["name"] == "index" else [found["name"]]
     segments = [_read_segment(part, file) for part in [*folders, *last]]
@@ -302,6 +304,16 @@ def _check_method(name: str, file: PurePosixPath) -> None:
             f"`{last}` in `{file}` is not a method: expected one of {', '.join(f'`{one}`' for one in _METHODS)}.",
             file=str(file),
             hint=f"{did_you_mean} To serve the path `{name}`, say the method: `{name}.get.py`.",
+        )
+
+
+def _check_one_method(name: str, method: str, file: PurePosixPath) -> None:
+    """Refuse a second method: the path that the first would be part of is not meant."""
+    stem, _, last = name.rpartition(".")
+    if stem and last in _METHODS:
+        message = f"`{file}` names the methods `{last}` and `{method}`, and a file has one or every method."
+        raise BuildError(
+            message, file=str(file), hint=f"Write one file for each, or `{stem}.py` for every method."
         )
 
 

@@ -238,6 +238,20 @@ def test_what_is_meant_as_a_method(tmp_path: Path, file: str, hint: str) -> None
     assert caught.value.hint.startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("file", "message", "hint"),
+    [
+        ("a.get.post.py", "names the methods `get` and `post`", "Write one file for each, or `a.py`"),
+        ("b/a.put.put.py", "names the methods `put` and `put`", "Write one file for each, or `a.py`"),
+        ("index.get.head.dev.py", "names the methods `get` and `head`", "Write one file for each, or `index.py`"),
+    ],
+)
+def test_second_methods(tmp_path: Path, file: str, message: str, hint: str) -> None:
+    with pytest.raises(BuildError, match=message) as caught:
+        scan(tmp_path, file)
+    assert (caught.value.hint or "").startswith(hint)
+
+
 MIDDLEWARE = "from nitro_py import define_middleware\n\n\n@define_middleware\nasync def check(event, next): ...\n"
 PLUGIN = "import nitro_py\n\n\n@nitro_py.define_plugin\nasync def database():\n    yield\n"
 
