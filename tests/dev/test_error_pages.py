@@ -395,6 +395,42 @@ def test_plugin_that_fails_comes_to_the_open_page_and_goes(
     expect(overlay.locator("h1 .message")).to_have_text("not stopped", timeout=60_000)
 
 
+def test_project_that_cannot_start_has_a_page_that_goes(tmp_path: Path, page: Page, pictures: Path) -> None:
+    plugin = """
+        from nitro_py import define_plugin
+
+
+        @define_plugin
+        async def queue():
+            raise OSError("no queue")
+            yield
+    """
+    guard = """
+        from nitro_py import define_middleware
+
+
+        @define_middleware
+        async def guard(event, next):
+            event.response.headers["content-security-policy"] = "default-src 'none'"
+            if "fail" in event.query:
+                raise PermissionError("middleware says no")
+            return await next()
+    """
+    files = {**PROJECT, "handlers/plugins/queue.py": plugin, "handlers/middleware/guard.py": guard}
+    root = make_project(tmp_path / "shop", files)
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "no queue" in server.read_log())
+        answer = page.goto(f"{server.url}/ticks?fail")
+        assert answer is not None
+        assert answer.status == 503
+        expect(page.locator("h1 .message")).to_have_text("no queue")
+        draw(page, pictures, "start")
+        write_files(root, {"handlers/plugins/queue.py": plugin.replace("raise OSError", "print")})
+        # The page of a middleware's exception, in spite of the app's own policy.
+        expect(page.locator("h1 .message")).to_have_text("middleware says no", timeout=60_000)
+        assert page.evaluate("getComputedStyle(document.querySelector('.frame')).borderTopStyle") == "solid"
+
+
 def test_build_error_is_shown_with_its_line(root: Path, dev: Server, page: Page, pictures: Path) -> None:
     page.goto(f"{dev.url}/page")
     overlay = page.locator("nitropy-error")
