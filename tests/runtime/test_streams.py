@@ -64,7 +64,7 @@ async def test_chunk_that_is_neither_text_nor_bytes_is_an_error(
             wire.send("GET /?late=1 HTTP/1.1", "Host: x")
             sent = await asyncio.wait_for(wire.reader.read(), PATIENCE)
             assert sent.endswith(b"5\r\nfirst\r\n"), "the answer neither goes on nor has an end"
-    assert f"one is a `{type(chunk).__name__}`: expected text or bytes" in caplog.text
+    assert f"A piece of an answer is a `{type(chunk).__name__}`: expected text or bytes" in caplog.text
 
 
 async def test_client_that_leaves_before_its_body_is_read_ends_the_stream() -> None:

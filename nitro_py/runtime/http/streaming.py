@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from typing import Any
 
 from nitro_py.encoding import encode_text
-from nitro_py.errors import NitroError
 from nitro_py.event import Event, Receive, Send
 from nitro_py.headers import Headers
 from nitro_py.runtime.asgi.extensions import DirectSend, find_server_send, find_stream_send
@@ -190,21 +189,12 @@ async def _copy_chunks(first: bytes | None, next_chunk: Callable[[], Awaitable[A
 
 
 def _encode_chunk(chunk: Any) -> bytes | None:
-    """Return the bytes of a chunk; the end has none.
-
-    Raises:
-        NitroError: The chunk is neither text nor bytes. `bytes(3)` would send three zeros.
-    """
+    """Return the bytes of a chunk; the end has none."""
     if chunk is END:
         return None
-    if isinstance(chunk, str):
-        return encode_text(chunk)
-    if isinstance(chunk, bytes | bytearray | memoryview):
-        return bytes(chunk)
-    raise NitroError(
-        f"A handler answers in pieces, and one is a `{type(chunk).__name__}`: expected text or bytes.",
-        hint="Write JSON as text, `json.dumps(…)`, or return a list.",
-    )
+    if not isinstance(chunk, str | bytes | bytearray | memoryview):
+        raise TypeError(f"A piece of an answer is a `{type(chunk).__name__}`: expected text or bytes.")
+    return encode_text(chunk) if isinstance(chunk, str) else bytes(chunk)
 
 
 async def _pump(source: Source, stream: EventStream, writer: EventStreamWriter) -> None:

@@ -65,6 +65,7 @@ UNUSED = (
     "nitro_py/runtime/asgi/websocket.py",
     "nitro_py/runtime/closing.py",
     "nitro_py/runtime/hooks/eager.py",
+    "nitro_py/runtime/hooks/portable_context.py",
     "nitro_py/runtime/hooks/session.py",
     "nitro_py/runtime/metrics/",
     "nitro_py/runtime/responsive_timeout.py",
