@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,6 +11,7 @@ from nitro_py.event import Event
 from nitro_py.response import Response
 from nitro_py.runtime.asgi.public_files import ERROR_FILES
 
+_WEIGHT = re.compile(r";q=([01](?:\.[0-9]*)?)")
 HTML: Final = "text/html; charset=utf-8"
 
 
@@ -17,13 +19,7 @@ class ErrorPages(Protocol):
     """The pages that browsers get in the place of an error's JSON."""
 
     def find(self, event: Event, error: Exception, answer: Response) -> Response | None:
-        """Return the page for an error, or `None` to send the answer as it is.
-
-        Args:
-            event: The request.
-            error: The error.
-            answer: The answer of `describe_error`, whose status the page MUST have.
-        """
+        """Return the page for an error, which MUST have the answer's status; `None` sends the answer itself."""
 
 
 class PublicErrorPages:
@@ -54,29 +50,14 @@ class PublicErrorPages:
 def prefers_html(accept: str) -> bool:
     """Return whether a client asks for HTML, and likes JSON no better (RFC 9110, section 12.5.1).
 
-    Args:
-        accept: The field `Accept`; a client that accepts anything does not ask for HTML.
-
     Example:
-        >>> prefers_html("text/html,application/xhtml+xml,*/*;q=0.8"), prefers_html("*/*")
+        >>> prefers_html("text/html,*/*;q=0.8"), prefers_html("*/*")
         (True, False)
-        >>> prefers_html("application/json, text/html;q=0.9")
-        False
     """
     weights = {"text/html": 0.0, "application/json": 0.0}
-    for item in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in item.split(";"))
+    for item in accept.lower().replace(" ", "").split(","):
+        kind, _, parameters = item.partition(";")
         if kind in weights:
-            weights[kind] = _read_weight(parameters)
+            weight = _WEIGHT.search(f";{parameters}")
+            weights[kind] = 1.0 if weight is None else float(weight[1])
     return weights["text/html"] > 0 and weights["text/html"] >= weights["application/json"]
-
-
-def _read_weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
