@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,21 @@ from tests.ports import find_port
 # How long a clone may take to answer: it installs packages first, in seconds.
 INSTALLATION = 240.0
 PATIENCE = 60.0
+BROKEN_ROUTE = """\
+from nitro_py import Event, define_handler
+
+PRICES = {"tea": 4, "cup": 9}
+
+
+def find_price(item: str) -> int:
+    return PRICES[item]
+
+
+@define_handler
+async def handler(event: Event) -> dict[str, int]:
+    session_token = "0123456789abcdef"
+    return {"price": find_price(event.query["item"])}
+"""
 # The browser window is a laptop's; `narrow` is a telephone's.
 WINDOW: ViewportSize = {"width": 1000, "height": 720}
 NARROW: ViewportSize = {"width": 390, "height": 720}
@@ -120,8 +136,15 @@ def run_day(folder: Path, pictures: Path) -> Mapping[str, float]:
             say(page, "Hello from my own app")
             save_and_watch(day, page)
             day.take_pictures(page, "app")
+            break_hook(day, page)
         day.terminal.take_picture("terminal-dev")
+        break_route(day, url)
+        miss_route(day, url)
+        with day.open_page(url) as page:
+            break_build(day, page)
+        debug(day, url)
         day.terminal.press("C-c")
+        show_settings(day)
         ask_for_help(day)
     return day.times
 
@@ -186,6 +209,82 @@ def save_and_watch(day: FirstDay, page: Page) -> None:
     day.times["save to page reloaded"] = time.perf_counter() - start
 
 
+def break_hook(day: FirstDay, page: Page) -> None:
+    """Make a mistake in a hook, say what runs into it, and mend it."""
+    file = day.app / "handlers/api/ws/chat.py"
+    right = file.read_text(encoding="utf-8")
+    hook = "async def message(peer: Peer, message: Message) -> None:\n"
+    assert hook in right
+    file.write_text(right.replace(hook, hook + '    assert "please" in message.text()\n'), encoding="utf-8")
+    day.terminal.wait_for("chat.py in ")
+    expect(page.locator("#log")).to_contain_text("Welcome", timeout=PATIENCE * 1000)
+    page.get_by_label("Message").fill("Give me the salt")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("AssertionError").first).to_be_visible(timeout=PATIENCE * 1000)
+    day.take_pictures(page, "overlay-hook")
+    # What a hook failed on is not sent again, or it would fail for ever.
+    expect(page.locator("#log .failed")).to_contain_text("Give me the salt")
+    expect(page.locator("#state")).to_have_text("Connected")
+    file.write_text(right, encoding="utf-8")
+    expect(page.get_by_text("AssertionError")).to_have_count(0, timeout=PATIENCE * 1000)
+
+
+def break_route(day: FirstDay, url: str) -> None:
+    """Make a mistake in a route, and look at the page of the error."""
+    (day.app / "handlers/api/price.get.py").write_text(BROKEN_ROUTE, encoding="utf-8")
+    wait_for_status(f"{url}/api/price?item=pot", 500)
+    with day.open_page(f"{url}/api/price?item=pot") as page:
+        expect(page.get_by_text("KeyError").first).to_be_visible()
+        day.take_pictures(page, "error-page")
+
+
+def miss_route(day: FirstDay, url: str) -> None:
+    """Mistype a path, and look at the routes that come near."""
+    with day.open_page(f"{url}/api/helo") as page:
+        expect(page.get_by_text("/api/hello").first).to_be_visible()
+        day.take_pictures(page, "not-found")
+
+
+def break_build(day: FirstDay, page: Page) -> None:
+    """Save a file that Python cannot read, look at terminal and page, and mend it."""
+    file = day.app / "handlers/api/hello.get.py"
+    right = file.read_text(encoding="utf-8")
+    day.terminal.clear()
+    file.write_text(right.replace("}", ""), encoding="utf-8")
+    expect(page.get_by_text("never closed").first).to_be_visible(timeout=PATIENCE * 1000)
+    day.terminal.wait_for("never closed")
+    day.terminal.take_picture("terminal-build-error")
+    day.take_pictures(page, "overlay-build")
+    file.write_text(right, encoding="utf-8")
+    expect(page.get_by_text("never closed")).to_have_count(0, timeout=PATIENCE * 1000)
+
+
+def debug(day: FirstDay, url: str) -> None:
+    """Stop in a handler, look at a variable, and go on."""
+    file = day.app / "handlers/api/hello.get.py"
+    right = file.read_text(encoding="utf-8")
+    day.terminal.clear()
+    file.write_text(right.replace("    return {", "    breakpoint()\n    return {"), encoding="utf-8")
+    day.terminal.wait_for("hello.get.py in ")
+    with ThreadPoolExecutor(1) as client:
+        asked = client.submit(httpx.get, f"{url}/api/hello", timeout=PATIENCE)
+        day.terminal.wait_for("(Pdb)")
+        day.terminal.type("p event.path")
+        day.terminal.wait_for("'/api/hello'")
+        day.terminal.take_picture("terminal-debugger")
+        day.terminal.type("continue")
+        assert asked.result().json() == {"message": "good morning"}
+    file.write_text(right, encoding="utf-8")
+
+
+def show_settings(day: FirstDay) -> None:
+    """Ask where the settings come from."""
+    (day.app / ".env").write_text("NITRO_DEV__PORT=4000\n", encoding="utf-8")
+    day.terminal.type("clear && nitropy config show | head -24")
+    day.terminal.wait_for(".env:1")
+    day.terminal.take_picture("terminal-config")
+
+
 def ask_for_help(day: FirstDay) -> None:
     """Ask the command what it can do."""
     start = time.perf_counter()
@@ -204,6 +303,15 @@ def say(page: Page, text: str) -> None:
     expect(page.locator("#log")).to_contain_text("Welcome", timeout=PATIENCE * 1000)
     page.get_by_role("button", name="Send").click()
     expect(page.locator("#log")).to_contain_text(text)
+
+
+def wait_for_status(url: str, status: int) -> None:
+    """Ask until an answer has a status."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := httpx.get(url, timeout=PATIENCE).status_code) != status:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"The status {status} has not come; the last one was {found}.")
+        time.sleep(0.05)
 
 
 def wait_for_answer(url: str, right: Callable[[httpx.Response], bool]) -> None:

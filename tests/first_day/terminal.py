@@ -51,9 +51,8 @@ class Terminal:
         self._tmux("send-keys", key)
 
     def clear(self) -> None:
-        """Empty the screen and what was scrolled away."""
-        self._tmux("send-keys", "C-l")
-        time.sleep(0.2)
+        """Empty the screen and what was scrolled away; the program in it does not notice."""
+        self._tmux("send-keys", "-R")
         self._tmux("clear-history")
 
     def read(self) -> str:
