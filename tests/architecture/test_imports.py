@@ -93,6 +93,13 @@ def test_the_server_loads_uvicorn_and_nothing_for_handlers() -> None:
     assert probed.returncode == 0, probed.stderr
 
 
+def test_the_child_that_inspects_handlers_loads_nothing_heavy() -> None:
+    # A reload waits for it (row `reload`).
+    command = [sys.executable, "-c", PROBE, ",".join(sorted(HEAVY)), "nitro_py.build.inspect.child"]
+    probed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert probed.returncode == 0, probed.stderr
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [

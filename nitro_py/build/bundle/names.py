@@ -1,7 +1,9 @@
-"""The names of packages at the index, where they differ from those that are imported."""
+"""Names: of packages at the index where they differ from those that are imported, and those that look alike."""
 
 from __future__ import annotations
 
+# How alike two names are before one is offered for the other, from 0 to 1.
+CLOSE = 0.65
 # What is imported → what is installed, where reading the one does not lead to the other.
 _DISTRIBUTIONS = {
     "Crypto": "pycryptodome",

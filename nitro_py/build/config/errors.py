@@ -10,14 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nitro_py.build.bundle.names import CLOSE
 from nitro_py.build.config.layers import ConfigLayer, Place
 from nitro_py.build.config.schema import MODES, ConfigModels
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.errors import ConfigError
 
 _MAX_VALUE = 80
-# How alike two names are before one is offered for the other, from 0 to 1.
-CLOSE = 0.65
 _SECTION_OF = {"nitro.toml": (), "pyproject.toml": ("tool", "nitropy")}
 
 

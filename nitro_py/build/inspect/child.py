@@ -18,8 +18,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 import nitro_py
-from nitro_py.build.bundle.names import name_missing
-from nitro_py.build.config.errors import CLOSE
+from nitro_py.build.bundle.names import CLOSE, name_missing
 from nitro_py.build.inspect.habits import Habit, find_foreign, find_habit
 from nitro_py.build.inspect.kinds import has_sockets, promises_stream
 from nitro_py.build.inspect.signatures import check_signatures, describe_call, find_application
