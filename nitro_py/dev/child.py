@@ -1,5 +1,6 @@
 """The process that runs the app in development: `python -m nitro_py.dev.child`, started by `nitropy dev`.
 
+It imports what every app needs before it is told which app: so it can stand by while another one serves.
 The two talk over a socket, in lines of JSON. The first line to the child is its `ChildSpec`; then come live-reload
 messages, `{"type": "look"}`, and `{"type": "retire"}` once another child serves in its place. The child answers
 with `{"type": "debugger", "port": …}` if it has one, with `{"type": "ready"}` or with
@@ -127,12 +128,18 @@ class DevApplication(Application):
 
 
 def main() -> None:
-    """Serve the app until the parent stops it or ends; the bundle's folder is the current one."""
+    """Serve the app until the parent stops it or ends."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     # Two files, because one thread reads while another writes.
     incoming, outgoing = connection.makefile("r", encoding="utf-8"), connection.makefile("w", encoding="utf-8")
-    spec = ChildSpec(**json.loads(incoming.readline()))
+    line = incoming.readline()
+    if not line:
+        # The parent has ended before it had an app for this process.
+        return
+    spec = ChildSpec(**json.loads(line))
     folder = Path(spec.folder)
+    # Where a bundle runs, whoever starts it.
+    os.chdir(folder)
     name_project_files(folder, Path(spec.root))
     app = App(folder, read_manifest(folder))
     app.serve_locally(spec.host)

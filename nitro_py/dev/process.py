@@ -9,9 +9,10 @@ import signal
 import socket
 import sys
 import termios
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -89,8 +90,14 @@ class ChildProcess:
     """The process of a running app; made by `start_child`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        variables: Mapping[str, str],
     ) -> None:
+        # What it has in its environment, beside ours.
+        self.variables = variables
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -100,12 +107,23 @@ class ChildProcess:
         self._early: list[dict[str, Any]] = []
         self._pauses: asyncio.Queue[bool] = asyncio.Queue()
 
-    async def wait_ready(self) -> None:
-        """Wait until the app has started.
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
+    async def begin(self, spec: ChildSpec) -> None:
+        """Let the child start an app, and wait until it has.
+
+        Args:
+            spec: What it serves.
 
         Raises:
             BuildError: It cannot start.
         """
+        with suppress(ConnectionError):
+            self._writer.write(json.dumps(asdict(spec)).encode() + b"\n")
+            await self._writer.drain()
         answer = await self._read_message()
         while answer.get("type") in ("debugger", "failure"):
             if answer["type"] == "debugger":
@@ -196,32 +214,33 @@ class ChildProcess:
         return message
 
 
-async def start_child(spec: ChildSpec, token: str, variables: Mapping[str, str]) -> ChildProcess:
-    """Start a child that serves on a bound socket, which stays the parent's own too.
+async def start_child(
+    root: Path, descriptors: Sequence[int], token: str, variables: Mapping[str, str], *, debug: bool
+) -> ChildProcess:
+    """Start a child that imports what every app needs, and waits until it is told what it serves.
 
     Args:
-        spec: What it serves.
+        root: The project's folder.
+        descriptors: The file descriptors that its `ChildSpec` will name.
         token: The token for publishing.
         variables: Variables that it finds in its environment, beside ours.
+        debug: Whether a debugger may attach to it.
     """
     ours, theirs = socket.socketpair()
     # Without -P modules of the project would be found before those of the bundle.
     # Breakpoints are not hit in frozen modules, of which debugpy warns.
-    frozen = ["-X", "frozen_modules=off"] if spec.debug else []
+    frozen = ["-X", "frozen_modules=off"] if debug else []
     command = [sys.executable, "-P", *frozen, "-m", "nitro_py.dev.child", str(theirs.fileno())]
     with theirs:
         process = await asyncio.create_subprocess_exec(
             *command,
-            # Where a bundle runs, whoever starts it.
-            cwd=spec.folder,
+            cwd=root,
             env={**variables, **os.environ, PUBLISH_TOKEN: token},
             # For debuggers; it reads the terminal, though it is in no session of the terminal.
             stdin=None if owns_terminal() else asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(), spec.listener, spec.inbox, spec.outbox),
+            pass_fds=(theirs.fileno(), *descriptors),
             # In a session of its own, so that Ctrl+C does not reach it beside us.
             start_new_session=True,
         )
     reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
-    writer.write(json.dumps(asdict(spec)).encode() + b"\n")
-    await writer.drain()
-    return ChildProcess(process, reader, writer)
+    return ChildProcess(process, reader, writer, variables)

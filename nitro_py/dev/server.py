@@ -95,6 +95,8 @@ class DevServer:
         self._fail = fail
         self._token = secrets.token_urlsafe(32)
         self._child: ChildProcess | None = None
+        # It stands by for the next change, which so waits for no imports of ours (row `reload`).
+        self._spare: ChildProcess | None = None
         self._files: Mapping[str, bytes] = {}
         self._variables: Mapping[str, str] = {}
         self._warned: set[str] = set()
@@ -269,10 +271,10 @@ class DevServer:
             debug=self._relay is not None,
         )
         variables = plan.loaded.env_files.variables
-        child = await start_child(spec, token=self._token, variables=variables)
+        child = await self._take_spare(variables)
         try:
             with self._interrupt.ending(child.kill):
-                await child.wait_ready()
+                await child.begin(spec)
         except BaseException:
             child.kill()
             await child.finish()
@@ -295,6 +297,21 @@ class DevServer:
             self._spawn(self._see_off(old))
         self._problem = None
         await self._live_reload.announce({"type": "reload"})
+        self._spare = await self._start_child(variables)
+
+    async def _take_spare(self, variables: Mapping[str, str]) -> ChildProcess:
+        """Return a process that stands by with these variables, or else a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.variables == variables and spare.runs:
+            return spare
+        if spare is not None:
+            spare.kill()
+            self._spawn(spare.finish())
+        return await self._start_child(variables)
+
+    async def _start_child(self, variables: Mapping[str, str]) -> ChildProcess:
+        descriptors = [part.fileno() for part in (self._listener, self._inbox, self._outbox)]
+        return await start_child(self._root, descriptors, self._token, variables, debug=self._relay is not None)
 
     def _announce_url(self) -> None:
         if not self._announced:
@@ -385,6 +402,9 @@ class DevServer:
         child, self._child = self._child, None
         for retired in self._retired:
             retired.kill()
+        if self._spare is not None:
+            self._spare.kill()
+            await self._spare.finish()
         if child is not None:
             await child.stop(LAST_TIMEOUT)
         if self._fallback is not None:
