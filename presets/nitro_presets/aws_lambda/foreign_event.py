@@ -37,6 +37,8 @@ def describe_event(event: object) -> str:
         )
     if "detail-type" in event:
         return f"EventBridge ({event['detail-type']})"
+    if event.get("type") in ("REQUEST", "TOKEN"):
+        return "API Gateway for an authorizer"
     context = event.get("requestContext")
     if isinstance(context, dict):
         if "serviceArn" in context or "serviceNetworkArn" in context:

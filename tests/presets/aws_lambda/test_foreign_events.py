@@ -40,6 +40,14 @@ FOREIGN: dict[str, Any] = {
 }
 
 
+AUTHORIZERS: dict[str, Any] = {
+    "http": {"type": "REQUEST", "routeArn": "arn:a", **make_event("httpapi", "/api/show/a")},
+    "rest": {"type": "REQUEST", "methodArn": "arn:a", **make_event("rest", "/api/show/a")},
+    "token": {"type": "TOKEN", "methodArn": "arn:a", "authorizationToken": "a"},
+    "websocket": {"type": "REQUEST", "methodArn": "arn:a", **connecting(ID)},
+}
+
+
 @pytest.fixture
 def function(tmp_path: Path) -> Iterator[HttpFunction]:
     """Make an app's HTTP function."""
@@ -54,6 +62,25 @@ def test_http_function_ignores_it(function: HttpFunction, caplog: pytest.LogCapt
     expected = "a request of a Function URL, an API or a load balancer"
     assert caplog.messages == [f"Ignored an event of {name}: expected {expected}."]
     assert function(make_event("httpapi", "/api/show/a"), Invoked())["statusCode"] == 200
+
+
+@pytest.mark.parametrize("name", AUTHORIZERS)
+def test_http_function_is_no_authorizer(
+    function: HttpFunction, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    assert function(AUTHORIZERS[name], Invoked())["statusCode"] == 400
+    assert caplog.messages[0].startswith("Ignored an event of API Gateway for an authorizer")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", AUTHORIZERS)
+async def test_websocket_function_is_no_authorizer(caplog: pytest.LogCaptureFixture, name: str) -> None:
+    log = Log()
+    cloud = Cloud(log.hooks("open"))
+    assert (await cloud.run(AUTHORIZERS[name]))["statusCode"] == 400
+    await cloud.settle()
+    assert log.entries == []
+    assert caplog.messages[0].startswith("Ignored an event of API Gateway for an authorizer")
 
 
 @pytest.mark.anyio

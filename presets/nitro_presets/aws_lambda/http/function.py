@@ -171,7 +171,8 @@ def is_request(event: object) -> bool:
     if not isinstance(event, dict):
         return False
     context = event.get("requestContext")
-    if not isinstance(context, dict):
+    # The event of an authorizer has the type `REQUEST`, and is like the request that it decides on.
+    if not isinstance(context, dict) or "type" in event:
         return False
     if event.get("version") == PAYLOAD_VERSION:
         return isinstance(context.get("http"), dict) and isinstance(event.get("rawPath"), str)

@@ -275,7 +275,9 @@ def is_ours(event: object) -> bool:
     if work is not None:
         return isinstance(work, dict) and "kind" in work
     context = event.get("requestContext")
-    return isinstance(context, dict) and "connectionId" in context and context.get("eventType") in EVENT_TYPES
+    if not isinstance(context, dict) or "type" in event:  # An authorizer's event has the type `REQUEST`.
+        return False
+    return "connectionId" in context and context.get("eventType") in EVENT_TYPES
 
 
 def read_record(record: dict[str, Any]) -> Any:
