@@ -285,3 +285,31 @@ def test_path_in_a_requirements_file(tmp_path: Path) -> None:
     declared = read_declared(tmp_path)
     assert declared.requirements == ("shared-lib",)
     assert [*find_local(declared, tmp_path)[0].files] == ["shared_lib.py"]
+
+
+EXTRAS = """
+[project]
+name = "The.Shop"
+dependencies = [%s]
+[project.optional-dependencies]
+web = ["b>=1"]
+all = ["the-shop[web,all]", "c"]
+"""
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"pyproject.toml": EXTRAS % "'the_shop[all]'"},
+        {"pyproject.toml": EXTRAS % "", "requirements.txt": "-e .[all]\n"},
+        {"pyproject.toml": EXTRAS % "", "requirements.txt": ".[web, all]\n"},
+    ],
+    ids=["itself", "editable", "path"],
+)
+def test_extras_of_the_project_itself(tmp_path: Path, texts: dict[str, str]) -> None:
+    assert read(tmp_path, texts) == ("b>=1", "c")
+
+
+def test_extra_that_the_project_lacks(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="no extra `wbe`: expected one of `all`, `web`"):
+        read(tmp_path, {"pyproject.toml": EXTRAS % "'the-shop[wbe]'"})

@@ -182,12 +182,28 @@ class _Reader:
             message = f"`{source}` cannot be read: expected a list of strings."
             raise BuildError(message, file=NAME, line=line, hint=_HINT)
         try:
-            self.requirements += [str(Requirement(text)) for text in texts]
+            self.requirements += [one for text in texts for one in self._expand(Requirement(text), set())]
         except InvalidRequirement as error:
             message = f"`{source}` has a requirement that cannot be read: {error}."
             raise BuildError(message, file=NAME, line=line, hint=_HINT) from None
         if source not in self.sources:
             self.sources.append(source)
+
+    def _expand(self, requirement: Requirement, seen: set[str]) -> Iterator[str]:
+        """List what a requirement asks for: `shop[web]` in the project `shop` asks for that extra's."""
+        own = self._table("project").get("name")
+        if not isinstance(own, str) or canonicalize_name(requirement.name) != canonicalize_name(own):
+            yield str(requirement)
+            return
+        table = self._table("project", "optional-dependencies")
+        there = {canonicalize_name(name): texts for name, texts in table.items()}
+        for extra in sorted({canonicalize_name(name) for name in requirement.extras} - seen):
+            seen.add(extra)
+            if extra not in there:
+                listed = ", ".join(f"`{name}`" for name in sorted(there)) or "none"
+                raise BuildError(f"The project has no extra `{extra}`: expected one of {listed}.", file=NAME)
+            for text in there[extra]:
+                yield from self._expand(Requirement(text), seen)
 
     def _read_project(self) -> None:
         if "project" in self.data and not isinstance(self.data["project"], dict):
@@ -376,6 +392,8 @@ class _Reader:
         found = read_pyproject(folder) if folder.is_dir() else None
         name = found.project.get("name") if found is not None and isinstance(found.project, dict) else None
         if folder == self.root:
+            if isinstance(name, str) and item.extras:
+                self._add([f"{name}[{','.join(sorted(item.extras))}]"], REQUIREMENTS)
             return
         if not isinstance(name, str):
             self.notes.append(f"`{text}` in `{REQUIREMENTS}` is not read: it has no `{NAME}` with a name")
