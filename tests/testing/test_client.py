@@ -114,7 +114,7 @@ PROJECT = {
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Client]:
-    async with client(write_files(tmp_path, PROJECT), timeout=1) as app:
+    async with client(write_files(tmp_path, PROJECT)) as app:
         yield app
 
 
@@ -149,9 +149,10 @@ async def test_answers_are_whole(app: Client) -> None:
     assert (await app.get("/mode")).status == 404
 
 
-async def test_answer_that_never_comes_is_an_error_that_names_the_request(app: Client) -> None:
-    with pytest.raises(TimeoutError, match=r"^GET /stuck gave no whole answer within 1 s\.$"):
-        await app.get("/stuck")
+async def test_answer_that_never_comes_is_an_error_that_names_the_request(tmp_path: Path) -> None:
+    async with client(write_files(tmp_path, PROJECT), timeout=1) as app:
+        with pytest.raises(TimeoutError, match=r"^GET /stuck gave no whole answer within 1 s\.$"):
+            await app.get("/stuck")
 
 
 async def test_events_are_parsed_and_leaving_ends_the_source(app: Client) -> None:
