@@ -42,12 +42,12 @@ def contain(error: BaseException) -> Exception:
     `Exception` stands for itself.
 
     Raises:
-        BaseException: The exception itself, where it keeps its meaning: the task is cancelled, the generator is
-            closed, or a person has pressed Ctrl+C.
+        BaseException: The exception itself, where it keeps its meaning: the task is cancelled, the generator or
+            coroutine is closed, or a person has pressed Ctrl+C.
     """
     if isinstance(error, Exception):
         return error
-    if isinstance(error, GeneratorExit) or _is_cancellation(error) or is_interrupt(error):
+    if _is_close(error) or _is_cancellation(error) or is_interrupt(error):
         raise error
     return stand_in(error)
 
@@ -112,6 +112,11 @@ def run_until_done(run: Callable[[], T], work: Future[T] | None = None) -> T:
             logger.error("Code of the app raised `%r` in a task or callback.", error, exc_info=error)
 
 
+def _is_close(error: BaseException) -> bool:
+    """Return whether a `GeneratorExit` comes from a close, which raises it where the code waits or yields."""
+    return isinstance(error, GeneratorExit) and not _is_raised_by_statement(error)
+
+
 def _is_raised_by_statement(error: BaseException) -> bool:
     import opcode
 
@@ -120,7 +125,8 @@ def _is_raised_by_statement(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == opcode.opmap["RAISE_VARARGS"]
+    # Compiled extensions have no instructions.
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti :][:1] == bytes([opcode.opmap["RAISE_VARARGS"]])
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
+from types import coroutine
 from typing import Any
 
 import pytest
@@ -18,11 +20,35 @@ class CustomExit(BaseException):
     """An exception of a library that no handler should catch."""
 
 
+@asynccontextmanager
+async def cleanup() -> AsyncIterator[None]:
+    """Clean up, as code of an app does."""
+    try:
+        yield
+    except BaseException as error:
+        raise error
+
+
+async def cleaned(work: Awaitable[None]) -> None:
+    """Await work, and raise its error again."""
+    try:
+        await work
+    except BaseException:
+        raise
+
+
+@coroutine
+def suspend() -> Generator[None, None, None]:
+    """Wait for what never comes."""
+    yield
+
+
 FOREIGN: list[Any] = [
     pytest.param(lambda: SystemExit(2), id="exit"),
     pytest.param(lambda: KeyboardInterrupt("by code"), id="interrupt"),
     pytest.param(lambda: BaseExceptionGroup("several", [SystemExit(1), ValueError()]), id="group"),
     pytest.param(CustomExit, id="custom"),
+    pytest.param(GeneratorExit, id="close"),
 ]
 
 
@@ -43,6 +69,73 @@ def test_ordinary_exception_stands_for_itself() -> None:
 def test_close_of_a_generator_keeps_its_meaning() -> None:
     with pytest.raises(GeneratorExit):
         contain(GeneratorExit())
+    kept: list[bool] = []
+
+    def work() -> Iterator[None]:
+        try:
+            yield from iter([None, None])
+        except BaseException as error:
+            try:
+                contain(error)
+            except GeneratorExit as same:
+                kept.append(same is error)
+                raise
+
+    generator = work()
+    next(generator)
+    del generator
+    assert kept == [True]
+
+
+@pytest.mark.parametrize(
+    "wrap", [cleaned, contained, lambda work: cleaned(contained(work))], ids=["own", "contained", "both"]
+)
+def test_close_of_a_coroutine_keeps_its_meaning(wrap: Callable[[Any], Any]) -> None:
+    """A loop that ends closes coroutines at whatever they wait for, through whatever cleans up on its way."""
+    told: list[str] = []
+
+    async def wait() -> None:
+        async with cleanup():
+            await cleaned(suspend())
+
+    async def work() -> None:
+        try:
+            await wrap(wait())
+        except BaseException as error:
+            told.append(type(error).__name__)
+            try:
+                contain(error)
+            except GeneratorExit:
+                told.append("kept")
+                raise
+
+    coroutine = work()
+    coroutine.send(None)
+    coroutine.close()
+    assert told == ["GeneratorExit", "kept"]
+
+
+@pytest.mark.anyio
+async def test_async_generator_that_is_closed_ends_and_one_that_raises_fails() -> None:
+    ended: list[str] = []
+
+    async def chunks(fail: bool) -> AsyncIterator[int]:
+        try:
+            yield 1
+            if fail:
+                raise GeneratorExit
+        finally:
+            ended.append("ended")
+
+    for fail in (False, True):
+        source: Any = chunks(fail)
+        assert await contained(anext(source)) == 1
+        if fail:
+            with pytest.raises(RuntimeError, match="raised `GeneratorExit"):
+                await contained(anext(source, None))
+        else:
+            await contained(source.aclose())
+    assert ended == ["ended", "ended"]
 
 
 @pytest.mark.anyio

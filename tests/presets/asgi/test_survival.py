@@ -98,7 +98,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.stop()
 
 
-@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt"])
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit"])
 @pytest.mark.parametrize("where", ["task", "callback", "later", "events", "chunks", "closed", "here"])
 def test_request_that_ends_processes_ends_itself(server: Server, error: str, where: str) -> None:
     with connect(f"{server.socket_url}/chat") as other:

@@ -191,7 +191,9 @@ class Answers:
         phrase = await target.request("GET", "/fail/phrase")
         assert phrase.json() == {"status": 404, "message": "Not Found", "data": None}
 
-    @pytest.mark.parametrize("kind", ["crash", "exit", "unwritable", "split", "length", "chunks", "status"])
+    @pytest.mark.parametrize(
+        "kind", ["crash", "exit", "closing", "unwritable", "split", "length", "chunks", "status"]
+    )
     async def test_any_other_exception_is_500_without_detail(self, target: Target, kind: str) -> None:
         """Check H4 of the contract."""
         answer = await target.request("GET", f"/fail/{kind}")

@@ -30,13 +30,16 @@ class Failures:
             assert len(lines) == 4
 
     @requires("websocket", "websocket.ordered")
-    async def test_exit_in_a_message_hook_ends_its_connection_only(self, target: Target) -> None:
+    @pytest.mark.parametrize(("action", "raised"), [("exit", "SystemExit(2)"), ("raise_close", "GeneratorExit()")])
+    async def test_exit_in_a_message_hook_ends_its_connection_only(
+        self, target: Target, action: str, raised: str
+    ) -> None:
         """Check W9 of the contract."""
         key = make_key()
         async with target.connect("/ws/echo") as other, open_script(target, key) as socket:
-            await do(socket, "exit")
+            await do(socket, action)
             await socket.wait_closed()
-            lines = await reach(target, key, "error RuntimeError: The code raised `SystemExit(2)`.")
+            lines = await reach(target, key, f"error RuntimeError: The code raised `{raised}`.")
             assert lines[:2] == ["open begins", "open ends"]
             await other.send("still here")
             assert await other.receive_text() == "still here"

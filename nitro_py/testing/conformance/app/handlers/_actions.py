@@ -121,6 +121,10 @@ async def exit(peer: Peer) -> None:
     raise SystemExit(2)
 
 
+async def raise_close(peer: Peer) -> None:
+    raise GeneratorExit
+
+
 async def step(peer: Peer, number: int) -> None:
     note(peer.params["key"], f"begin {number}")
     await asyncio.sleep(0.01)
@@ -175,6 +179,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[None]]] = {
         flood,
         hold,
         publish,
+        raise_close,
         remember,
         send,
         send_late,

@@ -29,6 +29,8 @@ async def handler(event: Event) -> object:
             return Response("text", 99)
         case "exit":
             raise SystemExit(2)
+        case "closing":
+            raise GeneratorExit
         case "data":
             raise HTTPError(400, data=ValueError())
         case "nan":
