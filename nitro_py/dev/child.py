@@ -164,7 +164,7 @@ def main() -> None:
         wrapper=wrapper,
         handover=handover,
         on_ready=lambda: None,
-        log_config=None if app.settings.log == "json" else make_dev_log_config(),
+        log_config=None if app.settings.log.format == "json" else make_dev_log_config(app.settings.log),
     )
 
 

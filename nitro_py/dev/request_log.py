@@ -15,7 +15,15 @@ from nitro_py.mount import ASGIApplication
 from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION, DirectSocket, MessageReceiver
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.counters import Counters
-from nitro_py.server.logging import ACCESS_LOGGER, AccessLog, escape_controls, name_target, takes_colours
+from nitro_py.runtime.settings import LogSettings
+from nitro_py.server.logging import (
+    ACCESS_LOGGER,
+    AccessLog,
+    add_levels,
+    escape_controls,
+    name_target,
+    takes_colours,
+)
 from nitro_py.websocket import CloseDetails
 
 # How long an answer goes on before its end is told, too: it is a stream then, in seconds.
@@ -133,10 +141,14 @@ class DevAccessLog(AccessLog):
         self.add(self.style.format(kind, target, outcome, took, style=style, quiet=quiet) + "\n")
 
 
-def make_dev_log_config() -> dict[str, Any]:
-    """Return the configuration for `logging.config.dictConfig`: the app's own records from `INFO` on."""
+def make_dev_log_config(settings: LogSettings) -> dict[str, Any]:
+    """Return the configuration for `logging.config.dictConfig`.
+
+    Args:
+        settings: The settings `log.*`; a build for development has a level.
+    """
     place = f"{DevAccessLog.__module__}."
-    return {
+    config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"dev": {"()": f"{place}make_formatter"}},
@@ -144,7 +156,7 @@ def make_dev_log_config() -> dict[str, Any]:
             "dev": {"class": "logging.StreamHandler", "formatter": "dev", "stream": "ext://sys.stdout"},
             "access": {"class": f"{place}DevAccessLog", "stream": "ext://sys.stdout"},
         },
-        "root": {"handlers": ["dev"], "level": "INFO"},
+        "root": {"handlers": ["dev"], "level": (settings.level or "info").upper()},
         "loggers": {
             ACCESS_LOGGER.name: {"handlers": ["access"], "level": "INFO", "propagate": False},
             # The dev server says itself what starts and stops.
@@ -153,6 +165,8 @@ def make_dev_log_config() -> dict[str, Any]:
             "watchfiles": {"level": "WARNING"},
         },
     }
+    add_levels(config, settings.levels)
+    return config
 
 
 def make_formatter() -> DevFormatter:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args
 from nitro_py.errors import ConfigError
 
 Choice = TypeVar("Choice", bound=str)
+Default = TypeVar("Default")
 
 _SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
@@ -73,13 +74,17 @@ def read_bool(environ: Mapping[str, str], name: str, default: bool) -> bool:
     return _SWITCHES[text.lower()]
 
 
-def read_choice(environ: Mapping[str, str], name: str, choices: Sequence[Choice], default: Choice) -> Choice:
+def read_choice(
+    environ: Mapping[str, str], name: str, choices: Sequence[Choice], default: Default
+) -> Choice | Default:
     """Return one of several words from a variable of the environment.
 
     Raises:
         ConfigError: The variable has another value.
     """
-    text = environ.get(name, default)
+    text = environ.get(name)
+    if text is None:
+        return default
     for choice in choices:
         if choice == text:
             return choice
@@ -94,6 +99,9 @@ def _wrong(name: str, expected: str, text: str) -> ConfigError:
 RUNTIME_CONFIG_PREFIX = "NITRO_RUNTIME_CONFIG__"
 LogFormat = Literal["json", "text"]
 LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+LOG_LEVELS_PREFIX: Final = "NITRO_LOG__LEVELS__"
 
 
 class WebSocketSettings(NamedTuple):
@@ -153,6 +161,37 @@ class ServerSettings(NamedTuple):
     allowed_hosts: tuple[str, ...] = ()
 
 
+class LogSettings(NamedTuple):
+    """`log.*`."""
+
+    format: LogFormat = "text"
+    level: LogLevel | None = None
+    levels: Mapping[str, LogLevel] = MappingProxyType({})
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str]) -> LogSettings:
+        """Make the settings from a manifest's; variables of the environment replace them."""
+        format, level, levels = cls(**data)
+        format = read_choice(environ, "NITRO_LOG", LOG_FORMATS, format)
+        format = read_choice(environ, "NITRO_LOG__FORMAT", LOG_FORMATS, format)
+        level = read_choice(environ, "NITRO_LOG__LEVEL", LOG_LEVELS, level)
+        for name in environ:
+            if name.startswith(LOG_LEVELS_PREFIX):
+                levels = {**levels, name_logger(name): read_choice(environ, name, LOG_LEVELS, "info")}
+        return cls(format, level, levels)
+
+
+def name_logger(variable: str) -> str:
+    """Return the name of the logger whose level a variable sets.
+
+    Example:
+        >>> name_logger("NITRO_LOG__LEVELS__SHOP__PRICES")
+        'shop.prices'
+    """
+    name = variable.removeprefix(LOG_LEVELS_PREFIX).replace("__", ".")
+    return name.lower() if name.isupper() else name
+
+
 class Settings(NamedTuple):
     """All settings that ship in a bundle."""
 
@@ -162,7 +201,7 @@ class Settings(NamedTuple):
     backplane: BackplaneSettings = BackplaneSettings()
     server: ServerSettings = ServerSettings()
     metrics: bool = False
-    log: LogFormat = "text"
+    log: LogSettings = LogSettings()
     runtime_config: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
@@ -186,7 +225,7 @@ class Settings(NamedTuple):
             backplane=BackplaneSettings.from_json(data, environ),
             server=read_server(data.get("server", {}), environ),
             metrics=read_bool(environ, "NITRO_METRICS", data.get("metrics", defaults.metrics)),
-            log=read_choice(environ, "NITRO_LOG", LOG_FORMATS, data.get("log", defaults.log)),
+            log=LogSettings.from_json(data.get("log", {}), environ),
             runtime_config=override(data.get("runtime_config", defaults.runtime_config), environ),
         )
 
@@ -239,8 +278,7 @@ def read_hosts(environ: Mapping[str, str], name: str, default: Iterable[str]) ->
 def override(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """Return values, replaced by the environment: `NITRO_RUNTIME_CONFIG__DATABASE__URL` for `database.url`.
 
-    Only values that the config names can be replaced. Values that are not strings are read as JSON, so that
-    numbers and booleans keep their type.
+    Only values that the config names can be replaced. Those that are not strings are read as JSON.
     """
     return {name: _overridden(name, value, RUNTIME_CONFIG_PREFIX, environ) for name, value in values.items()}
 

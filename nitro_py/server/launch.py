@@ -133,7 +133,7 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
         grace=settings.server.grace,
         snapshots=make_snapshots(arguments.workers) if settings.metrics else None,
         stuck_timeout=settings.server.stuck_timeout,
-        on_ready=partial(announce, f"Listening on {format_url(listener)}", settings.log),
+        on_ready=partial(announce, f"Listening on {format_url(listener)}", settings.log.format),
     )
     return supervisor.run()
 

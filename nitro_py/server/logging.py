@@ -18,6 +18,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import DefaultFormatter
 
 from nitro_py.runtime.log_context import read_log_fields
+from nitro_py.runtime.settings import LogFormat, LogLevel, LogSettings
 
 # Writes a line about a request, by its ASGI scope and the answer's status.
 LogAccess = Callable[[Any, int], None]
@@ -35,18 +36,45 @@ _RECORD_NAMES: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 # Characters that end a line, or control a terminal. A path is shown decoded, and so may hold any of them.
 _NOT_IN_LINE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# The level of the app's loggers without `log.level`: a program reads more than a person.
+_DEFAULT_LEVELS: Final[Mapping[LogFormat, LogLevel]] = {"json": "info", "text": "warning"}
 
 
-def make_log_config(style: str = "text") -> dict[str, Any]:
+def make_log_config(settings: LogSettings) -> dict[str, Any]:
     """Return the server's configuration for `logging.config.dictConfig`.
 
+    Text has uvicorn's own lines, and JSON one kind of line for everything, because another would break programs
+    that read the log.
+
     Args:
-        style: The setting `log`: `text` for uvicorn's own lines and those of `nitro_py`, or `json` for everything
-            from `INFO` on, because a line of another kind would break programs that read the log.
+        settings: The settings `log.*`.
     """
+    config = _make_format_config(settings.format)
+    config["root"]["level"] = (settings.level or _DEFAULT_LEVELS[settings.format]).upper()
+    add_levels(config, settings.levels)
+    return config
+
+
+def add_levels(config: dict[str, Any], levels: Mapping[str, LogLevel]) -> None:
+    """Add the levels of single loggers, and of those below them, to a configuration for `dictConfig`.
+
+    Args:
+        config: The configuration.
+        levels: The levels by the loggers' names.
+    """
+    loggers = config["loggers"]
+    for name, level in levels.items():
+        loggers.setdefault(name, {})["level"] = level.upper()
+        for below in loggers:
+            # Such as `uvicorn.error` below `uvicorn`.
+            if below.startswith(f"{name}.") and below not in levels:
+                loggers[below].pop("level", None)
+
+
+def _make_format_config(format: LogFormat) -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["nitro_py"] = {"handlers": ["app"], "level": "INFO", "propagate": False}
-    if style == "text":
+    if format == "text":
         # uvicorn asks about standard output for both, and knows no variables.
         config["formatters"]["default"]["use_colors"] = takes_colours(sys.stderr)
         config["formatters"]["access"]["use_colors"] = takes_colours(sys.stdout)
@@ -57,28 +85,28 @@ def make_log_config(style: str = "text") -> dict[str, Any]:
         named = {"fmt": "%(levelprefix)s %(name)s: %(message)s"}
         config["formatters"]["named"] = {**config["formatters"]["app"], **named}
         config["handlers"]["root"] = {**config["handlers"]["default"], "formatter": "named"}
-        config["root"] = {"handlers": ["root"], "level": "WARNING"}
+        config["root"] = {"handlers": ["root"]}
         return config
     handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
     config["formatters"] = {"json": {"()": JsonFormatter}}
     access = {**handler, "class": f"{JsonAccessLog.__module__}.{JsonAccessLog.__name__}"}
     config["handlers"] = {"json": handler, "access": access}
-    config["root"] = {"handlers": ["json"], "level": "INFO"}
-    for name, settings in config["loggers"].items():
+    config["root"] = {"handlers": ["json"]}
+    for name, logger in config["loggers"].items():
         if name != ACCESS_LOGGER.name:
-            settings.pop("handlers", None)
-            settings["propagate"] = True
+            logger.pop("handlers", None)
+            logger["propagate"] = True
     return config
 
 
-def announce(text: str, style: str) -> None:
+def announce(text: str, format: LogFormat) -> None:
     """Write a line for the user who has started the server: by itself, or to the log if that is JSON.
 
     Args:
         text: The line.
-        style: The setting `log`.
+        format: The setting `log.format`.
     """
-    if style == "json":
+    if format == "json":
         logger.info(text)
     else:
         print(text, flush=True)

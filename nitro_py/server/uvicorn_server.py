@@ -66,14 +66,14 @@ def serve(
         counts: How many connections each worker of the port has, if there are other workers.
         handover: Where connections come from and go to, if there are servers before and after this one.
         heartbeat: Called in a thread as long as the event loop answers, if anything waits for that.
-        log_config: The configuration of `logging`, in place of the one that follows from the setting `log`.
+        log_config: The configuration of `logging`, in place of the one that follows from the settings `log.*`.
 
     Raises:
         SystemExit: The app cannot start; the status is 2 where the user can mend that.
     """
     settings = application.app.settings
     limits = make_server_limits(settings, application.app.counters)
-    on_ready = on_ready or partial(announce, f"Listening on {format_url(listener)}", settings.log)
+    on_ready = on_ready or partial(announce, f"Listening on {format_url(listener)}", settings.log.format)
     config = uvicorn.Config(
         wrapper or application,
         http=cast(Any, partial(HttpProtocol, limits=limits)),

@@ -69,7 +69,7 @@ def test_each_value_has_its_place(root: Path) -> None:
         "sse.heartbeat": ("3.0", "nitro.toml:12"),
         "dev.port": ("4000", ".env:1"),
         "backplane_url": ('"redis://***@broker:6379"', ".env.local:1"),
-        "log": ('"json"', "environment NITRO_LOG"),
+        "log.format": ('"json"', "environment NITRO_LOG"),
     }
     assert rows["dev.host"] == ('"127.0.0.1"', "default")
     assert rows["dev.hmr.port"] == ("-", "default")
@@ -89,6 +89,27 @@ def test_build_reads_no_file(root: Path) -> None:
     assert rows["runtime_config.api_token"] == ('""', "nitro.toml:5")
     # A build does not read it, either: it is for the bundle that runs.
     assert rows["backplane_url"] == ('""', "default")
+
+
+def test_defaults_are_those_of_the_mode(root: Path) -> None:
+    rows = show(root)
+    assert rows["server.block_warning"] == ("0.2", "default")
+    assert rows["log.level"] == ('"info"', "default")
+    rows = show(root, "--mode", "production")
+    assert rows["server.block_warning"] == ("1.0", "default")
+    assert rows["log.level"] == ("-", "default")
+
+
+def test_each_logger_has_its_row(root: Path) -> None:
+    assert show(root)["log.levels"] == ("{}", "default")
+    write_files(root, {"nitro.toml": '[log]\nlevel = "error"\n[log.levels]\n"shop.prices" = "debug"\n'})
+    rows = show(root, NITRO_LOG__LEVELS__SQLALCHEMY__ENGINE="info")
+    assert rows["log.level"] == ('"error"', "nitro.toml:2")
+    assert rows['log.levels."shop.prices"'] == ('"debug"', "nitro.toml:4")
+    assert rows['log.levels."sqlalchemy.engine"'] == (
+        '"info"',
+        "environment NITRO_LOG__LEVELS__SQLALCHEMY__ENGINE",
+    )
 
 
 def test_preset_of_the_command_line(root: Path) -> None:

@@ -103,6 +103,21 @@ def test_log_of_the_app_is_seen(dev: Server) -> None:
     assert "not shown" not in dev.read_log()
 
 
+def test_levels_of_the_settings(tmp_path: Path) -> None:
+    levels = '[log]\nlevel = "error"\n[log.levels]\n"shop.prices" = "debug"\nshop = "error"\n'
+    root = make_project(tmp_path / "project", FILES)
+    (root / "nitro.toml").write_text((root / "nitro.toml").read_text() + levels)
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        httpx.get(f"{server.url}/log?of=tea")
+        expect_line(server, "DEBUG    not shown  shop.prices")
+    with serve_project(root, "dev", "--port", "0", environ={"NITRO_LOG__LEVELS__SHOP__PRICES": "error"}) as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        httpx.get(f"{server.url}/log?of=tea")
+        expect_line(server, rf"GET +/log\?of=tea +204{TOOK}")
+        assert "price" not in server.read_log()
+
+
 def test_colours_are_for_terminals(tmp_path: Path) -> None:
     root = make_project(tmp_path / "project", FILES)
     arguments = (str(NITROPY), "dev", "--port", "0")

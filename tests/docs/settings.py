@@ -32,8 +32,10 @@ def write_page() -> None:
 
 def _walk(schema: dict[str, Any], properties: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
     for key, value in properties.items():
-        if "$ref" in value:
-            section = schema["$defs"][value["$ref"].rpartition("/")[2]]
+        # A table may have a short form, too.
+        table = value if "$ref" in value else value.get("anyOf", [{}])[0]
+        if "$ref" in table:
+            section = schema["$defs"][table["$ref"].rpartition("/")[2]]
             # The same switches by another name.
             if key != "features":
                 yield from _walk(schema, section["properties"], f"{prefix}{key}.")

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from nitro_py.build.config.layers import ConfigLayer, Place, merge_layers, nest
 from nitro_py.build.config.schema import ConfigModels
+from nitro_py.build.config.settings import SHORTHANDS
 from nitro_py.errors import ConfigError
+from nitro_py.runtime.settings import LOG_LEVELS_PREFIX, name_logger
 
 PREFIX = "NITRO_"
 # Read elsewhere, never by the build: by a running bundle, its backplane, `nitropy dev`, and `nitropy publish`.
@@ -30,6 +32,8 @@ RESERVED = (
 )
 # How like a setting's variable another must be: platforms set some for a service that is named `nitro`.
 _MISSPELT = 0.8
+_LOG_LEVELS: Final = ("log", "levels")
+_LEVEL: Final = {"type": "string"}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -56,10 +60,14 @@ def read_environment(
     layers = []
     unknown = []
     for name in _list_names(environ):
-        if name not in settings:
+        path: tuple[str, ...]
+        if name.startswith(LOG_LEVELS_PREFIX):
+            path, schema = (*_LOG_LEVELS, name_logger(name)), _LEVEL
+        elif name in settings:
+            path, schema = settings[name]
+        else:
             unknown.append(name)
             continue
-        path, schema = settings[name]
         value = _parse(environ[name], schema)
         layers.append(ConfigLayer(nest(path, value), {path: places.get(name) or Place(variable=name)}))
     return merge_layers(layers), unknown
@@ -85,11 +93,14 @@ def _list_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def _list_variables(models: ConfigModels) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
-    return {
+    variables = {
         PREFIX + "__".join(path).upper(): (path, schema)
         for path, schema in models.leaves.items()
-        if path != ("runtime_config",)
+        if path not in {("runtime_config",), _LOG_LEVELS}
     }
+    for table, (name, _) in SHORTHANDS.items():
+        variables[PREFIX + table.upper()] = (table, name), models.leaves[table, name]
+    return variables
 
 
 def _parse(text: str, schema: Mapping[str, Any]) -> object:

@@ -102,8 +102,13 @@ def dotted(path: KeyPath) -> str:
         >>> dotted(("websocket", "allowed_origins", 0))
         'websocket.allowed_origins[0]'
     """
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
+    return "".join(map(_write_part, path)).removeprefix(".")
+
+
+def _write_part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f'."{part}"' if "." in part else f".{part}"
 
 
 def show_value(value: object) -> str:
@@ -159,7 +164,7 @@ def _describe(schema: Mapping[str, Any]) -> str:
 def _suggest(path: KeyPath, place: Place, models: ConfigModels, got: object) -> str:
     names = tuple(part for part in path if isinstance(part, str))
     schema = models.describe(names)
-    if schema.get("type") == "object" and place.file in _SECTION_OF:
+    if schema.get("type") == "object" and "examples" not in schema and place.file in _SECTION_OF:
         section = dotted((*_SECTION_OF[place.file], *names))
         switch = next((key for key in models.leaves if isinstance(got, bool) and key[-1:] == names), None)
         also = "" if switch is None else f" The switch is `{dotted(switch)} = {show_value(got)}`."
@@ -173,7 +178,7 @@ def _suggest(path: KeyPath, place: Place, models: ConfigModels, got: object) -> 
         return f"Set `{place.variable}={written}`, for example."
     if place.command_line:
         return f"Give it a value such as `{show_value(example)}`."
-    return f"Write `{names[-1]} = {show_value(example)}`, for example."
+    return f"Write `{dotted(names[-1:])} = {show_value(example)}`, for example."
 
 
 def _unknown_key(path: KeyPath, place: Place, models: ConfigModels, value: object) -> ConfigError:

@@ -24,7 +24,7 @@ from nitro_py.build.config.environment import (
 from nitro_py.build.config.errors import raise_problems, to_config_errors, value_problem
 from nitro_py.build.config.layers import ConfigLayer, Place, find_place, merge_layers, nest
 from nitro_py.build.config.schema import MODES, ConfigModels, PresetTable, make_models
-from nitro_py.build.config.settings import NitroConfig
+from nitro_py.build.config.settings import SHORTHANDS, NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath, find_lines
 from nitro_py.build.registry import find_table, list_tables
 from nitro_py.errors import ConfigError, NitroError
@@ -259,7 +259,7 @@ def _read_file(root: Path) -> tuple[str | None, ConfigLayer]:
             f"`{_WRONG_FILE}` is read by nothing.", file=_WRONG_FILE, hint=f"Rename it to `{_OWN_FILE}`."
         )
     if shared is None or not isinstance(tool, dict) or "nitropy" not in tool:
-        return (None, ConfigLayer({}, {})) if own is None else (_OWN_FILE, own)
+        return (None, ConfigLayer({}, {})) if own is None else (_OWN_FILE, _expand_shorthands(own))
     place = shared.place(("tool", "nitropy"))
     if own is not None:
         raise ConfigError(
@@ -271,7 +271,22 @@ def _read_file(root: Path) -> tuple[str | None, ConfigLayer]:
     if not isinstance(tool["nitropy"], dict):
         hint = "Write the settings below a line `[tool.nitropy]`."
         raise value_problem("tool.nitropy", place, expected="a table", got=tool["nitropy"], hint=hint)
-    return _SHARED_FILE, shared.section("tool").section("nitropy")
+    return _SHARED_FILE, _expand_shorthands(shared.section("tool").section("nitropy"))
+
+
+def _expand_shorthands(file: ConfigLayer) -> ConfigLayer:
+    """Write `log = "json"` as the table that it is short for, in the sections of the modes, too."""
+    values = _expand(file.values)
+    sections = {mode: _expand(values[mode]) for mode in MODES if isinstance(values.get(mode), Mapping)}
+    return ConfigLayer({**values, **sections}, file.places)
+
+
+def _expand(values: Mapping[str, Any]) -> dict[str, Any]:
+    expanded = dict(values)
+    for table, (name, choices) in SHORTHANDS.items():
+        if isinstance(values.get(table), str) and values[table] in choices:
+            expanded[table] = {name: values[table]}
+    return expanded
 
 
 def _check_table_name(tool: Mapping[str, object], shared: ConfigLayer) -> None:

@@ -16,6 +16,7 @@ from nitro_py.build.config.errors import dotted
 from nitro_py.build.config.layers import Place, find_place
 from nitro_py.build.config.load import LoadedConfig
 from nitro_py.build.config.schema import ConfigModels
+from nitro_py.build.config.settings import add_mode_defaults
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.runtime.settings import BackplaneSettings, override
 
@@ -59,7 +60,7 @@ def list_settings(
     """
     hidden = {table.name for table in models.tables if preset not in (None, table.preset)}
     defaults = models.settings().model_dump(mode="json")
-    values = {**defaults, **loaded.config.model_dump(mode="json")}
+    values = {**defaults, **add_mode_defaults(loaded.config, loaded.mode).model_dump(mode="json")}
     places = dict(loaded.places)
     if loaded.mode == "development":
         _add_run_time(values, places, loaded, environ)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from nitro_py.build.config.types import (
     Count,
     Folder,
     Globs,
     Hosts,
+    LoggerLevel,
+    LoggerName,
     Name,
     Names,
     Origins,
@@ -20,14 +23,17 @@ from nitro_py.build.config.types import (
     UrlPath,
 )
 from nitro_py.capabilities import Mode
-from nitro_py.runtime.settings import LogFormat, Settings
+from nitro_py.runtime.settings import LOG_FORMATS, LogFormat, LogLevel, Settings
 
 # The limit of `server.block_warning` in development, where a person waits, unless it is set.
 DEVELOPMENT_BLOCK_WARNING = 0.2
+# The default of `log.level` in development, where a person looks for what the app says.
+DEVELOPMENT_LOG_LEVEL: LogLevel = "info"
 # What ships has its defaults in the runtime, which reads a manifest without this module.
 _SHIPPED_DEFAULTS = Settings()
 
 Table = TypeVar("Table", bound=SettingsTable)
+Config = TypeVar("Config", bound="NitroConfig")
 
 
 class HttpTable(SettingsTable):
@@ -97,6 +103,38 @@ class ServerTable(SettingsTable):
         "all. By default all; `nitropy dev` and `preview` answer to these and to names of this machine only.",
         examples=[["example.com", "*.example.com"]],
     )
+
+
+class LogTable(SettingsTable):
+    """What is logged, and how."""
+
+    format: LogFormat = Field(
+        default=_SHIPPED_DEFAULTS.log.format,
+        description='Lines of text, or a JSON object a line; `log = "json"` is short for it. A platform that runs '
+        "functions decides itself.",
+    )
+    level: LogLevel | None = Field(
+        default=_SHIPPED_DEFAULTS.log.level,
+        description="Lowest level that is logged, of all loggers but those of the server and of nitropy-kit; by "
+        "default `info` in `nitropy dev` and with JSON, `warning` with text.",
+        examples=["info"],
+    )
+    levels: dict[LoggerName, LoggerLevel] = Field(
+        default={},
+        description="Levels of single loggers and those below them, by name; `NITRO_LOG__LEVELS__SHOP__PRICES` is "
+        "that of `shop.prices`.",
+    )
+
+
+# Tables that may be written as the value of one of their settings.
+SHORTHANDS: Final = {"log": ("format", LOG_FORMATS)}
+
+
+def _check_log(value: object) -> object:
+    if not isinstance(value, Mapping | LogTable):
+        choices = ", ".join(f'`"{choice}"`' for choice in sorted(LOG_FORMATS))
+        raise ValueError(f"one of {choices}, or a table")
+    return value
 
 
 # What a running bundle reads too.
@@ -254,9 +292,8 @@ class NitroConfig(SettingsTable):
         default=_SHIPPED_DEFAULTS.metrics,
         description="Serves figures for Prometheus at `/_nitro/metrics`; needs the extra `metrics`.",
     )
-    log: LogFormat = Field(
-        default=_SHIPPED_DEFAULTS.log,
-        description="How the bundle's own server logs: lines of text, or a JSON object a line.",
+    log: Annotated[LogTable, BeforeValidator(_check_log, json_schema_input_type=LogTable | LogFormat)] = Field(
+        default=LogTable(), description="The log; a format alone is short for `format`.", examples=["json"]
     )
 
     @property
@@ -291,7 +328,21 @@ def runtime_settings(config: NitroConfig, mode: Mode = "production") -> dict[str
         >>> runtime_settings(NitroConfig())["sse"]
         {'heartbeat': 15.0}
     """
-    if mode == "development" and "block_warning" not in config.server.model_fields_set:
-        server = config.server.model_copy(update={"block_warning": DEVELOPMENT_BLOCK_WARNING})
-        config = config.model_copy(update={"server": server})
-    return config.model_dump(mode="json", include=set(_SHIPPED))
+    return add_mode_defaults(config, mode).model_dump(mode="json", include=set(_SHIPPED))
+
+
+def add_mode_defaults(config: Config, mode: Mode) -> Config:
+    """Return the settings with the defaults that only one mode has.
+
+    Args:
+        config: The settings.
+        mode: The mode.
+    """
+    if mode == "production":
+        return config
+    server, log = config.server, config.log
+    if "block_warning" not in server.model_fields_set:
+        server = server.model_copy(update={"block_warning": DEVELOPMENT_BLOCK_WARNING})
+    if log.level is None:
+        log = log.model_copy(update={"level": DEVELOPMENT_LOG_LEVEL})
+    return config.model_copy(update={"server": server, "log": log})

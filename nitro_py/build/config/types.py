@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nitro_py.runtime.hooks.origin import NO_ORIGIN
 from nitro_py.runtime.hosts import parse_allowed_host
+from nitro_py.runtime.settings import LogLevel
 
 HOST_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _ORIGIN = re.compile(
@@ -50,6 +52,18 @@ def _check_url_path(value: str) -> str:
     return value
 
 
+def _check_logger(value: str) -> str:
+    if value in ("", "root"):
+        raise ValueError("the name of a logger (`log.level` is the level of the root)")
+    return value
+
+
+def _check_level(value: object) -> object:
+    if isinstance(value, Mapping):
+        raise ValueError('a level (a name with dots needs quotes, such as `"shop.prices"`)')
+    return value
+
+
 # TOML knows lists only, which strict validation refuses for a tuple.
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(parse_allowed_host)], ...], Field(strict=False)]
@@ -60,6 +74,8 @@ Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
+LoggerName = Annotated[str, AfterValidator(_check_logger)]
+LoggerLevel = Annotated[LogLevel, BeforeValidator(_check_level), Field(examples=["info"])]
 Seconds = Annotated[float, Field(ge=0)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nitro_presets.aws_lambda import stack_variables
 from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext, LambdaContext, seconds_left
+from nitro_presets.aws_lambda.lambda_runtime.logs import set_levels
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
 from nitro_presets.aws_lambda.lazy_object import make_lazily
 from nitro_py.runtime.app import App
@@ -91,6 +92,7 @@ def make_websocket_function(folder: Path) -> Any:
     services = make_services(manifest)
     hub = AwsHub(services)
     app = App(folder, manifest, kinds=WEBSOCKET_KINDS, hub=hub, threads=False)
+    set_levels(app.settings.log)
     return WebSocketFunction(app, hub, services)
 
 
@@ -142,7 +144,9 @@ def make_http_function(folder: Path) -> Any:
 
     manifest = read_manifest(folder)
     hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get(stack_variables.TABLE) else None
-    return HttpFunction(App(folder, manifest, kinds=("http", "sse"), hub=hub))
+    app = App(folder, manifest, kinds=("http", "sse"), hub=hub)
+    set_levels(app.settings.log)
+    return HttpFunction(app)
 
 
 def make_hub(manifest: Manifest) -> Hub[Peer]:

@@ -61,6 +61,7 @@ SHIPPED = (
 # What of the runtime a function never imports: DynamoDB carries topics, API Gateway holds the sockets, and nothing
 # scrapes metrics.
 UNUSED = (
+    "nitro_py/capabilities.py",
     "nitro_py/runtime/asgi/send_channel.py",
     "nitro_py/runtime/asgi/websocket.py",
     "nitro_py/runtime/closing.py",

@@ -46,6 +46,7 @@ PROJECT = {
 
         @define_handler
         async def handler(event: Event) -> None:
+            logging.getLogger("shop.prices").debug("compared")
             logging.getLogger("shop").info("counted")
             logging.getLogger("shop").warning("low on %s", event.query["of"])
         """,
@@ -235,3 +236,51 @@ def test_warning_has_its_level_and_logger(bundle: Path, environ: dict[str, str],
     assert "WARNING:  shop: low on tea\\x1b[2J [request stock-1]\n" in plain
     assert "counted" not in plain
     assert (plain != log) == coloured
+
+
+@pytest.mark.parametrize(
+    ("environ", "logged"),
+    [
+        ({"NITRO_LOG": "text"}, ["low on tea"]),
+        ({"NITRO_LOG": "json"}, ["counted", "low on tea"]),
+        ({"NITRO_LOG": "text", "NITRO_LOG__LEVEL": "info"}, ["counted", "low on tea"]),
+        ({"NITRO_LOG": "text", "NITRO_LOG__LEVEL": "error"}, []),
+        ({"NITRO_LOG": "json", "NITRO_LOG__LEVEL": "warning"}, ["low on tea"]),
+        ({"NITRO_LOG": "text", "NITRO_LOG__LEVELS__SHOP": "info"}, ["counted", "low on tea"]),
+        ({"NITRO_LOG": "text", "NITRO_LOG__LEVELS__SHOP__PRICES": "debug"}, ["compared", "low on tea"]),
+        (
+            {"NITRO_LOG": "json", "NITRO_LOG__LEVEL": "debug", "NITRO_LOG__LEVELS__SHOP__PRICES": "info"},
+            ["counted", "low on tea"],
+        ),
+    ],
+)
+def test_levels_of_the_app(bundle: Path, environ: dict[str, str], logged: list[str]) -> None:
+    with run_bundle(bundle, environ=environ) as server:
+        httpx.get(f"{server.url}/stock?of=tea")
+        server.stop()
+        log = server.read_log()
+    assert [text for text in ("compared", "counted", "low on tea") if text in log] == logged
+    # Other loggers keep their own levels.
+    assert "Application startup complete." in log
+    assert "/stock?of=tea" in log
+
+
+def test_levels_of_the_settings(tmp_path: Path) -> None:
+    settings = """
+        [log]
+        format = "json"
+        level = "error"
+
+        [log.levels]
+        "shop.prices" = "debug"
+        uvicorn = "warning"
+        """
+    files = {"nitro.toml": settings, "handlers/stock.py": PROJECT["handlers/stock.py"]}
+    with run_bundle(build_project(write_files(tmp_path, files))) as server:
+        httpx.get(f"{server.url}/stock?of=tea")
+        server.stop()
+        records = read_records(server)
+    assert [record["message"] for record in records if record["logger"] == "shop.prices"] == ["compared"]
+    loggers = {record["logger"] for record in records}
+    # Those that have levels of their own are below the logger that is named, too.
+    assert not loggers & {"shop", "uvicorn", "uvicorn.access", "uvicorn.error"}

@@ -136,6 +136,9 @@ def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
         ("NITRO_SERVER__MAX_CONNECTIONS", "many", "expected a whole number, 0 or more, got `many`"),
         ("NITRO_METRICS", "yes", "expected `true` or `false`, got `yes`"),
         ("NITRO_LOG", "xml", "expected one of `json`, `text`, got `xml`"),
+        ("NITRO_LOG__FORMAT", "xml", "expected one of `json`, `text`, got `xml`"),
+        ("NITRO_LOG__LEVEL", "INFO", "expected one of `debug`, `error`, `info`, `warning`, got `INFO`"),
+        ("NITRO_LOG__LEVELS__SHOP", "on", "expected one of `debug`, `error`, `info`, `warning`, got `on`"),
     ],
 )
 def test_wrong_variable_of_a_running_bundle(bundle: Path, name: str, value: str, message: str) -> None:

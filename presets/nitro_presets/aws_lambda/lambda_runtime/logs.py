@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from nitro_py.runtime.settings import LogSettings
+
 # Begins a frame on the log descriptor of the managed runtimes: `0xa55a0003`, without a level.
 FRAME = bytes.fromhex("a55a0003")
 
@@ -86,3 +88,10 @@ def configure_logging() -> RequestId:
     if level is not None:
         root.setLevel(level)
     return request_id
+
+
+def set_levels(settings: LogSettings) -> None:
+    """Set the levels that `log.level` and `log.levels` have."""
+    root = {"": settings.level} if settings.level else {}
+    for name, level in {**root, **settings.levels}.items():
+        logging.getLogger(name).setLevel(level.upper())
