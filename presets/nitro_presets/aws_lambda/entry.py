@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,27 +30,35 @@ POST_ATTEMPTS = 10
 WEBSOCKET_KINDS: tuple[Kind, ...] = ("websocket",)
 
 
-class WebSocketEntry:
-    """The WebSocket function's handler, which reads no environment variable before its start or the first event.
+class FunctionEntry:
+    """A function's handler, which reads no environment variable before its start or the first event.
 
     Args:
         folder: The folder of the function package.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._function: Any = None
+        self.folder = folder
 
     async def start(self) -> None:
-        """Load the hooks, start the plugins and make the clients, TLS included, in Lambda's init phase."""
+        """Load the routes, start the plugins and make the clients, TLS included, in Lambda's init phase."""
         try:
-            await self._make().start()
+            await self.function.start()
         finally:
             end_start()
 
     async def stop(self) -> None:
         """Stop the plugins."""
-        await self._make().stop()
+        await self.function.stop()
+
+    @cached_property
+    def function(self) -> Any:
+        """The function."""
+        raise NotImplementedError
+
+
+class WebSocketEntry(FunctionEntry):
+    """The WebSocket function's handler."""
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
         """Handle one event."""
@@ -57,15 +66,15 @@ class WebSocketEntry:
 
     async def _handle(self, event: dict[str, Any], context: LambdaContext) -> Any:
         try:
-            return await self._make().handle(event, lambda: seconds_left(context))
+            return await self.function.handle(event, lambda: seconds_left(context))
         finally:
             await finish_tasks(context)
             end_start()
 
-    def _make(self) -> Any:
-        if self._function is None:
-            self._function = make_websocket_function(self._folder)
-        return self._function
+    @cached_property
+    def function(self) -> Any:
+        """The function."""
+        return make_websocket_function(self.folder)
 
 
 def end_start() -> None:
@@ -156,36 +165,17 @@ def make_hub(manifest: Manifest) -> Hub[Peer]:
     return AwsHub(make_services(manifest))
 
 
-class HttpEntry:
-    """The HTTP function's handler, which reads no environment variable before its start or the first event.
-
-    Args:
-        folder: The folder of the function package.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._function: Any = None
-
-    async def start(self) -> None:
-        """Load the routes and start the plugins, in Lambda's init phase."""
-        try:
-            await self._make().start()
-        finally:
-            end_start()
-
-    async def stop(self) -> None:
-        """Stop the plugins."""
-        await self._make().stop()
+class HttpEntry(FunctionEntry):
+    """The HTTP function's handler."""
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> Any:
         """Handle one event."""
         try:
-            return self._make()(event, context)
+            return self.function(event, context)
         finally:
             end_start()
 
-    def _make(self) -> Any:
-        if self._function is None:
-            self._function = make_http_function(self._folder)
-        return self._function
+    @cached_property
+    def function(self) -> Any:
+        """The function."""
+        return make_http_function(self.folder)
