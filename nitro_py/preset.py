@@ -32,6 +32,7 @@ from nitro_py.build.config.types import (
     UrlPath,
 )
 from nitro_py.build.preset import (
+    Alternative,
     BuildInput,
     Bundle,
     OtherTarget,
@@ -70,6 +71,7 @@ __all__ = [
     "SERVER",
     "SERVER_FOLDERS",
     "VENDOR",
+    "Alternative",
     "Artifact",
     "ArtifactPreset",
     "BuildError",

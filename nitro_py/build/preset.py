@@ -40,6 +40,12 @@ class BuildInput:
     vendor_dependencies: bool = False
 
 
+class Alternative(str):
+    """Advice about a capability that no setting gives: what to use in its place."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class OtherTarget:
     """Another target that dependencies could be for.
@@ -164,7 +170,10 @@ class Preset(Protocol):
         """Return what the target can do with these settings; routes that need more are refused at build."""
 
     def advise(self, capability: Capability) -> str | None:
-        """Name the setting that gives the target a capability that it lacks; `None` where there is none."""
+        """Name the setting that gives the target a capability that it lacks; `None` where there is none.
+
+        An `Alternative` says that no setting does, and the build prints it alone.
+        """
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
         """Name the environment variable that shows this platform; `None` where nothing does."""

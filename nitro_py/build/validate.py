@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nitro_py.build.config.load import LoadedConfig, check_config
 from nitro_py.build.inspect.load import raise_all
-from nitro_py.build.preset import Preset
+from nitro_py.build.preset import Alternative, Preset
 from nitro_py.capabilities import Capability
 from nitro_py.errors import BuildError
 from nitro_py.runtime.manifest import Manifest
@@ -57,6 +57,8 @@ def _check_capabilities(manifest: Manifest, loaded: LoadedConfig, preset: Preset
         lacking: list[Capability] = sorted(set(route.requires) - able)
         if lacking:
             advice = [text for name in lacking if (text := preset.advise(name)) is not None]
+            # A setting that gives one capability does not help a route that needs an impossible one, too.
+            advice = [text for text in advice if isinstance(text, Alternative)] or advice
             can = ", ".join(f"`{name}`" for name in sorted(able))
             problems.append(
                 BuildError(

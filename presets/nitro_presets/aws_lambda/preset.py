@@ -26,6 +26,7 @@ from nitro_py.preset import (
     MEMORY,
     SERVER,
     VENDOR,
+    Alternative,
     BuildInput,
     Bundle,
     Command,
@@ -77,11 +78,13 @@ FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", W
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
 ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "websocket"})
-# The setting that gives the target a capability.
+# The setting that gives the target a capability, or what there is in place of it.
 ADVICE: Mapping[Capability, str] = {
     "streaming": 'Set `aws.streaming = "function-url"`: without it Lambda holds a stream back until it ends.',
-    "topics.sse": "Use a WebSocket route: a Lambda cannot hold a stream that other invocations feed.",
-    "websocket.mounted": "Write its sockets as hooks: a loop that waits for messages cannot live in a Lambda.",
+    "topics.sse": Alternative("Use a WebSocket route: a Lambda cannot hold a stream that other invocations feed."),
+    "websocket.mounted": Alternative(
+        "Write its sockets as hooks: a loop that waits for messages cannot live in a Lambda."
+    ),
     "websocket.binary": 'Set `aws.binary = "base64"`.',
     "websocket.ordered": "Set `aws.ordered = true`.",
 }

@@ -92,6 +92,18 @@ def test_stream_of_a_topic_is_refused(tmp_path: Path) -> None:
         plan_project(tmp_path)
 
 
+def test_what_is_impossible_comes_without_the_setting_for_the_rest(tmp_path: Path) -> None:
+    stream = STREAM.format(options="(topics=True)", arguments=', subscribe="news"')
+    write_files(tmp_path, {"nitro.toml": SETTINGS, "handlers/feed.py": stream})
+    with pytest.raises(BuildError) as caught:
+        plan_project(tmp_path)
+    assert str(caught.value) == (
+        "The route `/feed` needs `streaming`, `topics.sse`, which the preset `aws-lambda` cannot do.\n"
+        "  at handlers/feed.py\n"
+        "  hint: Use a WebSocket route: a Lambda cannot hold a stream that other invocations feed."
+    )
+
+
 def test_sockets_of_a_mounted_application_are_refused(tmp_path: Path) -> None:
     write_files(tmp_path, {"nitro.toml": SETTINGS, "handlers/shop/[...].py": MOUNTED})
     with pytest.raises(BuildError) as caught:
