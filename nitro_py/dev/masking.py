@@ -7,38 +7,22 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nitro_py.build.config.secret_names import SECRET_NAME, names_secret
+
 MASK = "••••••"
 # Shorter values appear by chance in other texts.
 MIN_SECRET = 6
 # The longest text that is looked through.
 MAX_TEXT = 20_000
 
-_NAME = (
-    r"pass(?:wd|word|phrase|code)?|pwd|secrets?|tokens?|(?:api|access|private|secret|signing|encryption)[-_]?keys?"
-    r"|keys?|auth(?:orization)?|credentials?|cookies?|sessions?|session[-_]?id|signature|jwt|csrf|otp|pin|dsn"
-)
-_SECRET_NAME = re.compile(
-    rf"secret|password|passwd|token|apikey|credential|(?:^|[-_.\s])(?:{_NAME})(?:$|[-_.\s\d])"
-)
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # `password='x'`, `'api_key': 'x'` and `('authorization', 'x')` in the repr of another value.
 _ASSIGNED = re.compile(
-    rf"(?P<name>\b(?:[\w-]*[-_])?(?:{_NAME}))(?P<between>(?:b?['\"])?\s*[:=,]\s*b?)"
+    rf"(?P<name>\b(?:[\w-]*[-_])?(?:{SECRET_NAME}))(?P<between>(?:b?['\"])?\s*[:=,]\s*b?)"
     r"(?P<value>'(?:[^'\\]|\\.)*'?|\"(?:[^\"\\]|\\.)*\"?)",
     re.IGNORECASE,
 )
-_IN_QUERY = re.compile(rf"(?P<name>[?&](?:[\w-]*[-_])?(?:{_NAME})=)[^\s&#'\"]+", re.IGNORECASE)
+_IN_QUERY = re.compile(rf"(?P<name>[?&](?:[\w-]*[-_])?(?:{SECRET_NAME})=)[^\s&#'\"]+", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)", re.IGNORECASE)
-
-
-def is_secret(name: str) -> bool:
-    """Return whether a name is that of a secret.
-
-    Example:
-        >>> [is_secret(name) for name in ("api_key", "X-Auth-Token", "userPassword", "monkey", "author")]
-        [True, True, True, False, False]
-    """
-    return _SECRET_NAME.search(_HUMP.sub("_", name).lower()) is not None
 
 
 class SecretMask:
@@ -51,7 +35,7 @@ class SecretMask:
     def __init__(self, named: Iterable[tuple[str, str]]) -> None:
         values: set[str] = set()
         for name, value in named:
-            if is_secret(name):
+            if names_secret(name):
                 # Code sees what follows the scheme of `Authorization`, too.
                 values |= {value, *value.split()[1:]}
         known = sorted((value for value in values if len(value) >= MIN_SECRET), key=len, reverse=True)
@@ -68,7 +52,7 @@ class SecretMask:
 
     def show(self, name: str, value: str) -> str:
         """Return a value as it may be shown beside its name."""
-        return MASK if is_secret(name) else self.mask(value)
+        return MASK if names_secret(name) else self.mask(value)
 
     def show_all(self, pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Return pairs of name and value as they may be shown."""
@@ -92,7 +76,9 @@ class MaskedRepr(reprlib.Repr):
 
     def describe(self, values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         """Return variables with what is shown of their values."""
-        return tuple((name, MASK if is_secret(name) else self._describe(value)) for name, value in values.items())
+        return tuple(
+            (name, MASK if names_secret(name) else self._describe(value)) for name, value in values.items()
+        )
 
     def repr_str(self, x: str, level: int) -> str:
         """Return the representation of text."""

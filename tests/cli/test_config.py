@@ -10,7 +10,7 @@ import pytest
 from nitro_py.build.config.load import find_models
 from nitro_py.build.config.report import mask
 from tests.bundles import write_files
-from tests.cli.commands import fail, succeed
+from tests.cli.commands import HELLO, fail, run_nitropy, succeed
 
 FILES = {
     "nitro.toml": """
@@ -20,6 +20,9 @@ FILES = {
         api_url = "http://a"
         api_token = ""
         database = { url = "" }
+        session_key = ""
+        pool = 1
+        jwt = ""
 
         [aws]
         memory = 256
@@ -31,6 +34,8 @@ FILES = {
         NITRO_DEV__PORT=4000
         NITRO_RUNTIME_CONFIG__API_TOKEN=hidden
         NITRO_RUNTIME_CONFIG__DATABASE__URL=postgres://me:hidden@host/db
+        NITRO_RUNTIME_CONFIG__SESSION_KEY=hidden
+        NITRO_RUNTIME_CONFIG__POOL=7
         """,
     ".env.local": "NITRO_BACKPLANE_URL=redis://:hidden@broker:6379",
 }
@@ -64,9 +69,12 @@ def test_each_value_has_its_place(root: Path) -> None:
         "websocket.max_queue": ("99", "nitro.toml:1"),
         "runtime_config.api_url": ('"http://a"', "nitro.toml:4"),
         "runtime_config.api_token": ('"***"', ".env:2"),
-        "runtime_config.database.url": ('"postgres://***@host/db"', ".env:3"),
-        "aws.memory": ("256", "nitro.toml:9"),
-        "sse.heartbeat": ("3.0", "nitro.toml:12"),
+        "runtime_config.database.url": ('"***"', ".env:3"),
+        "runtime_config.session_key": ('"***"', ".env:4"),
+        "runtime_config.pool": ('"***"', ".env:5"),
+        "runtime_config.jwt": ('""', "nitro.toml:9"),
+        "aws.memory": ("256", "nitro.toml:12"),
+        "sse.heartbeat": ("3.0", "nitro.toml:15"),
         "dev.port": ("4000", ".env:1"),
         "backplane_url": ('"redis://***@broker:6379"', ".env.local:1"),
         "log.format": ('"json"', "environment NITRO_LOG"),
@@ -117,7 +125,7 @@ def test_preset_of_the_command_line(root: Path) -> None:
     assert rows["preset"] == ('"container"', "command line")
     assert rows["container.image"] == ('"nitro-app:latest"', "default")
     # What is set is shown, whatever preset it is for.
-    assert rows["aws.memory"] == ("256", "nitro.toml:9")
+    assert rows["aws.memory"] == ("256", "nitro.toml:12")
     assert "container.image" not in show(root, "--preset", "asgi")
     assert "Unknown preset `contaner`" in fail(root, "config", "show", "--preset", "contaner")
 
@@ -141,6 +149,30 @@ def test_json_is_for_scripts(root: Path) -> None:
         "variable": "NITRO_DEV__PORT",
     }
     assert rows["runtime_config.api_token"]["value"] == "***"
+    assert rows["runtime_config.session_key"]["value"] == "***"
+
+
+def test_app_value_of_the_environment_is_masked_whatever_its_name(root: Path) -> None:
+    rows = show(root, NITRO_RUNTIME_CONFIG__API_URL="http://hidden", NITRO_RUNTIME_CONFIG__JWT="hidden")
+    assert rows["runtime_config.api_url"] == ('"***"', "environment NITRO_RUNTIME_CONFIG__API_URL")
+    assert rows["runtime_config.jwt"] == ('"***"', "environment NITRO_RUNTIME_CONFIG__JWT")
+
+
+@pytest.mark.parametrize("name", ["session_key", "jwt"])
+def test_possible_secret_in_the_file_is_masked_and_warned_of(tmp_path: Path, name: str) -> None:
+    files = {"nitro.toml": f"[runtime_config]\n{name} = 'hidden'\n", "handlers/a.py": HELLO}
+    root = write_files(tmp_path / "project", files)
+    assert show(root)[f"runtime_config.{name}"] == ('"***"', "nitro.toml:2")
+    warning = (
+        f"`runtime_config.{name}` (nitro.toml:2) may be a secret, and its value travels in the bundle. "
+        f'If it is one, leave it `""`, and '
+        f"set `NITRO_RUNTIME_CONFIG__{name.upper()}` in `.env` and where the bundle runs."
+    )
+    for command in ("check", "build"):
+        done = run_nitropy(root, command)
+        assert done.returncode == 0, done.stderr
+        assert warning in " ".join(done.stderr.split())
+        assert "hidden" not in done.stderr + done.stdout
 
 
 def test_wrong_configuration_is_refused(root: Path) -> None:
@@ -156,6 +188,9 @@ def test_wrong_configuration_is_refused(root: Path) -> None:
         ("url", "https://host/?password=x&a=1", "https://host/?password=***&a=1"),
         ("url", "https://host/a@b.html", "https://***@b.html"),
         ("api_key", "x", "***"),
+        ("session_key", "x", "***"),
+        ("key", "x", "***"),
+        ("jwt", "x", "***"),
         ("Client-Secret", "x", "***"),
         ("text", "AKIAIOSFODNN7EXAMPLE", "***"),
         ("nested", {"password": "x", "list": ["redis://:x@h"]}, {"password": "***", "list": ["redis://***@h"]}),

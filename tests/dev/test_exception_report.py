@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from nitro_py.build.config.secret_names import names_secret
 from nitro_py.dev.error_view import ErrorView
 from nitro_py.dev.exception_report import MAX_FRAMES, FailureReport, ReportMaker
-from nitro_py.dev.masking import MASK, MaskedRepr, SecretMask, is_secret
+from nitro_py.dev.masking import MASK, MaskedRepr, SecretMask
 from nitro_py.errors import BuildError
 
 HOSTILE = "</pre></script><script>alert(1)</script>\"'&"
@@ -49,7 +50,7 @@ def report_on(root: Path, source: str, *secrets: tuple[str, str]) -> FailureRepo
     ],
 )
 def test_names_of_secrets(name: str, secret: bool) -> None:
-    assert is_secret(name) == secret
+    assert names_secret(name) == secret
 
 
 @pytest.mark.parametrize(

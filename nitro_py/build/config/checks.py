@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -11,15 +10,16 @@ from pydantic import JsonValue
 
 from nitro_py.brokers.connection import holds_secret
 from nitro_py.brokers.registry import find_backplane, load_backplane
-from nitro_py.build.config.errors import value_problem
+from nitro_py.build.config.environment import PREFIX
+from nitro_py.build.config.errors import dotted, value_problem
 from nitro_py.build.config.layers import Place, find_place
+from nitro_py.build.config.secret_names import names_secret, surely_names_secret
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.build.config.types import MAX_PORT
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.settings import MEMORY, BackplaneSettings
 
-_SECRET = re.compile(r"secret|password|passwd|token|apikey|privatekey|credential")
 _FOLDERS = ("handlers_dir", "output_dir", "public_dir")
 
 Places = Mapping[KeyPath, Place]
@@ -40,7 +40,7 @@ def check_settings(config: NitroConfig, places: Places, root: Path) -> list[Conf
         *_check_folders(config, places, root),
         *_check_ports(config, places),
         *_check_stop(config, places),
-        *_check_secrets(config.runtime_config, places, ("runtime_config",)),
+        *_check_secrets(config.runtime_config, places),
         *_check_backplane(config, places),
     ]
 
@@ -160,29 +160,43 @@ def _check_backplane(config: NitroConfig, places: Places) -> Iterator[ConfigErro
             yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
 
 
-def names_secret(name: str) -> bool:
-    """Return whether a name is that of a secret.
+def _check_secrets(values: Mapping[str, JsonValue], places: Places) -> Iterator[ConfigError]:
+    for path in _list_secrets(values, ("runtime_config",), surely_names_secret):
+        # The value itself is left out: error messages end up in logs.
+        message = f'`{dotted(path)}` looks like a secret, and bundles hold none: expected `""`, got a value.'
+        hint = f'Leave it `""`, and set `{_name_variable(path)}=...` where the bundle runs.'
+        place = find_place(places, path)
+        yield ConfigError(message, file=place.file, line=place.line, hint=hint)
 
-    Example:
-        >>> names_secret("api_key"), names_secret("api_url")
-        (True, False)
+
+def describe_possible_secrets(config: NitroConfig, places: Places) -> tuple[str, ...]:
+    """Describe values that a bundle would hold and whose names may be those of secrets, each in a warning.
+
+    Args:
+        config: The settings.
+        places: Where they stand.
     """
-    return _SECRET.search(re.sub(r"[-_]", "", name.lower())) is not None
+    warnings = []
+    for path in _list_secrets(config.runtime_config, ("runtime_config",), names_secret):
+        place = find_place(places, path)
+        stands = f" ({place.file}:{place.line})" if place.file is not None else ""
+        warnings.append(
+            f"`{dotted(path)}`{stands} may be a secret, and its value travels in the bundle. "
+            f'If it is one, leave it `""`, and set `{_name_variable(path)}` in `.env` and where the bundle runs.'
+        )
+    return tuple(warnings)
 
 
-def _check_secrets(values: Mapping[str, JsonValue], places: Places, parent: KeyPath) -> Iterator[ConfigError]:
+def _list_secrets(
+    values: Mapping[str, JsonValue], parent: KeyPath, is_named: Callable[[str], bool]
+) -> Iterator[KeyPath]:
     for name, value in values.items():
         path = (*parent, name)
         if isinstance(value, dict):
-            yield from _check_secrets(value, places, path)
-        elif isinstance(value, str) and value and names_secret(name):
-            yield _secret_problem(path, find_place(places, path))
+            yield from _list_secrets(value, path, is_named)
+        elif isinstance(value, str) and value and is_named(name):
+            yield path
 
 
-def _secret_problem(path: KeyPath, place: Place) -> ConfigError:
-    key = ".".join(map(str, path))
-    variable = "NITRO_" + "__".join(map(str, path)).upper()
-    # The value itself is left out: error messages end up in logs.
-    message = f'`{key}` looks like a secret, and bundles hold none: expected `""`, got a value.'
-    hint = f'Leave it `""`, and set `{variable}=...` where the bundle runs.'
-    return ConfigError(message, file=place.file, line=place.line, hint=hint)
+def _name_variable(path: KeyPath) -> str:
+    return PREFIX + "__".join(map(str, path)).upper()

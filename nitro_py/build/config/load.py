@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from nitro_py.build.config.checks import check_served, check_settings
+from nitro_py.build.config.checks import check_served, check_settings, describe_possible_secrets
 from nitro_py.build.config.env_files import EnvFiles
 from nitro_py.build.config.environment import (
     describe_ignored,
@@ -127,7 +127,11 @@ def load_config(
     merged = merge_layers([file.without(*MODES), file.section(mode), environment, flags])
     config = models.settings.model_validate(merged.values)
     raise_problems(check_settings(config, merged.places, root))
-    warnings = (*env_files.warnings, *describe_ignored(unknown, places))
+    warnings = (
+        *env_files.warnings,
+        *describe_ignored(unknown, places),
+        *describe_possible_secrets(config, merged.places),
+    )
     return LoadedConfig(config, source, root, mode, merged.places, env_files, warnings)
 
 

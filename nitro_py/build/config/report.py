@@ -10,12 +10,12 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from nitro_py.build.bundle.exclude import find_secret
-from nitro_py.build.config.checks import names_secret
 from nitro_py.build.config.environment import PREFIX
 from nitro_py.build.config.errors import dotted
 from nitro_py.build.config.layers import Place, find_place
 from nitro_py.build.config.load import LoadedConfig
 from nitro_py.build.config.schema import ConfigModels
+from nitro_py.build.config.secret_names import names_secret
 from nitro_py.build.config.settings import add_mode_defaults
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.runtime.settings import BackplaneSettings, override
@@ -142,9 +142,10 @@ def _follow(values: JsonValue | Mapping[str, JsonValue], path: KeyPath) -> JsonV
 
 
 def _report(path: KeyPath, value: JsonValue, place: Place) -> ReportedSetting:
-    return ReportedSetting(
-        dotted(path), mask(value, str(path[-1])), _describe(place), place.file, place.line, place.variable
-    )
+    # Whatever its name: what does not stand in the configuration may be there for its being a secret.
+    hidden = path[0] == "runtime_config" and place.variable is not None and value not in (None, "")
+    shown = MASK if hidden else mask(value, str(path[-1]))
+    return ReportedSetting(dotted(path), shown, _describe(place), place.file, place.line, place.variable)
 
 
 def _describe(place: Place) -> str:
