@@ -42,7 +42,7 @@ ANSWER = "nitro_py.dev.answer"
 # Fields of requests that came through others, whose browser may be anywhere.
 FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 # Names of the environment that look like a secret's and are none.
-DESKTOP = ("DBUS_", "SSH_", "XDG_")
+DESKTOP = ("DBUS_", "DESKTOP_", "SSH_", "XDG_")
 # How long equal failures are reported once only, in seconds.
 PAUSE = 1.0
 # How alike a path must be to be named, from 0 to 1, and how many are.

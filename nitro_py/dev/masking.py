@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,8 @@ class SecretMask:
     def __init__(self, named: Iterable[tuple[str, str]]) -> None:
         values: set[str] = set()
         for name, value in named:
-            if names_secret(name):
+            # `PWD` and `PASSWORD_STORE_DIR` name folders, which are in the path of every frame.
+            if names_secret(name) and not _is_path(value):
                 # Code sees what follows the scheme of `Authorization`, too.
                 values |= {value, *value.split()[1:]}
         known = sorted((value for value in values if len(value) >= MIN_SECRET), key=len, reverse=True)
@@ -57,6 +59,10 @@ class SecretMask:
     def show_all(self, pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Return pairs of name and value as they may be shown."""
         return tuple((name, self.show(name, value)) for name, value in pairs)
+
+
+def _is_path(value: str) -> bool:
+    return os.path.isabs(value) and os.path.exists(value)
 
 
 class MaskedRepr(reprlib.Repr):

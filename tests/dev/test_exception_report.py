@@ -75,6 +75,14 @@ def test_known_secret_is_masked_wherever_it_is() -> None:
     assert mask.mask("sent abcdef-123 as Bearer abcdef-123, harmless") == f"sent {MASK} as {MASK}, harmless"
 
 
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "PASSWORD_STORE_DIR", "TLS_KEY_FILE"])
+def test_folder_or_file_that_is_there_is_no_secret(tmp_path: Path, name: str) -> None:
+    text = f'File "{tmp_path}/handlers/a.py", line 1'
+    assert SecretMask([(name, str(tmp_path))]).mask(text) == text
+    gone = str(tmp_path / "handlers")
+    assert (MASK in SecretMask([(name, gone)]).mask(text)) == (name != "OLDPWD")
+
+
 def test_secret_is_masked_before_a_long_text_is_cut() -> None:
     secret = "s" * 400
     shown = dict(
