@@ -206,6 +206,8 @@ class ErrorReporter:
             label = label if hook is None else f"Hook {hook}"
             facts = _describe_peer(subject, route, hook, mask)
         elif subject is not None:
+            if subject.scope["type"] == "websocket":
+                label = "Upgrade" if self._find_hook(error, route) is None else "Hook upgrade"
             facts = _describe_request(subject, route, mask)
         return self._reports.make(error, mask, label=label, title=title, facts=facts)
 

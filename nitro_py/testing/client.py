@@ -402,6 +402,8 @@ async def client(
         application = Application(App(loaded.root, manifest, public_dir=loaded.config.public_dir))
         # The requests of a test name no real host.
         application.app.host_check = None
+        # What `nitropy dev` refuses must not pass in a test.
+        application.app.strict_contexts = True
         failures, ignored = AppFailures(raised=True), AppFailures(raised=False)
         own = failures if raise_errors else ignored
         made = Client(application, options=options, failures=failures, ignored=ignored, raise_errors=raise_errors)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from typing import Any
 
-from nitro_py.errors import HTTPError
+from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Event, Receive, Scope, Send
 from nitro_py.headers import Headers
 from nitro_py.mount import MountedApp
@@ -16,6 +17,7 @@ from nitro_py.response import Response
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.extensions import DirectSocket, find_direct_socket
 from nitro_py.runtime.asgi.send_channel import SendChannel
+from nitro_py.runtime.containment import log_failure
 from nitro_py.runtime.contracts import Channel
 from nitro_py.runtime.hooks.session import PeerSession
 from nitro_py.runtime.hooks.upgrade import Refusal, decide_upgrade, pass_middleware
@@ -24,6 +26,8 @@ from nitro_py.runtime.http.responses import describe_error, send_answer
 from nitro_py.runtime.log_context import enter_log_context
 from nitro_py.runtime.routing.router import Match, NoMatch
 from nitro_py.websocket import CloseDetails, Upgrade, WebSocketHandler
+
+logger = logging.getLogger("nitro_py.websocket")
 
 
 async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +63,11 @@ async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> 
         offered=tuple(scope.get("subprotocols", ())),
         development=app.development,
     )
+    if app.strict_contexts and isinstance(decision, Upgrade):
+        error = find_context_error(decision, handler, match.route.file)
+        if error is not None:
+            log_failure(logger, error, "The upgrade to %s failed.", event.path)
+            decision = Refusal(error)
     if isinstance(decision, Refusal):
         await refuse(decision.answer, app, event, send)
     elif app.stopping:
@@ -209,9 +218,36 @@ def make_session(
     return session
 
 
+def find_context_error(decision: Upgrade, handler: WebSocketHandler, file: str) -> NitroError | None:
+    """Return the error of an accepted handshake whose context other targets cannot keep, if it has one.
+
+    Args:
+        decision: The decision.
+        handler: The route's hooks.
+        file: The route's file.
+    """
+    from nitro_py.runtime.hooks.portable_context import PortableContext
+
+    try:
+        PortableContext(decision.context)
+    except TypeError as error:
+        # Plain hooks are wrapped, to run in threads.
+        code = getattr(getattr(handler.upgrade, "__wrapped__", handler.upgrade), "__code__", None)
+        line = code.co_firstlineno if code is not None and code.co_filename.endswith(f"/{file}") else None
+        # It is not raised: a traceback would have no line of the app.
+        return NitroError(
+            f"{'Middleware' if handler.upgrade is None else '`upgrade`'} of `{file}` returned an `Upgrade` "
+            f"whose context not every target can keep: {error}",
+            file=file,
+            line=line,
+            hint="Put only JSON values into `Upgrade(context=…)`, and keep objects in a dict by `peer.id`.",
+        )
+    return None
+
+
 def make_context(app: App, decision: Upgrade) -> dict[str, Any]:
-    """Make a peer's context; in development it refuses values that other targets cannot keep."""
-    if not app.development:
+    """Make a peer's context; a strict one refuses values that other targets cannot keep."""
+    if not app.strict_contexts:
         return dict(decision.context)
     from nitro_py.runtime.hooks.portable_context import PortableContext
 
