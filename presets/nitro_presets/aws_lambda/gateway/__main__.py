@@ -84,6 +84,7 @@ async def run(options: argparse.Namespace) -> None:
         environment=environment,
         publish_token=os.environ.get(PUBLISH_TOKEN),
         local_host=options.host,
+        log_access=True,
     )
     async with gateway:
         print(f"Listening on {gateway.url}", flush=True)

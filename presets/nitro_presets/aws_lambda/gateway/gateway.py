@@ -12,6 +12,7 @@ from typing import Self
 
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.deploy.template import TEMPLATE
+from nitro_presets.aws_lambda.gateway.access_log import GatewayAccessLog
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
 from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
 from nitro_presets.aws_lambda.gateway.dynamodb_api import DynamoDbApi
@@ -78,6 +79,7 @@ class Gateway:
         database: The URL of a running DynamoDB; by default moto's server is started.
         local_host: The address that it listens on, if it answers to names of this machine only, and to those
             of `server.allowed_hosts`.
+        log_access: Whether requests and sockets are logged.
 
     Raises:
         UsageError: There is no bundle, or moto is not installed.
@@ -99,6 +101,7 @@ class Gateway:
         publish_token: str | None = None,
         database: str | None = None,
         local_host: str | None = None,
+        log_access: bool = False,
     ) -> None:
         self.faults = faults or Faults()
         self.connections = GatewayConnections()
@@ -113,6 +116,7 @@ class Gateway:
         if local_host is not None:
             # The functions answer to what the gateway lets through.
             self._added[LOCAL_HOST] = local_host
+        self._log_access = log_access
         self._publish_token = publish_token
         self._database = database
         self._stack = AsyncExitStack()
@@ -227,7 +231,7 @@ class Gateway:
             publish_endpoint=self._make_publish_endpoint(),
             host_check=self._make_host_check(),
         )
-        serving = Listener(router.handle)
+        serving = Listener(GatewayAccessLog(router.handle).handle if self._log_access else router.handle)
         self._stack.push_async_callback(serving.close)
         await serving.open(self._listener)
 

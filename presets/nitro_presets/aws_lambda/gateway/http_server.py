@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Protocol
 
 import h11
 
@@ -55,6 +56,16 @@ class GatewayRequest:
         return found[-1] if found else None
 
 
+class ConnectionObserver(Protocol):
+    """What is told of the answer to a request."""
+
+    def on_status(self, status: int) -> None:
+        """Note the status of the answer, 101 for a socket."""
+
+    def on_disconnect(self, code: int, reason: str) -> None:
+        """Note the end of a socket."""
+
+
 class HttpConnection:
     """The server's side of a connection.
 
@@ -67,8 +78,15 @@ class HttpConnection:
         self.reader = reader
         self.writer = writer
         self.trailers: dict[str, str] = {}
+        self.observer: ConnectionObserver | None = None
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._method = ""
+
+    @property
+    def client(self) -> str:
+        """The client's address and port."""
+        host, port = self.writer.get_extra_info("peername")[:2]
+        return f"{host}:{port}"
 
     async def next_request(self) -> GatewayRequest | None:
         """Wait for the head of a request; return `None` if the client has closed the connection.
@@ -132,6 +150,8 @@ class HttpConnection:
         phrase = _PHRASES.get(status, "")
         fields = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         self._send(h11.Response(status_code=status, headers=fields, reason=phrase.encode()))
+        if self.observer is not None:
+            self.observer.on_status(status)
         self._bodiless = self._method == "HEAD" or status in (204, 304)
 
     async def write(self, data: bytes) -> None:
@@ -153,6 +173,8 @@ class HttpConnection:
         """Send the 101 response of an upgrade, and return the bytes that were received after the request."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         self._send(h11.InformationalResponse(status_code=101, headers=fields, reason=b"Switching Protocols"))
+        if self.observer is not None:
+            self.observer.on_status(101)
         return self._h11.trailing_data[0]
 
     async def finish(self) -> bool:

@@ -94,7 +94,7 @@ class WebSocketApi:
             except OSError:
                 self._end(connection, Disconnect.of(1006, LOST))
                 return
-            await self._talk(connection, socket)
+            await self._talk(connection, http, socket)
         finally:
             self._connections.remove(connection)
 
@@ -138,7 +138,7 @@ class WebSocketApi:
         connection.socket = socket
         return socket
 
-    async def _talk(self, connection: GatewayConnection, socket: ClientSocket) -> None:
+    async def _talk(self, connection: GatewayConnection, http: HttpConnection, socket: ClientSocket) -> None:
         life = asyncio.get_running_loop().call_later(self._limits.life, socket.close, 1001)
         idle = asyncio.ensure_future(self._watch(connection, socket))
         try:
@@ -152,6 +152,8 @@ class WebSocketApi:
         finally:
             life.cancel()
             idle.cancel()
+            if http.observer is not None and socket.disconnect is not None:
+                http.observer.on_disconnect(socket.disconnect.code, socket.disconnect.reason)
         if socket.disconnect is not None:
             self._end(connection, socket.disconnect)
         await socket.finish()

@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from nitro_presets.aws_lambda.gateway.access_log import GatewayRequestLog
 from nitro_presets.aws_lambda.gateway.bundle import read_bundle
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
+from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_py.errors import NitroError
 from tests.presets.aws_lambda.gateway.bundles import write_bundle
 
@@ -52,6 +58,54 @@ async def test_command_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypat
         rest = (await running.stdout.read()).decode()
         assert await running.wait() == 0
         assert "[http 1] hello nitro_http.handler" in rest
+
+
+@pytest.mark.anyio
+async def test_command_logs_requests_and_sockets(tmp_path: Path) -> None:
+    environment = {"environment": {"LOG": str(tmp_path / "log")}}
+    write_bundle(tmp_path / "output", http=environment, websocket=environment)
+    refusal = json.dumps({"do": "return", "value": {"statusCode": 403}})
+    async with run(str(tmp_path / "output"), "--port", "0") as (running, url):
+        async with httpx.AsyncClient() as client:
+            await client.post(f"{url}/a%1b?b=1", content=b"")
+            assert (await client.get(f"{url}/_aws/nothing")).status_code == 404
+            assert (await client.get(f"{url}/c", headers={"host": "evil.test"})).status_code == 403
+        sockets = url.replace("http", "ws")
+        async with connect(f"{sockets}/chat?room=1") as socket:
+            port = socket.local_address[1]
+            await socket.close(4001, "enough")
+        with pytest.raises(InvalidStatus):
+            await connect(f"{sockets}/chat?order={quote(refusal)}")
+        async with connect(f"{sockets}/other"):
+            running.send_signal(signal.SIGTERM)
+            assert running.stdout is not None
+            rest = (await running.stdout.read()).decode()
+    assert re.search(r'^INFO:     127\.0\.0\.1:\d+ - "POST /a%1b\?b=1 HTTP/1\.1" 200 OK$', rest, re.MULTILINE)
+    assert re.search(r'^INFO:     127\.0\.0\.1:\d+ - "GET /c HTTP/1\.1" 403 Forbidden$', rest, re.MULTILINE)
+    lines = rest.splitlines()
+    first = f'INFO:     127.0.0.1:{port} - "WebSocket /chat?room=1"'
+    assert [line for line in lines if "room=1" in line and line.startswith("INFO:")] == [
+        f"{first} [accepted]",
+        f"{first} [closed 4001 enough]",
+    ]
+    assert [line.rpartition('" ')[2] for line in lines if "WebSocket /chat?order=" in line] == ["403"]
+    assert [line.rpartition('" ')[2] for line in lines if '"WebSocket /other"' in line] == [
+        "[accepted]",
+        "[closed 1001 Going away]",
+    ]
+    assert "/_aws/" not in "".join(line for line in lines if line.startswith("INFO:"))
+    assert "\033" not in rest
+
+
+def test_control_characters_are_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    request = GatewayRequest("GET", "/a\x9b2J", (), "127.0.0.1")
+    with caplog.at_level("INFO", "nitro_py.aws.gateway"):
+        GatewayRequestLog("127.0.0.1:1", request).on_status(200)
+        GatewayRequestLog("127.0.0.1:1", request).on_disconnect(4000, "a\r\nINFO: b")
+    assert caplog.messages == [
+        'INFO:     127.0.0.1:1 - "GET /a\\x9b2J HTTP/1.1" 200 OK',
+        'INFO:     127.0.0.1:1 - "WebSocket /a\\x9b2J" [closed 4000 a\\r\\nINFO: b]',
+    ]
 
 
 def fail(*arguments: str) -> str:
