@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import sysconfig
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from itertools import groupby
+from pathlib import Path
 from typing import Any, Final, TextIO
 
+import nitro_py
 from nitro_py.encoding import Frame
 from nitro_py.event import ASGIMessage, Receive, Scope, Send
 from nitro_py.mount import ASGIApplication
@@ -32,6 +37,12 @@ STREAMS_FROM: Final = 1.0
 PATH_WIDTH: Final = 32
 BEGAN: Final = "nitro.dev.began"
 QUIET: Final = "nitro.dev.quiet"
+# Code that tracebacks fold: the framework, and what runs tasks and threads in the standard library.
+PACKAGE: Final = Path(nitro_py.__file__).parent
+STANDARD_LIBRARY: Final = Path(sysconfig.get_path("stdlib"))
+INTERNALS: Final = frozenset({"asyncio", "concurrent"})
+# The file of a line that stands for folded calls.
+FOLDED: Final = "<folded>"
 
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _STATUS_STYLES: Final = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
@@ -109,6 +120,68 @@ class DevFormatter(logging.Formatter):
         if record.stack_info:
             lines.append(self.formatStack(record.stack_info))
         return "\n".join(lines)
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback of an exception, with the calls in libraries folded."""
+        if ei[1] is None:
+            return super().formatException(ei)
+        shown = traceback.TracebackException.from_exception(ei[1])
+        linked = list(_walk_linked(shown))
+        if any(_is_own(frame) for each in linked for frame in each.stack):
+            for each in linked:
+                each.stack = self._fold(each.stack)
+        return "".join(shown.format()).rstrip("\n")
+
+    def _fold(self, stack: traceback.StackSummary) -> FoldedStack:
+        folded = FoldedStack()
+        for is_library, frames in groupby(stack, lambda frame: _name_library(frame) is not None):
+            if not is_library:
+                folded.extend(frames)
+                continue
+            names = [_name_library(frame) or "" for frame in frames]
+            calls = f"{len(names)} call{'s' * (len(names) > 1)}"
+            text = self._style_of_line.paint(f"… {calls} in {', '.join(dict.fromkeys(names))}", "dim")
+            folded.append(traceback.FrameSummary(FOLDED, len(folded), text, lookup_line=False))
+        return folded
+
+
+class FoldedStack(traceback.StackSummary):
+    """The calls of a traceback, some of which stand in one line together."""
+
+    def format_frame_summary(self, frame_summary: traceback.FrameSummary, **options: Any) -> str:
+        """Return the lines of a call, or the line of those that are folded."""
+        if frame_summary.filename == FOLDED:
+            return f"  {frame_summary.name}\n"
+        return super().format_frame_summary(frame_summary, **options)
+
+
+def _walk_linked(
+    error: traceback.TracebackException | None,
+) -> Iterator[traceback.TracebackException]:
+    if error is not None:
+        yield error
+        yield from _walk_linked(error.__cause__)
+        yield from _walk_linked(error.__context__)
+        for member in error.exceptions or ():
+            yield from _walk_linked(member)
+
+
+def _name_library(frame: traceback.FrameSummary) -> str | None:
+    """Return the name of the library that a call is in, if its calls are folded."""
+    path = Path(frame.filename)
+    if path.is_relative_to(PACKAGE):
+        return PACKAGE.name
+    if path.is_relative_to(STANDARD_LIBRARY) and (top := path.relative_to(STANDARD_LIBRARY).parts[0]) in INTERNALS:
+        return top
+    for place in ("site-packages", "dist-packages"):
+        if place in path.parts[:-1]:
+            return path.parts[path.parts.index(place) + 1].removesuffix(".py")
+    return None
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    is_code = not frame.filename.startswith("<")
+    return is_code and _name_library(frame) is None and not Path(frame.filename).is_relative_to(STANDARD_LIBRARY)
 
 
 class DevAccessLog(AccessLog):

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.bundles import Server
+from tests.bundles import Server, build_project, run_bundle
 from tests.cli.commands import NITROPY, make_project, serve_project
 from tests.dev.pages import PATIENCE, wait_for
 from tests.dev.test_debugger import open_terminal
@@ -48,6 +48,33 @@ STREAM = """
     async def handler(event: Event) -> StreamingResponse:
         return StreamingResponse(tick(), media_type="text/event-stream")
 """
+FAILING = """
+    import asyncio
+
+    from nitro_py import Event, define_handler
+    from starlette.responses import JSONResponse
+
+
+    async def count(value: object) -> None:
+        JSONResponse(value)
+
+
+    @define_handler
+    async def handler(event: Event) -> None:
+        try:
+            await asyncio.wait_for(count({1}), 5)
+        except TypeError as error:
+            raise ValueError("no count") from error
+"""
+UNSENDABLE = """
+    from nitro_py import Event, define_handler
+
+
+    @define_handler
+    async def handler(event: Event) -> object:
+        return object()
+"""
+FAILURES = {"handlers/failing.get.py": FAILING, "handlers/unsendable.get.py": UNSENDABLE}
 FILES = {"handlers/log.get.py": LOGGING, "handlers/stream.get.py": STREAM, "public/style.css": "p {}"}
 TIME = r"\d\d:\d\d:\d\d  "
 TOOK = r" +[\d.]+ m?s"
@@ -133,3 +160,35 @@ def test_colours_are_for_terminals(tmp_path: Path) -> None:
         wait_for(lambda: "Ready in" in server.read_log())
         httpx.get(f"{server.url}/api/hello")
         wait_for(lambda: "\033[32m200" in server.read_log())
+
+
+def test_tracebacks_have_the_lines_of_the_app(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project", FAILURES)
+    with serve_project(root, "dev", "--port", "0") as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        assert httpx.get(f"{server.url}/failing").status_code == 500
+        log = server.read_log()
+        assert httpx.get(f"{server.url}/unsendable").status_code == 500
+        whole = server.read_log().removeprefix(log)
+    files = re.findall(r'^  File ".*/(\S+/\S+)", line', log, re.MULTILINE)
+    assert [file for file in files if file.startswith("handlers/")] == ["handlers/failing.get.py"] * 3
+    assert not [file for file in files if file.startswith(("asyncio/", "http/", "nitro_py/", "starlette/"))]
+    folded = re.findall(r"^  … \d+ calls? in (\w+)$", log, re.MULTILINE)
+    assert folded[:2] == ["asyncio", "starlette"]
+    assert re.search(r"^  … \d calls in nitro_py$", log, re.MULTILINE)
+    assert (
+        log.index("TypeError: Object of type set") < log.index("direct cause") < log.index("ValueError: no count")
+    )
+    # None of these is the app's, and without them nothing would be left.
+    assert "Traceback" in whole
+    assert "/nitro_py/runtime/" in whole
+    assert "…" not in whole
+
+
+def test_bundle_logs_whole_tracebacks(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project", FAILURES)
+    with run_bundle(build_project(root)) as server:
+        assert httpx.get(f"{server.url}/failing").status_code == 500
+        log = server.read_log()
+    assert "/nitro_py/runtime/" in log
+    assert "/starlette/responses.py" in log
