@@ -85,6 +85,13 @@ TRAVELS = [
     "certs/server.pem",
     "data/monkey.json",
     "docs/password.md",
+    "shop/auth.py",
+    "shop/env.py",
+    "shop/kube_config/__init__.py",
+    "shop/config.json",
+    "shop/environment.json",
+    "models/tokenizer.pickle",
+    "locale/author.json",
 ]
 
 
@@ -131,6 +138,17 @@ DER = b"\x30\x82\x01\x0a"
         ("a.json", b'{"installed": {"client_secret": "GOCSPX-abcdef"}}'),
         ("config", b"clusters:\n- x\nusers:\n  client-key-data: aGVsbG8=\n"),
         ("config.json", b'{"auths": {"registry.example": {"auth": "eA=="}}}'),
+        ("a.pem", "-----BEGIN PRIVATE KEY-----\r\n".encode("utf-16")),
+        ("a.txt", "-----BEGIN RSA PRIVATE KEY-----\n".encode("utf-16-le")),
+        ("a.txt", "-----BEGIN RSA PRIVATE KEY-----\n".encode("utf-16-be")),
+        ("a.jwk", b'{"kty": "EC", "crv": "P-256", "x": "abc", "d": "def"}'),
+        ("jwks.json", b'{"keys": [{"d": "def", "crv": "P-256", "kty": "EC"}]}'),
+        ("a.json", b'{"kty": "oct", "k": "abc"}'),
+        ("a.txt", b"//registry.example/:_authToken=0f1e2d3c4b5a"),
+        ("a.sh", b"export AWS_SECRET_ACCESS_KEY=" + 40 * b"a"),
+        ("a.json", b'{"SecretAccessKey": "' + 40 * b"a" + b'"}'),
+        ("a.txt", b"xapp-1-A0123456789"),
+        ("google-services.json", b'{"current_key": "AIza' + 35 * b"a" + b'"}'),
     ],
 )
 def test_content_that_is_a_secret(file: str, data: bytes) -> None:
@@ -148,6 +166,12 @@ def test_content_that_is_a_secret(file: str, data: bytes) -> None:
         ("a.json", b'{"type": "account"}'),
         ("a.txt", b"NAKIAIOSFODNN7EXAMPLE"),
         ("a.html", b"<p>a private key</p>"),
+        ("a.pem", "-----BEGIN CERTIFICATE-----\r\n".encode("utf-16")),
+        ("jwks.json", b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "abc", "y": "def"}]}'),
+        ("config.json", b'{"debug": true, "d": "x"}'),
+        ("a.txt", b"_authToken=${NPM_TOKEN}"),
+        ("a.sh", b'export AWS_SECRET_ACCESS_KEY="$FROM_VAULT"'),
+        ("map.js", b'const key = "AIza' + 35 * b"a" + b'"'),
     ],
 )
 def test_content_that_is_none(file: str, data: bytes) -> None:

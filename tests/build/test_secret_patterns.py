@@ -85,6 +85,13 @@ SECRET_FILES = {
     "wallet.dat": "wallet.dat",
 }
 SECRET_DATA = {
+    "*kube.config": "prod-kube.config",
+    "env.dev": "env.dev",
+    "env.development": "env.development",
+    "env.local": "env.local",
+    "env.prod": "env.prod",
+    "env.production": "env.production",
+    "env.staging": "env.staging",
     "credentials*.*": "credentials-prod.json",
     "id_dsa*": "id_dsa.pub",
     "id_ecdsa*": "id_ecdsa",
@@ -93,6 +100,14 @@ SECRET_DATA = {
     "secrets*.*": "secrets.toml",
 }
 SECRET_WORDS = {
+    "*[-_.]keystore.*": "eth-keystore.json",
+    "admin.conf": "admin.conf",
+    "auth.json": "auth.json",
+    "keystore.*": "keystore.json",
+    "kube[-_]config.*": "kube-config.yaml",
+    "oauth*.json": "oauth.json",
+    "super-admin.conf": "super-admin.conf",
+    "wg[0-9]*.conf": "wg0.conf",
     "*-adminsdk*.*": "app-firebase-adminsdk-x1.json",
     "*api[-_]key*.*": "api_key.txt",
     "*apikey*.*": "apikeys.yaml",
@@ -122,6 +137,7 @@ SECRET_WORDS = {
     "token.*": "token.json",
 }
 SECRET_BARE = {
+    "*kube[-_]config": "prod-kube_config",
     "*[-_.]credentials": "db-credentials",
     "*[-_.]password": "db_password",
     "*[-_.]secret": "db.secret",
@@ -199,6 +215,11 @@ CONTENTS = [
     b"PuTTY-User-Key-File-3: ssh-ed25519",
     b"client-key-data: aGVsbG8=",
     b'{"auths": {"a.example": {}}}',
+    b"kind: Config\nusers: []",
+    b"PrivateKey = " + 43 * b"a" + b"=",
+    b'{"d": "AQAB", "n": "AQAB", "kty": "RSA"}',
+    b"AIza" + 35 * b"a",
+    b"_authToken=0123456789",
     b"npm_" + 36 * b"a",
 ]
 DATA = [
@@ -207,6 +228,7 @@ DATA = [
     "cnf",
     "conf",
     "csv",
+    "dat",
     "db",
     "der",
     "enc",
@@ -219,6 +241,8 @@ DATA = [
     "old",
     "orig",
     "p7",
+    "pickle",
+    "pkl",
     "plist",
     "properties",
     "sqlite",

@@ -32,6 +32,10 @@ def test_secrets_stay_at_home_and_are_listed(tmp_path: Path) -> None:
         "shop/settings.json": '{"type": "service_account"}',
         "shop/tls.pem": KEY,
         "shop/credentials": "",
+        "shop/auth.json": "{}",
+        "shop/token.pickle": "",
+        "shop/env.local": "",
+        "data/wg0.conf": "",
         "data/kubeconfig": "",
         "data/notes.txt": "AKIAIOSFODNN7EXAMPLE",
     }
@@ -55,6 +59,16 @@ def test_code_that_looks_like_a_secret_travels_and_is_listed(tmp_path: Path) -> 
     found = plan(tmp_path, {"shop/keys.py": "KEY = 'AKIAIOSFODNN7EXAMPLE'\n"})
     assert "shop/keys.py" in files_of(found)
     assert any("although they look like secrets: `shop/keys.py`" in note for note in found.notes)
+
+
+def test_dump_in_a_package_travels_and_is_listed(tmp_path: Path) -> None:
+    ordinary = {"shop/schema.sql": "", "shop/pg_dump.py": "", "shop/a.log": ""}
+    named = {"data/backup.zip": ""}
+    dumps = {"shop/dump.sql": "", "shop/all.sql": "-- PostgreSQL database dump\n"}
+    found = plan(tmp_path, {**ordinary, **named, **dumps}, '["data/backup.zip"]')
+    assert {*ordinary, *named, *dumps} <= files_of(found)
+    (note,) = [note for note in found.notes if note.startswith("In the bundle")]
+    assert note == "In the bundle, and looks like a dump, a backup or a log: `shop/all.sql`, `shop/dump.sql`"
 
 
 def test_public_files(tmp_path: Path) -> None:

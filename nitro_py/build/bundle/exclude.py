@@ -74,7 +74,21 @@ _SECRET_FILES = (
     "wallet.dat",
 )
 # Modules and packages may have such names: `credentials.py` is code, `credentials/` a folder of it.
-_SECRET_DATA = ("credentials*.*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "secrets*.*")
+_SECRET_DATA = (
+    "*kube.config",
+    "credentials*.*",
+    "env.dev",
+    "env.development",
+    "env.local",
+    "env.prod",
+    "env.production",
+    "env.staging",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "id_rsa*",
+    "secrets*.*",
+)
 _CODE = (".py", ".pyi")
 # These are secrets only in files that hold nothing but data: `reset_password.html` is a page.
 _SECRET_WORDS = (
@@ -84,6 +98,7 @@ _SECRET_WORDS = (
     "*[-_.]credential.*",
     "*[-_.]credentials.*",
     "*[-_.]key.json",
+    "*[-_.]keystore.*",
     "*[-_.]key.y*ml",
     "*[-_.]password.*",
     "*[-_.]passwords.*",
@@ -94,21 +109,29 @@ _SECRET_WORDS = (
     "*privatekey*.*",
     "*service[-_]account*.*",
     "*serviceaccount*.*",
+    "admin.conf",
+    "auth.json",
     "client[-_]secret*.*",
     "credential.*",
     "key.json",
     "keyfile.json",
+    "keystore.*",
+    "kube[-_]config.*",
     "kubeconfig.*",
+    "oauth*.json",
     "passwd.*",
     "password.txt",
     "passwords.*",
     "secret.*",
     "secret[-_]*.*",
+    "super-admin.conf",
     "token.*",
+    "wg[0-9]*.conf",
 )
 _DATA = frozenset(
-    {"bak", "cfg", "cnf", "conf", "csv", "db", "der", "enc", "gz", "ini", "json", "json5", "jsonc", "key", "old"}
-    | {"orig", "p7", "plist", "properties", "sqlite", "sqlite3", "swp", "toml", "txt", "xml", "yaml", "yml", "zip"}
+    {"bak", "cfg", "cnf", "conf", "csv", "dat", "db", "der", "enc", "gz", "ini", "json", "json5", "jsonc", "key"}
+    | {"old", "orig", "p7", "pickle", "pkl", "plist", "properties", "sqlite", "sqlite3", "swp", "toml", "txt"}
+    | {"xml", "yaml", "yml", "zip"}
 )
 # A folder may have these names.
 _SECRET_BARE = (
@@ -119,6 +142,7 @@ _SECRET_BARE = (
     "*[-_.]token",
     "*private[-_.]key",
     "*privatekey",
+    "*kube[-_]config",
     "credential",
     "credentials",
     "passwd",
@@ -131,21 +155,31 @@ _SECRET_BARE = (
 # Keys and certificates: what is in them says whether they are public.
 _KEY_SUFFIXES = (".cer", ".crt", ".der", ".key", ".pem")
 _PUBLIC_PEM = re.compile(rb"-----BEGIN (?:[A-Z0-9 ]+ )?(?:CERTIFICATE|PUBLIC KEY|CRL|PKCS7|DH PARAMETERS)")
+# Members of a JSON Web Key that only a private or a shared one has (RFC 7518, section 6), in either order.
+_PRIVATE_JWK = rb'"kty"\s*:[^{}]*"[dk]"\s*:\s*"[\w-]|"[dk]"\s*:\s*"[\w-]+"[^{}]*"kty"\s*:'
+_GOOGLE_KEY = rb"\bAIza[A-Za-z0-9_-]{35}"
+# Browsers get such keys by design, for maps as an example.
+_PAGES = (".css", ".htm", ".html", ".js", ".map", ".mjs")
 # What a secret looks like inside a file, and what it is called.
 _CONTENTS = (
     (rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", "a private key"),
     (rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "an access key of AWS"),
-    (rb"aws_secret_access_key[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+=]{30}", "an access key of AWS"),
+    (rb"(?i)secret_?access_?key[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{20}", "an access key of AWS"),
     (rb'"type"\s*:\s*"service_account"', "the key of a service account"),
     (rb'"(?:client_secret|private_key|refresh_token)"\s*:\s*"[^"]{8}', "a secret in JSON"),
     (rb"\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}", "a token of GitHub"),
     (rb"\bglpat-[A-Za-z0-9_-]{20}", "a token of GitLab"),
-    (rb"\bxox[abeoprs]-[A-Za-z0-9-]{10}", "a token of Slack"),
+    (rb"\b(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10}", "a token of Slack"),
     (rb"\b[rs]k_live_[A-Za-z0-9]{16}", "a key of Stripe"),
     (rb"\bAGE-SECRET-KEY-1", "a private key"),
     (rb"^PuTTY-User-Key-File", "a private key"),
     (rb"\bclient-key-data\s*:", "the key of a Kubernetes client"),
     (rb'"auths"\s*:\s*\{', "the passwords of registries"),
+    (rb"^kind:[ \t]*[\"']?Config\b", "the configuration of a Kubernetes client"),
+    (rb"^PrivateKey[ \t]*=[ \t]*[A-Za-z0-9+/]{42}", "a private key"),
+    (_PRIVATE_JWK, "a private key"),
+    (_GOOGLE_KEY, "an API key of Google"),
+    (rb"\b_(?:authToken|auth|password)[ \t]*=[ \t]*[\"']?[A-Za-z0-9+/=_-]{8}", "the token of an index"),
     (rb"\b(?:npm_[A-Za-z0-9]{36}|pypi-AgE[A-Za-z0-9_-]{16})", "the token of an index"),
 )
 # How much of a file is looked at, in bytes: what is larger is a model or a film.
@@ -169,6 +203,7 @@ _DUMPS = (
     "*dump*.*",
     "core.[0-9]*",
 )
+_BACKUPS = ("*.bak", "*.dump", "*.har", "*.rdb", "*backup*.*", "*dump*.*", "core.[0-9]*")
 _DUMP_CONTENTS = (
     b"SQLite format 3\0",
     b"PGDMP",
@@ -244,9 +279,11 @@ def find_secret(relative: PurePosixPath, data: bytes) -> str | None:
     """
     if _matches(relative.name.lower(), _SECRET_BARE):
         return "a secret, by its name"
+    data = _narrow(data)
     start = data[:_LOOKED_AT]
+    is_page = relative.name.lower().endswith(_PAGES)
     for pattern, what in _CONTENTS:
-        if _search(pattern, start):
+        if _search(pattern, start) and not (is_page and pattern == _GOOGLE_KEY):
             return what
     if not relative.name.lower().endswith(_KEY_SUFFIXES) or _PUBLIC_PEM.search(data):
         return None
@@ -256,14 +293,24 @@ def find_secret(relative: PurePosixPath, data: bytes) -> str | None:
     return None if data[:1] == b"\x30" else "what may be a private key"
 
 
-def looks_like_dump(relative: PurePosixPath, data: bytes) -> bool:
+def looks_like_dump(relative: PurePosixPath, data: bytes, *, served: bool = True) -> bool:
     """Return whether a file looks like a database, a backup or a log, which are not meant for visitors.
+
+    Args:
+        relative: The file.
+        data: Its bytes.
+        served: Whether visitors get it; for the app's own code, SQL and databases are ordinary files.
 
     Example:
         >>> looks_like_dump(PurePosixPath("files/shop.sql.gz"), b"")
         True
     """
-    return _matches(relative.name.lower(), _DUMPS) or any(start in data[:200] for start in _DUMP_CONTENTS)
+    name = relative.name.lower()
+    if not served:
+        if name.endswith(_CODE):
+            return False
+        return _matches(name, _BACKUPS) or any(start in data[:200] for start in _DUMP_CONTENTS[1:])
+    return _matches(name, _DUMPS) or any(start in data[:200] for start in _DUMP_CONTENTS)
 
 
 def travels(relative: PurePosixPath) -> bool:
@@ -281,6 +328,13 @@ def travels(relative: PurePosixPath) -> bool:
 
 def _is_data(name: str) -> bool:
     return name.rpartition(".")[2] in _DATA
+
+
+def _narrow(data: bytes) -> bytes:
+    """Return text in UTF-16, as shells of Windows write it, with a byte for each ASCII character."""
+    begin = data[2:34]
+    is_wide = len(begin) >= 16 and (not any(begin[::2]) or not any(begin[1::2])) and any(begin)
+    return data[: 2 * _LOOKED_AT].replace(b"\0", b"").lstrip(b"\xff\xfe") if is_wide else data
 
 
 @cache

@@ -104,6 +104,7 @@ class Sources:
         secrets: What looks like a secret and stays at home, and why.
         suspects: Code that looks as if it held a secret, and why; it travels.
         local: The packages that travel as files and are not the project's own.
+        dumps: What travels, and looks like a dump, a backup or a log.
     """
 
     files: Mapping[str, bytes]
@@ -112,6 +113,7 @@ class Sources:
     secrets: Mapping[str, str] = field(default_factory=dict)
     suspects: Mapping[str, str] = field(default_factory=dict)
     local: tuple[LocalPackage, ...] = ()
+    dumps: tuple[str, ...] = ()
 
 
 def collect_sources(
@@ -167,6 +169,7 @@ def collect_sources(
     collector.follow(entries)
     files: dict[str, bytes] = {}
     suspects: dict[str, str] = {}
+    dumps: list[str] = []
     for path, place in sorted(collector.places.items()):
         files[path] = read_file(place.parent, place.name)
         name = collector.show(path)
@@ -176,8 +179,11 @@ def collect_sources(
         elif what is not None:
             collector.secrets[name] = what
             del files[path]
+        elif name not in collector.named and looks_like_dump(PurePosixPath(path), files[path], served=False):
+            dumps.append(name)
     packages = tuple(collector.local[name] for name in sorted(collector.local))
-    return Sources(files, frozenset(collector.imports), unmatched, collector.secrets, suspects, packages)
+    imports = frozenset(collector.imports)
+    return Sources(files, imports, unmatched, collector.secrets, suspects, packages, tuple(dumps))
 
 
 def describe_secrets(sources: Sources, public: PublicFolder) -> tuple[str, ...]:
@@ -189,6 +195,9 @@ def describe_secrets(sources: Sources, public: PublicFolder) -> tuple[str, ...]:
     if sources.suspects:
         listed = ", ".join(f"`{path}` ({what})" for path, what in sorted(sources.suspects.items()))
         lines.append(f"In the bundle, although they look like secrets: {listed}")
+    if sources.dumps:
+        listed = ", ".join(f"`{path}`" for path in sources.dumps)
+        lines.append(f"In the bundle, and looks like a dump, a backup or a log: {listed}")
     if public.dumps:
         listed = ", ".join(f"`{path}`" for path in public.dumps)
         lines.append(f"Served to everybody, and looks like a database, a backup or a log: {listed}")
