@@ -128,6 +128,19 @@ def test_dynamic_dependencies_that_nothing_says(tmp_path: Path) -> None:
     assert "install the project where it is built" in describe_declared(declared)[0]
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"requirements.txt": "-r requirements.txt\n"},
+        {"requirements.txt": "-r a.txt\n", "a.txt": "-c requirements.txt\n"},
+    ],
+)
+def test_requirements_that_include_themselves(tmp_path: Path, texts: dict[str, str]) -> None:
+    write_texts(tmp_path, texts)
+    with pytest.raises(BuildError, match=r"txt` leads back to a file that includes this one\."):
+        read_declared(tmp_path)
+
+
 def test_groups_that_are_asked_for(tmp_path: Path) -> None:
     text = "[dependency-groups]\nweb = ['b']\ndev = ['c']\nOther_One = ['d']\n"
     assert read(tmp_path, {"pyproject.toml": text}) == ()
@@ -150,6 +163,8 @@ def test_nothing_declared_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "file", "line"),
     [
+        ({"setup.cfg": "[options]\ninstall_requires = b[\n"}, "setup.cfg", None),
+        ({"Pipfile": "[packages]\nb = 'no version'\n"}, "Pipfile", None),
         ({"requirements.txt": "b\n\nno good line\n"}, "requirements.txt", 3),
         ({"requirements.txt": "-r more.txt\n", "more.txt": "b\n[\n"}, "more.txt", 2),
         ({"pyproject.toml": "[project]\nname = 'a'\ndependencies = ['b[']\n"}, "pyproject.toml", 3),
@@ -157,7 +172,9 @@ def test_nothing_declared_is_said(tmp_path: Path) -> None:
         ({"pyproject.toml": "[dependency-groups]\nmain = ['b', {include-group = 'gone'}]\n"}, "pyproject.toml", 2),
     ],
 )
-def test_what_cannot_be_read_names_its_line(tmp_path: Path, texts: dict[str, str], file: str, line: int) -> None:
+def test_what_cannot_be_read_names_its_line(
+    tmp_path: Path, texts: dict[str, str], file: str, line: int | None
+) -> None:
     write_texts(tmp_path, texts)
     with pytest.raises(BuildError) as caught:
         read_declared(tmp_path)
@@ -232,6 +249,23 @@ def test_lock_file_says_the_versions(tmp_path: Path, site: Path, name: str, text
     assert "shop" not in locked
     markers = {"python_full_version": "3.11.0", "sys_platform": "linux"}
     assert pin_requirements(["animals"], [], locked=locked, markers=markers) == ("animals==3.0", "zebra==1.0")
+
+
+@pytest.mark.parametrize(("name", "text"), [("pylock.toml", PYLOCK), ("Pipfile.lock", PIPFILE_LOCK)])
+def test_lock_file_alone_says_what_ships(tmp_path: Path, name: str, text: str) -> None:
+    assert read(tmp_path, {name: text}) == ("animals==3.0", "zebra==1.0")
+    assert read_declared(tmp_path).notes == ()
+    # Beside what is declared, it says the versions only.
+    assert read(tmp_path, {"requirements.txt": "zebra\n"}) == ("zebra",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("uv.lock", UV_LOCK), ("poetry.lock", POETRY_LOCK), ("pylock.web.toml", PYLOCK)]
+)
+def test_lock_file_alone_that_is_not_read_is_named(tmp_path: Path, name: str, text: str) -> None:
+    write_texts(tmp_path, {name: text})
+    (note,) = describe_declared(read_declared(tmp_path))
+    assert note.startswith(f"`{name}` is not read for what ships")
 
 
 def test_lock_file_names_a_version_for_each_target(tmp_path: Path) -> None:
@@ -313,3 +347,15 @@ def test_extras_of_the_project_itself(tmp_path: Path, texts: dict[str, str]) -> 
 def test_extra_that_the_project_lacks(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="no extra `wbe`: expected one of `all`, `web`"):
         read(tmp_path, {"pyproject.toml": EXTRAS % "'the-shop[wbe]'"})
+
+
+def test_extras_of_a_package_in_a_folder(tmp_path: Path) -> None:
+    library = MEMBER + "[project.optional-dependencies]\nweb = ['b>=1']\nall = ['shared-lib[web]', 'c']\n"
+    texts = {"libs/shared/pyproject.toml": library, "libs/shared/shared_lib.py": ""}
+    assert read(tmp_path, {**texts, "requirements.txt": "./libs/shared[all]\n"}) == (
+        "b>=1",
+        "c",
+        "shared-lib[all]",
+    )
+    (package,) = find_local(read_declared(tmp_path), tmp_path)
+    assert package.name == "shared-lib"

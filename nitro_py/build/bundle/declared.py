@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -89,11 +89,15 @@ def read_declared(root: Path, groups: Iterable[str] = ()) -> Declared:
         return Declared(own=True)
     reader = _Reader(root, data, find_lines(found.text) if found is not None else {})
     reader.read(groups)
+    reader.expand_folders()
+    locked = read_lock(root)
+    if not reader.sources:
+        reader.read_lock_alone(locked)
     if not reader.sources and (root / "setup.py").is_file():
         reader.notes.append("The dependencies in `setup.py` are not read: install the project, or declare them")
     return Declared(
         tuple(sorted(set(reader.requirements))),
-        {**reader.pins, **read_lock(root)},
+        {**reader.pins, **locked},
         reader.folders,
         tuple(reader.sources),
         tuple(reader.notes),
@@ -170,6 +174,30 @@ class _Reader:
         if (self.root / REQUIREMENTS).is_file():
             self._read_requirements(REQUIREMENTS)
 
+    def expand_folders(self) -> None:
+        """Add what the extras ask for of packages that travel as files."""
+        for text in [*self.requirements]:
+            requirement = Requirement(text)
+            folder = self.folders.get(canonicalize_name(requirement.name))
+            found = read_pyproject(folder) if requirement.extras and folder is not None else None
+            if found is not None and folder is not None:
+                other = _Reader(folder, tomllib.loads(found.text), {})
+                self.requirements += other._expand(requirement, set())
+
+    def read_lock_alone(self, locked: Mapping[str, tuple[Locked, ...]]) -> None:
+        """Read the lock file of a project that declares nothing: some kinds list just what ships."""
+        for name in _WHOLE_LOCKS:
+            if (self.root / name).is_file():
+                self._add([text for package, choices in locked.items() for text in _pin(package, choices)], name)
+                return
+        found = [name for name in _LOCKS if (self.root / name).is_file()]
+        found += sorted(file.name for file in self.root.glob("pylock.*.toml"))
+        if found:
+            listed = ", ".join(f"`{name}`" for name in found)
+            self.notes.append(
+                f"{listed} is not read for what ships, as no file declares it: declare it in `{NAME}`"
+            )
+
     def _table(self, *keys: str) -> Mapping[str, Any]:
         value: Any = self.data
         for key in keys:
@@ -178,14 +206,15 @@ class _Reader:
 
     def _add(self, texts: Any, source: str, *path: str) -> None:
         line = self.lines.get(path)
+        file = source if (self.root / source).is_file() else NAME
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
             message = f"`{source}` cannot be read: expected a list of strings."
-            raise BuildError(message, file=NAME, line=line, hint=_HINT)
+            raise BuildError(message, file=file, line=line, hint=_HINT)
         try:
             self.requirements += [one for text in texts for one in self._expand(Requirement(text), set())]
         except InvalidRequirement as error:
             message = f"`{source}` has a requirement that cannot be read: {error}."
-            raise BuildError(message, file=NAME, line=line, hint=_HINT) from None
+            raise BuildError(message, file=file, line=line, hint=_HINT) from None
         if source not in self.sources:
             self.sources.append(source)
 
@@ -354,11 +383,16 @@ class _Reader:
         for wrong in file.invalid_lines:
             assert isinstance(wrong, InvalidRequirementLine)
             place = Path(wrong.filename or name)
+            reason = str(wrong.error_message).splitlines()[0]
+            # What the parser makes of its `RecursionError`.
+            is_loop = "recursion depth" in reason
             raise BuildError(
-                f"`{wrong.line}` is no requirement: {str(wrong.error_message).splitlines()[0]}.",
+                f"`{wrong.line}` leads back to a file that includes this one."
+                if is_loop
+                else f"`{wrong.line}` is no requirement: {reason}.",
                 file=place.relative_to(self.root).as_posix() if place.is_relative_to(self.root) else str(place),
                 line=wrong.line_number,
-                hint=_HINT,
+                hint="Delete the line." if is_loop else _HINT,
             )
         for item in file.requirements:
             if item.requirement_line.line.lstrip().startswith(("-e", "--editable")) or item.is_local_path:
@@ -399,7 +433,13 @@ class _Reader:
             self.notes.append(f"`{text}` in `{REQUIREMENTS}` is not read: it has no `{NAME}` with a name")
             return
         self.folders[canonicalize_name(name)] = folder
-        self._add([name], REQUIREMENTS)
+        extras = f"[{','.join(sorted(item.extras))}]" if item.extras else ""
+        self._add([f"{name}{extras}"], REQUIREMENTS)
+
+
+def _pin(package: str, choices: Iterable[Locked]) -> Iterator[str]:
+    for choice in choices:
+        yield f"{package}=={choice.version}" + (f" ; {choice.marker}" if choice.marker else "")
 
 
 def read_lock(root: Path) -> dict[str, tuple[Locked, ...]]:
@@ -411,14 +451,7 @@ def read_lock(root: Path) -> dict[str, tuple[Locked, ...]]:
     Raises:
         BuildError: The file cannot be read.
     """
-    readers = {
-        "uv.lock": _read_uv_lock,
-        "poetry.lock": _read_poetry_lock,
-        "pdm.lock": _read_poetry_lock,
-        "pylock.toml": _read_pylock,
-        "Pipfile.lock": _read_pipfile_lock,
-    }
-    for name, read in readers.items():
+    for name, read in _LOCKS.items():
         folders = (root, *root.parents) if name == "uv.lock" else (root,)
         file = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if file is None or (file.parent != root and not _is_workspace_of(file.parent, root)):
@@ -486,6 +519,17 @@ def _read_pipfile_lock(file: Path) -> Iterator[tuple[str, Locked]]:
     for name, entry in json.loads(file.read_bytes())["default"].items():
         if "version" in entry:
             yield name, Locked(entry["version"].removeprefix("=="), marker=entry.get("markers", ""))
+
+
+_LOCKS: Mapping[str, Callable[[Path], Iterator[tuple[str, Locked]]]] = {
+    "uv.lock": _read_uv_lock,
+    "poetry.lock": _read_poetry_lock,
+    "pdm.lock": _read_poetry_lock,
+    "pylock.toml": _read_pylock,
+    "Pipfile.lock": _read_pipfile_lock,
+}
+# Those that list nothing but what ships: other kinds lock the tools of developers, too.
+_WHOLE_LOCKS = ("pylock.toml", "Pipfile.lock")
 
 
 def _load_toml(file: Path) -> dict[str, Any]:
