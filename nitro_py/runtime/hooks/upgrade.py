@@ -85,7 +85,7 @@ async def decide_upgrade(
             request.path,
             ", ".join(f"`{name}`" for name in sorted(offered)) or "none",
         )
-        return Refusal(Response(status=500)), request
+        return Refusal(HTTPError(500)), request
     return answer, request
 
 

@@ -39,6 +39,7 @@ class Upgrades:
             ("field", 500),
             ("handshake", 500),
             ("own_protocol", 500),
+            ("protocol", 500),
         ],
     )
     async def test_upgrade_hook_refuses(self, target: Target, kind: str, status: int) -> None:
@@ -57,8 +58,9 @@ class Upgrades:
         assert (await refuse(target, "/ws/upgrade/starlette")).body == b"not today"
         error = await refuse(target, "/ws/upgrade/error")
         assert error.body == b'{"status":402,"message":"pay first","data":{"price":1}}'
-        crash = await refuse(target, "/ws/upgrade/crash")
-        assert crash.body == b'{"status":500,"message":"Internal Server Error","data":null}'
+        for kind in ("crash", "protocol"):
+            failed = await refuse(target, f"/ws/upgrade/{kind}")
+            assert failed.body == b'{"status":500,"message":"Internal Server Error","data":null}'
 
     @requires("websocket")
     @pytest.mark.parametrize("path", ["/nowhere", "/rules", "/", "/ws/upgrade/a/b", "/hello.txt"])
