@@ -57,7 +57,9 @@ async def _step(
         return await final()
     results: list[Any] = []
 
-    async def next_() -> Any:
+    async def next_(*given: object) -> Any:
+        if given:
+            raise TypeError("Call `next()` without arguments: the event is passed on by itself.")
         # A second call returns the result of the first: a handler never runs twice for one request.
         if not results:
             results.append(await _step(chain, index + 1, event, final))

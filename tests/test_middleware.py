@@ -121,3 +121,16 @@ async def test_error_passes_through_and_can_be_caught(event: Event) -> None:
 def test_what_is_decorated_is_a_function() -> None:
     with pytest.raises(TypeError, match="`define_middleware` takes a function, got int"):
         define_middleware(1)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_next_takes_no_arguments(event: Event) -> None:
+    @define_middleware
+    async def middleware(event: Event, next: Next) -> object:
+        return await next(event)  # type: ignore[call-arg]
+
+    async def final() -> str:
+        return "answer"
+
+    with pytest.raises(TypeError, match=r"Call `next\(\)` without arguments"):
+        await run_middleware((middleware,), event, final)

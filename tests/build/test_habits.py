@@ -647,3 +647,44 @@ async def test_answers_and_errors_of_fastapi_work_in_handlers(tmp_path: Path) ->
         answer = await app.get("/answers?fail=1")
         assert (answer.status, answer.headers["x-own"]) == (409, "yes")
         assert answer.json()["data"] == {"why": "sold out"}
+
+
+@pytest.mark.parametrize(
+    ("decorator", "line", "hint"),
+    [
+        (
+            "@app.get('/items')",
+            3,
+            "Write `@define_handler` above `show` in its place, and take `event: Event`, "
+            "and call the file `a.get.py`: the path of the file is the path of the route.",
+        ),
+        (
+            "@bp.route('/items')",
+            3,
+            "Write `@define_handler` above `show` in its place, and take `event: Event`: "
+            "the path of the file is the path of the route.",
+        ),
+        (
+            "@sio.on('message')",
+            3,
+            "Write functions, and `handler = define_websocket_handler(open=open, message=message, close=close)`.",
+        ),
+        (
+            "@router.websocket('/ws')",
+            3,
+            "Write functions, and `handler = define_websocket_handler(open=open, message=message, close=close)`.",
+        ),
+        ("@other.get('/items')", 3, "Route files must import without side effects that can fail."),
+    ],
+)
+def test_decorator_of_an_object_that_is_not_there(tmp_path: Path, decorator: str, line: int, hint: str) -> None:
+    source = f"x = 1\n\n{decorator}\nasync def show(): ...\n"
+    write_files(tmp_path, {"handlers/a.py": source})
+    with pytest.raises(BuildError) as caught:
+        load_routes(tmp_path, scan_handlers(tmp_path, "handlers", (), "production"))
+    name = decorator[1:].partition(".")[0]
+    assert str(caught.value) == (
+        f"`handlers/a.py` failed while it was imported: NameError: name '{name}' is not defined\n"
+        f"  at handlers/a.py:{line}\n"
+        f"  hint: {hint}"
+    )

@@ -119,6 +119,22 @@ def test_import_error_in_a_package_of_the_project(tmp_path: Path, statement: str
 
 
 @pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("from ._stroe import x", "Did you mean `._store`?"),
+        ("from ..handlers._stroe import x", "Correct the import."),
+        ("from . import _stroe", "Did you mean `from . import _store`?"),
+        ("from ._data.thing import x", "Did you mean `._date.thing`?"),
+        ("from ._nothing import x", "Correct the import."),
+    ],
+)
+def test_misspelt_file_beside_it(tmp_path: Path, statement: str, hint: str) -> None:
+    write_files(tmp_path, {"handlers/_store.py": "x = 1\n", "handlers/_date/thing.py": "x = 1\n"})
+    lines = fail(tmp_path, f"\n{statement}\n").splitlines()
+    assert lines[1:] == ["  at handlers/bad.py:1", f"  hint: {hint}"]
+
+
+@pytest.mark.parametrize(
     ("statement", "shown"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),

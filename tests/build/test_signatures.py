@@ -220,3 +220,42 @@ def test_annotation_that_pydantic_cannot_validate(tmp_path: Path) -> None:
         tmp_path, text
     )
     assert "at handlers/a.py:3" in fail(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (
+            "opened=print, on_open=print",
+            "Did you mean `open`? Write `handler = define_websocket_handler(open=open)`",
+        ),
+        ("on_open=print", "Did you mean `open`?"),
+        ("on_connect=print", "Did you mean `open`?"),
+        ("onmessage=print", "Did you mean `message`?"),
+        ("closed=print", "Did you mean `close`?"),
+        ("on_disconnect=print", "Did you mean `close`?"),
+        ("chat", "Write `handler = define_websocket_handler(message=chat)`"),
+        ("on_open", "Write `handler = define_websocket_handler(open=on_open)`"),
+    ],
+)
+def test_wrong_hook_gets_the_right_name(tmp_path: Path, call: str, hint: str) -> None:
+    shown = fail(
+        tmp_path, f"async def chat(*given): ...\non_open = chat\nhandler = define_websocket_handler({call})"
+    )
+    assert f"\n  at handlers/a.py:5\n  hint: {hint}" in shown
+
+
+@pytest.mark.parametrize("name", ["call_next", "next"])
+def test_middleware_that_gives_next_an_argument(tmp_path: Path, name: str) -> None:
+    text = f"@define_middleware\nasync def a(request, {name}):\n    return await {name}(request)"
+    assert fail(tmp_path, text, "handlers/middleware/a.py") == (
+        f"The middleware of `handlers/middleware/a.py` calls `{name}(request)`, and `{name}` takes no arguments.\n"
+        "  at handlers/middleware/a.py:5\n"
+        f"  hint: Write `await {name}()`: the event is passed on by itself."
+    )
+
+
+def test_middleware_that_gives_another_function_an_argument(tmp_path: Path) -> None:
+    text = "@define_middleware\nasync def a(event, next):\n    print(event)\n    return await next()"
+    write_files(tmp_path, {"handlers/index.get.py": f"{IMPORTS}@define_handler\nasync def show(event): ..."})
+    assert load(tmp_path, text, "handlers/middleware/a.py") == 1

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import nitro_py
 from nitro_py.build.bundle.names import CLOSE, name_missing
-from nitro_py.build.inspect.habits import Habit, find_foreign, find_habit
+from nitro_py.build.inspect.habits import Habit, find_foreign, find_habit, find_unmade
 from nitro_py.build.inspect.kinds import has_sockets, promises_stream
 from nitro_py.build.inspect.signatures import check_signatures, describe_call, find_application
 from nitro_py.errors import NitroError
@@ -151,7 +151,11 @@ def inspect_file(root: Path, file: str, look: Callable[[str], Any]) -> dict[str,
                 "`.env` counts for `nitropy dev`, `nitropy preview` and tests, and not for a build.",
             )
         message = f"`{file}` failed while it was imported: {type(error).__name__}: {error}"
-        return _problem(message, place, line, _hint_at_failure(error))
+        if isinstance(error, NameError) and error.name and place == file:
+            unmade = find_unmade((root / file).read_bytes(), file, error.name)
+            if unmade is not None:
+                return _problem(message, place, unmade.line, unmade.hint)
+        return _problem(message, place, line, _hint_at_failure(root, place, line, error))
 
 
 def describe_handler(handler: AnyHandler) -> dict[str, Any]:
@@ -267,12 +271,23 @@ def _find_unset_variable(error: BaseException) -> str | None:
     return str(error.args[0]) if raised and isinstance(error, KeyError) else None
 
 
-def _hint_at_failure(error: BaseException) -> str | None:
+def _hint_at_failure(root: Path, place: str, line: int | None, error: BaseException) -> str | None:
     """Return a hint for an error of an import, such as a `define_…` with wrong arguments."""
     called = re.match(r"`?(define_\w+)`?(\(\))? ", str(error)) if isinstance(error, TypeError) else None
     if called is None:
         return "Route files must import without side effects that can fail."
-    return describe_call(called[1])
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    given = _find_given(root, place, line, called[1])
+    return describe_call(called[1], unknown[1] if unknown else None, given)
+
+
+def _find_given(root: Path, file: str, line: int | None, function: str) -> str | None:
+    """Return the name that a call in a line gives as its only argument, without saying what it is."""
+    for node in ast.walk(ast.parse((root / file).read_bytes())):
+        if isinstance(node, ast.Call) and node.lineno == line and ast.unparse(node.func).endswith(function):
+            names = [argument.id for argument in node.args if isinstance(argument, ast.Name)]
+            return names[0] if len(names) == 1 else None
+    return None
 
 
 def _hint_at(root: Path, place: str, line: int | None, error: ImportError) -> str:
@@ -283,6 +298,9 @@ def _hint_at(root: Path, place: str, line: int | None, error: ImportError) -> st
     near = get_close_matches(wrong[1], nitro_py.__all__, n=1, cutoff=CLOSE) if wrong else []
     if near:
         return f"Did you mean `{near[0]}`?"
+    beside = _find_beside(root, place, line)
+    if beside is not None:
+        return f"Did you mean `{beside}`?"
     # What was imported in part is there, and installing it again would not help.
     if not package or package in sys.modules:
         return "Correct the import."
@@ -292,6 +310,22 @@ def _hint_at(root: Path, place: str, line: int | None, error: ImportError) -> st
         if (folder / f"{package}.py").is_file() or (folder / package).is_dir():
             return f"It lies beside the route files: write `from {'.' * dots}{package} import …`."
     return f"Install {name_missing(_imported_at(root, place, line, package))}, or correct the import."
+
+
+def _find_beside(root: Path, file: str, line: int | None) -> str | None:
+    """Find what a relative import in a line means that names no file: a file or folder with a name like it."""
+    path = root / file
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if not isinstance(node, ast.ImportFrom) or node.lineno != line or not node.level:
+            continue
+        first, *rest = (node.module or node.names[0].name).split(".")
+        folder = path.parents[node.level - 1]
+        names = {item.stem for item in folder.iterdir() if item.suffix == ".py" or item.is_dir()} - {path.stem}
+        near = get_close_matches(first, sorted(names), n=1, cutoff=CLOSE)
+        if near and first not in names:
+            dots = "." * node.level
+            return f"{dots}{'.'.join([near[0], *rest])}" if node.module else f"from {dots} import {near[0]}"
+    return None
 
 
 def _imported_at(root: Path, file: str, line: int | None, package: str) -> str:

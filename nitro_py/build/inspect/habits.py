@@ -69,6 +69,9 @@ _MADE: dict[tuple[str, ...], tuple[str, str]] = {
         "tornado.web.Application",
     ): ("the application `{0}` of another framework", _EACH_ROUTE),
 }
+# What decorators of other frameworks call the object that they belong to.
+_DECORATED = ("app", "blueprint", "bp", "namespace", "router", "sio", "socketio")
+_EVENTS = ("event", "on", "websocket")
 # Names at the top of a file whose value is a list of routes.
 _ROUTE_LISTS = ("router", "routes", "urlpatterns")
 # Classes whose methods serve a socket, by the end of their bases' names.
@@ -167,6 +170,38 @@ def find_foreign(source: bytes) -> Habit | None:
             framework = origin.partition(".")[0].capitalize()
             return Habit(f"`{ast.unparse(node)}` of {framework}", node.lineno, _FOREIGN[origin])
     return None
+
+
+def find_unmade(source: bytes, file: str, name: str) -> Habit | None:
+    """Find the first decorator of an object of another framework that the file does not make.
+
+    Args:
+        source: The file's source, valid Python.
+        file: Its path, relative to the project.
+        name: The name that is not defined.
+    """
+    if name not in _DECORATED:
+        return None
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, _Function | ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
+            named = decorator.func if isinstance(decorator, ast.Call) else decorator
+            parts = [*_walk_names(named)]
+            if len(parts) > 1 and parts[0] == name:
+                socket = parts[-1] in _EVENTS or (isinstance(node, _Function) and _serves_socket(node))
+                hint = f"Write functions, and {_HOOKS}." if socket else _hint_at_route(file, node.name, parts[-1])
+                return Habit(f"`@{'.'.join(parts)}`", decorator.lineno, hint)
+    return None
+
+
+def _hint_at_route(file: str, function: str, method: str) -> str:
+    renamed = _with_method(file, method) if method.upper() in METHODS else PurePosixPath(file).name
+    rename = f", and call the file `{renamed}`" if renamed != PurePosixPath(file).name else ""
+    return (
+        f"Write `@define_handler` above `{function}` in its place, and take `event: Event`{rename}: "
+        "the path of the file is the path of the route."
+    )
 
 
 def _find_made(tree: ast.Module, file: str) -> Habit | None:

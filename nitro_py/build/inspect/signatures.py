@@ -6,11 +6,13 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Set
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nitro_py
+from nitro_py.build.bundle.names import CLOSE
 from nitro_py.build.inspect.kinds import find_annotated, find_returned, is_generator
 from nitro_py.errors import HTTPError, NitroError
 from nitro_py.event import Event
@@ -25,6 +27,18 @@ from nitro_py.runtime.callables import takes
 from nitro_py.runtime.hooks.message_model import UnresolvedAnnotationError, add_model
 from nitro_py.websocket import Upgrade, WebSocketHandler
 
+# What a middleware is called with.
+_MIDDLEWARE = ("event", "next")
+# What other frameworks call a hook.
+_OTHER_NAMES = {
+    "accept": "upgrade",
+    "connect": "open",
+    "connected": "open",
+    "data": "message",
+    "disconnect": "close",
+    "disconnected": "close",
+    "receive": "message",
+}
 Defined = Handler | WebSocketHandler | MountedApp | Middleware | Plugin
 
 # What each hook is called with; `close` also takes the peer alone.
@@ -68,6 +82,8 @@ def check_signatures(root: Path, file: str, defined: Defined) -> None:
         raise NitroError(
             f"The middleware of `{file}` is not async.", file=place, line=line, hint="Write `async def`."
         )
+    if isinstance(defined, Middleware):
+        _check_next(root, file, defined.function)
     if isinstance(defined, WebSocketHandler):
         if defined.upgrade is not None:
             _check_upgrade(root, file, defined.upgrade)
@@ -82,7 +98,7 @@ def _calls_of(defined: Defined) -> Iterator[tuple[str, Callable[..., Any], tuple
         case Handler():
             yield "handler", defined.function, ("event",)
         case Middleware():
-            yield "middleware", defined.function, ("event", "next")
+            yield "middleware", defined.function, _MIDDLEWARE
         case Plugin():
             yield "plugin", defined.function, ()
         case MountedApp():
@@ -127,6 +143,28 @@ def _answers_upgrade(kind: type) -> bool:
         or issubclass(kind, Upgrade | Response | HTTPError)
         or "__call__" in dir(kind)
     )
+
+
+def _check_next(root: Path, file: str, function: Callable[..., Any]) -> None:
+    """Refuse a call of `next` with arguments, as other frameworks have it: it would fail with each request."""
+    place, first = _find_function(root, file, function)
+    for node in ast.walk(ast.parse((root / place).read_bytes())):
+        if not isinstance(node, ast.AsyncFunctionDef):
+            continue
+        parameters = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+        start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        if start != first or len(parameters) != len(_MIDDLEWARE):
+            continue
+        name = parameters[1]
+        for call in ast.walk(node):
+            named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name
+            if named and isinstance(call, ast.Call) and (call.args or call.keywords):
+                raise NitroError(
+                    f"The middleware of `{file}` calls `{ast.unparse(call)}`, and `{name}` takes no arguments.",
+                    file=place,
+                    line=call.lineno,
+                    hint=f"Write `await {name}()`: the event is passed on by itself.",
+                )
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
@@ -324,22 +362,38 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def describe_call(name: str) -> str:
+def describe_call(name: str, unknown: str | None = None, given: str | None = None) -> str:
     """Describe what a function that defines something takes, after a wrong call.
+
+    Args:
+        name: The function.
+        unknown: The argument that it does not take, if that is what is wrong.
+        given: The name that it was given without one of its argument, if that is what is wrong.
 
     Example:
         >>> describe_call("define_middleware")
         'Decorate a function: `@define_middleware`.'
     """
-    options = [
-        f"`{parameter.name}`"
+    names = [
+        parameter.name
         for parameter in inspect.signature(getattr(nitro_py, name)).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
+    options = [f"`{option}`" for option in names]
+    meant = _find_meant(unknown, names) if unknown is not None else None
+    did_you_mean = f"Did you mean `{meant}`? " if meant is not None else ""
     if name == "define_websocket_handler":
-        return f"Write `handler = {name}(message=message)`; it takes {', '.join(options)}."
+        hook = meant or (_find_meant(given, names) if given is not None else None) or "message"
+        return f"{did_you_mean}Write `handler = {name}({hook}={given or hook})`; it takes {', '.join(options)}."
     also = f"; it takes {', '.join(options)}" if options else ""
-    return f"Decorate a function: `@{name}`{also}."
+    return f"{did_you_mean}Decorate a function: `@{name}`{also}."
+
+
+def _find_meant(unknown: str, names: list[str]) -> str | None:
+    """Find the argument that is meant: by what other frameworks call a hook, else by likeness."""
+    bare = unknown.lower().removeprefix("on_").removeprefix("on").removesuffix("_hook").removesuffix("_handler")
+    bare = _OTHER_NAMES.get(bare, bare)
+    return bare if bare in names else next(iter(get_close_matches(bare, names, n=1, cutoff=CLOSE)), None)
 
 
 def find_application(module: ModuleType) -> str | None:
