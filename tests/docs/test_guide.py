@@ -22,7 +22,7 @@ GUIDE = "docs/guide.md"
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the guide's handlers into a new project."""
     files = {block.file: block.text for block in find_blocks("python", GUIDE) if block.file}
-    config = "experimental.websocket = true\nruntime_config.session_key = 'for these tests'\n"
+    config = "experimental.websocket = true\nlog.level = 'info'\nruntime_config.session_key = 'for these tests'\n"
     settings = {"nitro.toml": config, "public/index.html": "<h1>hi</h1>"}
     return write_files(tmp_path_factory.mktemp("guide"), files | settings)
 
@@ -44,7 +44,7 @@ def test_handlers_build_as_what_they_are_said_to_be(project: Path) -> None:
         "handlers/api/room.py": "websocket",
         "handlers/api/feed.py": "sse",
     }
-    assert manifest.middleware == ("handlers/middleware/cors.py",)
+    assert manifest.middleware == ("handlers/middleware/cors.py", "handlers/middleware/timing.py")
     assert manifest.plugins == ("handlers/plugins/database.py",)
 
 
@@ -56,6 +56,14 @@ def test_request_is_validated_and_passes_the_middleware(server: Server) -> None:
     assert httpx.put(f"{server.url}/api/users/7", json={}).json()["data"][0]["loc"] == ["name"]
     preflight = httpx.options(f"{server.url}/api/users/7")
     assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "content-type")
+
+
+def test_answers_and_errors_are_timed(server: Server) -> None:
+    assert httpx.put(f"{server.url}/api/users/8", json={"name": "Ada"}).status_code == 201
+    assert httpx.put(f"{server.url}/api/users/9", json={}).status_code == 400
+    log = server.read_log()
+    assert re.search(r"app\.timing: PUT /api/users/8: 201 in [\d.]+ ms", log)
+    assert re.search(r"app\.timing: PUT /api/users/9: 400 in [\d.]+ ms", log)
 
 
 def test_session_is_signed_and_sent_over_the_wire(server: Server) -> None:
@@ -89,7 +97,7 @@ def test_public_file_is_served(server: Server) -> None:
 @pytest.mark.slow
 def test_tests_of_the_reader_pass(project: Path) -> None:
     (block,) = [block for block in find_blocks("python", GUIDE) if "nitro_py.testing" in block.text]
-    assert "6 passed" in run_tests(project, block)
+    assert "7 passed" in run_tests(project, block)
 
 
 def test_names_of_the_api_exist() -> None:
