@@ -20,12 +20,11 @@ class Middleware(NamedTuple):
 def define_middleware(function: MiddlewareFunction) -> Middleware:
     """Make a function a middleware, which runs around every route, WebSocket upgrades included.
 
-    A returned value is the answer. If it is `None`, the answer is that of `next()`, which is called unless the
-    function has called it. An answer before an upgrade refuses the upgrade.
+    A returned value is the answer. `None` means the answer of `next()`, which is called if it was not yet.
+    An answer before an upgrade refuses the upgrade.
 
     Args:
-        function: `async def middleware(event, next)`; `await next()` runs the rest of the chain and returns its
-            answer.
+        function: `async def middleware(event, next)`; `await next()` runs the rest and returns its answer.
 
     Returns:
         The middleware.
@@ -37,7 +36,7 @@ def define_middleware(function: MiddlewareFunction) -> Middleware:
         @define_middleware
         async def guard(event: Event, next: Next) -> object:
             if "x-key" not in event.headers:
-                return Response({"error": "no key"}, status=401)
+                raise HTTPError(401, "No key.")
             return await next()
     """
     if not callable(function):
@@ -59,8 +58,8 @@ async def _step(
 
     async def next_(*given: object) -> Any:
         if given:
-            raise TypeError("Call `next()` without arguments: the event is passed on by itself.")
-        # A second call returns the result of the first: a handler never runs twice for one request.
+            raise TypeError("Call `next()` without arguments.")
+        # A second call returns the first result: a handler runs once for a request.
         if not results:
             results.append(await _step(chain, index + 1, event, final))
         return results[0]

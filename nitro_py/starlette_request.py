@@ -126,7 +126,7 @@ class _FormReader:
         if find_spec("python_multipart") is None:
             raise NitroError(
                 "A form came as `multipart/form-data`, and `python-multipart`, which reads it, is not installed.",
-                hint="Run `pip install python-multipart`, and declare it among the dependencies of the project.",
+                hint="Run `pip install python-multipart`, and declare it as a dependency.",
             )
         try:
             return await self._request.read_multipart(max_fields=self._max_fields, **self._limits)
