@@ -83,7 +83,6 @@ class App:
         self.public_folder = root / public_dir
         self.kinds = kinds
         self.development = manifest.mode == "development"
-        # Whether contexts of peers refuse what other targets cannot keep.
         self.strict_contexts = self.development
         self.settings = Settings.from_json(manifest.settings)
         self.host_check = self._make_host_check(os.environ.get(LOCAL_HOST))

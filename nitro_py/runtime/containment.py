@@ -38,8 +38,7 @@ def log_failure(log: logging.Logger, error: Exception, message: str, *args: obje
 def contain(error: BaseException) -> Exception:
     """Return the error that stands for an exception which code of the app has raised.
 
-    `SystemExit`, as `argparse` raises it, would end the process and with it the sockets of all clients. An
-    `Exception` stands for itself.
+    `SystemExit`, as `argparse` raises it, would end the process.
 
     Raises:
         BaseException: The exception itself, where it keeps its meaning: the task is cancelled, the generator or

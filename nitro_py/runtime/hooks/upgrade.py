@@ -22,7 +22,7 @@ from nitro_py.websocket import Upgrade, WebSocketHandler, maybe_await
 logger = logging.getLogger("nitro_py.websocket")
 
 
-# What only the server may say in the answer to an upgrade (RFC 6455, section 4.2.2; RFC 9110, section 15.2.2).
+# What only the server may say in the answer to an upgrade (RFC 6455, 4.2.2; RFC 9110, 15.2.2).
 HANDSHAKE_FIELDS = frozenset({"connection", "content-length", "trailer", "transfer-encoding", "upgrade"})
 
 
