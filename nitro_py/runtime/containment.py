@@ -124,7 +124,6 @@ def _is_raised_by_statement(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    # Compiled extensions have no instructions.
     return trace.tb_frame.f_code.co_code[trace.tb_lasti :][:1] == bytes([opcode.opmap["RAISE_VARARGS"]])
 
 

@@ -135,3 +135,16 @@ async def test_end_of_a_socket_in_the_preview_leaves_no_error_behind() -> None:
             await ended.wait()
         await asyncio.sleep(0.05)
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"body": 5}, {"body": "?!", "isBase64Encoded": True}, {"body": "YWI", "isBase64Encoded": True}],
+    ids=str,
+)
+def test_request_that_cannot_be_read_is_refused(
+    function: HttpFunction, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
+) -> None:
+    assert function({**make_event("httpapi", "/api/show/a"), **fields}, Invoked())["statusCode"] == 400
+    (line,) = caplog.messages
+    assert line.startswith("Refused an event that is no valid request: ")

@@ -103,7 +103,7 @@ class HttpFunction:
             found = self._routes.find(scope)
         except HTTPError as error:
             return write_refusal(error)
-        except ValueError as error:
+        except (AttributeError, ValueError) as error:
             logger.warning("Refused an event that is no valid request: %s", error)
             return CompleteResponse(400, [], b"")
         check = self.app.host_check

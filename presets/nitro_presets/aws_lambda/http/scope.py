@@ -114,7 +114,7 @@ def read_body(event: dict[str, Any]) -> bytes:
         return body.encode()
     import base64  # Benchmark row `lambda-cold-http`: few requests have such a body.
 
-    return base64.b64decode(body)
+    return base64.b64decode(body, validate=True)
 
 
 def complete_scope(scope: Scope) -> Scope:
