@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from nitro_presets.aws_lambda.lambda_runtime.client import Invocation, RuntimeApiClient
 from nitro_presets.aws_lambda.lambda_runtime.context import InvocationContext
@@ -23,17 +23,8 @@ from nitro_py.runtime.containment import contain
 
 logger = logging.getLogger("nitro_py.aws")
 
+# Its coroutine `start`, if it has one, runs in the init phase, and `stop` at `SIGTERM`.
 LambdaHandler = Callable[[Any, InvocationContext], Any]
-
-
-class HandlerWithLifespan(Protocol):
-    """A handler that is started before the first invocation and stopped after the last."""
-
-    async def start(self) -> None:
-        """Start in Lambda's init phase, which has the most CPU; an exception is an init error."""
-
-    async def stop(self) -> None:
-        """Stop at `SIGTERM`, which Lambda sends only to functions with an extension."""
 
 
 def main() -> NoReturn:
