@@ -261,7 +261,7 @@ def test_description_says_how_to_run_it(demo_bundle: Path) -> None:
 
 def test_manifest_describes_every_route(demo_bundle: Path) -> None:
     manifest = json.loads((demo_bundle / "server/manifest.json").read_text())
-    assert (manifest["version"], manifest["mode"]) == (1, "production")
+    assert (manifest["version"], manifest["mode"]) == (2, "production")
     described = {
         route["path"]: (route["kind"], route["methods"], route["hooks"], route["requires"], route["file"])
         for route in manifest["routes"]
