@@ -76,10 +76,13 @@ class Stage:
         command = [sys.executable, "-I", "-S", "-c", WORKER, str(self.folder), ",".join(map(str, lives))]
         thread = threading.Thread(target=act_and_stop)
         found = Supervisor(command, self.listener, count=count, grace=PATIENCE, on_ready=thread.start)
+        # The last signal may come when the supervisor has ended, and must not end the tests.
+        before = signal.signal(signal.SIGTERM, lambda number, frame: None)
         try:
             return found.run()
         finally:
             thread.join()
+            signal.signal(signal.SIGTERM, before)
 
     def wait_for_starts(self, count: int) -> None:
         """Wait until so many workers have started."""
