@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -10,17 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from websockets.sync.client import connect
 
-from tests.browser import FLAGS
+from tests.browser import WINDOW, find_pictures, open_browser, take_pictures
 from tests.bundles import Server, build_project, run_bundle, write_files
-from tests.capabilities import require_program
 from tests.cli.commands import make_project, serve_project
 from tests.dev.pages import wait_for
 
-# Where pictures stay after the run; by default in pytest's own temporary folder.
-PICTURES = "NITRO_TEST_PICTURES"
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SECRET = "hunter2-hunter2"
 
@@ -187,25 +183,20 @@ def dev(root: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start the machine's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=require_program("chromium"), args=FLAGS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder for pictures."""
-    given = os.environ.get(PICTURES)
-    folder = Path(given) if given else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return find_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Open a window."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    context = browser.new_context(viewport=WINDOW)
     yield context.new_page()
     context.close()
 
@@ -216,17 +207,6 @@ def find_address() -> str:
         # Nothing is sent: the address is one for documentation (RFC 5737).
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
-
-
-def draw(page: Page, folder: Path, name: str) -> None:
-    """Take pictures of a page: light, dark, and in a narrow window."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=folder / f"{name}-{scheme}.png", full_page=True)
-    page.set_viewport_size({"width": 390, "height": 760})
-    page.screenshot(path=folder / f"{name}-narrow.png", full_page=True)
-    page.set_viewport_size({"width": 1100, "height": 800})
-    page.emulate_media(color_scheme="light")
 
 
 def test_exception_has_a_page(dev: Server, page: Page, pictures: Path) -> None:
@@ -250,10 +230,10 @@ def test_exception_has_a_page(dev: Server, page: Page, pictures: Path) -> None:
     assert link is not None
     assert re.fullmatch(r"vscode://file/.*/shop/handlers/orders/_prices\.py:\d+", link)
 
-    draw(page, pictures, "exception")
+    take_pictures(page, pictures, "exception")
     page.get_by_text("local variables").first.click()
     expect(page.get_by_text("<Odd whose repr raised ValueError>").first).to_be_attached()
-    draw(page, pictures, "exception-variables")
+    take_pictures(page, pictures, "exception-variables")
     text = page.content()
     for secret in ("abcdef-123456", "cookie-value-1", "query-secret-1", "sk-live-0123456789", "lovelace"):
         assert secret not in text
@@ -277,7 +257,7 @@ def test_group_of_exceptions_has_a_page(dev: Server, page: Page, pictures: Path)
     expect(page.locator(".chained .message")).to_have_text(
         ["https://a.test does not answer", "https://b.test does not answer"]
     )
-    draw(page, pictures, "group")
+    take_pictures(page, pictures, "group")
 
 
 def test_exception_of_a_mounted_application_has_a_page(dev: Server, page: Page) -> None:
@@ -304,7 +284,7 @@ def test_missing_route_lists_those_that_come_near(dev: Server, page: Page, pictu
     expect(page.locator("h1 .message")).to_have_text("No route serves GET /order/7")
     expect(page.locator(".near").first.locator("li").first).to_contain_text("/orders/[id]")
     expect(page.get_by_text("browsers get public/404.html")).to_be_visible()
-    draw(page, pictures, "missing")
+    take_pictures(page, pictures, "missing")
     answer = page.goto(f"{dev.url}/orders")
     assert answer is not None
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
@@ -329,7 +309,7 @@ def test_failures_of_all_kinds_come_to_the_open_page(dev: Server, page: Page, pi
     expect(message.first).to_contain_text("no price for 'pot'")
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("window.answer.status") == 500
-    draw(page, pictures, "overlay")
+    take_pictures(page, pictures, "overlay")
     close.click()
     expect(overlay).to_have_count(0)
 
@@ -340,7 +320,7 @@ def test_failures_of_all_kinds_come_to_the_open_page(dev: Server, page: Page, pi
     connection = overlay.locator(".facts").first
     for text in ("/live", "127.0.0.1", "peer id", "news"):
         expect(connection).to_contain_text(text)
-    draw(page, pictures, "hook")
+    take_pictures(page, pictures, "hook")
     page.keyboard.press("Escape")
     expect(overlay).to_have_count(0)
 
@@ -379,7 +359,7 @@ def test_plugin_that_fails_comes_to_the_open_page_and_goes(
         expect(overlay.locator("h1 .type")).to_have_text("ConnectionRefusedError", timeout=60_000)
         expect(overlay.locator(".frame .place").first).to_contain_text("handlers/plugins/database.py:9")
         assert SECRET not in overlay.evaluate("host => host.shadowRoot.innerHTML")
-        draw(page, pictures, "plugin")
+        take_pictures(page, pictures, "plugin")
         write_files(
             root,
             {
@@ -424,7 +404,7 @@ def test_project_that_cannot_start_has_a_page_that_goes(tmp_path: Path, page: Pa
         assert answer is not None
         assert answer.status == 503
         expect(page.locator("h1 .message")).to_have_text("no queue")
-        draw(page, pictures, "start")
+        take_pictures(page, pictures, "start")
         write_files(root, {"handlers/plugins/queue.py": plugin.replace("raise OSError", "print")})
         # The page of a middleware's exception, in spite of the app's own policy.
         expect(page.locator("h1 .message")).to_have_text("middleware says no", timeout=60_000)
@@ -440,7 +420,7 @@ def test_build_error_is_shown_with_its_line(root: Path, dev: Server, page: Page,
         )
         expect(overlay.locator(".message")).to_contain_text("is not valid Python", timeout=60_000)
         expect(overlay.locator(".source .failed")).to_contain_text("def handler(event: Event:")
-        draw(page, pictures, "build")
+        take_pictures(page, pictures, "build")
     finally:
         (root / "handlers/typo.get.py").unlink()
     expect(overlay).to_have_count(0, timeout=60_000)

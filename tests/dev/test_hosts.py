@@ -11,14 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tests.browser import FLAGS
+from tests.browser import open_browser
 from tests.bundles import Server
-from tests.capabilities import require_program
 from tests.cli.commands import make_project, serve_project, succeed
 from tests.dev.pages import find_live_reload, wait_for
 
@@ -85,11 +84,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start Chromium with the name server."""
-    program = require_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, RESOLVER])
+    with open_browser(RESOLVER) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

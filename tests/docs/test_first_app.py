@@ -6,11 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.browser import FLAGS
+from tests.browser import open_browser
 from tests.bundles import Server
-from tests.capabilities import require_program
 from tests.checkout import ROOT
 from tests.docs.first_app import SERVERS, make_environment, read_steps, run_step, serve_step, write_step
 
@@ -72,8 +71,7 @@ def test_every_step_works_from_an_empty_folder(tmp_path: Path) -> None:
 
 def chat_in_the_browser(server: Server) -> None:
     """Chat as two people, each in a window of their own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=require_program("chromium"), args=FLAGS)
+    with open_browser() as browser:
         ada, bob = browser.new_page(), browser.new_page()
         # The first requests may still come before what was saved last is served.
         ada.goto(f"{server.url}/?name=Ada")
@@ -85,4 +83,3 @@ def chat_in_the_browser(server: Server) -> None:
         bob.get_by_role("button", name="Send").click()
         for page in (ada, bob):
             expect(page.locator("#log li").last).to_have_text("Bob: Hello <b>Ada</b>!")
-        browser.close()

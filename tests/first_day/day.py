@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import FLAGS
+from tests.browser import WINDOW, open_browser, take_pictures
 from tests.bundles import clean_environment
 from tests.capabilities import require_program
 from tests.checkout import ROOT, list_files
@@ -39,9 +39,6 @@ async def handler(event: Event) -> dict[str, int]:
     session_token = "0123456789abcdef"
     return {"price": find_price(event.query["item"])}
 """
-# The browser window is a laptop's; `narrow` is a telephone's.
-WINDOW: ViewportSize = {"width": 1000, "height": 720}
-NARROW: ViewportSize = {"width": 390, "height": 720}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +80,7 @@ class FirstDay:
 
     def take_pictures(self, page: Page, name: str) -> None:
         """Take a picture of a page in light, in dark and in a narrow window."""
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.screenshot(path=self.pictures / f"{name}-{scheme}.png")
-        page.set_viewport_size(NARROW)
-        page.screenshot(path=self.pictures / f"{name}-narrow.png")
-        page.set_viewport_size(WINDOW)
-        page.emulate_media(color_scheme="light")
+        take_pictures(page, self.pictures, name)
 
 
 @contextmanager
@@ -102,12 +93,9 @@ def sit_down(folder: Path, pictures: Path) -> Iterator[FirstDay]:
     """
     for program in ("scrot", "tmux", "xterm", "Xvfb"):
         require_program(program)
-    chromium = require_program("chromium")
     pictures.mkdir(parents=True, exist_ok=True)
-    with open_terminal(folder, pictures, make_environment()) as terminal, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with open_terminal(folder, pictures, make_environment()) as terminal, open_browser() as browser:
         yield FirstDay(folder, pictures, terminal, browser)
-        browser.close()
 
 
 def make_environment() -> Mapping[str, str]:

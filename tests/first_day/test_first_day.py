@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.browser import find_pictures
 from tests.first_day.day import run_day
 
 pytestmark = pytest.mark.slow
@@ -14,8 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.timeout(600)
 def test_first_day(tmp_path: Path) -> None:
-    # Kept in the folder that `FIRST_DAY_PICTURES` names, else beside the other files of the test run.
-    pictures = Path(os.environ.get("FIRST_DAY_PICTURES") or tmp_path / "pictures")
+    pictures = find_pictures(tmp_path / "pictures")
     work = tmp_path / "work"
     work.mkdir()
     times = run_day(work, pictures)

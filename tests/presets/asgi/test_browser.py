@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 
-from tests.browser import FLAGS
+from tests.browser import open_browser
 from tests.bundles import run_bundle
-from tests.capabilities import require_program
 from tests.checkout import ROOT
 from tests.ports import find_port
 
@@ -34,11 +33,8 @@ COUNT_COLOURS = """async (data) => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start the machine's Chromium."""
-    program = require_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
