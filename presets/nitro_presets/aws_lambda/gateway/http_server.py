@@ -228,6 +228,7 @@ class Listener:
         self._handle = handle
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self, listener: socket.socket) -> None:
         """Start to accept connections."""
@@ -235,7 +236,12 @@ class Listener:
 
     async def close(self) -> None:
         """Close the socket and all connections."""
+        self._closed = True
         if self._server is not None:
+            # asyncio loses a connection that it has accepted in the same turn: it gets a turn of its own.
+            for listener in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+            await asyncio.sleep(0)
             self._server.close()
         serving = tuple(self._serving)
         for task in serving:
@@ -243,10 +249,16 @@ class Listener:
         await asyncio.gather(*serving, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            # It was accepted in the moment of the end.
+            writer.close()
+            return
         task = asyncio.ensure_future(self._serve(HttpConnection(reader, writer)))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         await asyncio.wait({task})
+        # A task that is cancelled before it begins closes nothing itself.
+        writer.close()
         if not task.cancelled():
             task.result()
 
@@ -261,5 +273,3 @@ class Listener:
                 await connection.refuse(error.error_status_hint)
         except OSError:
             pass
-        finally:
-            connection.writer.close()
