@@ -110,9 +110,10 @@ def run_preview(command: list[str], root: Path, env_files: EnvFiles, host: str) 
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                print(line, end="", flush=True)
+                # Before it is told: what reads the address may publish at once.
                 if announced := ANNOUNCEMENT.match(line):
                     write_run_file(root, RunningServer(announced[1], token, os.getpid()))
+                print(line, end="", flush=True)
             status = process.wait()
         finally:
             remove_run_file(root)

@@ -286,8 +286,8 @@ class DevServer:
             self._relay.target = child.debug_port
         self._spawn(self._watch_end(child))
         self._spawn(child.read_reports(self._announce))
-        self._announce_url()
         write_run_file(self._root, RunningServer(format_url(self._listener), self._token, os.getpid()))
+        self._announce_url()
         if self._fallback is not None:
             await self._fallback.stop(successor=self._outbox)
             self._fallback = None
