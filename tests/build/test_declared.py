@@ -12,15 +12,6 @@ from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_texts
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of installed packages."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 def read(root: Path, texts: dict[str, str], *groups: str) -> tuple[str, ...]:
     """Write a project and return what it requires."""
     write_texts(root, texts)

@@ -15,14 +15,6 @@ from nitro_py.errors import BuildError
 from tests.build.project_files import install, write_wheel
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 def test_modules_are_found_by_import_name(site: Path) -> None:
     install(site, "Py_Goods", "1.0", modules=("goods/__init__.py", "_goods.abi3.so"))
     install(site, "goods.extra", "1.0", modules=("goods/extra.py",))

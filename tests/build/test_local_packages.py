@@ -11,15 +11,6 @@ from nitro_py.build.bundle.local_packages import find_by_distribution, find_by_m
 from tests.build.project_files import install, write_texts
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of installed packages."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 def origin(folder: Path, *, editable: bool) -> str:
     """Return what an installer writes of a folder that it installed from."""
     return json.dumps({"url": folder.as_uri(), "dir_info": {"editable": editable}})

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,20 +19,6 @@ from tests.cli.commands import HELLO, PAGE, make_project, serve_project, succeed
 from tests.dev.pages import PATIENCE, hear, open_live_reload, wait_for, watch_page
 
 CHANGED = HELLO.replace('"hello"', '"changed"')
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Write a project and return its folder."""
-    return make_project(tmp_path / "project")
-
-
-@pytest.fixture
-def dev(root: Path) -> Iterator[Server]:
-    """Serve the project, from when its app is there."""
-    with serve_project(root, "dev", "--port", "0") as server:
-        wait_for(lambda: "Ready in" in server.read_log())
-        yield server
 
 
 def say_hello(server: Server) -> object:

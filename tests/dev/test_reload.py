@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -34,20 +33,6 @@ SLOW_HOOK = """
 
     handler = define_websocket_handler(message=message)
 """
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Write a project and return its folder."""
-    return make_project(tmp_path / "project")
-
-
-@pytest.fixture
-def dev(root: Path) -> Iterator[Server]:
-    """Serve the project, from when its app is there."""
-    with serve_project(root, "dev", "--port", "0") as server:
-        wait_for(lambda: "Ready in" in server.read_log())
-        yield server
 
 
 def find_reloads(server: Server) -> list[str]:
