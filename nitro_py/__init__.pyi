@@ -4,6 +4,7 @@ Each line is an import of one name under itself.
 """
 
 from nitro_py.config import runtime_config as runtime_config
+from nitro_py.config import websocket_url as websocket_url
 from nitro_py.errors import BackplaneError as BackplaneError
 from nitro_py.errors import BuildError as BuildError
 from nitro_py.errors import ConfigError as ConfigError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +98,7 @@ class App:
                 self.local_hub, backplane, self.backplane, max_frame=self.settings.websocket.buffer_limit
             )
         self.hub: Hub[Peer] = hub or self._backplane_hub or self.local_hub
+        self.locate_socket: Callable[[str], str] | None = None
         self.meter: Meter | None = None
         self.error_pages: ErrorPages | None = None
         if "http" in kinds and set(ERROR_FILES.values()) & set(manifest.public):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from nitro_py.errors import NitroError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nitro_py.peer import Peer
     from nitro_py.runtime.contracts import Hub, OpenStream, Publish
     from nitro_py.runtime.settings import Settings
@@ -22,6 +24,10 @@ class CurrentApp(Protocol):
     @property
     def hub(self) -> Hub[Peer]:
         """The peers and their topics."""
+
+    @property
+    def locate_socket(self) -> Callable[[str], str] | None:
+        """The function that makes a URL of a socket's path, where sockets have a host of their own."""
 
     @property
     def publish(self) -> Publish:

@@ -19,6 +19,7 @@ from tests.cli.commands import fail, serve_project, succeed
 FILES = [
     ".gitignore",
     "README.md",
+    "handlers/api/chat.get.py",
     "handlers/api/clock.py",
     "handlers/api/hello.get.py",
     "handlers/api/ws/_names.py",
@@ -43,6 +44,7 @@ def test_writes_an_app_that_runs(tmp_path: Path) -> None:
     assert ".nitro/\n" in (root / ".gitignore").read_text()
     succeed(root, "build")
     assert [(route["path"], route["kind"]) for route in json.loads(succeed(root, "routes", "--json"))] == [
+        ("/api/chat", "http"),
         ("/api/clock", "sse"),
         ("/api/hello", "http"),
         ("/api/ws/chat", "websocket"),
@@ -50,8 +52,8 @@ def test_writes_an_app_that_runs(tmp_path: Path) -> None:
     with serve_project(root, "preview", "--port", "0") as server:
         page = httpx.get(server.url)
         assert page.headers["content-type"].startswith("text/html")
-        for path in re.findall(r'"(/api/\w+)"|\}(/api/ws/\w+)\$', page.text):
-            assert "".join(path) in ("/api/clock", "/api/ws/chat")
+        assert re.findall(r'"(/api/[\w/]+)"', page.text) == ["/api/chat", "/api/clock"]
+        assert httpx.get(f"{server.url}/api/chat").json() == {"url": "/api/ws/chat"}
         assert httpx.get(f"{server.url}/api/hello").json() == {"message": "hello"}
         with httpx.stream("GET", f"{server.url}/api/clock") as clock:
             assert re.fullmatch(r"data: \d\d:\d\d:\d\d", next(clock.iter_lines()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,7 @@ def make_websocket_function(folder: Path) -> Any:
     hub = AwsHub(services)
     app = App(folder, manifest, kinds=WEBSOCKET_KINDS, hub=hub, threads=False)
     set_levels(app.settings.log)
+    app.locate_socket = find_socket_locator(manifest)
     return WebSocketFunction(app, hub, services)
 
 
@@ -155,7 +157,22 @@ def make_http_function(folder: Path) -> Any:
     hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get(stack_variables.TABLE) else None
     app = App(folder, manifest, kinds=("http", "sse"), hub=hub)
     set_levels(app.settings.log)
+    app.locate_socket = find_socket_locator(manifest)
     return HttpFunction(app)
+
+
+def find_socket_locator(manifest: Manifest) -> Callable[[str], str] | None:
+    """Return what makes a URL of a socket's path; `None` behind CloudFront, where paths are enough."""
+    api = os.environ.get(stack_variables.CALLBACK_URL)
+    if not api or manifest.settings["aws"]["cloudfront"]:
+        return None
+
+    def locate(path: str) -> str:
+        from nitro_presets.aws_lambda.websocket.events import write_socket_url
+
+        return write_socket_url(api, path)
+
+    return locate
 
 
 def make_hub(manifest: Manifest) -> Hub[Peer]:

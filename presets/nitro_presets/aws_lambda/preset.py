@@ -262,7 +262,7 @@ def describe_hosts(build: BuildInput) -> tuple[str, ...]:
     """Return a note of what is different without CloudFront, if that is so and there are sockets."""
     if build.config.table(AwsSettings).cloudfront or not serves_sockets(build.manifest):
         return ()
-    place = f"`WebSocketUrl?{PATH_PARAMETER}=PATH`"
+    place = f"`WebSocketUrl?{PATH_PARAMETER}=PATH`, which `websocket_url(PATH)` returns"
     note = f"Without CloudFront sockets have a host of their own: they connect to {place}"
     if http_event(build) == "none":
         return (note,)

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,7 @@ def run_gateway(
     concurrency: int = 4,
     faults: Faults | None = None,
     limits: Quotas = AWS_QUOTAS,
+    listener: socket.socket | None = None,
 ) -> Iterator[str]:
     """Run a bundle behind the gateway, in a thread with a loop of its own, and return its URL."""
     ready = threading.Event()
@@ -84,7 +86,14 @@ def run_gateway(
     stop = asyncio.Event()
 
     async def serve() -> None:
-        gateway = Gateway(output, concurrency=concurrency, faults=faults, limits=limits, environment=environment)
+        gateway = Gateway(
+            output,
+            listener=listener,
+            concurrency=concurrency,
+            faults=faults,
+            limits=limits,
+            environment=environment,
+        )
         async with gateway:
             url.append(gateway.url)
             ready.set()

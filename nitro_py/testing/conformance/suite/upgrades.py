@@ -50,6 +50,15 @@ class Upgrades:
         # Neither `open` nor `close`: there never was a socket.
         assert await read_journal(target, key) == [f"upgrade {kind}"]
 
+    @requires("websocket")
+    async def test_page_is_told_where_a_socket_is(self, target: Target) -> None:
+        """Check W19 of the contract."""
+        url = (await target.request("GET", "/ws/where")).text
+        assert url == "/ws/echo?a=1"
+        async with target.connect(url) as socket:
+            await socket.send("hello")
+            assert await socket.receive() == "hello"
+
     @requires("websocket.refusal-body")
     async def test_refusal_carries_headers_and_body(self, target: Target) -> None:
         """Check W2 of the contract."""

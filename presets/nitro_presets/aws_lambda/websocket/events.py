@@ -64,6 +64,22 @@ def read_path(value: str) -> str:
     return value if value.startswith("/") else unquote(value)
 
 
+def write_socket_url(api: str, path: str) -> str:
+    """Write the URL of a socket at the WebSocket API's own host.
+
+    Args:
+        api: The stage's URL, of `https`.
+        path: The path, and a query if there is one.
+
+    Example:
+        >>> write_socket_url("https://abc.example/prod", "/chat?room=1")
+        'wss://abc.example/prod?nitro_path=%2Fchat&room=1'
+    """
+    path, mark, query = path.partition("?")
+    url = f"{api.replace('http', 'ws', 1)}?{PATH_PARAMETER}={quote(path, safe='')}"
+    return f"{url}&{query}" if mark else url
+
+
 def read_headers(event: Mapping[str, Any]) -> Headers:
     """Read an event's header fields, with every value of a repeated one."""
     several = event.get("multiValueHeaders")
