@@ -269,6 +269,7 @@ def test_manifest_describes_every_route(demo_bundle: Path) -> None:
     hooks = ["upgrade", "open", "message", "close"]
     assert described == {
         "/": ("http", ["GET"], [], ["http"], "handlers/index.get.py"),
+        "/api/chat": ("http", ["GET"], [], ["http"], "handlers/api/chat.get.py"),
         "/api/echo": ("http", ["POST"], [], ["http"], "handlers/api/echo.post.py"),
         "/api/hello": ("http", ["GET"], [], ["http"], "handlers/api/hello.get.py"),
         "/api/sse": ("sse", [], [], ["http", "streaming"], "handlers/api/sse.py"),
