@@ -25,8 +25,9 @@ def target(demo_server: str) -> ServerTarget:
 async def test_page_is_html(target: ServerTarget) -> None:
     answer = await target.request("GET", "/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert CHAT in answer.text
     assert "/api/sse" in answer.text
+    assert '"/api/chat"' in answer.text
+    assert (await target.request("GET", "/api/chat")).json() == {"url": CHAT}
 
 
 async def wait_for_pong(socket: Socket) -> None:
