@@ -19,10 +19,12 @@ from nitro_py.build.bundle.server import (
 )
 from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
 from nitro_py.build.bundle.tree import walk_files
+from nitro_py.build.config.layers import Place
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.types import (
     HOST_PATTERN,
     Count,
+    File,
     Folder,
     Globs,
     Name,
@@ -38,6 +40,7 @@ from nitro_py.build.preset import (
     OtherTarget,
     PackagingStep,
     Preset,
+    PresetWithFiles,
     PresetWithSettings,
     ServerPreset,
     SizeLimit,
@@ -83,6 +86,7 @@ __all__ = [
     "Count",
     "DeployablePreset",
     "Deployment",
+    "File",
     "Folder",
     "Globs",
     "Manifest",
@@ -93,8 +97,10 @@ __all__ = [
     "OptionValues",
     "OtherTarget",
     "PackagingStep",
+    "Place",
     "Port",
     "Preset",
+    "PresetWithFiles",
     "PresetWithOptions",
     "PresetWithSettings",
     "PublishRequest",

@@ -21,7 +21,7 @@ from nitro_py.build.config.settings import runtime_settings
 from nitro_py.build.inspect.load import load_routes
 from nitro_py.build.inspect.returns import find_status_tuples
 from nitro_py.build.interrupt import Interrupt
-from nitro_py.build.preset import BuildInput, Bundle, Preset
+from nitro_py.build.preset import BuildInput, Bundle, Preset, PresetWithFiles
 from nitro_py.build.registry import find_preset, list_presets
 from nitro_py.build.scan import check_names, scan_handlers
 from nitro_py.build.validate import validate
@@ -139,6 +139,17 @@ def _read_public(loaded: LoadedConfig) -> PublicFolder:
     return collect_public(loaded.root, loaded.config.public_dir, loaded.config.include)
 
 
+def _read_files(loaded: LoadedConfig, preset: Preset) -> dict[str, bytes]:
+    if not isinstance(preset, PresetWithFiles):
+        return {}
+    paths = sorted(preset.list_files(loaded.config))
+    try:
+        return {path: (loaded.root / path).read_bytes() for path in paths if (loaded.root / path).exists()}
+    except OSError as error:
+        path = Path(error.filename).relative_to(loaded.root).as_posix()
+        raise BuildError(f"`{path}` cannot be read: {error.strerror}.", file=path) from error
+
+
 def count_routes(routes: Sized) -> str:
     """Return how many routes there are."""
     return "1 route" if len(routes) == 1 else f"{len(routes)} routes"
@@ -195,6 +206,8 @@ def plan_build(
         local=frozenset(package.name for package in sources.local),
         locked=declared.locked,
         vendor_dependencies=vendored,
+        files=_read_files(loaded, choice.preset),
+        place=loaded.place,
     )
     notes = (*describe_declared(declared), *describe_secrets(sources, public))
     warnings = find_status_tuples(loaded.root, [route.file for route in manifest.routes])

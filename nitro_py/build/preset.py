@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from nitro_py.build.bundle.declared import Locked
+from nitro_py.build.config.layers import Place
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.types import SettingsTable
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.runtime.manifest import Manifest
+
+
+def _no_place(key: str) -> Place:
+    return Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class BuildInput:
         local: The canonical names of the packages among the sources, which are not to be installed.
         locked: The versions that the project's lock file names, by canonical name.
         vendor_dependencies: Whether dependencies are installed into the bundle.
+        files: What there is of the files that the preset asks for: path in the project → bytes.
+        place: Finds where a setting stands, such as `dev.port`, for errors.
     """
 
     config: NitroConfig
@@ -38,6 +45,8 @@ class BuildInput:
     local: frozenset[str] = frozenset()
     locked: Mapping[str, tuple[Locked, ...]] = field(default_factory=dict)
     vendor_dependencies: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    place: Callable[[str], Place] = _no_place
 
 
 class Alternative(str):
@@ -193,6 +202,14 @@ class PresetWithSettings(Preset, Protocol):
     @property
     def settings_table(self) -> str:
         """The table's name: that of the preset, or the first word of it (`cloud_run` or `cloud`)."""
+
+
+@runtime_checkable
+class PresetWithFiles(Preset, Protocol):
+    """A preset that reads files of the project, beside what handlers import."""
+
+    def list_files(self, config: NitroConfig) -> Iterable[str]:
+        """List their paths in the project; `build.files` has those that are there."""
 
 
 class ServerPreset:

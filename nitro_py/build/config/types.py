@@ -25,10 +25,18 @@ _NOT_IN_PATHS = frozenset("\\\0")
 
 # What a validator raises is the phrase that follows "expected" in the error.
 def _check_folder(value: str) -> str:
+    return _check_inside(value, "a folder inside the project, relative to its root and not the root itself")
+
+
+def _check_file(value: str) -> str:
+    return _check_inside(value, "a file inside the project, relative to its root")
+
+
+def _check_inside(value: str, expected: str) -> str:
     path = PurePosixPath(value)
     outside = PureWindowsPath(value).anchor or set(value) & _NOT_IN_PATHS or ".." in path.parts
     if outside or path == PurePosixPath("."):
-        raise ValueError("a folder inside the project, relative to its root and not the root itself")
+        raise ValueError(expected)
     return str(path)
 
 
@@ -68,6 +76,7 @@ def _check_level(value: object) -> object:
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(strict=False)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(parse_allowed_host)], ...], Field(strict=False)]
 Globs = Annotated[tuple[Annotated[str, AfterValidator(_check_glob)], ...], Field(strict=False)]
+File = Annotated[str, AfterValidator(_check_file)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
 UrlPath = Annotated[str, AfterValidator(_check_url_path)]
 Name = Annotated[str, Field(min_length=1)]
