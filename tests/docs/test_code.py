@@ -15,7 +15,7 @@ ARCHITECTURE = "docs/architecture.md"
 PLACE = re.compile(r"`((?:nitro_py|presets|tests|infra|docs|\.ci)/[^`\s:*]*)`")
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)`")
 # Files of the reader's own projects.
-EXAMPLES = {"tests/test_chat.py", "tests/test_harbor.py"}
+EXAMPLES = {"infra/aws.yaml", "tests/test_chat.py", "tests/test_harbor.py"}
 # Words of ASGI and of users, which nothing in a line's files needs to define.
 WORDS = {"QUERY", "asgi", "nats", "nitro_py", "open", "receive", "redis", "send", "upgrade"}
 

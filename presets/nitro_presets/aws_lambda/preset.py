@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
+from nitro_presets.aws_lambda.deploy.extend import extend_template
 from nitro_presets.aws_lambda.deploy.functions import (
     HOME,
     WRAPPER,
@@ -96,6 +97,8 @@ LIMITS = (
     SizeLimit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks", refused=True),
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
+# Settings of the stack that no function reads: what they change is no reason for another package.
+STACK_SETTINGS = ("extend",)
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -131,6 +134,10 @@ class AwsLambdaPreset:
     def advise(self, capability: Capability) -> str | None:
         """Name the setting that gives Lambda a capability, where there is one."""
         return ADVICE.get(capability)
+
+    def list_files(self, config: NitroConfig) -> tuple[str, ...]:
+        """Return the file that extends the stack."""
+        return (config.table(AwsSettings).extend,)
 
     def detect(self, environ: Mapping[str, str]) -> str | None:
         """Look for the build environments of AWS."""
@@ -171,6 +178,7 @@ class AwsLambdaPreset:
         check_public(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
+        template, notes = extend_template(build, render_template(make_options(build, target)))
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
         own = {
             **collect_runtime("nitro_presets.aws_lambda", *SHIPPED, without=UNUSED),
@@ -181,7 +189,7 @@ class AwsLambdaPreset:
         return Bundle(
             files={
                 **{f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
-                TEMPLATE: render_template(make_options(build, target)).encode(),
+                TEMPLATE: template.encode(),
             },
             entry=f"{SERVER}/nitro_bootstrap.py",
             manifest=f"{SERVER}/{MANIFEST_NAME}",
@@ -204,7 +212,7 @@ class AwsLambdaPreset:
                 home=HOME,
                 programs=frozenset({WRAPPER}),
             ),
-            notes=(*describe_target(target), *describe_backplane(build.config), *describe_hosts(build)),
+            notes=(*describe_target(target), *describe_backplane(build.config), *describe_hosts(build), *notes),
             limits=LIMITS,
             extra={"functions": functions},
         )
@@ -236,7 +244,7 @@ def check_public(build: BuildInput) -> None:
 
 def add_settings(build: BuildInput) -> Manifest:
     """Add `aws.*` to the settings that ship."""
-    aws = build.config.table(AwsSettings).model_dump(mode="json")
+    aws = build.config.table(AwsSettings).model_dump(mode="json", exclude=set(STACK_SETTINGS))
     return build.manifest._replace(settings={**build.manifest.settings, "aws": aws})
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nitro_py.preset import Count, SettingsTable
+from nitro_py.preset import Count, File, SettingsTable
 
 
 class AwsSettings(SettingsTable):
@@ -60,3 +60,7 @@ class AwsSettings(SettingsTable):
         default=2000, description="Requests that each API takes at once, above the rate."
     )
     log_days: Count = Field(default=14, description="Days that logs are kept.")
+    extend: File = Field(
+        default="infra/aws.yaml",
+        description="File with resources of your own, merged into the template if it is there.",
+    )

@@ -12,6 +12,8 @@ import yaml  # type: ignore[import-untyped]
 
 from nitro_py.errors import NitroError, UsageError
 
+# The functions of the generated template, by logical id.
+FUNCTION_IDS = ("HttpFunction", "WebSocketFunction")
 # Never matches a value of IAM.
 _UNRESOLVED = "(not resolved)"
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
@@ -116,21 +118,24 @@ def read_roles(template: Path, names: Mapping[str, str]) -> dict[str, Role]:
 
 
 def _list_roles(resources: dict[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, Role]]:
-    for body in resources.values():
-        if body["Type"] != "AWS::Lambda::Function":
+    # A project's own functions do not run here.
+    for properties in (resources[id]["Properties"] for id in FUNCTION_IDS if id in resources):
+        written = properties["Role"]
+        role = written["Fn::GetAtt"][0] if isinstance(written, dict) and "Fn::GetAtt" in written else None
+        if role not in resources:
+            # A role from elsewhere, of which nothing is known.
+            yield properties["Handler"], Role(_describe(written), ())
             continue
-        properties = body["Properties"]
-        role = properties["Role"]["Fn::GetAtt"][0]
         policies = [*resources[role]["Properties"].get("Policies", ())]
         policies += [
             other["Properties"]
             for other in resources.values()
-            if other["Type"] == "AWS::IAM::Policy" and {"Ref": role} in other["Properties"]["Roles"]
+            if other["Type"] == "AWS::IAM::Policy" and {"Ref": role} in other["Properties"].get("Roles", ())
         ]
         statements = tuple(
             _read_statement(statement, names)
             for policy in policies
-            for statement in policy["PolicyDocument"]["Statement"]
+            for statement in _as_list(policy["PolicyDocument"]["Statement"])
         )
         yield properties["Handler"], Role(role, statements)
 
