@@ -54,6 +54,7 @@ class RealBroker:
         )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
+            assert self._process.poll() is None, f"`{self.name}` has ended."
             try:
                 socket.create_connection((HOST, self.port), timeout=1).close()
             except OSError:
