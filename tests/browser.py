@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.capabilities import require_program
 
@@ -22,6 +22,8 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+# How long a page may take to show something, in seconds: a busy machine draws late.
+PATIENCE = 60.0
 # Names the folder in which pictures stay after the run.
 PICTURES = "TEST_PICTURES"
 # A laptop's window, and a telephone's.
@@ -37,6 +39,7 @@ def open_browser(*flags: str) -> Iterator[Browser]:
         flags: Further options of its command line.
     """
     program = require_program("chromium")
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         yield browser

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
-from tests.bundles import build_project, copy_demo, run_bundle
+from tests.bundles import PATIENCE, build_project, copy_demo, run_bundle
 from tests.capabilities import summarize_skips
 from tests.order import FixtureScheduling, put_slow_groups_first
+
+# A client that says nothing else waits for so long: the 5 s of `httpx` pass on a machine that is busy.
+vars(DEFAULT_TIMEOUT_CONFIG).update(httpx.Timeout(PATIENCE).as_dict())
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FixtureScheduling:

@@ -112,7 +112,7 @@ PROJECT = {
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Client]:
-    async with client(write_files(tmp_path, PROJECT), timeout=2) as app:
+    async with client(write_files(tmp_path, PROJECT), timeout=30) as app:
         yield app
 
 

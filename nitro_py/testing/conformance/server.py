@@ -24,8 +24,8 @@ from nitro_py.testing.answers import Closed, SocketClosed, TestResponse, Upgrade
 from nitro_py.testing.asgi_conversation import within
 from nitro_py.testing.events import ServerEvent, parse_events
 
-# How long each wait may take, in seconds.
-TIMEOUT = 5.0
+# How long each wait may take, in seconds: long enough for a machine that is busy with other things.
+TIMEOUT = 30.0
 # How long a server may take to answer a close frame, which some do only once a running hook has ended, in seconds.
 CLOSE_TIMEOUT = 1.0
 

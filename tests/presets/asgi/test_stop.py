@@ -11,9 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.bundles import Server, build_project, run_bundle, write_files
+from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 
-# What a stop may take where nothing holds it up, in seconds.
 PROJECT = {
     # A stop that waits for the end of its time fails.
     "nitro.toml": """
@@ -106,11 +105,11 @@ def stop(server: Server) -> None:
 
 def test_sockets_are_closed_with_1001(server: Server, journal: Path) -> None:
     with connect(f"{server.socket_url}/chat") as first, connect(f"{server.socket_url}/chat") as second:
-        assert (first.recv(5), second.recv(5)) == ("welcome", "welcome")
+        assert (first.recv(PATIENCE), second.recv(PATIENCE)) == ("welcome", "welcome")
         stop(server)
         for socket in (first, second):
             with pytest.raises(ConnectionClosed) as caught:
-                socket.recv(5)
+                socket.recv(PATIENCE)
             assert caught.value.rcvd is not None
             assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1001, "The server stops.")
     assert journal.read_text().splitlines() == ["started", "closed 1001", "closed 1001", "stopped"]

@@ -103,7 +103,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_request_that_ends_processes_ends_itself(server: Server, error: str, where: str) -> None:
     with connect(f"{server.socket_url}/chat") as other:
         try:
-            answer = httpx.get(f"{server.url}/{error}/{where}", timeout=5)
+            answer = httpx.get(f"{server.url}/{error}/{where}", timeout=PATIENCE)
             text = {"events": "data: first\n\n", "closed": ""}.get(where, "went on")
             expected = (500, None) if where == "here" else (200, text)
             assert (answer.status_code, None if where == "here" else answer.text) == expected
@@ -111,7 +111,7 @@ def test_request_that_ends_processes_ends_itself(server: Server, error: str, whe
             # Chunks that break off may not look complete.
             assert where == "chunks"
         other.send("still here")
-        assert other.recv(timeout=5) == "still here"
+        assert other.recv(timeout=PATIENCE) == "still here"
     assert server.process.poll() is None
 
 
@@ -119,11 +119,11 @@ def test_request_that_ends_processes_ends_itself(server: Server, error: str, whe
     "error", ["SystemExit", "KeyboardInterrupt", "StopIteration", "StopAsyncIteration", "GeneratorExit"]
 )
 def test_plain_handler_is_answered_with_500(server: Server, error: str) -> None:
-    assert httpx.get(f"{server.url}/plain/{error}", timeout=5).status_code == 500
+    assert httpx.get(f"{server.url}/plain/{error}", timeout=PATIENCE).status_code == 500
 
 
 def test_plain_handler_that_never_awaits_a_call_is_told(server: Server) -> None:
-    assert httpx.get(f"{server.url}/forgets", timeout=5).status_code == 500
+    assert httpx.get(f"{server.url}/forgets", timeout=PATIENCE).status_code == 500
     assert "The handler `handler` never awaited `publish`" in server.read_log()
 
 
@@ -131,11 +131,11 @@ def test_socket_that_exits_closes_alone(server: Server) -> None:
     with connect(f"{server.socket_url}/chat") as other, connect(f"{server.socket_url}/chat") as socket:
         socket.send("exit")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=5)
+            socket.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1011
         other.send("still here")
-        assert other.recv(timeout=5) == "still here"
+        assert other.recv(timeout=PATIENCE) == "still here"
 
 
 @pytest.mark.parametrize("message", [{"topic": 5}, {"topic": "\ud800"}, {"topic": "x", "namespace": ["a"]}])
