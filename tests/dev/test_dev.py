@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from tests.bundles import Server, write_files
 from tests.cli.commands import HELLO, PAGE, make_project, serve_project, succeed
 from tests.dev.pages import PATIENCE, hear, open_live_reload, wait_for, watch_page
+from tests.process_states import list_children
 
 CHANGED = HELLO.replace('"hello"', '"changed"')
 
@@ -170,7 +171,7 @@ def test_publish_reaches_a_connected_peer(root: Path, dev: Server) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_everything(root: Path, dev: Server, number: int) -> None:
-    child = int(list_children(dev.process.pid)[0])
+    child = list_children(dev.process.pid)[0]
     with connect(f"{dev.socket_url}/api/chat") as chat:
         assert chat.recv(PATIENCE) == "welcome"
         dev.process.send_signal(number)
@@ -202,11 +203,6 @@ def test_modes_own_files_and_settings_hold(tmp_path: Path) -> None:
         wait_for(lambda: "Ready in" in server.read_log())
         assert httpx.get(f"{server.url}/mode").json() == {"message": "development"}
         assert not (root / ".output").exists()
-
-
-def list_children(pid: int) -> list[str]:
-    """List the processes that a process has started."""
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def test_body_with_a_status_is_told_once(root: Path, dev: Server) -> None:

@@ -25,6 +25,7 @@ from tests.conformance.processes import (
     run_replicas,
     run_workers,
 )
+from tests.process_states import read_state
 from tests.reliability.load import LOAD_PATH, Listener, Load, Publication, run_load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("broker", BROKERS, indirect=True), pytest.mark.slow]
@@ -61,6 +62,15 @@ async def reach_status(target: Replicas, status: str) -> float:
                 lambda answer: answer.status_code == 200 and answer.json()["status"] == status,
             )
     return time.monotonic()
+
+
+async def reach_state(pid: int, good: Callable[[str | None], bool]) -> None:
+    """Wait until a signal has done what it does to a process, which may take a moment."""
+
+    async def look() -> str | None:
+        return read_state(pid)
+
+    await poll(look, good)
 
 
 async def hear_one(target: Spread, topic: str) -> None:
@@ -123,6 +133,7 @@ async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path
         victim = target.processes[0]
         killed = time.monotonic()
         os.kill(int(victim), signal.SIGKILL)
+        await reach_state(int(victim), lambda state: state in (None, "Z"))
         await target.find_processes()
         replaced = time.monotonic() - killed
         assert victim not in target.processes
@@ -149,6 +160,7 @@ async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, re
         stopped = time.monotonic()
         os.kill(int(victim), signal.SIGSTOP)
         try:
+            await reach_state(int(victim), lambda state: state == "T")
             answers = await asyncio.gather(*(target.request("GET", "/peers") for _ in range(20)))
             await asyncio.sleep(stopped + HANGS - time.monotonic())
         finally:
@@ -159,7 +171,7 @@ async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, re
         async def newest() -> float:
             """Return when the latest message was begun that all listeners of the victim have heard."""
             heard = set.intersection(*(set(listener.heard) for listener in own))
-            return max(load.publications[key].begun for key in heard & load.publications.keys())
+            return max((load.publications[key].begun for key in heard & load.publications.keys()), default=0.0)
 
         await poll(newest, lambda begun: begun > resumed)
         # What lay in its buffers may be newer than that, and it may only then find its connection to be lost.

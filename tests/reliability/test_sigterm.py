@@ -155,12 +155,15 @@ class Seen:
 async def chat(server: Server, seen: Seen, number: int) -> None:
     """Listen to the room and talks, until the server says goodbye."""
     numbers: dict[int, list[int]] = {}
-    async with connect(f"{server.socket_url}/room", compression=None, close_timeout=1) as socket:
+    options: dict[str, float | None] = {"open_timeout": PATIENCE, "close_timeout": 1, "ping_interval": None}
+    async with connect(f"{server.socket_url}/room", compression=None, **options) as socket:  # type: ignore[arg-type]
         id = str(await socket.recv()).removeprefix("id ")
-        seen.there += 1
         async for message in socket:
             if str(message).startswith("echo"):
                 continue
+            if not numbers:
+                # In the room, and not only through its door.
+                seen.there += 1
             process, published = map(int, str(message).split())
             numbers.setdefault(process, []).append(published)
             if (published + number) % 10 == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
 from tests.presets.asgi.test_workers import PID, find_workers, until
+from tests.process_states import find_parent, list_children, read_state
 
 PROJECT = {
     "handlers/pid.get.py": PID,
@@ -60,14 +61,12 @@ def start_family(server: Server, seconds: float) -> tuple[int, list[int]]:
 
 def list_zombies(parent: int) -> list[int]:
     """List the children of a process that have ended, and that it has not looked at."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in children}
-    return [int(pid) for pid, state in states.items() if state == "Z"]
+    return [pid for pid in list_children(parent) if read_state(pid) == "Z"]
 
 
-def find_parent(pid: int) -> int:
-    """Return the parent of a process."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def all_gone(pids: Iterable[int]) -> bool:
+    """Return whether nothing is left of some processes."""
+    return all(read_state(pid) is None for pid in pids)
 
 
 def test_orphans_that_end_later_are_reaped(server: Server) -> None:
@@ -76,7 +75,7 @@ def test_orphans_that_end_later_are_reaped(server: Server) -> None:
     until(lambda: all(find_parent(pid) == server.process.pid for pid in children))
     for pid in children:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+    until(lambda: all_gone(children))
     assert len(find_workers(server, 2) - {worker}) == 2
     assert f"Worker {worker} ended with status -9; another takes its place" in server.read_log()
     server.process.terminate()
@@ -92,7 +91,7 @@ def test_workers_keep_their_status_among_orphans(server: Server) -> None:
             os.kill(pid, signal.SIGKILL)
         until(lambda worker=worker: f"Worker {worker} ended with status -9;" in server.read_log())  # type: ignore[misc]
         find_workers(server, 2)
+        until(lambda children=children: all_gone(children))  # type: ignore[misc]
         until(lambda: list_zombies(server.process.pid) == [])
-        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
     server.process.terminate()
     assert server.process.wait(PATIENCE) == 0

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, write_files
+from tests.process_states import read_state
 
 WORKERS = 3
 PROJECT = {
@@ -105,6 +106,7 @@ def test_worker_that_hangs_or_dies_takes_nothing_along(server: Server, client: h
     victim = next(iter(answers))
     os.kill(victim, signal.SIGSTOP)
     try:
+        until(lambda: read_state(victim) == "T")
         # Its figures stay, and no worker waits for it. A connection that only it could take would be one too many.
         counts = []
         for _ in range(10):

@@ -23,6 +23,7 @@ from tests.bundles import (
     run_refused,
     write_files,
 )
+from tests.process_states import is_alive
 
 PID = """
     import os
@@ -77,15 +78,6 @@ def find_workers(server: Server, count: int) -> set[int]:
     found: set[int] = set()
     until(lambda: len(found) >= count, lambda: found.add(ask_pid(server)))
     return found
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that waits for its parent's look has ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def until(good: Callable[[], bool], act: Callable[[], object] = lambda: None) -> None:
@@ -144,11 +136,18 @@ def test_connections_that_stay_are_shared_out(bundle: Path) -> None:
     with run_workers(bundle, 2) as server, ExitStack() as stack:
         workers = find_workers(server, 2)
         counts = dict.fromkeys(workers, 0)
-        for _ in range(40):
-            client = stack.enter_context(httpx.Client(verify=False, trust_env=False, timeout=PATIENCE))
-            counts[client.get(f"{server.url}/pid").json()] += 1
-        # Not always even: one that is busy for longer than the others wait misses its turn.
-        assert min(counts.values()) >= 12, counts
+
+        def connect_more() -> None:
+            for _ in range(40):
+                client = stack.enter_context(httpx.Client(verify=False, trust_env=False, timeout=PATIENCE))
+                counts[client.get(f"{server.url}/pid").json()] += 1
+
+        connect_more()
+        # Not always even: one that is busy for longer than the others wait misses its turn, and has more later.
+        for _ in range(5):
+            if min(counts.values()) < 0.3 * sum(counts.values()):
+                connect_more()
+        assert min(counts.values()) >= 0.3 * sum(counts.values()), counts
 
 
 def test_worker_that_dies_is_replaced(bundle: Path) -> None:
@@ -198,7 +197,7 @@ def test_workers_end_with_a_parent_that_was_killed(bundle: Path) -> None:
 
 
 def test_worker_that_hangs_does_not_keep_the_others_from_stopping(bundle: Path) -> None:
-    with run_workers(bundle, 2, NITRO_SERVER__GRACE="1") as server:
+    with run_workers(bundle, 2, NITRO_SERVER__GRACE="5") as server:
         hanging, other = find_workers(server, 2)
         os.kill(hanging, signal.SIGSTOP)
         server.process.terminate()

@@ -12,6 +12,7 @@ import pytest
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from tests.presets.aws_lambda.gateway.bundles import PATIENCE, OpenSite, Site, write_bundle
 from tests.presets.aws_lambda.gateway.test_lambda_api import invoke
+from tests.process_states import is_alive
 
 pytestmark = pytest.mark.anyio
 
@@ -133,15 +134,6 @@ async def test_output_is_logged_with_the_functions_name(
     async with open_gateway() as site:
         await ask(site)
         await site.wait_for(lambda: "[websocket 1] hello nitro_websocket.handler" in caplog.text)
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process is there and no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 RUN = """
