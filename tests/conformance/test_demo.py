@@ -75,7 +75,7 @@ async def time_clock(target: ServerTarget) -> tuple[list[str], float, float]:
 async def test_clock_ticks_at_once_and_every_second(target: ServerTarget) -> None:
     ticks, at_once, later = await time_clock(target)
     for _ in range(20):
-        if at_once < 0.5 and 0.8 < later < 1.5:
+        if at_once < 0.5 and 0.8 < later < 1.5 and ticks[0] != ticks[1]:
             break
         # A machine that is busy is late now and then, a clock that is wrong always.
         ticks, at_once, later = await time_clock(target)

@@ -27,7 +27,7 @@ from tests.conformance.raw import CLOSE, PING, open_raw
 pytestmark = pytest.mark.anyio
 
 # Long enough for a client that answers on a machine that is busy, in seconds.
-IDLE = 1.0
+IDLE = 3.0
 SETTINGS = {
     "NITRO_WEBSOCKET__IDLE_TIMEOUT": str(IDLE),
     "NITRO_WEBSOCKET__ALLOWED_ORIGINS": '["https://app.example", "*.friends.example"]',

@@ -12,6 +12,7 @@ import pytest
 
 from tests.bundles import build_project, run_bundle, run_server, write_files
 from tests.cli.commands import serve_project
+from tests.dev.pages import wait_for
 
 WHERE = """
 import os, sys
@@ -82,8 +83,6 @@ def test_dev(root: Path) -> None:
         # The next app has another folder, so that of the old one stays until it has ended.
         write_files(root, {"handlers/where.py": WHERE + "\n"})
         first = found["cwd"]
-        for _ in range(300):
-            found = ask(server.url)
-            if found["cwd"] != first:
-                break
+        wait_for(lambda: ask(server.url)["cwd"] != first)
+        found = ask(server.url)
         assert found == expected(Path(found["cwd"]))

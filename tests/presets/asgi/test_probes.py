@@ -16,8 +16,8 @@ from websockets.sync.client import connect
 
 from tests.bundles import PATIENCE, Server, build_project, run_bundle, run_refused, run_server, write_files
 
-# How long the server of these tests accepts after SIGTERM, in seconds.
-DELAY = 1.5
+# How long the server of these tests accepts after SIGTERM, in seconds: one that is told again ends sooner.
+DELAY, LONG_DELAY = 1.5, 60.0
 
 PROJECT = {
     "nitro.toml": """
@@ -33,7 +33,8 @@ PROJECT = {
 
         @define_plugin
         async def slow() -> AsyncIterator[None]:
-            await asyncio.sleep(float(os.environ.get("START", "0")))
+            while not os.path.exists(os.environ.get("GATE", "/")):
+                await asyncio.sleep(0.01)
             yield
         """,
     "handlers/hello.py": """
@@ -53,7 +54,7 @@ PROJECT = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build an app whose start takes as long as it is told."""
+    """Build an app whose start waits for a file if one is named."""
     return build_project(write_files(tmp_path_factory.mktemp("probes"), PROJECT))
 
 
@@ -90,7 +91,14 @@ def test_running_app_is_live_ready_and_well(server: Server) -> None:
     assert re.findall(r"/_nitro/\w+", server.read_log()) == ["/_nitro/other"]
 
 
-def test_stopping_app_is_not_ready_and_still_answers(server: Server) -> None:
+def test_stopping_app_is_not_ready_and_still_answers(bundle: Path) -> None:
+    environ = {"NITRO_SERVER__DRAIN_DELAY": str(LONG_DELAY), "NITRO_SERVER__GRACE": str(2 * LONG_DELAY)}
+    with run_bundle(bundle, environ=environ) as server:
+        check_stopping(server)
+
+
+def check_stopping(server: Server) -> None:
+    """Stop a server, and check what it answers meanwhile."""
     with httpx.Client(base_url=server.url) as kept:
         assert "connection" not in kept.get("/hello").headers
         server.process.send_signal(signal.SIGTERM)
@@ -112,16 +120,18 @@ def test_stopping_app_is_not_ready_and_still_answers(server: Server) -> None:
     assert '"GET /hello HTTP/1.1" 200' in log
 
 
-def test_app_that_starts_is_live_and_not_ready(bundle: Path) -> None:
+def test_app_that_starts_is_live_and_not_ready(bundle: Path, tmp_path: Path) -> None:
     # A server that does not speak the lifespan protocol: the first question is what starts the app.
     code = "import uvicorn; uvicorn.run('nitro_server:app', port=0, lifespan='off')"
     command = [sys.executable, "-c", code]
-    environ = {"PYTHONPATH": str(bundle / "server"), "START": "1.5"}
+    gate = tmp_path / "gate"
+    environ = {"PYTHONPATH": str(bundle / "server"), "GATE": str(gate)}
     log = bundle.with_name("other.log")
     with run_server(command, log=log, environ=environ, announcement="running on ") as server:
         assert ask(server, "live") == (200, {"status": "live"})
         starting = (503, {"status": "starting", "reason": "The plugins have not started."})
         assert ask(server, "ready") == starting
+        gate.touch()
         wait_for(lambda: ask(server, "ready") == (200, {"status": "ready"}))
         assert httpx.get(f"{server.url}/hello").text == "hello"
 

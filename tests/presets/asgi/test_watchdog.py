@@ -54,7 +54,7 @@ PROJECT = {
         async def handler(event: Event) -> str:
             # As a debugger does with the frame that it stops in.
             sys._getframe().f_trace = lambda *arguments: None
-            time.sleep(4)
+            time.sleep(6)
             return "done"
         """,
     "handlers/pid.get.py": """
@@ -74,7 +74,7 @@ SOCKET = {
         from nitro_py import Message, Peer, define_websocket_handler
 
         async def message(peer: Peer, message: Message) -> None:
-            time.sleep(1)
+            time.sleep(3)
             await peer.send("done")
 
         handler = define_websocket_handler(message=message)
@@ -106,7 +106,7 @@ def test_route_that_blocks_is_named_once(bundle: Path) -> None:
         httpx.get(f"{server.url}/plain", timeout=PATIENCE)
         assert read_warnings(server) == []
         for _ in range(2):
-            assert httpx.get(f"{server.url}/block/1.0", timeout=PATIENCE).text == "done"
+            assert httpx.get(f"{server.url}/block/2.0", timeout=PATIENCE).text == "done"
         (line,) = read_warnings(server)
         assert "for more than 0.3 s by the route `/block/[seconds]`, at handlers/_work.py:4, in `work`" in line
         server.stop()
@@ -141,23 +141,23 @@ def read_pids(server: Server) -> set[int]:
 def ask_in_vain(server: Server, path: str) -> None:
     """Ask for what is not answered in time, or ever."""
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{server.url}{path}", timeout=1)
+        httpx.get(f"{server.url}{path}", timeout=PATIENCE)
 
 
 def test_worker_that_does_not_answer_is_replaced(workers_bundle: Path) -> None:
-    environ = {"NITRO_SERVER__STUCK_TIMEOUT": "2"}
+    environ = {"NITRO_SERVER__STUCK_TIMEOUT": "5"}
     with run_bundle(workers_bundle, "--port", "0", "--workers", "2", environ=environ) as server:
         time.sleep(1)
         ask_in_vain(server, "/block/600")
         wait_for(lambda: "another takes its place" in server.read_log(), "the worker is replaced")
-        assert server.read_log().count("has not answered for 2 s (`server.stuck_timeout`), and is killed") == 1
+        assert server.read_log().count("has not answered for 5 s (`server.stuck_timeout`), and is killed") == 1
         # A signal ends a worker that has not started yet with a status of its own.
-        wait_for(lambda: server.read_log().count("Application startup complete") == 3, "the next one has started")
+        wait_for(lambda: server.read_log().count("Application startup complete") >= 3, "the next one has started")
         wait_for(lambda: len(read_pids(server)) == 2, "both answer")
         server.stop()
 
 
-@pytest.mark.parametrize(("path", "timeout"), [("/block/4", "0"), ("/debug", "2")], ids=["never", "debugger"])
+@pytest.mark.parametrize(("path", "timeout"), [("/block/4", "0"), ("/debug", "3")], ids=["never", "debugger"])
 def test_worker_is_left_alone(workers_bundle: Path, path: str, timeout: str) -> None:
     environ = {"NITRO_SERVER__STUCK_TIMEOUT": timeout}
     with run_bundle(workers_bundle, "--port", "0", "--workers", "2", environ=environ) as server:
@@ -168,7 +168,7 @@ def test_worker_is_left_alone(workers_bundle: Path, path: str, timeout: str) -> 
 
 
 def test_pause_of_all_processes_is_nobodys_fault(workers_bundle: Path) -> None:
-    environ = {"NITRO_SERVER__STUCK_TIMEOUT": "2", "NITRO_SERVER__BLOCK_WARNING": "0.5"}
+    environ = {"NITRO_SERVER__STUCK_TIMEOUT": "3", "NITRO_SERVER__BLOCK_WARNING": "0.5"}
     with run_bundle(workers_bundle, "--port", "0", "--workers", "2", environ=environ) as server:
         time.sleep(2)
         pids = [server.process.pid, *read_pids(server)]
