@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,6 +36,7 @@ class Pair:
 
     def __init__(self, old: Site, new: Site, release: asyncio.Event) -> None:
         self.old = old
+        (self._first,) = old.state.connections
         self.release = release
         self._new = new
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,11 +53,33 @@ class Pair:
         self._tasks.append(asyncio.create_task(open_connection(self._new.make_protocol, connection)))
         return True
 
+    async def read_up(self, wire: Wire) -> None:
+        """Wait until the first server has read all that its client has sent."""
+        own = wire.writer.get_extra_info("socket")
+        assert isinstance(self._first, HttpProtocol)
+        server = self._first.transport.get_extra_info("socket")
+
+        def all_read() -> bool:
+            unsent = wire.writer.transport.get_write_buffer_size() + count_bytes(own, termios.TIOCOUTQ)
+            return unsent == count_bytes(server, termios.FIONREAD) == 0
+
+        async with asyncio.timeout(PATIENCE):
+            while not all_read():  # noqa: ASYNC110 - the system tells nobody
+                await asyncio.sleep(0.01)
+        # What the loop has read, it may still have to hand on.
+        await asyncio.sleep(0.01)
+
     async def gone(self) -> None:
         """Wait until the first server has no connection left."""
         async with asyncio.timeout(PATIENCE):
             while self.old.state.connections:  # noqa: ASYNC110 - uvicorn's own set sends no event
                 await asyncio.sleep(0.01)
+
+
+def count_bytes(connection: Any, kind: int) -> int:
+    """Return how many bytes of a connection the system holds, read or unsent."""
+    counted = fcntl.ioctl(connection.fileno(), kind, bytes(4))
+    return int.from_bytes(counted, sys.byteorder)
 
 
 @asynccontextmanager
@@ -100,7 +126,7 @@ async def test_idle_connection_goes_over_before_and_after_a_request() -> None:
 async def test_request_under_way_is_answered_first_and_does_not_end_the_connection() -> None:
     async with serve_pair() as (pair, wire):
         wire.send("GET /wait HTTP/1.1", "Host: x")
-        await asyncio.sleep(0.02)
+        await pair.read_up(wire)
         pair.transfer_when_idle()
         await asyncio.sleep(0.02)
         pair.release.set()
@@ -116,7 +142,7 @@ async def test_what_was_read_is_answered_and_what_was_not_goes_over() -> None:
         wire.send("GET /wait HTTP/1.1", "Host: x")
         wire.send(*ASK)
         wire.writer.write(b"GET / HTTP/1.1\r\nHo")
-        await asyncio.sleep(0.02)
+        await pair.read_up(wire)
         pair.transfer_when_idle()
         pair.release.set()
         for _ in range(2):
@@ -132,7 +158,7 @@ async def test_what_was_read_is_answered_and_what_was_not_goes_over() -> None:
 async def test_half_a_head_and_half_a_body_are_waited_for() -> None:
     async with serve_pair() as (pair, wire):
         wire.writer.write(b"POST /")
-        await asyncio.sleep(0.02)
+        await pair.read_up(wire)
         pair.transfer_when_idle()
         await asyncio.sleep(0.02)
         wire.writer.write(b" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
@@ -153,7 +179,7 @@ async def test_answer_that_the_client_takes_slowly_goes_first() -> None:
     size = 3_000_000
     async with serve_pair(size) as (pair, wire):
         wire.send(*ASK)
-        await asyncio.sleep(0.05)
+        await pair.read_up(wire)
         # The client's own buffer is full, and so are the system's.
         pair.transfer_when_idle()
         await asyncio.sleep(0.05)
@@ -176,7 +202,7 @@ async def test_connection_that_nobody_has_room_for_is_offered_again() -> None:
 async def test_client_that_leaves_meanwhile_is_forgotten() -> None:
     async with serve_pair() as (pair, wire):
         wire.send("GET /wait HTTP/1.1", "Host: x")
-        await asyncio.sleep(0.02)
+        await pair.read_up(wire)
         pair.transfer_when_idle()
         wire.writer.close()
         await pair.gone()

@@ -201,7 +201,7 @@ async def test_body_that_was_refused_is_not_read_for_ever() -> None:
         with suppress(ConnectionError):
             while sent < 8 * MAX_DROPPED and not client.writer.is_closing():
                 client.writer.write(chunk)
-                await asyncio.wait_for(client.writer.drain(), 10)
+                await asyncio.wait_for(client.writer.drain(), wire.PATIENCE)
                 sent += len(chunk)
     assert sent < 4 * MAX_DROPPED
 

@@ -41,19 +41,20 @@ async def test_stop_ends_in_whatever_moment_the_broker_is_lost(turns: int) -> No
 async def test_process_that_stood_still_has_not_lost_the_broker(
     name: BrokerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker_link, "ANSWER_TIMEOUT", 0.2)
+    # A broker answers sooner, on a machine that is busy too.
+    monkeypatch.setattr(broker_link, "ANSWER_TIMEOUT", 2.0)
     with run_broker(name) as broker:
         backplane = load_backplane(BackplaneSettings(name, broker.url))
         assert backplane is not None
         one = Process(backplane)
         async with one.hub.running():
             await one.until_connected()
-            for _ in range(5):
+            for _ in range(3):
                 publishing = asyncio.create_task(one.hub.publish("a", "x"))
                 # It is on its way then.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-                time.sleep(0.5)  # noqa: ASYNC251
+                time.sleep(2.5)  # noqa: ASYNC251
                 await publishing
             assert (one.state.failures, one.state.connected, one.state.reconnects) == (0, True, 0)
 

@@ -13,6 +13,7 @@ from nitro_py.runtime.asgi.extensions import SOCKET_EXTENSION
 from nitro_py.server.websocket.frames import CLOSE, FIN, TEXT
 from tests.server.websocket.raw import (
     HANDSHAKE,
+    PATIENCE,
     echo,
     open_connection,
     open_socket,
@@ -204,15 +205,17 @@ async def test_bytes_that_come_with_the_handshake_are_read() -> None:
 
 async def test_client_that_leaves_during_the_handshake_is_noticed() -> None:
     codes: list[int] = []
+    asked = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        asked.set()
         codes.append((await receive())["code"])
 
     async with serve(app) as port:
         async with open_connection(port) as client:
             client.writer.write(write_head())
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
         await poll(lambda: codes == [1006])
 
 
@@ -225,6 +228,9 @@ async def test_connections_are_limited() -> None:
         ):
             statuses = [head.split()[1] for head in (first, second, third)]
         assert statuses == ["101", "101", "503"]
-        await asyncio.sleep(0.05)
-        async with open_socket(port) as (_, head):
-            assert head.split()[1] == "101"
+        async with asyncio.timeout(PATIENCE):
+            # Again and again: the server hears later that they have left.
+            while statuses[-1] != "101":
+                async with open_socket(port) as (_, head):
+                    statuses.append(head.split()[1])
+        assert {*statuses[3:-1]} <= {"503"}

@@ -21,7 +21,7 @@ from nitro_py.server.workers.supervisor import Supervisor
 # How long anything may take, in seconds.
 PATIENCE = 60.0
 # A worker that lives for less has died at once, and the first pause after that.
-STEADY, PAUSE = 2.0, 0.1
+STEADY, PAUSE = 5.0, 0.1
 # The arguments are the folder, the lives in seconds with commas between them, then what the supervisor adds.
 WORKER = """
 import os, signal, sys, time
@@ -31,7 +31,7 @@ folder, lives, listener, channel, place = sys.argv[1], sys.argv[2].split(","), *
 def stop(_, frame):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(listener)
-    open(f"{folder}/stopping{number}", "w").close()
+    open(f"{folder}/stopping{place}", "w").close()
     while not os.path.exists(folder + "/go") and not os.path.exists(f"{folder}/go{place}"):
         time.sleep(0.01)
     os._exit(0)
