@@ -70,21 +70,28 @@ VISITS: tuple[Visit, ...] = (keep_busy, keep_for_later, keep_for_later, come_ane
 
 
 @contextmanager
-def visiting(url: str) -> Iterator[Callable[[], list[set[str]]]]:
-    """Let clients of all kinds ask until the end of the block; then gives what each was answered."""
+def visiting(url: str) -> Iterator[list[set[str]]]:
+    """Let clients of all kinds ask until the end of the block, and return what each is answered."""
     ended = threading.Event()
+    answers: list[set[str]] = [set() for _ in VISITS]
 
     def connect() -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
         connection.connect()
         return connection
 
+    def ask_on(visit: Visit, found: set[str]) -> None:
+        for answer in visit(connect, ended):
+            found.add(answer)
+
     with ThreadPoolExecutor(len(VISITS)) as pool:
-        visits = [pool.submit(lambda visit: set(visit(connect, ended)), visit) for visit in VISITS]
+        visits = [pool.submit(ask_on, *pair) for pair in zip(VISITS, answers, strict=True)]
         try:
-            yield lambda: [visit.result() for visit in visits]
+            yield answers
         finally:
             ended.set()
+            for visit in visits:
+                visit.result()
 
 
 @pytest.mark.slow
@@ -96,14 +103,14 @@ def test_no_request_is_lost_during_many_reloads(tmp_path: Path) -> None:
     with serve_project(root, "dev", "--port", "0") as server:
         wait_for(lambda: "Ready in" in server.read_log())
         with visiting(server.url) as results:
+            # Everybody shall have met the first app and the last.
+            wait_for(lambda: all("hello" in answers for answers in results))
             for word in words[1:]:
                 with watch_page(server.url) as page:
                     write_files(root, {"handlers/api/hello.get.py": HELLO.replace('"hello"', f'"{word}"')})
                     assert hear(page) == {"type": "reload"}
-            # Everybody shall have met the last app, too.
-            time.sleep(2 * MAX_RETRY_PAUSE)
-        for answers in results():
-            assert words[-1] in answers <= {*words}
+            wait_for(lambda: all(words[-1] in answers for answers in results))
+        assert all(answers <= {*words} for answers in results)
 
 
 def test_many_connections_go_over_at_once(tmp_path: Path) -> None:

@@ -167,8 +167,11 @@ def test_tracebacks_have_the_lines_of_the_app(tmp_path: Path) -> None:
     with serve_project(root, "dev", "--port", "0") as server:
         wait_for(lambda: "Ready in" in server.read_log())
         assert httpx.get(f"{server.url}/failing").status_code == 500
+        # It comes behind the traceback.
+        expect_line(server, rf"GET +/failing +500{TOOK}")
         log = server.read_log()
         assert httpx.get(f"{server.url}/unsendable").status_code == 500
+        expect_line(server, rf"GET +/unsendable +500{TOOK}")
         whole = server.read_log().removeprefix(log)
     files = re.findall(r'^  File ".*/(\S+/\S+)", line', log, re.MULTILINE)
     assert [file for file in files if file.startswith("handlers/")] == ["handlers/failing.get.py"] * 3

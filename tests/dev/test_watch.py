@@ -27,7 +27,9 @@ async def test_files_that_count(tmp_path: Path) -> None:
         assert await next_change(changes) == set()
         for name in ("handlers/a.py", "nitro.toml", "shop/data/b.json", "handlers/new.py", ".env", ".env.local"):
             write_files(root, {name: "changed"})
-            assert name in await next_change(changes)
+            # A busy machine may tell twice of the file before.
+            while name not in await next_change(changes):
+                pass
 
 
 @pytest.mark.anyio
@@ -111,7 +113,16 @@ async def test_many_files_are_one_change(tmp_path: Path) -> None:
     root = write_files(tmp_path, dict.fromkeys(names, ""))
     async with aclosing(ProjectWatch(root, "dist").watch()) as changes:
         assert await next_change(changes) == set()
-        for name in sorted(names):
-            write_files(root, {name: "changed"})
-            await asyncio.sleep(0.01)
-        assert await next_change(changes) == names
+        # A machine that is busy may take too long from one to the next now and then, but not always.
+        first: set[str] = set()
+        for attempt in range(10):
+            for name in sorted(names):
+                write_files(root, {name: f"changed {attempt}"})
+                await asyncio.sleep(0.01)
+            first = await next_change(changes)
+            seen = set(first)
+            while seen != names:
+                seen |= await next_change(changes)
+            if first == names:
+                break
+        assert first == names
