@@ -95,6 +95,12 @@ class Peer:
         for writer in self._writers:
             writer.close()
 
+    async def wait_for_requests(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(60):
+            while len(self.requests) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None

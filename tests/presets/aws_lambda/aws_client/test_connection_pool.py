@@ -51,7 +51,7 @@ async def test_chunked_and_slow_answers_are_whole() -> None:
     big = b"x" * 300_000
     slow = tuple(bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     async with Peer(Answer(CHUNKED, pause=0.01), Answer(slow, pause=0.001), answer(200, big)) as peer:
-        transport = ConnectionPool(peer.url, timeout=5)
+        transport = ConnectionPool(peer.url, timeout=60)
         bodies = [(await ask(transport, big)).body for _ in range(3)]
         await transport.close()
     assert bodies == [b"hello", b"ok", big]
@@ -146,7 +146,8 @@ async def test_bytes_that_nobody_asked_for_end_the_connection(junk: bytes) -> No
     async with Peer(Answer((OK.pieces[0], junk), pause=0.01), answer(201)) as peer:
         transport = ConnectionPool(peer.url)
         await ask(transport)
-        await asyncio.sleep(0.05)
+        # Until they have come.
+        await asyncio.sleep(0.5)
         assert (await ask(transport)).status == 201
         await transport.close()
     assert [request.connection for request in peer.requests] == [1, 2]

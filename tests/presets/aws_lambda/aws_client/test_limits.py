@@ -9,6 +9,7 @@ import pytest
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
+from tests.ports import find_port
 from tests.presets.aws_lambda.aws_client.service_double import SILENCE, Answer, Peer, answer, ask
 
 pytestmark = pytest.mark.anyio
@@ -36,13 +37,13 @@ async def test_each_request_has_its_own_time() -> None:
 
 async def test_answer_that_does_not_come_is_given_up() -> None:
     async with Peer(SILENCE, SILENCE, answer(200, pause=0.05)) as peer:
-        transport = ConnectionPool(peer.url, timeout=0.2)
+        transport = ConnectionPool(peer.url, timeout=1.5)
         results = await asyncio.gather(*(ask(transport) for _ in range(3)), return_exceptions=True)
         again = await ask(transport)
         await transport.close()
     errors = [result for result in results if isinstance(result, TransportError)]
     assert len(errors) == 2
-    assert all(error.sent and "no response within 0.2 s" in error.message for error in errors)
+    assert all(error.sent and "no response within 1.5 s" in error.message for error in errors)
     assert again.status == 200
 
 
@@ -55,17 +56,20 @@ async def test_requests_under_way_are_bounded() -> None:
 
 
 async def test_cancelled_requests_leave_no_answer_and_no_place_behind() -> None:
-    async with Peer(answer(200, b"late", pause=0.1), answer(200, b"mine")) as peer:
+    async with Peer(answer(200, b"late", pause=1.0), answer(200, b"mine")) as peer:
         transport = ConnectionPool(peer.url, connections=1)
         sent = asyncio.create_task(ask(transport))
         waiting = [asyncio.create_task(ask(transport)) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        await peer.wait_for_requests(1)
         for task in (waiting[0], sent, waiting[1]):
             task.cancel()
         assert (await waiting[2]).body == b"mine"
         assert (await asyncio.wait_for(ask(transport), 30)).status == 200
-        await asyncio.sleep(0.15)
-        assert (peer.connections, peer.open) == (2, 1)
+        # The late answer is written meanwhile, and its connection found to be gone.
+        async with asyncio.timeout(30):
+            while peer.open != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert peer.connections == 2
         await transport.close()
 
 
@@ -105,9 +109,7 @@ async def test_connection_that_is_not_taken_is_given_up() -> None:
 
 
 async def test_requests_that_wait_behind_a_failed_connect_get_their_turn() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = find_port()
     transport = ConnectionPool(f"http://127.0.0.1:{port}", connections=1)
     asking = [asyncio.create_task(ask(transport)) for _ in range(5)]
     await asyncio.sleep(0)

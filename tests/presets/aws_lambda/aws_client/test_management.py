@@ -32,7 +32,7 @@ ID = "BFHPhfCWIAMCKlQ="
 THROTTLED = answer(429, b'{"message": "Too Many Requests"}', "x-amzn-ErrorType: LimitExceededException:http://x/")
 
 
-def make_client(peer: Peer, retry: Retry = QUICK, timeout: float = 1.0) -> ManagementClient:
+def make_client(peer: Peer, retry: Retry = QUICK, timeout: float = 60.0) -> ManagementClient:
     """Make a client of a stage at the peer."""
     return ManagementClient(
         f"{peer.url}/prod/", region=REGION, credentials=FixedSource(), retry=retry, timeout=timeout
@@ -117,13 +117,13 @@ async def test_attempts_are_bounded() -> None:
 
 async def test_no_attempt_starts_after_the_deadline() -> None:
     async with Peer(*[answer(503, pause=0.3)] * 90) as peer:
-        client = make_client(peer, Retry(attempts=90, base=0.01, cap=0.01, deadline=1.0))
+        client = make_client(peer, Retry(attempts=90, base=0.01, cap=0.01, deadline=2.0))
         started = time.monotonic()
         with pytest.raises(ServiceError):
             await client.post(ID, "hi")
         took = time.monotonic() - started
         await client.close()
-    assert 2 <= len(peer.requests) <= 4
+    assert 2 <= len(peer.requests) <= 7
     # All 90 attempts would take 27 s.
     assert took < 20
 
@@ -140,7 +140,7 @@ async def test_post_that_may_have_been_delivered_is_not_repeated(failure: Answer
 
 async def test_service_that_cannot_be_reached_is_tried_again() -> None:
     async with Peer(port=find_port()) as gone:
-        client = make_client(gone, Retry(attempts=1_000, base=0.02, cap=0.02, deadline=5))
+        client = make_client(gone, Retry(attempts=100_000, base=0.02, cap=0.02, deadline=60))
     posting = asyncio.create_task(client.post(ID, "hi"))
     await asyncio.sleep(0.1)
     assert not posting.done()
@@ -197,11 +197,11 @@ async def test_connection_is_asked_about_and_ended() -> None:
 
 
 async def test_slow_peer_holds_up_nobody() -> None:
-    slow = answer(200, pause=0.5)
+    slow = answer(200, pause=4.0)
     async with Peer(slow) as peer:
         client = make_client(peer)
         first = asyncio.create_task(client.post(ID, "slow"))
-        await asyncio.sleep(0.05)
+        await peer.wait_for_requests(1)
         await asyncio.gather(*(client.post(ID, "fast") for _ in range(100)))
         assert not first.done()
         await first

@@ -23,7 +23,8 @@ async def test_requests_go_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         transport = ConnectionPool(peer.url)
         bodies = [(await transport.request("POST", "/", {}, big)).body for _ in range(2)]
         peer.hang_up()
-        await asyncio.sleep(0.05)
+        # Until the end has come.
+        await asyncio.sleep(0.5)
         third = await transport.request("POST", "/", {}, b"")
         together = await asyncio.gather(*(transport.request("POST", "/", {}, big) for _ in range(10)))
         await transport.close()

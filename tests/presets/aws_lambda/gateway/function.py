@@ -96,6 +96,7 @@ def find_order(event: dict[str, Any]) -> dict[str, Any]:
 def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
     """Do what is asked for, and answers."""
     time.sleep(order.get("sleep", 0))
+    wait_for(order.get("until"))
     match order.get("do"):
         case "error":
             body = json.dumps({"errorMessage": "boom", "errorType": "ValueError"}).encode()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,11 +62,17 @@ async def test_message_comes_as_the_stack_maps_it(open_gateway: OpenSite) -> Non
         assert event["requestContext"]["messageId"] == record["attributes"]["MessageDeduplicationId"]
 
 
-async def test_messages_of_one_connection_come_one_at_a_time_in_order(open_gateway: OpenSite) -> None:
+async def test_messages_of_one_connection_come_one_at_a_time_in_order(
+    open_gateway: OpenSite, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
     async with open_gateway(ORDERED, concurrency=4) as site, site.connect() as one, site.connect() as two:
         for number in range(4):
-            await order(one, sleep=0.1, number=number)
+            # The last ends only after the other's message has come.
+            await order(one, sleep=0.1, number=number, **({"until": str(gate)} if number == 3 else {}))
         await order(two, sleep=0.1)
+        await site.wait_for(lambda: len(records(site)) == 5)
+        gate.touch()
         await site.wait_for(lambda: len(records(site, "end")) == 5)
         first = await site.id()
         groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
@@ -76,7 +83,8 @@ async def test_messages_of_one_connection_come_one_at_a_time_in_order(open_gatew
         bodies = [json.loads(note["event"]["Records"][0]["body"])["body"] for note in mine]
         assert [json.loads(base64.b64decode(body))["number"] for body in bodies] == [0, 1, 2, 3]
         assert all(after["at"] - before["at"] >= 0.1 for before, after in pairwise(mine))
-        assert other["at"] < mine[-1]["at"]
+        last = next(note for note in site.notes("end") if note["event"] == mine[-1]["event"])
+        assert other["at"] < last["at"]
 
 
 async def test_connect_and_disconnect_come_past_the_queue(open_gateway: OpenSite) -> None:

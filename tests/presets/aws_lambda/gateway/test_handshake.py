@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -153,10 +154,11 @@ async def test_no_other_header_reaches_the_client(open_gateway: OpenSite) -> Non
         }
 
 
-async def test_connection_is_gone_until_connect_has_returned(open_gateway: OpenSite) -> None:
+async def test_connection_is_gone_until_connect_has_returned(open_gateway: OpenSite, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     async with open_gateway() as site:
         client = site.client("apigatewaymanagementapi")
-        connecting = asyncio.ensure_future(site.connect(order={"sleep": 0.5}).__aenter__())
+        connecting = asyncio.ensure_future(site.connect(order={"until": str(gate)}).__aenter__())
         id = await site.id()
         for call in (client.get_connection, client.delete_connection):
             with pytest.raises(ClientError) as gone:
@@ -164,6 +166,7 @@ async def test_connection_is_gone_until_connect_has_returned(open_gateway: OpenS
             assert gone.value.response["ResponseMetadata"]["HTTPStatusCode"] == 410
         with pytest.raises(client.exceptions.GoneException):
             await asyncio.to_thread(client.post_to_connection, ConnectionId=id, Data=b"too early")
+        gate.touch()
         socket = await connecting
         await asyncio.to_thread(client.post_to_connection, ConnectionId=id, Data=b"now")
         assert await socket.recv() == "now"

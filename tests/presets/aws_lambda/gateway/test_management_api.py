@@ -15,7 +15,7 @@ from nitro_presets.aws_lambda.gateway.cloudfront import EDGE
 from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.errors import PeerClosedError
-from tests.presets.aws_lambda.gateway.bundles import OpenSite, Site
+from tests.presets.aws_lambda.gateway.bundles import PATIENCE, OpenSite, Site
 from tests.presets.aws_lambda.gateway.test_messages import HANDSHAKE_LINES
 
 pytestmark = pytest.mark.anyio
@@ -170,7 +170,7 @@ async def test_posts_to_a_client_that_does_not_read_are_too_many(open_gateway: O
     async with open_gateway(limits=Quotas(buffer=100_000)) as site:
         deaf = await connect_deaf_client(site)
         client, id = site.client(API), await site.id()
-        until = asyncio.get_running_loop().time() + 10
+        until = asyncio.get_running_loop().time() + PATIENCE
         status = 200
         while status == 200:
             assert asyncio.get_running_loop().time() < until

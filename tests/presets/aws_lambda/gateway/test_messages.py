@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,16 +70,19 @@ async def test_client_is_told_that_the_function_failed(open_gateway: OpenSite, b
 
 async def test_client_is_told_that_the_function_took_too_long(open_gateway: OpenSite) -> None:
     async with open_gateway(limits=Quotas(integration=1.0)) as site, site.connect() as socket:
-        await order(socket, sleep=1.5)
+        await order(socket, sleep=4)
         assert json.loads(await socket.recv())["message"] == "Endpoint request timed out"
         # The invocation itself has all the time that the function has.
         await site.wait_for(lambda: site.events("MESSAGE", "end"))
 
 
-async def test_messages_overlap(open_gateway: OpenSite) -> None:
+async def test_messages_overlap(open_gateway: OpenSite, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     async with open_gateway(concurrency=3) as site, site.connect() as socket:
         for number in range(3):
-            await order(socket, sleep=2.0, number=number)
+            await order(socket, until=str(gate), number=number)
+        await site.wait_for(lambda: len(site.events("MESSAGE")) == 3)
+        gate.touch()
         await site.wait_for(lambda: len(site.events("MESSAGE", "end")) == 3)
         notes = [note for kind in ("start", "end") for note in site.notes(kind)]
         kinds = [note["kind"] for note in sorted(notes, key=lambda note: note["at"]) if "body" in note["event"]]

@@ -104,6 +104,8 @@ from nitro_py import define_handler
 
 async def work(event, name, then=None):
     await asyncio.sleep(0.1)
+    while event.query.get("gate") and not (Path(__file__).parents[2] / "gate").exists():
+        await asyncio.sleep(0.01)
     (Path(__file__).parents[2] / name).touch()
     if then:
         event.wait_until(work(event, then))

@@ -97,7 +97,7 @@ def test_every_gateway_is_answered(tmp_path: Path, client: str) -> None:
 
 
 def test_streamed_answer_is_taken(tmp_path: Path) -> None:
-    package = write_project(tmp_path, streaming="function-url", stream_seconds=0.3)
+    package = write_project(tmp_path, streaming="function-url", stream_seconds=3)
     with emulate(package, "ours") as address:
         prelude, _, body = invoke(address, make_event("function-url", "/api/ticks")).partition(bytes(8))
         assert json.loads(prelude)["statusCode"] == 200

@@ -67,9 +67,10 @@ async def test_error_in_a_stream_is_told_by_the_trailers(tmp_path: Path) -> None
 async def test_answer_does_not_wait_for_the_work_after_it(tmp_path: Path) -> None:
     package = write_project(tmp_path, streaming="function-url")
     async with serve_api() as api, run_function(package, HANDLER, api):
-        post = await api.whole(make_event("function-url", "/api/later"))
+        post = await api.whole(make_event("function-url", "/api/later", query="gate=1"))
         assert post.body == b"soon"
         assert not (package / "last").exists()
+        (package / "gate").touch()
         await api.until_polled(2)
         assert (package / "last").exists()
 

@@ -22,9 +22,9 @@ from tests.presets.aws_lambda.http.project import SHAPES, Invoked, Shape, make_e
 
 @pytest.fixture
 def function(tmp_path: Path) -> Iterator[HttpFunction]:
-    """Make the app's HTTP function, with streams of at most 0.3 s."""
+    """Make the app's HTTP function, with streams of at most 1 s."""
     function: HttpFunction = make_http_function(
-        write_project(tmp_path, streaming="function-url", stream_seconds=0.3)
+        write_project(tmp_path, streaming="function-url", stream_seconds=1)
     )
     yield function
     run(function.stop())

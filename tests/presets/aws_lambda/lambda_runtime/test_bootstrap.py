@@ -48,7 +48,8 @@ async def slow(event, context):
     await asyncio.sleep(0)
 
     async def note():
-        await asyncio.sleep(0.05)
+        while not (HERE / "gate").exists():
+            await asyncio.sleep(0.01)
         (HERE / "deferred").write_text("done")
 
     context.defer(note)
@@ -91,6 +92,8 @@ def package(tmp_path: Path) -> Path:
 
 async def test_serves_one_invocation_after_the_other_on_one_connection(package: Path) -> None:
     async with serve_api() as api, run_function(package, "handlers.plain", api):
+        # The time of an invocation begins when it is handed out.
+        await api.until_polled(1)
         first = await api.whole({"n": 1}, id="a", trace="Root=1-2;Sampled=0")
         second = await api.whole({"n": 2}, id="b", seconds=5)
         await api.until_polled(3)
@@ -117,6 +120,7 @@ async def test_deferred_work_is_done_after_the_answer_and_before_the_next_event(
         post = await api.whole({"n": 21})
         assert post.json() == 42
         assert not (package / "deferred").exists()
+        (package / "gate").touch()
         await api.until_polled(2)
         assert (package / "deferred").exists()
 
