@@ -13,6 +13,8 @@ from nitro_py.errors import MessageTooLargeError as MessageTooLargeError
 from nitro_py.errors import MessageValidationError as MessageValidationError
 from nitro_py.errors import NitroError as NitroError
 from nitro_py.errors import PeerClosedError as PeerClosedError
+from nitro_py.errors import StorageAnswerLostError as StorageAnswerLostError
+from nitro_py.errors import StorageError as StorageError
 from nitro_py.errors import UnsupportedError as UnsupportedError
 from nitro_py.errors import UsageError as UsageError
 from nitro_py.event import Event as Event
@@ -34,6 +36,9 @@ from nitro_py.sse import EventStream as EventStream
 from nitro_py.sse import EventStreamMessage as EventStreamMessage
 from nitro_py.sse import create_event_stream as create_event_stream
 from nitro_py.sse import event_stream_last_id as event_stream_last_id
+from nitro_py.storages import Storage as Storage
+from nitro_py.storages import StorageEntry as StorageEntry
+from nitro_py.storages import storage as storage
 from nitro_py.topics import get_peer as get_peer
 from nitro_py.topics import peers as peers
 from nitro_py.topics import publish as publish

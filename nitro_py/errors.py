@@ -135,6 +135,14 @@ class BackplaneError(NitroError):
     """The broker cannot be reached, or refuses: messages do not reach the other processes of the app."""
 
 
+class StorageError(NitroError):
+    """The store of a storage cannot be reached, or refuses."""
+
+
+class StorageAnswerLostError(StorageError):
+    """The store was reached and did not answer: the call may have been applied, or not."""
+
+
 def suggest_extra(extra: str) -> str:
     """Return the command that installs an optional part of this distribution.
 

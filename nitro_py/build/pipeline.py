@@ -24,6 +24,7 @@ from nitro_py.build.interrupt import Interrupt
 from nitro_py.build.preset import BuildInput, Bundle, Preset, PresetWithFiles
 from nitro_py.build.registry import find_preset, list_presets
 from nitro_py.build.scan import check_names, scan_handlers
+from nitro_py.build.storage import add_storages
 from nitro_py.build.validate import validate
 from nitro_py.build.write import format_size, write_bundle
 from nitro_py.errors import BuildError
@@ -178,6 +179,7 @@ def plan_build(
     manifest = make_manifest(loaded, progress=progress, interrupt=interrupt)
     progress("Validating")
     validate(manifest, loaded, choice.preset)
+    manifest = add_storages(manifest, loaded, choice.preset)
     config = loaded.config
     progress("Collecting sources")
     declared = read_declared(loaded.root, config.build.groups)

@@ -212,6 +212,19 @@ class PresetWithFiles(Preset, Protocol):
         """List their paths in the project; `build.files` has those that are there."""
 
 
+@runtime_checkable
+class PresetWithStorage(Preset, Protocol):
+    """A preset whose target has a place for storages."""
+
+    @property
+    def default_storage(self) -> str:
+        """The driver of storages that the configuration does not name."""
+
+    @property
+    def storage_drivers(self) -> Mapping[str, str]:
+        """The preset's own drivers beside the built-in ones: name → `module:attribute`, in a module that ships."""
+
+
 class ServerPreset:
     """The base of presets whose bundle is a server itself: they lack no capability."""
 

@@ -39,6 +39,7 @@ from nitro_py.runtime.asgi.internal_routes import INTERNAL_PREFIX
 from nitro_py.runtime.containment import contain
 from nitro_py.runtime.http.dispatch import strip_root
 from nitro_py.runtime.manifest import read_manifest
+from nitro_py.runtime.settings import DATA_DIR, DATA_FOLDER
 from nitro_py.server.uvicorn_server import serve
 
 
@@ -140,6 +141,7 @@ def main() -> None:
     folder = Path(spec.folder)
     # Where a bundle runs, whoever starts it.
     os.chdir(folder)
+    os.environ.setdefault(DATA_DIR, str(Path(spec.root) / DATA_FOLDER))
     name_project_files(folder, Path(spec.root))
     app = App(folder, read_manifest(folder))
     app.serve_locally(spec.host)

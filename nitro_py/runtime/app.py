@@ -14,7 +14,7 @@ from nitro_py.encoding import make_id
 from nitro_py.middleware import Middleware
 from nitro_py.runtime.asgi.public_files import ERROR_FILES, PUBLIC_DIR
 from nitro_py.runtime.counters import BackplaneState, Counters
-from nitro_py.runtime.current_app import enter_app, leave_app
+from nitro_py.runtime.current_app import OpenStorage, enter_app, leave_app
 from nitro_py.runtime.lifespan import DEVELOPMENT_PATIENCE, PATIENCE, run_lifespan, run_plugin
 from nitro_py.runtime.routing.handler_call import Call, make_call, refuse_plain, warn_of_markup
 from nitro_py.runtime.routing.loader import add_project, load_export, load_handler
@@ -107,6 +107,7 @@ class App:
 
             self.error_pages = PublicErrorPages(self.public_folder, manifest.public)
         self.middleware: tuple[Middleware, ...] = ()
+        self.storages: dict[str, OpenStorage] = {}
         self.mounted_state: dict[str, dict[str, Any]] = {}
         self._notified: set[PeerSession | OpenStream] = set()
         self._grace: GracePeriod | None = None
@@ -129,6 +130,7 @@ class App:
         try:
             self._stack = await self._enter()
         except BaseException:
+            await self._close_storages()
             leave_app(self)
             raise
 
@@ -228,7 +230,12 @@ class App:
             try:
                 await stack.aclose()
             finally:
+                await self._close_storages()
                 leave_app(self)
+
+    async def _close_storages(self) -> None:
+        while self.storages:
+            await self.storages.popitem()[1].close()
 
     def _find_unnotified(self) -> list[PeerSession | OpenStream]:
         unfinished: set[PeerSession | OpenStream] = {*self._connections, *self._streams}

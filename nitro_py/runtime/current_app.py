@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from nitro_py.runtime.settings import Settings
 
 
+class OpenStorage(Protocol):
+    """A storage that was used."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+
+
 class CurrentApp(Protocol):
     """A running app, as far as public functions use it."""
 
@@ -32,6 +39,10 @@ class CurrentApp(Protocol):
     @property
     def publish(self) -> Publish:
         """The function that publishes, measured if the app is."""
+
+    @property
+    def storages(self) -> dict[str, OpenStorage]:
+        """The storages that were used, by name; the stop closes them."""
 
     def add_stream(self, stream: OpenStream, topic: str | None = None, namespace: str | None = None) -> None:
         """Remember an event stream until it is closed, and send it a topic's messages if one is named."""

@@ -150,6 +150,82 @@ class BackplaneSettings(NamedTuple):
         return cls(**{name: value for name, value in given.items() if value})
 
 
+# The variable of the folder in which a server keeps files, and that folder's name beside the project's others.
+DATA_DIR: Final = "NITRO_DATA_DIR"
+DATA_FOLDER: Final = ".data"
+STORAGE_PREFIX: Final = "NITRO_STORAGE__"
+
+
+class StoragePlace(NamedTuple):
+    """`storage.NAME`: where one storage is kept."""
+
+    driver: str = ""
+    url: str = ""
+
+
+class StorageSettings(NamedTuple):
+    """`storage`, and what the target has for storages that it does not name.
+
+    Args:
+        default: The driver of storages that are not named; empty if the target has no place for them.
+        named: Where the others are, by name.
+        factories: The drivers that are not built in: name → `module:attribute`.
+        at_broker: Whether the broker of the backplane comes before the default, if it keeps values.
+    """
+
+    default: str = ""
+    named: Mapping[str, StoragePlace] = MappingProxyType({})
+    factories: Mapping[str, str] = MappingProxyType({})
+    at_broker: bool = True
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], environ: Mapping[str, str]) -> StorageSettings:
+        """Make the settings from a manifest's; `NITRO_STORAGE__NAME__URL` and `…__DRIVER` replace them."""
+        named = {name: StoragePlace(**place) for name, place in data.get("storage", {}).items()}
+        for variable in environ:
+            name, _, field = variable.removeprefix(STORAGE_PREFIX).lower().rpartition("__")
+            if variable.startswith(STORAGE_PREFIX) and field in StoragePlace._fields and environ[variable]:
+                named[name] = named.get(name, StoragePlace())._replace(**{field: environ[variable]})
+        return cls(
+            data.get("default_storage", ""),
+            named,
+            data.get("storage_drivers", {}),
+            data.get("storage_at_broker", True),
+        )
+
+    def find(self, name: str, backplane: BackplaneSettings) -> StoragePlace:
+        """Return where a storage is kept: as set, at the broker of the backplane, or where the target keeps it.
+
+        Raises:
+            ConfigError: None of them is there.
+        """
+        driver, url = self.named.get(name, StoragePlace())
+        if not driver and self.at_broker and backplane.name in BROKER_STORAGES:
+            return StoragePlace(backplane.name, url or backplane.url)
+        if not (driver or self.default):
+            raise ConfigError(
+                f"The storage `{name}` has no place: expected a driver in `[storage.{name}]`, got none.",
+                hint=f'Write `[storage.{name}]` with `driver = "redis"`, and set '
+                f"`{STORAGE_PREFIX}{name.upper()}__URL` where the bundle runs: files that it writes are lost.",
+            )
+        return StoragePlace(driver or self.default, url)
+
+
+# The backplanes whose brokers keep values, too: there is a storage driver of the same name.
+BROKER_STORAGES: Final = frozenset({"redis"})
+
+
+def check_storage_name(name: str) -> str:
+    """Return the name of a storage.
+
+    Raises:
+        ValueError: It is none; the message is the phrase that follows "expected" in an error.
+    """
+    if not (name.isascii() and name.replace("_", "a").isalnum() and name == name.lower()) or "__" in name:
+        raise ValueError(f"the name of a storage: lower-case letters, digits and `_` (not `{name}`)")
+    return name
+
+
 class ServerSettings(NamedTuple):
     """`server.*`; times in seconds."""
 
@@ -199,6 +275,7 @@ class Settings(NamedTuple):
     sse: SseSettings = SseSettings()
     http: HttpSettings = HttpSettings()
     backplane: BackplaneSettings = BackplaneSettings()
+    storage: StorageSettings = StorageSettings()
     server: ServerSettings = ServerSettings()
     metrics: bool = False
     log: LogSettings = LogSettings()
@@ -209,7 +286,7 @@ class Settings(NamedTuple):
         """Make the settings from a manifest's.
 
         Variables of the environment replace those that depend on where the bundle runs: the backplane,
-        `runtime_config`, `server`, `metrics` and `log`.
+        `storage`, `runtime_config`, `server`, `metrics` and `log`.
 
         Raises:
             ConfigError: A variable has a value that its setting cannot have.
@@ -223,6 +300,7 @@ class Settings(NamedTuple):
             sse=SseSettings(**data.get("sse", {})),
             http=HttpSettings(**data.get("http", {})),
             backplane=BackplaneSettings.from_json(data, environ),
+            storage=StorageSettings.from_json(data, environ),
             server=read_server(data.get("server", {}), environ),
             metrics=read_bool(environ, "NITRO_METRICS", data.get("metrics", defaults.metrics)),
             log=LogSettings.from_json(data.get("log", {}), environ),

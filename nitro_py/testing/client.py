@@ -19,6 +19,7 @@ from nitro_py.encoding import encode_frame
 from nitro_py.headers import Headers
 from nitro_py.runtime.app import App
 from nitro_py.runtime.asgi.application import Application
+from nitro_py.runtime.settings import StorageSettings
 from nitro_py.runtime.topics.names import check_namespace, check_topic
 from nitro_py.testing.answers import RedirectError, TestResponse, UpgradeRefused
 from nitro_py.testing.asgi_conversation import AsgiConversation, make_scope, within
@@ -402,6 +403,10 @@ async def client(
         application = Application(App(loaded.root, manifest, public_dir=loaded.config.public_dir))
         # The requests of a test name no real host.
         application.app.host_check = None
+        # A test begins with storages that are empty, and reaches none of those of others.
+        application.app.settings = application.app.settings._replace(
+            storage=StorageSettings("memory", at_broker=False)
+        )
         # What `nitropy dev` refuses must not pass in a test.
         application.app.strict_contexts = True
         failures, ignored = AppFailures(raised=True), AppFailures(raised=False)

@@ -25,7 +25,7 @@ SHIPPED = [
     for file in list_files("nitro_py/*.py")
     if file.name not in ("__main__.py", "preset.py")
     and file not in STARLETTE
-    and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime"))
+    and (len(file.parts) == 2 or file.parts[1] in ("brokers", "runtime", "stores"))
 ]
 
 # Imports each module in turn and stops at the first that loads a heavy one.

@@ -39,6 +39,8 @@ VIOLATIONS = [
     ("nitro_presets.aws_lambda.store", "nitro_py.server.launch", "only processes with sockets import server"),
     ("nitro_py.peer", "nitro_py.brokers.registry", "only server and tools import brokers"),
     ("nitro_py.runtime.app", "nitro_py.brokers.registry", "only server and tools import brokers"),
+    ("nitro_py.runtime.app", "nitro_py.stores.registry", "only storages and tools import stores"),
+    ("nitro_py.server.launch", "nitro_py.stores.registry", "only storages and tools import stores"),
     ("nitro_presets.asgi.entry", "nitro_presets.other.entry", "presets never import each other"),
 ]
 # Modules that keep every contract, and what each of them imports.
@@ -53,6 +55,8 @@ MODULES = {
     "nitro_py.runtime.app": "",
     "nitro_py.runtime.asgi.application": "nitro_py.brokers.registry",
     "nitro_py.server.launch": "nitro_py.brokers.registry",
+    "nitro_py.storages": "nitro_py.stores.registry",
+    "nitro_py.stores.registry": "",
     "nitro_py.testing.client": "nitro_py.build.pipeline",
     "nitro_presets.asgi.entry": "nitro_py.server.launch",
     "nitro_presets.asgi.preset": "nitro_py.preset",

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from nitro_py.errors import BuildError
 
 # What a process needs beside the portable runtime to serve sockets itself.
-SERVER_FOLDERS = ("brokers", "server")
+SERVER_FOLDERS = ("brokers", "server", "stores")
 # Beside the public modules; all other folders belong to the build, and never travel.
 _PORTABLE_FOLDER = "runtime"
 # The table of the public names, which the package reads.

@@ -10,6 +10,7 @@ from nitro_py.build.bundle.dependencies import pin_requirements
 from nitro_py.build.bundle.runtime_files import SERVER_FOLDERS, collect_runtime, merge_files
 from nitro_py.build.bundle.templates import fill_part
 from nitro_py.build.preset import BuildInput, Bundle, VendoredDependencies
+from nitro_py.build.storage import find_storage_imports
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR
 from nitro_py.runtime.manifest import MANIFEST_NAME, SERVER, VENDOR
 
@@ -57,7 +58,7 @@ def emit_server(
 def pin_server(
     build: BuildInput, *, imports: frozenset[str] = frozenset(), markers: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Pin what the handlers, the server, its metrics and the backplane need.
+    """Pin what the handlers, the server, its metrics, the backplane and the storages need.
 
     Args:
         build: What the emission depends on.
@@ -66,6 +67,7 @@ def pin_server(
     """
     client = find_client(build.config.backplane)
     needed = build.imports | SERVER_IMPORTS | imports | ({client} if client else set())
+    needed |= find_storage_imports(build.config)
     if build.config.metrics:
         needed |= {METRICS_IMPORT}
     return pin_requirements(needed, build.declared, markers=markers, local=build.local, locked=build.locked)

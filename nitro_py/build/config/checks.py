@@ -19,6 +19,7 @@ from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.build.config.types import MAX_PORT
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.settings import MEMORY, BackplaneSettings
+from nitro_py.stores.registry import BUILT_IN, load_driver
 
 _FOLDERS = ("handlers_dir", "output_dir", "public_dir")
 
@@ -42,6 +43,7 @@ def check_settings(config: NitroConfig, places: Places, root: Path) -> list[Conf
         *_check_stop(config, places),
         *_check_secrets(config.runtime_config, places),
         *_check_backplane(config, places),
+        *_check_storages(config, places),
     ]
 
 
@@ -158,6 +160,23 @@ def _check_backplane(config: NitroConfig, places: Places) -> Iterator[ConfigErro
         except NitroError as error:
             place = find_place(places, (key,))
             yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
+
+
+def _check_storages(config: NitroConfig, places: Places) -> Iterator[ConfigError]:
+    for name, table in config.storage.items():
+        setting = f"storage.{name}.url"
+        place = find_place(places, ("storage", name, "url"))
+        if holds_secret(table.url):
+            # The URL itself is left out: error messages end up in logs.
+            message = f"`{setting}` names a user, password or token, and bundles hold none: expected the host."
+            variable = _name_variable(("storage", name, "url"))
+            hint = f"Leave it out here, and set `{variable}=...` where the bundle runs."
+            yield ConfigError(message, file=place.file, line=place.line, hint=hint)
+        elif table.url and table.driver in BUILT_IN:
+            try:
+                load_driver(table.driver, table.url, f"{config.backplane_prefix}:{name}", setting=setting)
+            except NitroError as error:
+                yield ConfigError(error.message, file=place.file, line=place.line, hint=error.hint)
 
 
 def _check_secrets(values: Mapping[str, JsonValue], places: Places) -> Iterator[ConfigError]:

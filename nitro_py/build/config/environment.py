@@ -21,6 +21,7 @@ RESERVED = (
     "NITRO_BACKPLANE",
     "NITRO_BACKPLANE_PREFIX",
     "NITRO_BACKPLANE_URL",
+    "NITRO_DATA_DIR",
     "NITRO_EDITOR",
     "NITRO_ENV",
     "NITRO_ENV_FILE_NAMES",
@@ -28,6 +29,7 @@ RESERVED = (
     "NITRO_METRICS_TOKEN",
     "NITRO_PUBLISH_*",
     "NITRO_RUNTIME_CONFIG__*",
+    "NITRO_STORAGE__*",
     "NITRO_WORKERS",
 )
 # How like a setting's variable another must be: platforms set some for a service that is named `nitro`.
@@ -96,7 +98,7 @@ def _list_variables(models: ConfigModels) -> dict[str, tuple[tuple[str, ...], di
     variables = {
         PREFIX + "__".join(path).upper(): (path, schema)
         for path, schema in models.leaves.items()
-        if path not in {("runtime_config",), _LOG_LEVELS}
+        if path not in {("runtime_config",), ("storage",), _LOG_LEVELS}
     }
     for table, (name, _) in SHORTHANDS.items():
         variables[PREFIX + table.upper()] = (table, name), models.leaves[table, name]

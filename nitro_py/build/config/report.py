@@ -18,7 +18,7 @@ from nitro_py.build.config.schema import ConfigModels
 from nitro_py.build.config.secret_names import names_secret
 from nitro_py.build.config.settings import add_mode_defaults
 from nitro_py.build.config.toml_lines import KeyPath
-from nitro_py.runtime.settings import BackplaneSettings, override
+from nitro_py.runtime.settings import BackplaneSettings, StorageSettings, override
 
 MASK = "***"
 _USER_INFO = re.compile(r"(?<=://)\S*@")
@@ -111,6 +111,11 @@ def _add_run_time(
         key = "backplane" if field == "name" else f"backplane_{field}"
         values[key] = value
         note((key,))
+    storages = StorageSettings.from_json(values, variables).named
+    named: dict[str, JsonValue] = {name: dict(place._asdict()) for name, place in storages.items()}
+    values["storage"] = named
+    for path in _walk(named, ("storage",)):
+        note(path)
     config = override(loaded.config.runtime_config, variables)
     values["runtime_config"] = config
     for path in _walk(config, ("runtime_config",)):

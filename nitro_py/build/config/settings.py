@@ -20,6 +20,7 @@ from nitro_py.build.config.types import (
     Port,
     Seconds,
     SettingsTable,
+    StorageName,
     UrlPath,
 )
 from nitro_py.capabilities import Mode
@@ -148,6 +149,7 @@ _SHIPPED = (
     "runtime_config",
     "server",
     "sse",
+    "storage",
     "websocket",
 )
 
@@ -231,6 +233,24 @@ class SseTable(SettingsTable):
     )
 
 
+class StorageTable(SettingsTable):
+    """Where one storage is kept."""
+
+    driver: str = Field(
+        default="",
+        description="Where it is kept: `memory`, `sqlite`, what the target offers, or the name of an installed "
+        "driver; by default where the target keeps storages. `NITRO_STORAGE__NAME__DRIVER` overrides it when the "
+        "bundle runs.",
+        examples=["sqlite"],
+    )
+    url: str = Field(
+        default="",
+        description="URL of the store; `NITRO_STORAGE__NAME__URL` overrides it when the bundle runs, and is the "
+        "place for one with a password.",
+        examples=["sqlite:app.sqlite3"],
+    )
+
+
 class NitroConfig(SettingsTable):
     """Every setting of a project, checked.
 
@@ -279,6 +299,12 @@ class NitroConfig(SettingsTable):
         description="Prefix of the topics at the broker: apps that share a broker need different ones. "
         "`NITRO_BACKPLANE_PREFIX` overrides it when the bundle runs.",
         examples=["shop"],
+    )
+    storage: dict[StorageName, StorageTable] = Field(
+        default={},
+        description="Where storages are kept, by name: `[storage.default]` with `driver` and `url`. Others are "
+        "where the target keeps them: `nitropy dev` and the preset `asgi` in `.data/`. "
+        "`NITRO_STORAGE__NAME__URL` overrides a URL when the bundle runs.",
     )
     experimental: FeatureTable = Field(default=FeatureTable(), description="Features that may still change.")
     features: FeatureTable = Field(default=FeatureTable(), description="The same switches as `experimental`.")

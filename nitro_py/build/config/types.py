@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nitro_py.runtime.hooks.origin import NO_ORIGIN
 from nitro_py.runtime.hosts import parse_allowed_host
-from nitro_py.runtime.settings import LogLevel
+from nitro_py.runtime.settings import LogLevel, check_storage_name
 
 HOST_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _ORIGIN = re.compile(
@@ -85,6 +85,7 @@ Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 LoggerName = Annotated[str, AfterValidator(_check_logger)]
 LoggerLevel = Annotated[LogLevel, BeforeValidator(_check_level), Field(examples=["info"])]
+StorageName = Annotated[str, AfterValidator(check_storage_name)]
 Seconds = Annotated[float, Field(ge=0)]
 
 

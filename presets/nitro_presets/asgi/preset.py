@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nitro_py.preset import BuildInput, Bundle, ServerPreset, emit_server
@@ -13,6 +14,13 @@ class AsgiPreset(ServerPreset):
 
     name: str = "asgi"
     summary: str = "a server that runs anywhere Python runs, on uvicorn or any ASGI server"
+    # It writes beside where it is started: all processes of a machine share that.
+    default_storage: str = "sqlite"
+
+    @property
+    def storage_drivers(self) -> Mapping[str, str]:
+        """No drivers of its own."""
+        return {}
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""

@@ -48,7 +48,7 @@ ELSEWHERE = (
     "tests/",
 )
 # Largest source of nitropy-kit itself in a package, in bytes, without byte code. It was 703 kB once.
-MAX_OWN_SOURCE = 553_000
+MAX_OWN_SOURCE = 577_000
 
 SETTINGS = """
 preset = "aws-lambda"
@@ -120,6 +120,7 @@ ABSENT = {
     "nitro_py.runtime.metrics.exposition",
     "nitro_py.runtime.metrics.meter",
     "nitro_py.runtime.topics.backplane_hub",
+    "nitro_py.stores.registry",
 }
 
 

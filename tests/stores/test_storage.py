@@ -1,0 +1,223 @@
+"""What `Storage` does before and after its driver: checks, encoding, and calls whose answers were lost."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from nitro_py.errors import ConfigError, NitroError, StorageAnswerLostError, StorageError, UsageError
+from nitro_py.runtime.settings import BackplaneSettings, Settings, StoragePlace, StorageSettings
+from nitro_py.storage_driver import StorageLimits, StorageWrite
+from nitro_py.storages import Storage, open_storage, storage
+from nitro_py.stores.memory import MemoryDriver
+from nitro_py.stores.sqlite import SqliteDriver
+
+pytestmark = pytest.mark.anyio
+
+
+class SmallDriver(MemoryDriver):
+    """A driver that takes little."""
+
+    limits = StorageLimits(key=16, value=8)
+
+
+class ForgetfulDriver(MemoryDriver):
+    """A driver whose answers are lost for a while; it applies a write once."""
+
+    def __init__(self, losses: int) -> None:
+        super().__init__("", "test")
+        self.losses = losses
+        self.calls: list[str] = []
+        self._sums: dict[str, int] = {}
+
+    async def increment(self, key: str, by: int, id: str, expires_at: float | None, now: float) -> int:
+        """Count, and lose the answer."""
+        self.calls.append(id)
+        if id not in self._sums:
+            self._sums[id] = await super().increment(key, by, id, expires_at, now)
+        if len(self.calls) <= self.losses:
+            raise StorageAnswerLostError("The answer was lost.")
+        return self._sums[id]
+
+    async def write(self, writes: Sequence[StorageWrite], now: float) -> list[bool]:
+        """Write, and lose the answer."""
+        self.calls += [write.id for write in writes]
+        done = await super().write(writes, now)
+        if len(self.calls) <= self.losses:
+            raise StorageAnswerLostError("The answer was lost.")
+        return done
+
+
+@pytest.fixture
+def small() -> Storage:
+    """Make a storage that takes little."""
+    return Storage("small", SmallDriver("", "test"), kind="small")
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda small: small.get(""), ValueError, "empty"),
+        (lambda small: small.set("a\0b", 1), ValueError, "NUL"),
+        (lambda small: small.delete("a", "\ud800"), ValueError, "surrogate"),
+        (lambda small: small.get_many(["a", b"b"]), TypeError, "expected `str`, got `bytes`"),
+        (lambda small: small.increment(1), TypeError, "expected `str`, got `int`"),
+        (lambda small: small.increment("a", 1.5), TypeError, "expected an `int`, got `float`"),
+        (lambda small: small.increment("a", 2**64), ValueError, "64 bits"),
+        (lambda small: small.set("a", 1, ttl=0), ValueError, "`ttl` is 0"),
+        (lambda small: small.set("a", 1, ttl=math.nan), ValueError, "`ttl` is nan"),
+        (lambda small: small.set("a", 1, ttl=math.inf), ValueError, "`ttl` is inf"),
+        (lambda small: small.set("a", math.nan), ValueError, "JSON"),
+        (lambda small: small.set("a", object()), TypeError, "`object` cannot be written as JSON"),
+        (lambda small: small.set("a", 1, if_absent=True, if_version="x"), ValueError, "exclude each other"),
+        (
+            lambda small: small.set("é" * 9, 1),
+            StorageError,
+            "has 18 bytes: the driver `small` takes at most 16",
+        ),
+        (lambda small: small.clear("é" * 9), StorageError, "takes at most 16"),
+        (
+            lambda small: small.set("a", "1234567"),
+            StorageError,
+            "The value of `a` has 9 bytes: the driver `small` takes at most 8",
+        ),
+        (lambda small: small.set_many({"b": 1, "a": b"12345678"}), StorageError, "has 9 bytes"),
+    ],
+)
+async def test_what_no_driver_takes_is_refused_before_the_call(
+    small: Storage, call: Callable[[Storage], object], kind: type[Exception], message: str
+) -> None:
+    await small.set("kept", 1)
+    with pytest.raises(kind, match=message):
+        await call(small)  # type: ignore[misc]
+    assert [key async for key in small.keys()] == ["kept"]  # noqa: SIM118
+    # The largest of both.
+    await small.set("é" * 8, b"1234567")
+
+
+async def test_call_whose_answer_was_lost_is_made_again_with_its_id() -> None:
+    driver = ForgetfulDriver(losses=2)
+    assert await Storage("test", driver).increment("n") == 1
+    assert len(driver.calls) == 3
+    assert len(set(driver.calls)) == 1
+    driver = ForgetfulDriver(losses=1)
+    assert await Storage("test", driver).set("a", 1) == driver.calls[0] == driver.calls[1]
+
+
+async def test_call_that_gets_no_answer_at_all_says_so() -> None:
+    driver = ForgetfulDriver(losses=1000)
+    with pytest.raises(StorageAnswerLostError):
+        await Storage("test", driver).increment("n")
+    assert len(set(driver.calls)) == 1
+
+
+async def test_value_of_others_is_an_error_that_names_the_key() -> None:
+    driver = MemoryDriver("", "test")
+    await driver.write([StorageWrite("a", b"no JSON", "0" * 24)], 1.0)
+    with pytest.raises(StorageError, match="`a` in the storage `test`"):
+        await Storage("test", driver).get("a")
+
+
+async def test_memory_drops_what_has_expired() -> None:
+    driver = MemoryDriver("", "test")
+    for number in range(3000):
+        await driver.increment(f"{number}", 1, "0" * 24, number + 1.0, float(number))
+    assert len(driver._values) <= 1000
+
+
+async def test_sqlite_drops_what_has_expired(tmp_path: object) -> None:
+    driver = SqliteDriver(f"sqlite://{tmp_path}/a.sqlite3", "test")
+    try:
+        await driver.write([StorageWrite(f"{number}", b"1", "0" * 24, 1.0) for number in range(100)], 0.0)
+        await driver.write([StorageWrite("kept", b"1", "0" * 24)], 0.0)
+        for _ in range(500):
+            await driver.delete(["nothing"], "0" * 24, 2.0)
+        # Only the file knows: a driver no longer shows what has expired.
+        assert (await driver.list_keys("", "", 1000, 0.0)).keys == ("kept",)
+    finally:
+        await driver.close()
+
+
+async def test_sqlite_of_another_version_is_refused(tmp_path: object) -> None:
+    import sqlite3
+
+    file = f"{tmp_path}/a.sqlite3"
+    db = sqlite3.connect(file)
+    db.execute("PRAGMA user_version = 7")
+    db.close()
+    driver = SqliteDriver(f"sqlite://{file}", "test")
+    try:
+        with pytest.raises(StorageError, match="expected 1, got 7"):
+            await driver.read(["a"], 1.0)
+    finally:
+        await driver.close()
+
+
+async def test_file_that_cannot_be_written_is_named(tmp_path: object) -> None:
+    driver = SqliteDriver("sqlite:///proc/nothing/a.sqlite3", "test")
+    try:
+        with pytest.raises(StorageError, match="/proc/nothing"):
+            await driver.read(["a"], 1.0)
+    finally:
+        await driver.close()
+
+
+async def test_sqlite_does_not_block_the_loop_while_another_process_writes(tmp_path: object) -> None:
+    import sqlite3
+
+    file = f"{tmp_path}/a.sqlite3"
+    driver = SqliteDriver(f"sqlite://{file}", "test")
+    other = sqlite3.connect(file, isolation_level=None)
+    try:
+        await driver.write([StorageWrite("a", b"1", "0" * 24)], 1.0)
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(driver.write([StorageWrite("a", b"2", "1" * 24)], 1.0))
+        # Readers go on meanwhile, and so does the loop.
+        for _ in range(20):
+            assert (await driver.read(["a"], 1.0))["a"].data == b"1"
+        assert not writing.done()
+        other.execute("COMMIT")
+        assert await writing == [True]
+    finally:
+        other.close()
+        await driver.close()
+
+
+async def test_storage_outside_of_an_app_is_an_error() -> None:
+    with pytest.raises(NitroError, match="No app runs in this process"):
+        storage()
+
+
+def test_place_is_what_is_set_then_the_broker_then_the_targets_own() -> None:
+    broker = BackplaneSettings("redis", "redis://broker")
+    named = StorageSettings("sqlite", {"a": StoragePlace("memory")})
+    assert named.find("a", broker) == StoragePlace("memory")
+    assert named.find("b", BackplaneSettings()) == StoragePlace("sqlite")
+    assert named.find("b", BackplaneSettings("nats", "nats://broker")) == StoragePlace("sqlite")
+    with pytest.raises(ConfigError, match="`c` has no place"):
+        StorageSettings().find("c", BackplaneSettings())
+    data = {"storage": {"a": {"driver": "sqlite", "url": "sqlite:a"}}, "default_storage": "memory"}
+    environ = {
+        "NITRO_STORAGE__A__URL": "sqlite:b",
+        "NITRO_STORAGE__NEW_ONE__DRIVER": "sqlite",
+        "NITRO_STORAGE__C__URL": "",
+        "NITRO_STORAGE__D__OTHER": "x",
+    }
+    settings = Settings.from_json(data, environ).storage
+    assert settings.named == {"a": StoragePlace("sqlite", "sqlite:b"), "new_one": StoragePlace("sqlite")}
+    assert settings.find("c", BackplaneSettings()) == StoragePlace("memory")
+
+
+@pytest.mark.parametrize("url", ["/srv/a", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a?mode=ro", "a.db"])
+def test_url_that_is_none_of_sqlite_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="names no file of SQLite"):
+        SqliteDriver(url, "test")
+
+
+def test_driver_that_is_not_there_is_named() -> None:
+    settings = Settings(storage=StorageSettings("attic"))
+    with pytest.raises(UsageError, match="Unknown storage driver `attic`: expected one of `memory`, "):
+        open_storage("default", settings)
