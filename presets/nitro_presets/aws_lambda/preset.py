@@ -98,7 +98,7 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
-STACK_SETTINGS = ("extend",)
+STACK_SETTINGS = ("extend", "overrides", "tags")
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -157,6 +157,7 @@ class AwsLambdaPreset:
             stack_name=deployment.options.get(STACK) or deployment.config.table(AwsSettings).name,
             region=deployment.options.get(REGION),
             bucket=deployment.options.get(BUCKET),
+            tags=deployment.config.table(AwsSettings).tags,
             dry_run=deployment.dry_run,
             confirm=deployment.confirm,
             report=deployment.report,

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from nitro_py.preset import Count, File, SettingsTable
+
+# What CloudFormation takes.
+_MAX_TAGS = 50
+_MAX_TAG_KEY = 128
+_MAX_TAG_VALUE = 256
+
+
+# What a validator raises is the phrase that follows "expected" in the error.
+def _check_tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > _MAX_TAGS:
+        raise ValueError(f"at most {_MAX_TAGS} tags")
+    for key, value in tags.items():
+        if not 1 <= len(key) <= _MAX_TAG_KEY or key.lower().startswith("aws:"):
+            raise ValueError(f"names of 1 to {_MAX_TAG_KEY} characters that do not begin with `aws:`")
+        if len(value) > _MAX_TAG_VALUE:
+            raise ValueError(f"values of at most {_MAX_TAG_VALUE} characters")
+    return tags
+
+
+Tags = Annotated[dict[str, str], AfterValidator(_check_tags)]
 
 
 class AwsSettings(SettingsTable):
@@ -64,3 +84,7 @@ class AwsSettings(SettingsTable):
         default="infra/aws.yaml",
         description="File with resources of your own, merged into the template if it is there.",
     )
+    overrides: dict[str, dict[str, JsonValue]] = Field(
+        default={}, description="Changes of generated resources, by logical id and attribute."
+    )
+    tags: Tags = Field(default={}, description="Tags of the stack, which its resources get, by `nitropy deploy`.")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nitro_presets.aws_lambda.deploy.stack import (
@@ -49,6 +50,7 @@ def deploy(
     stack_name: str,
     region: str | None = None,
     bucket: str | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     confirm: Callable[[], bool],
     report: Callable[[str], None],
@@ -61,6 +63,7 @@ def deploy(
         stack_name: The stack to create or to update.
         region: The region; by default boto3's own.
         bucket: A bucket for the package, in the same region; by default one for the account and region.
+        tags: Tags of the stack.
         dry_run: Whether to stop once the changes are shown; nothing is uploaded, and the change set is deleted.
         confirm: Called after the changes were shown; returns whether to apply them.
         report: Called with each step, and with each event of a resource.
@@ -95,7 +98,7 @@ def deploy(
         check_shards(before, template)
         report("Working out the changes")
         parameters = _choose_parameters(session, formation, text, before)
-        with change_set(formation, stack_name, text, parameters, new=before.is_new) as changes:
+        with change_set(formation, stack_name, text, parameters, new=before.is_new, tags=tags) as changes:
             show(changes.rows)
             if dry_run or not changes.rows or not confirm():
                 return DeployResult(stack_name, False, changes.rows, dict(before.outputs))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from nitro_presets.aws_lambda.deploy.template import TEMPLATE
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_py.errors import BuildError, suggest_extra
-from nitro_py.preset import BuildInput
+from nitro_py.preset import BuildInput, Place
 
 if TYPE_CHECKING:
-    from nitro_presets.aws_lambda.deploy.extension import Extension
+    from nitro_presets.aws_lambda.deploy.template_nodes import Reference
+
+# Finds where a part of the template comes from.
+Finder = Callable[[Sequence[str | int]], Place | None]
 
 
 class ExtendedTemplate(NamedTuple):
@@ -37,20 +40,25 @@ def extend_template(build: BuildInput, template: str) -> ExtendedTemplate:
     data = build.files.get(settings.extend)
     if data is None:
         _check_missing(build, settings.extend)
-        return ExtendedTemplate(template)
+        if not settings.overrides:
+            return ExtendedTemplate(template)
+    what = "aws.overrides" if data is None else settings.extend
     if find_spec("yaml") is None:
         raise BuildError(
-            f"`{settings.extend}` needs `yaml`, which is not installed.",
-            file=settings.extend,
+            f"`{what}` needs `yaml`, which is not installed.",
+            file=None if data is None else what,
             hint=f"Install the extra `aws`: {suggest_extra('aws')}.",
         )
     # What is not used needs no extra.
-    from nitro_presets.aws_lambda.deploy.extension import check_references, merge_extension, read_extension
+    from nitro_presets.aws_lambda.deploy.extension import merge_extension, read_extension
+    from nitro_presets.aws_lambda.deploy.overrides import Overrides
 
-    extension = read_extension(settings.extend, data)
-    text = merge_extension(template, extension)
-    check_references(text, extension)
-    return ExtendedTemplate(text, (*extension.describe_unprotected_data(), *_lint(text, extension)))
+    extension = read_extension(settings.extend, data or b"")
+    overrides = Overrides(settings.overrides, build.place)
+    text = merge_extension(overrides.apply(template), extension)
+    _check_references(text, [*overrides.list_references(), *extension.list_references()])
+    notes = (*extension.describe_unprotected_data(), *_lint(text, [extension.find, overrides.find], what))
+    return ExtendedTemplate(text, notes)
 
 
 def _check_missing(build: BuildInput, file: str) -> None:
@@ -60,19 +68,27 @@ def _check_missing(build: BuildInput, file: str) -> None:
         raise BuildError(f"`aws.extend` names `{file}`, which is not there.", file=place.file, line=place.line)
 
 
-def _lint(template: str, extension: Extension) -> Iterator[str]:
+def _check_references(template: str, references: Iterable[tuple[Reference, Place]]) -> None:
+    from nitro_presets.aws_lambda.deploy.extension import explain_undefined
+    from nitro_presets.aws_lambda.deploy.template_nodes import read_nodes
+
+    root = read_nodes(template, TEMPLATE)
+    for reference, place in references:
+        explained = explain_undefined(reference, root)
+        if explained is not None:
+            raise BuildError(explained[0], file=place.file, line=place.line, hint=explained[1])
+
+
+def _lint(template: str, finders: Sequence[Finder], what: str) -> Iterator[str]:
     from nitro_presets.aws_lambda.deploy.lint import can_lint, lint
 
     if not can_lint():
-        yield f"`{extension.file}` was not checked by cfn-lint, which is not installed: {suggest_extra('aws')}"
+        yield f"`{what}` was not checked by cfn-lint, which is not installed: {suggest_extra('aws')}"
         return
     for finding in lint(template):
-        line = extension.find_line(finding.path)
-        place = (TEMPLATE, finding.line) if line is None else (extension.file, line)
+        found = (find(finding.path) for find in finders)
+        place = next((place for place in found if place is not None), Place(TEMPLATE, finding.line))
         if finding.level == "error":
-            raise BuildError(
-                f"`{'.'.join(map(str, finding.path))}`: {finding.message} (cfn-lint {finding.rule})",
-                file=place[0],
-                line=place[1],
-            )
-        yield f"{place[0]}:{place[1]}: {finding.message} (cfn-lint {finding.rule})"
+            message = f"`{'.'.join(map(str, finding.path))}`: {finding.message} (cfn-lint {finding.rule})"
+            raise BuildError(message, file=place.file, line=place.line)
+        yield f"{place.file}:{place.line}: {finding.message} (cfn-lint {finding.rule})"

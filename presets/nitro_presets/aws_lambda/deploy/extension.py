@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -20,7 +20,7 @@ from nitro_presets.aws_lambda.deploy.template_nodes import (
     write_nodes,
 )
 from nitro_py.errors import BuildError
-from nitro_py.preset import join_parts
+from nitro_py.preset import Place, join_parts
 
 SECTIONS = ("Conditions", "Mappings", "Outputs", "Parameters", "Resources")
 # What else a template may have at its top: nitropy-kit writes it, or a macro would have to run first.
@@ -83,15 +83,25 @@ class Extension:
     file: str
     root: Any
 
-    def find_line(self, path: tuple[str | int, ...]) -> int | None:
-        """Find the line of a part of the template; `None` if the part is not in this file."""
+    def find(self, path: Sequence[str | int]) -> Place | None:
+        """Find a part of the template in this file; `None` if the part is not in it."""
         node, line = self.root, None
         for depth, part in enumerate(path):
             key, node = get_items(node).get(str(part), (None, None))
             if key is None:
-                return line if depth > 1 else None
+                if depth < 2:
+                    return None
+                break
             line = find_line(key)
-        return line
+        return Place(self.file, line)
+
+    def list_references(self) -> Iterator[tuple[Reference, Place]]:
+        """List the names that it refers to, and where."""
+        for section in SECTIONS:
+            for _, body in _get_section(self.root, section).values():
+                attributes = list_attribute_references(body) if section in ("Outputs", "Resources") else ()
+                for reference in (*list_references(body), *attributes):
+                    yield reference, Place(self.file, reference.line)
 
     def describe_unprotected_data(self) -> Iterator[str]:
         """Tell which resources lose their data with the stack."""
@@ -142,32 +152,23 @@ def merge_extension(template: str, extension: Extension) -> str:
     return join_parts(parts)
 
 
-def check_references(template: str, extension: Extension) -> None:
-    """Refuse a reference of an extension to a name that the template does not define.
+def explain_undefined(reference: Reference, root: Any) -> tuple[str, str | None] | None:
+    """Return why a reference names nothing in a template, with a hint; `None` if it names something.
 
     Args:
-        template: The template with the extension in it.
-        extension: The extension.
-
-    Raises:
-        BuildError: There is one.
+        reference: The reference.
+        root: The template with all that the project adds.
     """
-    root = read_nodes(template, TEMPLATE)
-    for reference in sorted(_list_all(extension.root), key=lambda found: found.line):
-        sections, what = _WHAT[reference.kind]
-        known = {name for section in sections for name in _get_section(root, section)}
-        if reference.kind == "value":
-            known.update(_PSEUDO_PARAMETERS)
-        if reference.name in known:
-            continue
-        close = get_close_matches(reference.name, sorted(known), n=1)
-        raise BuildError(
-            f"`{reference.function}` names `{reference.name}`, which is no {what} of the stack: "
-            f"expected one of {', '.join(f'`{name}`' for name in sorted(known))}.",
-            file=extension.file,
-            line=reference.line,
-            hint=f"Did you mean `{close[0]}`?" if close else None,
-        )
+    sections, what = _WHAT[reference.kind]
+    known = {name for section in sections for name in _get_section(root, section)}
+    if reference.kind == "value":
+        known.update(_PSEUDO_PARAMETERS)
+    if reference.name in known:
+        return None
+    close = get_close_matches(reference.name, sorted(known), n=1)
+    listed = ", ".join(f"`{name}`" for name in sorted(known))
+    message = f"`{reference.function}` names `{reference.name}`, which is no {what} of the stack"
+    return f"{message}: expected one of {listed}.", f"Did you mean `{close[0]}`?" if close else None
 
 
 def _check_section(file: str, section: str, key: Any, value: Any) -> None:
@@ -223,14 +224,6 @@ def _raise_clash(extension: Extension, name: str, key: Any, section: str, place:
         if place.startswith(TEMPLATE)
         else "Choose another name.",
     )
-
-
-def _list_all(root: Any) -> Iterator[Reference]:
-    for section in SECTIONS:
-        for _, body in _get_section(root, section).values():
-            yield from list_references(body)
-            if section in ("Outputs", "Resources"):
-                yield from list_attribute_references(body)
 
 
 def _get_section(root: Any, section: str) -> dict[str, tuple[Any, Any]]:

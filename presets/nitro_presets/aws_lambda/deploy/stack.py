@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -169,7 +170,13 @@ class ChangeSet:
 
 @contextmanager
 def change_set(
-    client: Any, stack: str, template: str, parameters: Sequence[dict[str, Any]], *, new: bool
+    client: Any,
+    stack: str,
+    template: str,
+    parameters: Sequence[dict[str, Any]],
+    *,
+    new: bool,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[ChangeSet]:
     """Make a change set, which is deleted at the end of the block if it is not applied.
 
@@ -179,6 +186,7 @@ def change_set(
         template: The template's text, at most 51,200 bytes.
         parameters: As `CreateChangeSet` takes them.
         new: Whether there is no stack yet; the empty stack of the change set is deleted too.
+        tags: Tags of the stack, in place of those that it has; without any these stay.
 
     Raises:
         NitroError: CloudFormation refuses the template.
@@ -192,7 +200,9 @@ def change_set(
         ChangeSetType="CREATE" if new else "UPDATE",
         TemplateBody=template,
         Parameters=list(parameters),
-        Capabilities=["CAPABILITY_IAM"],
+        # Roles of the project may have names.
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        **({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else {}),
     )
     try:
         yield ChangeSet(client, stack, name, _read_changes(client, stack, name))

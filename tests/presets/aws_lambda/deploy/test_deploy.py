@@ -290,3 +290,11 @@ def test_services_of_the_stack_are_named() -> None:
     used = {service.lower().removesuffix("v2") for service in re.findall(r"Type: AWS::(\w+)::", templates)}
     (row,) = [row[0] for row in find_table("permission", "docs/deployment.md") if row[0].startswith("create")]
     assert set(re.findall(r"`(\w+)`", row)) == used
+
+
+def test_stack_gets_the_tags(output: Path) -> None:
+    place = {"LocationConstraint": REGION}
+    connect("s3").create_bucket(Bucket="tagged-packages", CreateBucketConfiguration=place)
+    Console().deploy(output, "tagged", bucket="tagged-packages", tags={"team": "chat"})
+    (stack,) = connect("cloudformation").describe_stacks(StackName="tagged")["Stacks"]
+    assert stack["Tags"] == [{"Key": "team", "Value": "chat"}]

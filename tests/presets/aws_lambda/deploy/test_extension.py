@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from nitro_presets.aws_lambda.deploy.extend import extend_template
 from nitro_presets.aws_lambda.deploy.extension import (
     DATA_TYPES,
     Extension,
-    check_references,
     merge_extension,
     read_extension,
 )
 from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_presets.aws_lambda.gateway.permissions import read_roles
 from nitro_py.errors import BuildError
+from nitro_py.preset import BuildInput, Manifest, NitroConfig
 from tests.bundles import plan_project, write_files
 from tests.docs.pages import find_blocks
 from tests.presets.aws_lambda.deploy.stacks import FULL, read_template
@@ -74,17 +75,15 @@ Outputs:
 
 
 def extend(text: str) -> str:
-    """Read an extension and merge it into the largest stack, as a build does."""
-    extension = read_extension(FILE, text.encode())
-    merged = merge_extension(render_template(FULL), extension)
-    check_references(merged, extension)
-    return merged
+    """Read an extension and merge it into the largest stack."""
+    return merge_extension(render_template(FULL), read_extension(FILE, text.encode()))
 
 
 def refuse(text: str) -> BuildError:
     """Return why an extension is refused."""
+    build = BuildInput(NitroConfig(), Manifest("production", ()), {}, {}, frozenset(), files={FILE: text.encode()})
     with pytest.raises(BuildError) as refused:
-        extend(text)
+        extend_template(build, render_template(FULL))
     assert refused.value.file == FILE
     return refused.value
 
