@@ -12,13 +12,16 @@ from nitro_py.errors import BackplaneError, UsageError, suggest_extra
 # A scheme that a message may show; anything else could be a part of a password.
 _SCHEME = re.compile(r"[a-z][a-z+]{1,11}")
 
+BACKPLANE_URL = "backplane_url"
 
-def check_url(url: str, *schemes: str) -> None:
+
+def check_url(url: str, *schemes: str, setting: str = BACKPLANE_URL) -> None:
     """Check that a URL leads to a broker of some kind.
 
     Args:
         url: The URL; the error shows no part of it but its scheme, since it may hold a password.
         schemes: The schemes that it may have, the usual one first.
+        setting: The setting that it is from.
 
     Raises:
         UsageError: It has another scheme, names no host, or is malformed.
@@ -28,17 +31,27 @@ def check_url(url: str, *schemes: str) -> None:
         expected = ", ".join(f"`{name}://…`" for name in sorted(schemes))
         got = f"`{scheme}://…`" if found and _SCHEME.fullmatch(scheme) else "no URL"
         raise UsageError(
-            f"`backplane_url` leads to no such broker: expected {expected}, got {got}.",
-            hint=f"Set `NITRO_BACKPLANE_URL={schemes[0]}://HOST`.",
+            f"`{setting}` leads to no such broker: expected {expected}, got {got}.",
+            hint=f"Set `{name_variable(setting)}={schemes[0]}://HOST`.",
         )
     if scheme.lower() != "unix" and not _is_well_formed(url):
-        raise malformed_url(schemes[0])
+        raise malformed_url(schemes[0], setting)
 
 
-def malformed_url(scheme: str) -> UsageError:
+def name_variable(setting: str) -> str:
+    """Return the variable of the environment for a setting.
+
+    Example:
+        >>> name_variable("storage.carts.url")
+        'NITRO_STORAGE__CARTS__URL'
+    """
+    return f"NITRO_{setting.upper().replace('.', '__')}"
+
+
+def malformed_url(scheme: str, setting: str = BACKPLANE_URL) -> UsageError:
     """Return the error of a URL that the broker's client cannot read; it shows no part of it."""
     return UsageError(
-        "`backplane_url` is malformed.",
+        f"`{setting}` is malformed.",
         hint=f"Write `{scheme}://USER:PASSWORD@HOST:PORT`, and percent-encode what a user or password has of "
         "`:/?#[]@%`.",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from nitro_py.backplane import Outgoing, Receive
-from nitro_py.brokers.connection import ConnectionLoss, check_url, malformed_url, require_module
+from nitro_py.brokers.connection import BACKPLANE_URL, ConnectionLoss, check_url, malformed_url, require_module
 from nitro_py.errors import BackplaneError, UsageError
 from nitro_py.runtime.responsive_timeout import responsive_timeout
 
@@ -68,18 +68,9 @@ class RedisBackplane:
     """
 
     def __init__(self, url: str, prefix: str) -> None:
-        check_url(url, "redis", "rediss", "unix")
-        require_module("redis")
-        from redis.asyncio.connection import parse_url
-
-        try:
-            parse_url(url)
-        except (TypeError, ValueError):
-            # The client's own message would show a part of it, and the cause a traceback with it.
-            raise malformed_url("redis") from None
+        check_redis_url(url, BACKPLANE_URL)
         self._url = url
         self._prefix = f"{prefix}:"
-        self._check_options()
 
     async def connect(self, receive: Receive) -> RedisConnection:
         """Open a connection to publish and one to subscribe.
@@ -87,7 +78,7 @@ class RedisBackplane:
         Raises:
             BackplaneError: The broker cannot be reached or refuses.
         """
-        connection = RedisConnection(self._make_client(), self._prefix, receive)
+        connection = RedisConnection(make_client(self._url), self._prefix, receive)
         try:
             await connection.open()
         except BaseException:
@@ -95,38 +86,64 @@ class RedisBackplane:
             raise
         return connection
 
-    def _make_client(self) -> Redis:
-        from redis.asyncio import Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
 
+def check_redis_url(url: str, setting: str) -> None:
+    """Refuse a URL that could only fail with each attempt to connect.
+
+    Args:
+        url: The URL; errors show no part of it.
+        setting: The setting that it is from.
+
+    Raises:
+        UsageError: It is not one of Redis, or has options that its client cannot take from there, or the package
+            `redis` is missing.
+    """
+    check_url(url, "redis", "rediss", "unix", setting=setting)
+    require_module("redis")
+    from redis.asyncio.connection import parse_url
+
+    try:
+        parse_url(url)
+    except (TypeError, ValueError):
+        # The client's own message would show a part of it, and the cause a traceback with it.
+        raise malformed_url("redis", setting) from None
+    names = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    try:
+        if names <= OPTIONS:
+            # What the client makes of the options is known before it connects.
+            make_client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            return
+    except Exception:  # each option has an error of its own
+        pass
+    # An option's name and value may be a part of a password that was not encoded.
+    raise UsageError(
+        f"`{setting}` has an option after its `?` that the client of Redis cannot take.",
+        hint=f"Those that begin with `ssl_` need `rediss://`. There are {', '.join(sorted(OPTIONS))}.",
+    ) from None
+
+
+def make_client(url: str, **options: Any) -> Redis:
+    """Make a client that tries nothing again: what was done twice would be published, or written, twice.
+
+    Args:
+        url: The URL of the broker.
+        options: Further options of the client.
+    """
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    if not url.startswith("unix:"):
         # A Unix socket has no keep-alive, and its client refuses the option.
-        options = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
-        # Never tried again: a message whose answer was lost would be published twice.
-        return Redis.from_url(
-            self._url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=ANSWER_TIMEOUT,
-            health_check_interval=0,
-            **options,
-        )
-
-    def _check_options(self) -> None:
-        """Refuse what could only fail with each attempt to connect."""
-        names = {name for name, _ in parse_qsl(urlsplit(self._url).query, keep_blank_values=True)}
-        try:
-            if names <= OPTIONS:
-                # What the client makes of the options is known before it connects.
-                self._make_client().connection_pool.make_connection()  # type: ignore[no-untyped-call]
-                return
-        except Exception:  # each option has an error of its own
-            pass
-        # An option's name and value may be a part of a password that was not encoded.
-        raise UsageError(
-            "`backplane_url` has an option after its `?` that the client of Redis cannot take.",
-            hint=f"Those that begin with `ssl_` need `rediss://`. There are {', '.join(sorted(OPTIONS))}.",
-        ) from None
+        options["socket_keepalive"] = True
+    return Redis.from_url(
+        url,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=ANSWER_TIMEOUT,
+        health_check_interval=0,
+        **options,
+    )
 
 
 class RedisConnection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple, cast
 
+from nitro_py.brokers.connection import name_variable
 from nitro_py.errors import UsageError
 from nitro_py.storage_driver import StorageDriver, StorageDriverFactory
 
@@ -28,6 +29,7 @@ class BuiltInDriver(NamedTuple):
 # Not entry points of ours: a bundle carries nitropy-kit without its metadata.
 BUILT_IN: dict[str, BuiltInDriver] = {
     "memory": BuiltInDriver("nitro_py.stores.memory:MemoryDriver"),
+    "redis": BuiltInDriver("nitro_py.stores.redis:RedisDriver", client="redis", needs_url=True),
     "sqlite": BuiltInDriver("nitro_py.stores.sqlite:SqliteDriver"),
 }
 
@@ -77,7 +79,7 @@ def load_driver(name: str, url: str, namespace: str, *, setting: str) -> Storage
     if not url and name in BUILT_IN and BUILT_IN[name].needs_url:
         raise UsageError(
             f"The storage driver `{name}` has no URL: expected `{setting}`, got nothing.",
-            hint=f"Set `NITRO_{setting.upper().replace('.', '__')}`, such as `{name}://HOST`, or `{setting}`.",
+            hint=f"Set `{name_variable(setting)}`, such as `{name}://HOST`, or `{setting}` for the build.",
         )
     try:
         factory = cast(StorageDriverFactory, entry.load())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nitro_py.stores.memory import MemoryDriver
+from nitro_py.stores.redis import RedisDriver
 from nitro_py.stores.sqlite import SqliteDriver
-from nitro_py.testing.stores import MakeDriver, SharedStorageConformance, StorageConformance
+from nitro_py.testing.stores import MakeDriver, SharedStorageConformance, StorageConformance, StoreFaults
+from tests.brokers.processes import RealBroker, run_broker
 
 
 class TestMemory(StorageConformance):
@@ -25,3 +28,16 @@ class TestSqlite(SharedStorageConformance):
     @pytest.fixture
     def make_driver(self, tmp_path: Path) -> MakeDriver:
         return lambda namespace: SqliteDriver(f"sqlite://{tmp_path}/sub folder/storage.sqlite3", namespace)
+
+
+class TestRedis(SharedStorageConformance, StoreFaults):
+    """The suite on a server of Valkey."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[RealBroker]:
+        with run_broker("redis") as store:
+            yield store
+
+    @pytest.fixture
+    def make_driver(self, store: RealBroker) -> MakeDriver:
+        return lambda namespace: RedisDriver(store.url, namespace)

@@ -197,6 +197,8 @@ def test_place_is_what_is_set_then_the_broker_then_the_targets_own() -> None:
     assert named.find("a", broker) == StoragePlace("memory")
     assert named.find("b", BackplaneSettings()) == StoragePlace("sqlite")
     assert named.find("b", BackplaneSettings("nats", "nats://broker")) == StoragePlace("sqlite")
+    assert named.find("b", broker) == StoragePlace("redis", "redis://broker")
+    assert named._replace(at_broker=False).find("b", broker) == StoragePlace("sqlite")
     with pytest.raises(ConfigError, match="`c` has no place"):
         StorageSettings().find("c", BackplaneSettings())
     data = {"storage": {"a": {"driver": "sqlite", "url": "sqlite:a"}}, "default_storage": "memory"}

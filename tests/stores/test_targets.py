@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.testing import client
+from tests.brokers.processes import run_broker
 from tests.bundles import clean_environment, plan_project, run_bundle, write_files
 from tests.cli.commands import serve_project
 from tests.dev.pages import wait_for
@@ -97,6 +99,29 @@ def test_container_has_no_place_of_its_own(tmp_path: Path) -> None:
         assert "`NITRO_STORAGE__DEFAULT__URL`" in log
         server.stop()
     assert not (tmp_path / ".data").exists()
+
+
+def test_container_keeps_values_at_the_broker_or_where_it_is_told(tmp_path: Path) -> None:
+    root = write_project(tmp_path, '[storage.other]\ndriver = "redis"\n')
+    output = build(root, "container")
+    assert "redis==" in (output / "server/requirements.txt").read_text()
+    with run_broker("redis") as one, run_broker("redis") as two:
+        environ = {
+            "NITRO_BACKPLANE": "redis",
+            "NITRO_BACKPLANE_URL": one.url,
+            "NITRO_STORAGE__OTHER__URL": two.url,
+        }
+        with run_bundle(output, environ=environ) as first, run_bundle(output, environ=environ) as second:
+            for number in (1, 3):
+                assert [count(first.url), count(second.url)] == [number, number + 1]
+                assert [count(first.url, "other"), count(second.url, "other")] == [number, number + 1]
+            for broker, name in ((one, b"default"), (two, b"other")):
+                with Redis.from_url(broker.url) as admin:
+                    assert [*admin.scan_iter("*:v:*")] == [b"{nitro%3A" + name + b"}:v:hits"]
+        with run_bundle(output, environ={"NITRO_STORAGE__DEFAULT__DRIVER": "redis"}) as server:
+            assert httpx.get(f"{server.url}/count").status_code == 500
+            assert "has no URL: expected `storage.default.url`, got nothing." in server.read_log()
+            assert "`NITRO_STORAGE__DEFAULT__URL`" in server.read_log()
 
 
 @pytest.mark.anyio
