@@ -113,7 +113,7 @@ def make_services(manifest: Manifest) -> Any:
     from nitro_presets.aws_lambda.aws_client.management import ManagementClient
     from nitro_presets.aws_lambda.aws_client.service import Retry
     from nitro_presets.aws_lambda.store.dynamodb import DynamoStore
-    from nitro_presets.aws_lambda.websocket.services import CONCURRENCY, AwsServices, FunctionSettings
+    from nitro_presets.aws_lambda.websocket.services import AwsServices, FunctionSettings, count_connections
 
     settings = FunctionSettings.from_json(manifest.settings["aws"])
     client = DynamoClient(os.environ[stack_variables.TABLE])
@@ -121,7 +121,9 @@ def make_services(manifest: Manifest) -> Any:
         store=DynamoStore(client, shards=settings.shards),
         jobs=make_lazily(lambda: make_jobs(client)),
         poster=ManagementClient(
-            os.environ[stack_variables.CALLBACK_URL], connections=CONCURRENCY, retry=Retry(attempts=POST_ATTEMPTS)
+            os.environ[stack_variables.CALLBACK_URL],
+            connections=count_connections(),
+            retry=Retry(attempts=POST_ATTEMPTS),
         ),
         invoker=make_lazily(make_invoker),
         function=os.environ.get(stack_variables.WEBSOCKET_FUNCTION) or os.environ["AWS_LAMBDA_FUNCTION_NAME"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import socket
 import ssl
 import time
 from collections import deque
@@ -23,6 +24,8 @@ from nitro_presets.aws_lambda.aws_client.errors import TransportError
 MAX_HEAD = 64 * 1024
 # How long a connection may be idle before it is checked when it is used again, in seconds.
 MAX_UNCHECKED_IDLE = 1.0
+# How long the addresses of a host are used, in seconds: as long as AWS's records of names are valid.
+MAX_ADDRESS_AGE = 60.0
 # The size of the buffer that the connections of a pool receive into, in bytes.
 BUFFER = 64 * 1024
 
@@ -351,6 +354,9 @@ class ConnectionPool:
         self._busy: dict[ServiceConnection, float] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        # One look-up of the host's name for all connections.
+        self._lookup: asyncio.Task[list[str]] | None = None
+        self._lookup_end = 0.0
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServiceResponse:
         """Send a request and wait for its response.
@@ -434,15 +440,42 @@ class ConnectionPool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: ServiceConnection(loop, self._buffer), host, port, ssl=self._ssl
-                )
+                failure = OSError("its name has no address")
+                for address in await self._find_addresses():
+                    try:
+                        _, connection = await loop.create_connection(
+                            lambda: ServiceConnection(loop, self._buffer),
+                            address,
+                            port,
+                            ssl=self._ssl,
+                            server_hostname=host if self._ssl else None,
+                        )
+                        return connection
+                    except OSError as error:
+                        failure = error
+                raise failure
         except TimeoutError:
+            self._lookup = None
             message = f"`{self.host}` accepted no connection within {self._connect_timeout:g} s."
             raise TransportError(message, sent=False) from None
         except OSError as error:
+            # The addresses may be out of date, as after the restore of a snapshot.
+            self._lookup = None
             raise TransportError(f"`{self.host}` cannot be reached: {error}.", sent=False) from error
-        return connection
+
+    async def _find_addresses(self) -> list[str]:
+        lookup = self._lookup
+        if lookup is None or (lookup.done() and time.monotonic() > self._lookup_end):
+            lookup = self._lookup = asyncio.create_task(self._look_up())
+            lookup.add_done_callback(_retrieve)
+        # Shielded, as other connections may wait for it.
+        return await asyncio.shield(lookup)
+
+    async def _look_up(self) -> list[str]:
+        host, port = self._address
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self._lookup_end = time.monotonic() + MAX_ADDRESS_AGE
+        return [address[0] for *_, address in found]
 
     async def _wait_for_slot(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -486,6 +519,13 @@ class ConnectionPool:
         self._busy = {}
         self._waiters = deque()
         self._timer = None
+        self._lookup = None
+
+
+def _retrieve(lookup: asyncio.Task[list[str]]) -> None:
+    # All that waited for it may have been cancelled.
+    if not lookup.cancelled():
+        lookup.exception()
 
 
 @cache

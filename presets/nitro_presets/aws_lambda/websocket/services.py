@@ -55,6 +55,10 @@ logger = logging.getLogger("nitro_py.aws")
 
 # The most posts that are under way at once.
 CONCURRENCY = 128
+# The memory, in MB, that a function needs for each connection to API Gateway, and the fewest connections. A processor
+# grows with the memory, a handshake takes 1 ms of a whole one, and a smaller one has no use for more posts at once.
+MEMORY_PER_CONNECTION = 8
+MIN_CONNECTIONS = 16
 # How long after connecting a 410 may only mean that `$connect` has not returned, in seconds.
 CONNECT_SECONDS = 10.0
 # How long a post is tried again after such a 410, and the first pause, in seconds.
@@ -177,6 +181,19 @@ class AwsServices:
         # Lambda finds recursive loops by this header, and only if it is passed on.
         trace = os.environ.get(TRACE_VARIABLE)
         await self.invoker.invoke_async(self.function, payload, trace=trace)
+
+
+def count_connections(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many connections to API Gateway a function of this size may open.
+
+    Example:
+        >>> [count_connections({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": size}) for size in ("128", "512", "2048")]
+        [16, 64, 128]
+    """
+    memory = int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0)
+    if not memory:
+        return CONCURRENCY
+    return min(CONCURRENCY, max(MIN_CONNECTIONS, memory // MEMORY_PER_CONNECTION))
 
 
 def write_work(work: dict[str, Any]) -> bytes:

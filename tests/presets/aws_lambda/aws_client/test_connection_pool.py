@@ -6,6 +6,7 @@ import socket
 import threading
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -167,6 +168,54 @@ async def test_closed_port_is_an_error_before_anything_was_sent() -> None:
     with pytest.raises(TransportError, match="cannot be reached") as caught:
         await ask(ConnectionPool(f"http://127.0.0.1:{find_port()}"))
     assert not caught.value.sent
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the names that are looked up; `many.test` has an address where nothing listens, and then ours."""
+    names: list[str] = []
+    find = socket.getaddrinfo
+
+    def look_up(host: str, *arguments: Any, **options: Any) -> Any:
+        names.append(host)
+        if host != "many.test":
+            return find(host, *arguments, **options)
+        return find("127.0.0.2", *arguments, **options) + find("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return names
+
+
+async def test_name_is_looked_up_once_for_all_connections(
+    monkeypatch: pytest.MonkeyPatch, lookups: list[str]
+) -> None:
+    async with Peer(*[answer(200, pause=0.2)] * 20) as peer:
+        transport = ConnectionPool(peer.url.replace("127.0.0.1", "many.test"))
+        lookups.clear()
+        answers = await asyncio.gather(*(ask(transport) for _ in range(20)))
+        assert [one.status for one in answers] == [200] * 20
+        assert (peer.connections, lookups) == (20, ["many.test"])
+        peer.hang_up()
+        monkeypatch.setattr(http, "MAX_UNCHECKED_IDLE", 0.0)
+        await ask(transport)
+        assert lookups == ["many.test"]
+        monkeypatch.setattr(transport, "_lookup_end", 0.0)
+        peer.hang_up()
+        await ask(transport)
+        assert lookups == ["many.test"] * 2
+        await transport.close()
+
+
+async def test_name_is_looked_up_again_once_its_addresses_fail(lookups: list[str]) -> None:
+    port = find_port()
+    transport = ConnectionPool(f"http://many.test:{port}")
+    for _ in range(2):
+        with pytest.raises(TransportError, match="cannot be reached"):
+            await ask(transport)
+    assert lookups.count("many.test") == 2
+    async with Peer(port=port):
+        assert (await ask(transport)).status == 200
+    await transport.close()
 
 
 def test_next_loop_starts_anew() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from nitro_presets.aws_lambda.aws_client.http import _make_context
-from nitro_presets.aws_lambda.entry import WebSocketEntry
+from nitro_presets.aws_lambda.entry import WebSocketEntry, make_services
 from nitro_presets.aws_lambda.lambda_runtime.runner import run
+from nitro_py.runtime.manifest import read_manifest
 from tests.bundles import build_project, write_files
+from tests.presets.aws_lambda.aws_client.service_double import Peer, answer
 
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": "AKID",
@@ -66,3 +69,22 @@ def test_hooks_plugins_and_tls_are_ready_before_the_first_event(
     assert (_make_context.cache_info().misses, _make_context.cache_info().hits) == (1, 1)
     run(entry.stop())
     assert (server / "log").read_text() == "stopped"
+
+
+@pytest.mark.parametrize(("memory", "count"), [("128", 16), ("256", 32), ("1769", 100)])
+def test_small_function_opens_few_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: str, count: int
+) -> None:
+    for name, value in {**VARIABLES, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}.items():
+        monkeypatch.setenv(name, value)
+    server = build_project(write_files(tmp_path, FILES)) / "server"
+
+    async def post_to_many() -> int:
+        async with Peer(*[answer(200, pause=0.05)] * 100) as peer:
+            monkeypatch.setenv("NITRO_CALLBACK_URL", f"{peer.url}/prod")
+            poster = make_services(read_manifest(server)).poster
+            await asyncio.gather(*(poster.post("BFHP=", "hello") for _ in range(100)))
+            await poster.close()
+            return peer.connections
+
+    assert asyncio.run(post_to_many()) == count
