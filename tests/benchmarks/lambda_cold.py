@@ -102,30 +102,39 @@ def open_http(
 
 
 def open_socket(
-    module: str, find: Callable[[Bench], Path] = find_peer
+    module: str, find: Callable[[Bench], Path] = find_peer, *, first: bool = False
 ) -> Callable[[Bench], AbstractContextManager[Measure]]:
-    """Make the `open` of a contender that answers a message, with AWS's services on this machine."""
+    """Make the `open` of a contender that answers a message, with AWS's services on this machine.
+
+    Args:
+        module: The function's module, which has a `handler`.
+        find: Gives the folder of the module.
+        first: Whether only the event is measured, after the init phase, with the services behind TLS.
+    """
 
     @contextmanager
     def open_contender(bench: Bench) -> Iterator[Measure]:
         with open_load(bench, "aws") as services:
-            port = services.ask({"item": write_row()})["port"]
+            told = services.ask({"item": write_row(), "tls": first})
+            url = f"{'https' if first else 'http'}://127.0.0.1:{told['port']}"
             environ = CREDENTIALS | {
-                "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{port}",
+                "AWS_CA_BUNDLE": told["authorities"] if first else "",
+                "AWS_ENDPOINT_URL_DYNAMODB": url,
                 "AWS_LAMBDA_FUNCTION_NAME": "echo",
-                "NITRO_CALLBACK_URL": f"http://127.0.0.1:{port}/prod",
+                "NITRO_CALLBACK_URL": f"{url}/prod",
                 "NITRO_TABLE": "connections",
             }
-            yield measure_calls(bench, find(bench), module, make_message(), environ)
+            mode = ["first"] if first else []
+            yield measure_calls(bench, find(bench), module, make_message(), environ, *mode)
 
     return open_contender
 
 
 def measure_calls(
-    bench: Bench, folder: Path, module: str, event: Mapping[str, Any], environ: Mapping[str, str]
+    bench: Bench, folder: Path, module: str, event: Mapping[str, Any], environ: Mapping[str, str], *mode: str
 ) -> Measure:
     """Return what measures calls of a function, each in a process of its own."""
-    command = make_command(bench, folder, module, event)
+    command = make_command(bench, folder, module, event, *mode)
     # Compiles what an installation leaves to the first import.
     call_once(bench, command, environ)
     count = bench.scale(5, 3)
@@ -156,5 +165,15 @@ ROWS = (
             Contender(BOTO3, open_socket("lambda_boto3_socket")),
         ),
         target=Target(BOTO3, 0.35),
+    ),
+    Row(
+        name="lambda-first-tls",
+        title="first message after INIT, over TLS",
+        unit="ms of CPU",
+        contenders=(
+            Contender(OURS, open_socket("nitro_websocket", build_echo, first=True)),
+            Contender(BOTO3, open_socket("lambda_boto3_socket", first=True)),
+        ),
+        target=Target(BOTO3, 0.2),
     ),
 )

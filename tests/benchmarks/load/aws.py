@@ -1,13 +1,21 @@
 """Stands for AWS's services: DynamoDB knows one row, every connection takes every message.
 
-Is told the row as `{"item": …}` in a line on its standard input, and tells its port.
+Is told the row as `{"item": …}` in a line on its standard input, and tells its port. With `"tls"` in that line it
+speaks TLS, and tells the file of the authorities that clients need.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
+import tempfile
+from pathlib import Path
+
+import botocore  # type: ignore[import-untyped]
+
+from tests.certificates import make_certificate
 
 # As AWS sends it, status and fields.
 ANSWER = (
@@ -49,10 +57,24 @@ class Services(asyncio.Protocol):
 
 
 async def main() -> None:
-    item = json.loads(await asyncio.to_thread(sys.stdin.readline))["item"]
-    server = await asyncio.get_running_loop().create_server(lambda: Services(item), "127.0.0.1", 0)
-    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
-    await server.serve_forever()
+    question = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    with tempfile.TemporaryDirectory() as folder:
+        context, authorities = make_tls(Path(folder)) if question.get("tls") else (None, None)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Services(question["item"]), "127.0.0.1", 0, ssl=context
+        )
+        port = server.sockets[0].getsockname()[1]
+        print(json.dumps({"port": port, "authorities": str(authorities)}), flush=True)
+        await server.serve_forever()
+
+
+def make_tls(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """Make the TLS context of AWS's services, and a file of as many authorities as clients of AWS trust."""
+    context, authority = make_certificate(folder)
+    authorities = folder / "authorities.pem"
+    known = (Path(botocore.__file__).parent / "cacert.pem").read_text(encoding="utf-8")
+    authorities.write_text(f"{known}\n{authority.read_text()}", encoding="utf-8")
+    return context, authorities
 
 
 asyncio.run(main())
