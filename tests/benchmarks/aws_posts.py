@@ -17,9 +17,7 @@ from tests.checkout import ROOT
 BOTO3 = "boto3, 10 threads"
 
 
-def open_client(
-    kind: str, posts: int, *, tls: bool = False
-) -> Callable[[Bench], AbstractContextManager[Measure]]:
+def open_client(kind: str, posts: int, *, tls: bool = False) -> Callable[[Bench], AbstractContextManager[Measure]]:
     """Make the `open` of a contender.
 
     Args:

@@ -1,7 +1,7 @@
 """Posts to connections as often as it is told: `python -m tests.benchmarks.posts ours|boto3 ENDPOINT`.
 
-Each line on its standard input says how many; each answer is the CPU time, user and system, that they took. Over TLS
-the client of each is a new one.
+Each line on its standard input says how many; each answer is the CPU time, user and system, that they took. Over
+TLS each has a new client.
 """
 
 from __future__ import annotations

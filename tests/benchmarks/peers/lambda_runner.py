@@ -1,6 +1,6 @@
-"""Calls a Lambda function as the managed runtime does: `python lambda_runner.py FOLDER MODULE EVENT [first|serve]`.
+"""Calls a Lambda function as the managed runtime does: `python lambda_runner.py FOLDER MODULE EVENT [MODE]`.
 
-Without `serve` it calls once, and tells the CPU time of the process so far: its end is not measured, which a
+Without a mode it calls once, and tells the CPU time of the process so far: its end is not measured, which a
 function does not see. With `first` it tells what the call takes once the init phase is over. With `serve` it calls
 as often as each line on its standard input says.
 """

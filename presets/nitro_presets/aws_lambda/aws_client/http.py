@@ -475,7 +475,7 @@ class ConnectionPool:
         host, port = self._address
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         self._lookup_end = time.monotonic() + MAX_ADDRESS_AGE
-        return [address[0] for *_, address in found]
+        return [str(address[0]) for *_, address in found]
 
     async def _wait_for_slot(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

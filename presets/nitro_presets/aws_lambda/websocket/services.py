@@ -55,8 +55,8 @@ logger = logging.getLogger("nitro_py.aws")
 
 # The most posts that are under way at once.
 CONCURRENCY = 128
-# The memory, in MB, that a function needs for each connection to API Gateway, and the fewest connections. A processor
-# grows with the memory, a handshake takes 1 ms of a whole one, and a smaller one has no use for more posts at once.
+# The memory, in MB, that a function needs for each connection to API Gateway, and the fewest connections. CPU
+# grows with memory, a handshake takes 1 ms of a whole one, and less CPU has no use for more posts at once.
 MEMORY_PER_CONNECTION = 8
 MIN_CONNECTIONS = 16
 # How long after connecting a 410 may only mean that `$connect` has not returned, in seconds.
