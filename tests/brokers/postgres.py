@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.capabilities import INSTALL, lack
 from tests.ports import find_port
+from tests.process_states import is_alive, list_children
 
 HOST = "127.0.0.1"
 DATABASE_USER = "tester"
@@ -80,10 +81,16 @@ class PostgresServer:
         """Kill all of its processes."""
         if self._process is None:
             return
-        for pid in self._freeze_all():
+        killed = self._freeze_all()
+        for pid in killed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        # The next one refuses to start while another still holds the memory that they share.
+        deadline = time.monotonic() + PATIENCE
+        while any(is_alive(pid) for pid in killed):
+            assert time.monotonic() < deadline, killed
+            time.sleep(0.01)
         self._process = None
         # A server that is killed leaves it behind, and the next one would look for the process that it names.
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
@@ -113,7 +120,7 @@ class PostgresServer:
         """Return its processes, the main one first; each of the others is in a group of its own."""
         assert self._process is not None
         main = self._process.pid
-        return [main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())]
+        return [main, *list_children(main)]
 
     def _answers(self) -> bool:
         """Return whether it has answered a question for TLS, which it does before all else."""
