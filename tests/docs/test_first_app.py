@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import open_browser
+from tests.browser import PATIENCE, open_browser
 from tests.bundles import Server
 from tests.checkout import ROOT
 from tests.docs.first_app import SERVERS, make_environment, read_steps, run_step, serve_step, write_step
@@ -16,6 +16,8 @@ from tests.docs.first_app import SERVERS, make_environment, read_steps, run_step
 # The packages are installed first.
 pytestmark = pytest.mark.timeout(600)
 CONTAINER = 7
+# Whether the page's socket is open.
+IS_OPEN = "socket.readyState === WebSocket.OPEN"
 
 
 def test_page_has_the_steps_that_it_promises() -> None:
@@ -77,8 +79,11 @@ def chat_in_the_browser(server: Server) -> None:
         ada.goto(f"{server.url}/?name=Ada")
         while "Chat" not in ada.title():
             ada.reload()
+        # Who comes later is heard from then on.
+        ada.wait_for_function(IS_OPEN, timeout=PATIENCE * 1000)
         bob.goto(f"{server.url}/?name=Bob")
-        expect(ada.locator("#log li")).to_have_text(["chat: Bob is here."], timeout=30_000)
+        bob.wait_for_function(IS_OPEN, timeout=PATIENCE * 1000)
+        expect(ada.locator("#log li")).to_have_text(["chat: Bob is here."])
         bob.get_by_label("Message").fill("Hello <b>Ada</b>!")
         bob.get_by_role("button", name="Send").click()
         for page in (ada, bob):
