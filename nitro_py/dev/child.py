@@ -56,6 +56,7 @@ class ChildSpec:
         host: The address that the dev server listens on.
         script: The script that is added to pages.
         guard: The fields of the `ReloadGuard`, if the live-reload socket shares the app's port.
+        number: The number of the app: the next one has the next.
         debug: Whether debugpy waits for a client.
     """
 
@@ -67,6 +68,7 @@ class ChildSpec:
     host: str
     script: str
     guard: dict[str, Any] | None
+    number: int
     debug: bool
 
 
@@ -148,7 +150,7 @@ def main() -> None:
     application = DevApplication(app, outgoing, Path(spec.root), spec.script)
     if spec.debug:
         application.report_debugger(start_debugpy())
-    live_reload = LiveReload(ReloadGuard(**spec.guard)) if spec.guard else None
+    live_reload = LiveReload(ReloadGuard(**spec.guard), spec.number) if spec.guard else None
     inbox, outbox = socket.socket(fileno=spec.inbox), socket.socket(fileno=spec.outbox)
     handover = DevHandover(inbox, outbox, finished=application.report_closed)
     threading.Thread(target=listen, args=(incoming, application, handover, live_reload), daemon=True).start()

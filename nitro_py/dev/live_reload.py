@@ -90,10 +90,12 @@ class LiveReload:
 
     Args:
         guard: The check of its handshakes.
+        number: The number of the app that serves: the next one has the next.
     """
 
-    def __init__(self, guard: ReloadGuard) -> None:
+    def __init__(self, guard: ReloadGuard, number: int = 0) -> None:
         self.guard = guard
+        self.number = number
         self._pages: set[Send] = set()
         self._problem: dict[str, str] | None = None
         # Failures of the app that pages which are only just open shall see, too, with the time of each.
@@ -112,13 +114,17 @@ class LiveReload:
             await send({"type": "websocket.close", "code": 1008})
             return
         await send({"type": "websocket.accept"})
+        # First, so that what is announced meanwhile is not missed.
+        self._pages.add(send)
+        if _read_number(scope) < self.number:
+            # Another app has taken the place of the page's before its script connected.
+            await _send_message(send, {"type": "reload"})
         if self._problem is not None:
             await _send_message(send, self._problem)
         for moment, failure in list(self._failures):
             if time.monotonic() - moment < FAILURE_SECONDS:
                 # What failed before the page was asked for is not its failure.
                 await _send_message(send, {**failure, "late": "yes"})
-        self._pages.add(send)
         try:
             while (await receive())["type"] != "websocket.disconnect":
                 pass
@@ -149,6 +155,11 @@ async def _send_message(send: Send, message: dict[str, str]) -> None:
         logger.debug("Could not reach a page: %r", error)
 
 
+def _read_number(scope: Scope) -> int:
+    """Return the number of the app that a page came from."""
+    return int(parse_qs(scope["query_string"].decode("latin-1"))["app"][0])
+
+
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
@@ -157,17 +168,18 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def make_script(guard: ReloadGuard, port: int) -> bytes:
+def make_script(guard: ReloadGuard, port: int, number: int) -> bytes:
     """Return the script that is added to pages.
 
     Args:
         guard: The check that the script's handshake must pass.
         port: The port of the socket.
+        number: The number of the app whose pages they are.
     """
     script = read_template("overlay.js")
     values = {
         "__ERROR_SCRIPT__": read_template("error.js"),
-        "__PATH__": _quote(f"{guard.path}?token={guard.token}"),
+        "__PATH__": _quote(f"{guard.path}?token={guard.token}&app={number}"),
         "__PORT__": str(port),
         "__STYLE__": _quote(read_style()),
     }

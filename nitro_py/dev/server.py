@@ -169,7 +169,10 @@ class DevServer:
             stack.push_async_callback(server.stop)
             url = format_url(listener).replace("http", "ws", 1)
             self._say(f"Live reload on {url}{guard.path}", "quiet", timed=False)
-        self._script = make_script(guard, port)
+        self._reload_port = port
+
+    def _make_script(self, number: int) -> bytes:
+        return make_script(self._live_reload.guard, self._reload_port, number)
 
     async def _open_debugger(self, stack: AsyncExitStack) -> None:
         if self._debug is None:
@@ -259,6 +262,7 @@ class DevServer:
     async def _replace(self, plan: Plan) -> None:
         """Start a new app beside the old one, which ends only after that: one of them always answers."""
         folder = plan.output / PurePosixPath(plan.bundle.manifest).parent
+        number = self._live_reload.number + 1
         spec = ChildSpec(
             listener=self._listener.fileno(),
             inbox=self._inbox.fileno(),
@@ -266,8 +270,9 @@ class DevServer:
             folder=str(folder),
             root=str(self._root),
             host=self._dev.host,
-            script=self._script.decode(),
+            script=self._make_script(number).decode(),
             guard=asdict(self._shared.guard) if self._shared else None,
+            number=number,
             debug=self._relay is not None,
         )
         variables = plan.loaded.env_files.variables
@@ -296,6 +301,7 @@ class DevServer:
             self._retired.add(old)
             self._spawn(self._see_off(old))
         self._problem = None
+        self._live_reload.number = number
         await self._live_reload.announce({"type": "reload"})
         self._spare = await self._start_child(variables)
 
@@ -370,11 +376,10 @@ class DevServer:
         if self._fallback is not None and self._page is not None:
             self._page.show(error, view, host_check)
             return
-        self._page = ErrorPage(self._script.decode())
+        script = self._make_script(self._live_reload.number)
+        self._page = ErrorPage(script.decode())
         self._page.show(error, view, host_check)
-        self._fallback = BackgroundServer(
-            ScriptInjector(self._page, self._script, self._shared), self._listener.dup()
-        )
+        self._fallback = BackgroundServer(ScriptInjector(self._page, script, self._shared), self._listener.dup())
         await self._fallback.start()
         self._announce_url()
 

@@ -101,6 +101,25 @@ def test_it_may_share_the_port_of_the_app(tmp_path: Path, unused_port: int) -> N
             socket.ping().wait(PATIENCE)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_page_whose_script_connects_after_a_reload_is_reloaded(
+    tmp_path: Path, unused_port: int, shared: bool
+) -> None:
+    root = make_project(tmp_path / "project", {"nitro.toml": SHARED} if shared else {})
+    arguments = ["--port", str(unused_port), "--hmr-port", str(unused_port)] if shared else ["--port", "0"]
+    with serve_project(root, "dev", *arguments) as server:
+        wait_for(lambda: "Ready in" in server.read_log())
+        page = httpx.get(server.url)
+        write_files(root, {"handlers/api/hello.get.py": HELLO.replace("hello", "changed")})
+        wait_for(lambda: "Reloaded" in server.read_log())
+        with open_live_reload(page, server.url) as socket:
+            assert hear(socket) == {"type": "reload"}
+        with open_live_reload(httpx.get(server.url), server.url) as socket:
+            write_files(root, {"handlers/api/hello.get.py": "def"})
+            # Nothing came before it.
+            assert hear(socket)["type"] == "error"
+
+
 @pytest.mark.parametrize(
     ("host", "origin", "admitted"),
     [
