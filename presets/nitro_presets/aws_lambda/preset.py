@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from nitro_presets.aws_lambda.deploy.extend import extend_template
+from nitro_presets.aws_lambda.deploy.function_environment import describe_possible_secrets
 from nitro_presets.aws_lambda.deploy.functions import (
     HOME,
     WRAPPER,
@@ -98,7 +99,7 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
-STACK_SETTINGS = ("extend", "overrides", "tags")
+STACK_SETTINGS = ("environment", "extend", "overrides", "tags")
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -213,7 +214,13 @@ class AwsLambdaPreset:
                 home=HOME,
                 programs=frozenset({WRAPPER}),
             ),
-            notes=(*describe_target(target), *describe_backplane(build.config), *describe_hosts(build), *notes),
+            notes=(
+                *describe_target(target),
+                *describe_backplane(build.config),
+                *describe_hosts(build),
+                *describe_possible_secrets(build.config.table(AwsSettings).environment),
+                *notes,
+            ),
             limits=LIMITS,
             extra={"functions": functions},
         )

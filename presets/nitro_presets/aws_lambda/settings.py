@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
 from nitro_py.preset import Count, File, SettingsTable
 
 # What CloudFormation takes.
@@ -88,3 +89,8 @@ class AwsSettings(SettingsTable):
         default={}, description="Changes of generated resources, by logical id and attribute."
     )
     tags: Tags = Field(default={}, description="Tags of the stack, which its resources get, by `nitropy deploy`.")
+
+    environment: FunctionVariables = Field(
+        default={},
+        description="Variables of both functions: text, or what CloudFormation computes, such as `!Ref Table`.",
+    )

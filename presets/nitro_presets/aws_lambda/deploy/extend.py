@@ -41,6 +41,7 @@ def extend_template(build: BuildInput, template: str) -> ExtendedTemplate:
     if data is None:
         _check_missing(build, settings.extend)
         if not settings.overrides:
+            _check_settings(build, template)
             return ExtendedTemplate(template)
     what = "aws.overrides" if data is None else settings.extend
     if find_spec("yaml") is None:
@@ -52,11 +53,13 @@ def extend_template(build: BuildInput, template: str) -> ExtendedTemplate:
     # What is not used needs no extra.
     from nitro_presets.aws_lambda.deploy.extension import merge_extension, read_extension
     from nitro_presets.aws_lambda.deploy.overrides import Overrides
+    from nitro_presets.aws_lambda.deploy.setting_references import list_setting_references
 
     extension = read_extension(settings.extend, data or b"")
     overrides = Overrides(settings.overrides, build.place)
     text = merge_extension(overrides.apply(template), extension)
-    _check_references(text, [*overrides.list_references(), *extension.list_references()])
+    references = (*list_setting_references(build), *overrides.list_references(), *extension.list_references())
+    _check_references(text, references)
     notes = (*extension.describe_unprotected_data(), *_lint(text, [extension.find, overrides.find], what))
     return ExtendedTemplate(text, notes)
 
@@ -66,6 +69,17 @@ def _check_missing(build: BuildInput, file: str) -> None:
     # The default need not be there.
     if place.source is not None:
         raise BuildError(f"`aws.extend` names `{file}`, which is not there.", file=place.file, line=place.line)
+
+
+def _check_settings(build: BuildInput, template: str) -> None:
+    # CloudFormation finds it too, but later.
+    if find_spec("yaml") is None:
+        return
+    from nitro_presets.aws_lambda.deploy.setting_references import list_setting_references
+
+    references = list(list_setting_references(build))
+    if references:
+        _check_references(template, references)
 
 
 def _check_references(template: str, references: Iterable[tuple[Reference, Place]]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
+
+from pydantic import JsonValue
 
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
@@ -28,7 +31,7 @@ STREAM_MARGIN = 10
 def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
     """Describe the functions that the manifest asks for, as `nitro.json` has them."""
     settings = build.config.table(AwsSettings)
-    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
+    environment = list_variables(settings)
     functions: dict[str, dict[str, object]] = {}
     if serves_sockets(build.manifest):
         functions["websocket"] = {
@@ -57,7 +60,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
 def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
     """Return what the stack consists of."""
     settings = build.config.table(AwsSettings)
-    environment = {"AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
+    environment = list_variables(settings)
     event = http_event(build)
     return TemplateOptions(
         name=settings.name,
@@ -79,6 +82,11 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         websocket_environment=environment,
         http_environment=environment,
     )
+
+
+def list_variables(settings: AwsSettings) -> Mapping[str, JsonValue]:
+    """Return the environment variables of both functions that the build knows."""
+    return {**settings.environment, "AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
 
 
 def serves_sockets(manifest: Manifest) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nitro_presets.aws_lambda.deploy.intrinsics import write_value
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_py.errors import BuildError
 from nitro_py.preset import fill_part, join_parts, quote, read_part
@@ -41,8 +42,9 @@ class TemplateOptions:
         throttle_rate: The requests a second that a stage of an API takes.
         throttle_burst: The requests that it takes at once.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
-        websocket_environment: Environment variables of the function besides `STACK_VARIABLES`.
-        http_environment: Environment variables of the function besides `STACK_VARIABLES`.
+        websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
+            CloudFormation computes.
+        http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
 
     Raises:
         BuildError: The options contradict each other.
@@ -68,8 +70,8 @@ class TemplateOptions:
     throttle_rate: int = 2000
     throttle_burst: int = 2000
     log_retention_days: int = 14
-    websocket_environment: Mapping[str, str] = field(default_factory=dict)
-    http_environment: Mapping[str, str] = field(default_factory=dict)
+    websocket_environment: Mapping[str, object] = field(default_factory=dict)
+    http_environment: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.websocket and self.http == "none":
@@ -154,6 +156,6 @@ def _read_part(name: str) -> str:
     return read_part("nitro_presets.aws_lambda", "aws", name)
 
 
-def _write_environment(variables: Mapping[str, str]) -> str:
+def _write_environment(variables: Mapping[str, object]) -> str:
     kept = {name: value for name, value in sorted(variables.items()) if name not in STACK_VARIABLES}
-    return "".join(f"{name}: {quote(value)}\n" for name, value in kept.items())
+    return "".join(f"{name}: {write_value(value)}\n" for name, value in kept.items())

@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from nitro_presets.aws_lambda.gateway.bundle import read_bundle
 from nitro_presets.aws_lambda.gateway.fault_injection import FAULT_NAMES, Faults
 from nitro_presets.aws_lambda.gateway.local_dynamodb import require_packages
 from nitro_presets.aws_lambda.gateway.quotas import CONCURRENCY
@@ -22,8 +23,8 @@ from nitro_py.server.ports import bind_port
 
 # As in the stack, in seconds.
 SWEEP_INTERVAL = 300.0
-# The prefix of the variables that functions get from our own environment, with those of `.env` files. They get
-# no others, as on Lambda.
+# The prefix of the variables that functions get from our own environment, with those of `.env` files and those
+# that CloudFormation would compute. They get no others, as on Lambda.
 PASSED = "NITRO_RUNTIME_CONFIG__"
 
 
@@ -69,10 +70,8 @@ async def run(options: argparse.Namespace) -> None:
 
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)
-    of_files = os.environ.get(ENV_FILE_NAMES, "").split()
-    environment = {
-        name: value for name, value in os.environ.items() if name.startswith(PASSED) or name in of_files
-    }
+    passed = {*os.environ.get(ENV_FILE_NAMES, "").split(), *read_bundle(options.output).computed}
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED) or name in passed}
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

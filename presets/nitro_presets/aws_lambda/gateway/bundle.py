@@ -22,7 +22,7 @@ class Function:
     Args:
         name: `websocket` or `http`.
         handler: The handler, `module.function`.
-        environment: The function's own environment variables.
+        environment: The function's own environment variables, as text or as what CloudFormation computes.
         timeout: The time-out of an invocation, in seconds.
         memory: The memory in MB, which is not enforced.
         event: The source of HTTP events.
@@ -33,7 +33,7 @@ class Function:
 
     name: str
     handler: str
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 30.0
     memory: int = 512
     event: HttpKind = "http-api"
@@ -58,6 +58,16 @@ class LocalBundle:
     def cloudfront(self) -> bool:
         """Whether there is a distribution in front of the functions."""
         return all(function.cloudfront for function in self.functions.values())
+
+    @property
+    def computed(self) -> dict[str, Any]:
+        """The environment variables that CloudFormation computes."""
+        return {
+            name: value
+            for function in self.functions.values()
+            for name, value in function.environment.items()
+            if not isinstance(value, str)
+        }
 
     @property
     def bootstrap(self) -> Path:

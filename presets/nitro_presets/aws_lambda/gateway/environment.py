@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nitro_presets.aws_lambda import stack_variables
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
+from nitro_presets.aws_lambda.deploy.intrinsics import show_value
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
+from nitro_presets.aws_lambda.gateway.permissions import resolve_value
 from nitro_presets.aws_lambda.gateway.router import ROOT
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 
@@ -75,7 +77,8 @@ def make_environment(
         function: The function.
         bundle: The function's bundle.
         services: The URLs of the services.
-        added: More variables; they replace none of the stack's and of Lambda's.
+        added: More variables; they replace none of the stack's and of Lambda's, but those that this machine
+            does not know.
         number: The process's number.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -115,7 +118,22 @@ def make_environment(
         if bundle.functions["websocket"].ordered:
             environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
             environment[stack_variables.QUEUE_URL] = services.queue_url
-    return {**added, **function.environment, **environment}
+    names = list_names(bundle, services.table)
+    own = {name: resolve_value(value, names) for name, value in function.environment.items()}
+    return {**added, **{name: value for name, value in own.items() if value is not None}, **environment}
+
+
+def describe_unresolved(bundle: LocalBundle, added: Mapping[str, str]) -> Iterator[str]:
+    """Describe the variables that have no value on this machine.
+
+    Args:
+        bundle: The bundle.
+        added: The variables that are given, which such variables take their value from.
+    """
+    names = list_names(bundle, "table")
+    for name, value in bundle.computed.items():
+        if name not in added and resolve_value(value, names) is None:
+            yield f"`{name}` is `{show_value(value)}`, which this machine does not know: set `{name}` in `.env`"
 
 
 def make_credentials(function: Function) -> Credentials:

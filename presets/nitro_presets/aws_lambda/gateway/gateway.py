@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from nitro_presets.aws_lambda.gateway.environment import (
     REGION,
     TABLES,
     ServiceUrls,
+    describe_unresolved,
     list_names,
     make_arn,
     make_command,
@@ -52,6 +54,8 @@ from nitro_py.runtime.hosts import HostCheck, make_host_check
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.settings import Settings
 from nitro_py.server.ports import bind_port, format_url
+
+logger = logging.getLogger("nitro_py.aws.gateway")
 
 # The event of the stack's schedule.
 SWEEP = b'{"nitro": {"kind": "sweep"}}'
@@ -208,6 +212,8 @@ class Gateway:
 
     async def _start(self) -> None:
         functions = self._bundle.functions
+        for problem in describe_unresolved(self._bundle, self._added):
+            logger.warning("[environment] %s", problem)
         self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24))
         dynamodb = await self._start_dynamodb() if "websocket" in functions else None
         for name, function in functions.items():

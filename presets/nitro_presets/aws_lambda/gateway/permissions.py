@@ -159,6 +159,17 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+def resolve_value(node: Any, names: Mapping[str, str]) -> str | None:
+    """Return what a value of the template is on this machine; `None` if that is not known.
+
+    Args:
+        node: The value, with intrinsic functions in their long form.
+        names: The values of `!Ref NAME` and `!GetAtt NAME.ATTRIBUTE` on this machine.
+    """
+    value = _resolve(node, names)
+    return None if _UNRESOLVED in value else value
+
+
 def _resolve(node: Any, names: Mapping[str, str]) -> str:
     if isinstance(node, str):
         return node
