@@ -165,7 +165,7 @@ def make_http_function(folder: Path) -> Any:
 
 def find_socket_locator(manifest: Manifest) -> Callable[[str], str] | None:
     """Return what makes a URL of a socket's path; `None` behind CloudFront, where paths are enough."""
-    api = os.environ.get(stack_variables.CALLBACK_URL)
+    api = os.environ.get(stack_variables.SOCKET_URL) or os.environ.get(stack_variables.CALLBACK_URL)
     if not api or manifest.settings["aws"]["cloudfront"]:
         return None
 

@@ -99,7 +99,7 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
-STACK_SETTINGS = ("environment", "extend", "overrides", "tags")
+STACK_SETTINGS = ("domain", "environment", "extend", "overrides", "tags")
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -252,8 +252,15 @@ def check_public(build: BuildInput) -> None:
 
 def add_settings(build: BuildInput) -> Manifest:
     """Add `aws.*` to the settings that ship."""
-    aws = build.config.table(AwsSettings).model_dump(mode="json", exclude=set(STACK_SETTINGS))
-    return build.manifest._replace(settings={**build.manifest.settings, "aws": aws})
+    settings = build.manifest.settings
+    table = build.config.table(AwsSettings)
+    if table.domain.name is not None and not table.cloudfront:
+        # Sockets have another host than the pages.
+        websocket = dict(settings.get("websocket", {}))
+        origins = [*websocket.get("allowed_origins", ()), f"https://{table.domain.name}"]
+        settings = {**settings, "websocket": {**websocket, "allowed_origins": origins}}
+    aws = table.model_dump(mode="json", exclude=set(STACK_SETTINGS))
+    return build.manifest._replace(settings={**settings, "aws": aws})
 
 
 def describe_target(target: LambdaTarget) -> tuple[str, ...]:
@@ -276,12 +283,15 @@ def describe_backplane(config: NitroConfig) -> tuple[str, ...]:
 
 def describe_hosts(build: BuildInput) -> tuple[str, ...]:
     """Return a note of what is different without CloudFront, if that is so and there are sockets."""
-    if build.config.table(AwsSettings).cloudfront or not serves_sockets(build.manifest):
+    settings = build.config.table(AwsSettings)
+    if settings.cloudfront or not serves_sockets(build.manifest):
         return ()
     place = f"`WebSocketUrl?{PATH_PARAMETER}=PATH`, which `websocket_url(PATH)` returns"
     note = f"Without CloudFront sockets have a host of their own: they connect to {place}"
     if http_event(build) == "none":
         return (note,)
+    if settings.domain.name is not None:
+        return (f"{note}. Browsers send them no cookies of the pages",)
     return (
         f"{note}. Browsers send them no cookies of the pages, whose origin must be in `websocket.allowed_origins`",
     )

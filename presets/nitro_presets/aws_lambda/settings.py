@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from nitro_presets.aws_lambda.deploy.domain import DomainTable
 from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
 from nitro_py.preset import Count, File, SettingsTable
 
@@ -81,6 +82,7 @@ class AwsSettings(SettingsTable):
         default=2000, description="Requests that each API takes at once, above the rate."
     )
     log_days: Count = Field(default=14, description="Days that logs are kept.")
+    domain: DomainTable = Field(default=DomainTable(), description="Domain of the stack.")
     extend: File = Field(
         default="infra/aws.yaml",
         description="File with resources of your own, merged into the template if it is there.",

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nitro_presets.aws_lambda.deploy.domain import check_region
 from nitro_presets.aws_lambda.deploy.stack import (
     Change,
     Stack,
@@ -95,6 +96,7 @@ def deploy(
         text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
         before = find_stack(formation, stack_name)
         _check_status(stack_name, before)
+        check_region(template, str(formation.meta.region_name))
         check_shards(before, template)
         report("Working out the changes")
         parameters = _choose_parameters(session, formation, text, before)

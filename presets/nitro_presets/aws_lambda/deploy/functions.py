@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from nitro_presets.aws_lambda.deploy.domain import read_domain
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
 from nitro_presets.aws_lambda.settings import AwsSettings
@@ -79,6 +80,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         throttle_rate=settings.throttle_rate,
         throttle_burst=settings.throttle_burst,
         log_retention_days=settings.log_days,
+        domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,
     )

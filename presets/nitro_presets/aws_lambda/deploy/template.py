@@ -22,6 +22,23 @@ LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 
 
 
 @dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain of the stack.
+
+    Args:
+        name: The host of pages, and of sockets too behind CloudFront.
+        websocket_name: The host of sockets without CloudFront.
+        hosted_zone: The id of the zone that gets the records; without one they are made by hand.
+        certificate: The ARN of a certificate; without one the stack makes it.
+    """
+
+    name: str
+    websocket_name: str
+    hosted_zone: str | None = None
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateOptions:
     """The parts of the stack.
 
@@ -42,6 +59,7 @@ class TemplateOptions:
         throttle_rate: The requests a second that a stage of an API takes.
         throttle_burst: The requests that it takes at once.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
+        domain: The domain of the stack.
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
@@ -70,6 +88,7 @@ class TemplateOptions:
     throttle_rate: int = 2000
     throttle_burst: int = 2000
     log_retention_days: int = 14
+    domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
 
@@ -116,6 +135,7 @@ def render_template(options: TemplateOptions) -> str:
         "visibility": str(options.websocket_timeout),
         "websocket_memory": str(options.websocket_memory),
         "websocket_timeout": str(options.websocket_timeout),
+        **_list_domain_values(options.domain),
     }
     blocks = {
         "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
@@ -132,6 +152,8 @@ def _list_conditions(options: TemplateOptions) -> Iterator[str]:
     for name in ("websocket", "streaming", "cloudfront", "ordered"):
         if getattr(options, name):
             yield name
+    if options.domain is not None:
+        yield from _list_domain_conditions(options, options.domain)
     # CloudFormation refuses an empty `Variables`.
     if options.websocket or options.cloudfront or _write_environment(options.http_environment):
         yield "http_variables"
@@ -150,6 +172,43 @@ def _list_parts(options: TemplateOptions) -> Iterator[str]:
         yield f"{options.http}.yaml"
     if options.cloudfront:
         yield "cloudfront.yaml"
+    if options.domain is not None:
+        yield from _list_domain_parts(options, options.domain)
+
+
+def _list_domain_values(domain: Domain | None) -> dict[str, str]:
+    if domain is None:
+        return {}
+    return {
+        "certificate": domain.certificate or "",
+        "domain": domain.name,
+        "hosted_zone": domain.hosted_zone or "",
+        "websocket_domain": domain.websocket_name,
+    }
+
+
+def _list_domain_conditions(options: TemplateOptions, domain: Domain) -> Iterator[str]:
+    yield "domain"
+    if domain.certificate is not None:
+        yield "certificate"
+    if domain.hosted_zone is not None:
+        yield "hosted_zone"
+    if options.websocket and not options.cloudfront:
+        yield "socket_domain"
+        if options.http != "none" and domain.websocket_name != domain.name:
+            yield "two_domains"
+
+
+def _list_domain_parts(options: TemplateOptions, domain: Domain) -> Iterator[str]:
+    if domain.certificate is None:
+        yield "domain.yaml"
+    if options.cloudfront:
+        yield "domain-cloudfront.yaml"
+        return
+    if options.http == "http-api":
+        yield "domain-http-api.yaml"
+    if options.websocket:
+        yield "domain-websocket-api.yaml"
 
 
 def _read_part(name: str) -> str:

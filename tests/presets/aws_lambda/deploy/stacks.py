@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any, get_args
 
 from cfnlint.decode.cfn_yaml import loads  # type: ignore[import-untyped]
 
-from nitro_presets.aws_lambda.deploy.template import HttpEvents, TemplateOptions, render_template
+from nitro_presets.aws_lambda.deploy.template import Domain, HttpEvents, TemplateOptions, render_template
 
 
 def list_options() -> dict[str, TemplateOptions]:
@@ -35,9 +36,19 @@ def list_options() -> dict[str, TemplateOptions]:
             cloudfront=cloudfront,
             ordered=ordered,
         )
+    for name in ("websocket+function-url+streaming+cloudfront+ordered", "websocket+http-api", "websocket"):
+        for domain in (MADE, GIVEN):
+            kind = "given" if domain.certificate else "made"
+            found[f"{name}+{kind}"] = replace(found[name], domain=domain)
     return found
 
 
+MADE = Domain("chat.example.com", "ws.chat.example.com", hosted_zone="Z0123456789ABCDEFGHIJ")
+GIVEN = Domain(
+    "chat.example.com",
+    "ws.chat.example.com",
+    certificate="arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
+)
 OPTIONS = list_options()
 FULL = OPTIONS["websocket+function-url+streaming+cloudfront+ordered"]
 

@@ -149,7 +149,8 @@ def test_functions_get_what_the_build_and_the_stack_know() -> None:
         assert variables["NITRO_SHARDS"] == "4"
         assert variables["APP_TEXT"] == text
         assert variables["NITRO_TABLE"] == {"Ref": "Table"}
-        shared = STACK_VARIABLES - {"NITRO_WEBSOCKET_FUNCTION"}
+        # Sockets have the host of the pages here.
+        shared = STACK_VARIABLES - {"NITRO_SOCKET_URL", "NITRO_WEBSOCKET_FUNCTION"}
         assert set(variables) == {"APP_TEXT", "NITRO_SHARDS"} | shared | own
 
 

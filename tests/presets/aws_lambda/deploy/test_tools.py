@@ -18,7 +18,11 @@ from tests.presets.aws_lambda.deploy.stacks import OPTIONS
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 # Between them, every resource in every form.
-LARGEST = ("websocket+function-url+streaming+cloudfront+ordered", "websocket+http-api", "websocket+cloudfront")
+LARGEST = (
+    "websocket+function-url+streaming+cloudfront+ordered+made",
+    "websocket+http-api+given",
+    "websocket+cloudfront",
+)
 
 
 @pytest.fixture(scope="module")
