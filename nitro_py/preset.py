@@ -61,6 +61,7 @@ from nitro_py.build.preset_commands import (
     PublishRequest,
     WrittenBundle,
 )
+from nitro_py.build.storage import find_storage_imports, uses_storage
 from nitro_py.build.write import format_size
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.errors import BuildError, ConfigError, NitroError, UsageError
@@ -124,6 +125,7 @@ __all__ = [
     "emit_server",
     "fill_part",
     "find_client",
+    "find_storage_imports",
     "format_size",
     "join_parts",
     "linux_markers",
@@ -134,6 +136,7 @@ __all__ = [
     "pin_server",
     "quote",
     "read_part",
+    "uses_storage",
     "walk_files",
     "write_requirements",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nitro_py.build.bundle.imports import find_imports
 from nitro_py.build.config.load import LoadedConfig
 from nitro_py.build.config.settings import NitroConfig
-from nitro_py.build.preset import Preset, PresetWithStorage
+from nitro_py.build.preset import BuildInput, Preset, PresetWithStorage
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.manifest import Manifest
 from nitro_py.stores.registry import BUILT_IN, find_driver, find_driver_client
@@ -50,6 +51,24 @@ def add_storages(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> Ma
         "storage_at_broker": loaded.mode == "production" and default not in offered,
     }
     return manifest._replace(settings=settings)
+
+
+def uses_storage(build: BuildInput) -> bool:
+    """Return whether a file of the project imports `storage`, or the configuration names one."""
+    return bool(build.config.storage) or any(
+        _imports_storage(source, file) for file, source in build.sources.items() if file.endswith(".py")
+    )
+
+
+def _imports_storage(source: bytes, file: str) -> bool:
+    if b"storage" not in source or b"nitro_py" not in source:
+        return False
+    # `import nitro_py` is followed by `nitro_py.storage`, or by another word that costs a table without rows.
+    return any(
+        found.module in ("nitro_py", "nitro_py.storages")
+        and (not found.names or {"storage", "*"} & {*found.names})
+        for found in find_imports(source, file)
+    )
 
 
 def find_storage_imports(config: NitroConfig, offered: Mapping[str, str] | None = None) -> frozenset[str]:

@@ -156,7 +156,7 @@ def make_http_function(folder: Path) -> Any:
     from nitro_presets.aws_lambda.http.function import HttpFunction
 
     manifest = read_manifest(folder)
-    hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get(stack_variables.TABLE) else None
+    hub = make_lazily(lambda: make_hub(manifest)) if os.environ.get(stack_variables.CALLBACK_URL) else None
     app = App(folder, manifest, kinds=("http", "sse"), hub=hub)
     set_levels(app.settings.log)
     app.locate_socket = find_socket_locator(manifest)

@@ -41,9 +41,11 @@ from nitro_py.preset import (
     VendoredDependencies,
     build_python,
     collect_runtime,
+    find_storage_imports,
     format_size,
     merge_files,
     pin_requirements,
+    uses_storage,
 )
 from nitro_py.runtime.asgi.public_files import PUBLIC_DIR
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
@@ -76,6 +78,10 @@ UNUSED = (
     "nitro_py/runtime/topics/backplane_hub.py",
     "nitro_py/runtime/topics/broker_link.py",
 )
+# What a function imports only where the app has storages, and where one is in another store than the stack's.
+STORAGE_DRIVER = "nitro_presets/aws_lambda/store/storage.py"
+STORE_FOLDERS = ("brokers", "stores")
+STORE_MODULES = ("nitro_py/runtime/responsive_timeout.py",)
 FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
@@ -114,6 +120,12 @@ class AwsLambdaPreset:
     summary: str = "Lambda functions behind API Gateway WebSocket, and a function URL or an HTTP API"
     settings: type[AwsSettings] = AwsSettings
     settings_table: str = "aws"
+    default_storage: str = "dynamodb"
+
+    @property
+    def storage_drivers(self) -> Mapping[str, str]:
+        """The driver in the table of the stack."""
+        return {"dynamodb": "nitro_presets.aws_lambda.store.storage:DynamoStorageDriver"}
 
     @property
     def options(self) -> Mapping[Command, tuple[Option[str | None], ...]]:
@@ -182,8 +194,14 @@ class AwsLambdaPreset:
         functions = describe_functions(build)
         template, notes = extend_template(build, render_template(make_options(build, target)))
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
+        imports |= find_storage_imports(build.config, self.storage_drivers)
+        elsewhere = {table.driver for table in build.config.storage.values()} - {"", *self.storage_drivers}
+        unused = tuple(file for file in UNUSED if not (elsewhere and file in STORE_MODULES))
+        unused += () if uses_storage(build) else (STORAGE_DRIVER,)
         own = {
-            **collect_runtime("nitro_presets.aws_lambda", *SHIPPED, without=UNUSED),
+            **collect_runtime(
+                "nitro_presets.aws_lambda", *SHIPPED, folders=STORE_FOLDERS if elsewhere else (), without=unused
+            ),
             **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: add_settings(build).to_json().encode(),
             **{name: _template(name) for name in FUNCTION_FILES},

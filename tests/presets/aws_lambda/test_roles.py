@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.bundles import build_project, write_files
+from tests.bundles import build_project, plan_project, write_files
 from tests.presets.aws_lambda.gateways import run_gateway
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,6 +54,68 @@ def test_http_route_lists_peers_and_sees_the_address_of_its_client(url: str) -> 
         assert socket.recv(60) == "127.0.0.1"
         answer = httpx.get(f"{url}/seen", headers={"x-nitro-address": "8.8.8.8"}, timeout=60)
         assert (answer.status_code, answer.json()) == (200, SEEN)
+
+
+STORAGE = {
+    "nitro.toml": 'preset = "aws-lambda"\n',
+    "handlers/kept.get.py": """
+        from nitro_py import Event, define_handler, storage
+
+        @define_handler
+        async def handler(event: Event) -> dict[str, object]:
+            carts = storage("carts")
+            await carts.set("user:1", {"items": 2}, ttl=60)
+            await carts.delete("user:2")
+            count = await storage().increment("hits")
+            return {"count": count, "cart": await carts.get("user:1"), "keys": [key async for key in carts.keys()]}
+        """,
+}
+
+
+def test_storage_of_an_app_without_sockets_needs_three_actions_on_the_table(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = build_project(write_files(tmp_path, STORAGE))
+    assert (output / "server/nitro_presets/aws_lambda/store/storage.py").is_file()
+    template = output / "template.yaml"
+    whole = template.read_text(encoding="utf-8")
+    # What it holds is of use without the stack.
+    assert "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n" in whole
+    assert "  WebSocketFunction:" not in whole
+    with run_gateway(output, environment={}) as url:
+        for count in (1, 2):
+            answer = httpx.get(f"{url}/kept", timeout=60)
+            assert answer.status_code == 200, answer.text
+            assert answer.json() == {"count": count, "cart": {"items": 2}, "keys": ["user:1"]}
+    for action in ("BatchGetItem", "Query", "UpdateItem"):
+        line = f"                  - dynamodb:{action}\n"
+        assert whole.count("- dynamodb:") == 3
+        assert whole.count(line) == 1
+        template.write_text(whole.replace(line, ""), encoding="utf-8")
+        caplog.clear()
+        with run_gateway(output, environment={}) as url:
+            assert httpx.get(f"{url}/kept", timeout=60).status_code == 500
+        denials = [record.message for record in caplog.records if record.message.startswith("[iam] ")]
+        assert f"not authorized to perform: dynamodb:{action} on resource: arn:" in denials[0]
+
+
+def test_storage_elsewhere_brings_its_driver(tmp_path: Path) -> None:
+    config = 'preset = "aws-lambda"\n[storage.carts]\ndriver = "redis"\n'
+    bundle = plan_project(write_files(tmp_path, {**STORAGE, "nitro.toml": config})).bundle
+    assert {
+        "server/nitro_py/brokers/redis.py",
+        "server/nitro_py/runtime/responsive_timeout.py",
+        "server/nitro_py/stores/redis.py",
+    } <= bundle.files.keys()
+    assert bundle.vendor is not None
+    assert any(line.startswith("redis==") for line in bundle.vendor.requirements)
+
+
+def test_app_without_storage_has_neither_driver_nor_statement(output: Path) -> None:
+    assert not (output / "server/nitro_presets/aws_lambda/store/storage.py").exists()
+    template = (output / "template.yaml").read_text(encoding="utf-8")
+    assert "PolicyName: storage" not in template
+    assert "    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n" in template
 
 
 def test_gateway_denies_what_the_role_does_not_allow(output: Path, caplog: pytest.LogCaptureFixture) -> None:

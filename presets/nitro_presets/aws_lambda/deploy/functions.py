@@ -12,7 +12,7 @@ from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_presets.aws_lambda.stack_variables import CALLBACK_URL, QUEUE_URL, TABLE, WEBSOCKET_FUNCTION
-from nitro_py.preset import BuildInput, NitroConfig
+from nitro_py.preset import BuildInput, NitroConfig, uses_storage
 from nitro_py.runtime.manifest import Manifest
 
 # Where Lambda unpacks the package.
@@ -48,7 +48,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
         functions["http"] = {
             "handler": "nitro_http.handler",
             "environment": environment,
-            "needs": list(STACK_NEEDS) if serves_sockets(build.manifest) else [],
+            "needs": list_needs(build),
             "timeout": http_timeout(build.config),
             "memory": settings.memory,
             "cloudfront": settings.cloudfront,
@@ -56,6 +56,13 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "streaming": settings.streaming != "none",
         }
     return functions
+
+
+def list_needs(build: BuildInput) -> list[str]:
+    """List the variables that the HTTP function needs of the stack."""
+    if serves_sockets(build.manifest):
+        return list(STACK_NEEDS)
+    return [TABLE] if uses_storage(build) else []
 
 
 def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
@@ -68,6 +75,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         python_version=target.python_version,
         architecture=target.architecture,
         websocket=serves_sockets(build.manifest),
+        storage=uses_storage(build),
         http=event,
         streaming=event == "function-url",
         cloudfront=settings.cloudfront,

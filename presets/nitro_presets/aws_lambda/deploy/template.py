@@ -47,6 +47,7 @@ class TemplateOptions:
         python_version: The Python version of the functions, such as `3.13`.
         architecture: The processor of the functions.
         websocket: Whether there are WebSocket routes.
+        storage: Whether storages are kept in the table.
         http: The source of HTTP events.
         streaming: Whether responses stream, which only a Function URL can.
         cloudfront: Whether there is a CloudFront distribution.
@@ -76,6 +77,7 @@ class TemplateOptions:
     python_version: str
     architecture: Literal["arm64", "x86_64"] = "arm64"
     websocket: bool = True
+    storage: bool = False
     http: HttpEvents = "http-api"
     streaming: bool = False
     cloudfront: bool = True
@@ -149,20 +151,23 @@ def _list_conditions(options: TemplateOptions) -> Iterator[str]:
     if options.http != "none":
         yield "http"
         yield options.http.replace("-", "_")
-    for name in ("websocket", "streaming", "cloudfront", "ordered"):
+    if options.websocket or options.storage:
+        yield "table"
+    for name in ("websocket", "storage", "streaming", "cloudfront", "ordered"):
         if getattr(options, name):
             yield name
     if options.domain is not None:
         yield from _list_domain_conditions(options, options.domain)
     # CloudFormation refuses an empty `Variables`.
-    if options.websocket or options.cloudfront or _write_environment(options.http_environment):
+    if options.websocket or options.storage or options.cloudfront or _write_environment(options.http_environment):
         yield "http_variables"
 
 
 def _list_parts(options: TemplateOptions) -> Iterator[str]:
     yield "base.yaml"
-    if options.websocket:
+    if options.websocket or options.storage:
         yield "table.yaml"
+    if options.websocket:
         yield "websocket-api.yaml"
         yield "websocket.yaml"
     if options.ordered:

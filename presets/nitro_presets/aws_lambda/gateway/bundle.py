@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nitro_presets.aws_lambda.stack_variables import TABLE
 from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.manifest import INFO_NAME, SERVER
 
@@ -29,6 +30,7 @@ class Function:
         streaming: Whether responses stream.
         cloudfront: Whether there is a distribution in front.
         ordered: Whether a connection's messages come through a queue.
+        needs: The variables that it needs of the stack.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Function:
     streaming: bool = False
     cloudfront: bool = True
     ordered: bool = False
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class LocalBundle:
             for name, value in function.environment.items()
             if not isinstance(value, str)
         }
+
+    @property
+    def has_table(self) -> bool:
+        """Whether the stack has a table."""
+        return any(TABLE in function.needs for function in self.functions.values())
 
     @property
     def bootstrap(self) -> Path:
@@ -120,5 +128,6 @@ def _read_functions(described: dict[str, Any]) -> dict[str, Function]:
             streaming=bool(values.get("streaming", False)),
             cloudfront=bool(values.get("cloudfront", True)),
             ordered=bool(values.get("ordered", False)),
+            needs=frozenset(values.get("needs", ())),
         )
     return functions

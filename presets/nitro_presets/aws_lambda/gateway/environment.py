@@ -108,10 +108,13 @@ def make_environment(
     }
     if bundle.cloudfront:
         environment[stack_variables.ORIGIN_SECRET] = services.secret
-    if "websocket" in bundle.functions:
+    if bundle.has_table:
         environment |= {
             "AWS_ENDPOINT_URL_DYNAMODB": services.database_url,
             stack_variables.TABLE: services.table,
+        }
+    if "websocket" in bundle.functions:
+        environment |= {
             stack_variables.CALLBACK_URL: services.callback_url,
             stack_variables.WEBSOCKET_FUNCTION: "websocket",
         }

@@ -215,7 +215,7 @@ class Gateway:
         for problem in describe_unresolved(self._bundle, self._added):
             logger.warning("[environment] %s", problem)
         self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24))
-        dynamodb = await self._start_dynamodb() if "websocket" in functions else None
+        dynamodb = await self._start_dynamodb() if self._bundle.has_table else None
         for name, function in functions.items():
             self._pools[name] = self._make_pool(function)
             self._stack.push_async_callback(self._pools[name].close)
