@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.preset import BuildInput, Preset
 
-Command = Literal["build", "deploy", "publish"]
+Command = Literal["build", "deploy", "destroy", "logs", "publish"]
 Value = TypeVar("Value")
 
 
@@ -93,6 +94,90 @@ class DeployablePreset(Preset, Protocol):
 
     def deploy(self, deployment: Deployment) -> Mapping[str, str]:
         """Deploy a bundle and return what it is reached by, name by name; nothing if nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsRequest:
+    """What `nitropy deploy --outputs` was asked for.
+
+    Args:
+        config: The configuration.
+        options: The preset's own options of `nitropy deploy`.
+    """
+
+    config: NitroConfig
+    options: OptionValues
+
+
+@dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """What `nitropy logs` was asked for.
+
+    Args:
+        config: The configuration.
+        options: The preset's own options.
+        since: The time of the oldest line.
+        follow: Whether to wait for further lines, without end.
+    """
+
+    config: NitroConfig
+    options: OptionValues
+    since: datetime
+    follow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of the logs of what is deployed.
+
+    Args:
+        time: When it was written.
+        source: What wrote it, such as the name of a function.
+        text: The line; it may have ends of lines within.
+    """
+
+    time: datetime
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """What `nitropy destroy` was asked for.
+
+    Args:
+        config: The configuration.
+        options: The preset's own options.
+        data: Whether what holds data of the app is deleted too.
+        confirm: Asks a question that is answered with yes or no.
+        report: Shows a line about the progress.
+        show_table: Shows a table: the names of its columns, then the cells of each row.
+    """
+
+    config: NitroConfig
+    options: OptionValues
+    data: bool
+    confirm: Callable[[str], bool]
+    report: Callable[[str], None]
+    show_table: Callable[[Sequence[str], Sequence[Sequence[str]]], None]
+
+
+@runtime_checkable
+class OperatingPreset(DeployablePreset, Protocol):
+    """A preset that can look after what it has deployed; none of this needs a bundle."""
+
+    def list_outputs(self, request: OutputsRequest) -> Mapping[str, str]:
+        """Return what the deployed app is reached by, name by name."""
+
+    def read_logs(self, request: LogsRequest) -> Iterable[LogLine]:
+        """Return the lines of its logs, the oldest first."""
+
+    def destroy(self, destruction: Destruction) -> Sequence[str] | None:
+        """Delete what is deployed and return what is left, a sentence each; `None` if that was refused.
+
+        Raises:
+            UsageError: It would lose data, and `data` is not set.
+        """
 
 
 @dataclass(frozen=True, slots=True)

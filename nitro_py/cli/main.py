@@ -25,6 +25,8 @@ COMMANDS = {
     "build": "build",
     "preview": "preview",
     "deploy": "deploy",
+    "logs": "logs",
+    "destroy": "destroy",
     "routes": "routes",
     "check": "build",
     "publish": "publish",
@@ -37,11 +39,13 @@ ALIASES = {
     "develop": "dev",
     "lint": "check",
     "new": "init",
+    "remove": "destroy",
     "run": "dev",
     "runserver": "dev",
     "serve": "dev",
     "server": "dev",
     "start": "dev",
+    "tail": "logs",
     "validate": "check",
     "watch": "dev",
 }
@@ -118,7 +122,7 @@ def start(
 
 def _load_with_options(name: str, arguments: Sequence[str]) -> Callable[..., None]:
     command = _load(COMMANDS[name], name)
-    if name not in ("build", "deploy", "publish"):
+    if name not in ("build", "deploy", "destroy", "logs", "publish"):
         return command
     # Imported here: no other command has options of presets.
     from nitro_py.cli.preset_options import add_options

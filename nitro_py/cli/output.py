@@ -21,8 +21,8 @@ console = Console(highlight=False, markup=False, emoji=False)
 messages = Console(highlight=False, markup=False, emoji=False, stderr=True)
 # The longest line of a source that is quoted, in characters.
 MAX_QUOTED = 200
-# Characters that control a terminal, but for the tab.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+# Characters that control a terminal, but for the tab and the end of a line.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @contextmanager
@@ -121,13 +121,23 @@ def quote_source(source: str, file: str, number: int) -> list[Text]:
     if not 0 < number <= len(lines) or not lines[number - 1].strip():
         return []
     start, end = _find_span(source, file, number)
-    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", lines[number - 1].rstrip())[:MAX_QUOTED]
+    shown = replace_controls(lines[number - 1].rstrip())[:MAX_QUOTED]
     # A tab stays a tab above its mark, however wide the terminal makes it.
     indent = "".join(character if character == "\t" else " " for character in shown[:start])
     bar = Text(f"  {'':{len(str(number))}} | ", style="dim")
     mark = Text.assemble(bar, (indent + "^" * max(1, min(end, len(shown)) - start), "bold red"))
     quoted = Text.assemble((f"  {number} | ", "dim"), (shown, "not dim"))
     return [Text(bar.plain.rstrip(), style="dim"), quoted, mark]
+
+
+def replace_controls(text: str) -> str:
+    r"""Replace characters that control a terminal, but for tabs and the ends of lines.
+
+    Example:
+        >>> replace_controls("a\x1b[2Jb")
+        'a\ufffd[2Jb'
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _find_span(source: str, file: str, number: int) -> tuple[int, int]:

@@ -17,7 +17,19 @@ from nitro_py.cli.build import MAX_ROWS, list_emitted
 from tests.bundles import clean_environment, write_files
 from tests.cli.commands import NITROPY, make_project, run_nitropy, succeed
 
-COMMANDS = ["init", "dev", "build", "preview", "deploy", "routes", "check", "publish", "config"]
+COMMANDS = [
+    "init",
+    "dev",
+    "build",
+    "preview",
+    "deploy",
+    "logs",
+    "destroy",
+    "routes",
+    "check",
+    "publish",
+    "config",
+]
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

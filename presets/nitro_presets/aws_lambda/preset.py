@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
@@ -33,8 +33,13 @@ from nitro_py.preset import (
     Bundle,
     Command,
     Deployment,
+    Destruction,
+    LogLine,
+    LogsRequest,
     NitroConfig,
     Option,
+    OptionValues,
+    OutputsRequest,
     PackagingStep,
     PublishRequest,
     SizeLimit,
@@ -108,8 +113,10 @@ LIMITS = (
 STACK_SETTINGS = ("domain", "environment", "extend", "overrides", "tags")
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
-PUBLISH_REGION = replace(REGION, help="Region that it is deployed to.")
+DEPLOYED_REGION = replace(REGION, help="Region that it is deployed to.")
 BUCKET = Option[str | None]("--bucket", str, None, "Bucket that takes the package.")
+DEPLOYED_BUCKET = replace(BUCKET, help="Bucket that has taken the packages.")
+FUNCTION = Option[str | None]("--function", str, None, "Function to show, `http` or `websocket`; default: both.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +136,13 @@ class AwsLambdaPreset:
 
     @property
     def options(self) -> Mapping[Command, tuple[Option[str | None], ...]]:
-        """The options of `nitropy deploy` and `nitropy publish`."""
-        return {"deploy": (STACK, REGION, BUCKET), "publish": (STACK, PUBLISH_REGION)}
+        """The options of the commands that work with a stack."""
+        return {
+            "deploy": (STACK, REGION, BUCKET),
+            "destroy": (STACK, DEPLOYED_REGION, DEPLOYED_BUCKET),
+            "logs": (STACK, DEPLOYED_REGION, FUNCTION),
+            "publish": (STACK, DEPLOYED_REGION),
+        }
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
         """Return what Lambda can do with these settings."""
@@ -167,7 +179,7 @@ class AwsLambdaPreset:
 
         return deploy(
             deployment.output,
-            stack_name=deployment.options.get(STACK) or deployment.config.table(AwsSettings).name,
+            stack_name=name_stack(deployment.config, deployment.options),
             region=deployment.options.get(REGION),
             bucket=deployment.options.get(BUCKET),
             tags=deployment.config.table(AwsSettings).tags,
@@ -177,14 +189,50 @@ class AwsLambdaPreset:
             show=show,
         ).outputs
 
+    def list_outputs(self, request: OutputsRequest) -> Mapping[str, str]:
+        """Ask CloudFormation for the stack's outputs."""
+        from nitro_presets.aws_lambda.deploy.logs import list_outputs
+
+        return list_outputs(name_stack(request.config, request.options), region=request.options.get(REGION))
+
+    def read_logs(self, request: LogsRequest) -> Iterable[LogLine]:
+        """Read the functions' logs in CloudWatch."""
+        from nitro_presets.aws_lambda.deploy.logs import read_logs
+
+        return read_logs(
+            name_stack(request.config, request.options),
+            region=request.options.get(DEPLOYED_REGION),
+            function=request.options.get(FUNCTION),
+            since=request.since,
+            follow=request.follow,
+        )
+
+    def destroy(self, destruction: Destruction) -> Sequence[str] | None:
+        """Delete the stack and its packages with boto3."""
+        from nitro_presets.aws_lambda.deploy.destroy import Resource, destroy
+
+        def show(resources: Sequence[Resource]) -> None:
+            rows = [(row.name, row.kind, row.fate) for row in resources]
+            destruction.show_table(("resource", "type", "what becomes of it"), rows)
+
+        return destroy(
+            name_stack(destruction.config, destruction.options),
+            region=destruction.options.get(DEPLOYED_REGION),
+            bucket=destruction.options.get(DEPLOYED_BUCKET),
+            data=destruction.data,
+            confirm=destruction.confirm,
+            report=destruction.report,
+            show=show,
+        )
+
     def publish(self, request: PublishRequest) -> None:
         """Call the deployed WebSocket function with boto3, which publishes."""
         from nitro_presets.aws_lambda.deploy.publish import publish
 
         publish(
-            request.options.get(STACK) or request.config.table(AwsSettings).name,
+            name_stack(request.config, request.options),
             {"topic": request.topic, "data": request.data, "namespace": request.namespace},
-            region=request.options.get(PUBLISH_REGION),
+            region=request.options.get(DEPLOYED_REGION),
         )
 
     def emit(self, build: BuildInput) -> Bundle:
@@ -242,6 +290,11 @@ class AwsLambdaPreset:
             limits=LIMITS,
             extra={"functions": functions},
         )
+
+
+def name_stack(config: NitroConfig, options: OptionValues) -> str:
+    """Return the name of the stack that a command is for."""
+    return options.get(STACK) or config.table(AwsSettings).name
 
 
 def check_public(build: BuildInput) -> None:

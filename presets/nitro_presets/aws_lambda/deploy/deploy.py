@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from nitro_presets.aws_lambda.deploy.domain import check_region
+from nitro_presets.aws_lambda.deploy.packages import find_account, find_bucket, name_package
 from nitro_presets.aws_lambda.deploy.stack import (
     Change,
     Stack,
@@ -86,11 +85,9 @@ def deploy(
     with explain_errors():
         session = boto3.Session(region_name=region or None)
         formation = session.client("cloudformation")
-        account = str(session.client("sts").get_caller_identity()["Account"])
-        store = PackageBucket(
-            session.client("s3"), bucket or f"nitro-{account}-{formation.meta.region_name}", account
-        )
-        key = f"{stack_name}/{hashlib.sha256(package).hexdigest()}.zip"
+        account = find_account(session)
+        store = find_bucket(session, bucket, account)
+        key = name_package(stack_name, package)
         place = json.dumps({"S3Bucket": store.bucket, "S3Key": key})
         # A function, because backslashes in a name would be escapes in a replacement.
         text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
@@ -109,62 +106,6 @@ def deploy(
             report("Applying the changes")
             after = changes.apply(report)
     return DeployResult(stack_name, True, changes.rows, dict(after.outputs))
-
-
-@dataclass(frozen=True, slots=True)
-class PackageBucket:
-    """A bucket for packages.
-
-    Args:
-        client: boto3's client of S3.
-        bucket: The bucket's name.
-        account: The account that must own it, because another account may have made a bucket with this name.
-    """
-
-    client: Any
-    bucket: str
-    account: str
-
-    def upload(self, key: str, package: bytes, *, create: bool) -> None:
-        """Upload a package.
-
-        Args:
-            key: The key, with a hash of the package.
-            package: The package.
-            create: Whether to create the bucket if there is none.
-
-        Raises:
-            UsageError: There is no such bucket, or another account owns it.
-        """
-        if not self._is_there():
-            if not create:
-                raise UsageError(
-                    f"There is no bucket `{self.bucket}`.", hint="Create it, or leave `--bucket` out."
-                )
-            region = self.client.meta.region_name
-            # S3 accepts no location constraint for this region.
-            place = {} if region == "us-east-1" else {"LocationConstraint": region}
-            self.client.create_bucket(
-                Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {})
-            )
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=package, ExpectedBucketOwner=self.account)
-
-    def _is_there(self) -> bool:
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
-
-        try:
-            self.client.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self.account)
-        except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status == HTTPStatus.NOT_FOUND:
-                return False
-            if status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FORBIDDEN):
-                raise UsageError(
-                    f"The bucket `{self.bucket}` is in another region, or not this account's to use.",
-                    hint="Pass `--bucket` with one of this account and region.",
-                ) from error
-            raise
-        return True
 
 
 def _read_bundle(output: Path) -> tuple[bytes, str]:

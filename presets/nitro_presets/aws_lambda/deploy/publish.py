@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nitro_presets.aws_lambda.deploy.stack import explain_errors, find_stack
+from nitro_presets.aws_lambda.deploy.stack import explain_errors, require_stack
 from nitro_py.errors import NitroError, UsageError
 
 FUNCTION = "WebSocketFunctionName"
@@ -47,12 +47,7 @@ def find_function(formation: Any, stack_name: str) -> str:
     Raises:
         UsageError: There is none.
     """
-    stack = find_stack(formation, stack_name)
-    if stack.status is None:
-        raise UsageError(
-            f"There is no stack `{stack_name}` in `{formation.meta.region_name}`.",
-            hint="Deploy it first, or name another by `--stack` and `--region`.",
-        )
+    stack = require_stack(formation, stack_name)
     name = dict(stack.outputs).get(FUNCTION)
     if name is None:
         raise UsageError(f"The stack `{stack_name}` has no WebSocket routes that could be published to.")

@@ -56,11 +56,13 @@ class Stack:
         status: The stack status, or `None` if there is no stack.
         parameters: The names of its parameters.
         outputs: Its outputs: names and values.
+        id: Its id, by which it is found after it was deleted.
     """
 
     status: str | None
     parameters: frozenset[str] = frozenset()
     outputs: tuple[tuple[str, str], ...] = ()
+    id: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -118,7 +120,45 @@ def find_stack(client: Any, name: str) -> Stack:
         raise
     parameters = frozenset(row["ParameterKey"] for row in found.get("Parameters", ()))
     outputs = tuple((row["OutputKey"], row["OutputValue"]) for row in found.get("Outputs", ()))
-    return Stack(found["StackStatus"], parameters, tuple(sorted(outputs)))
+    return Stack(found["StackStatus"], parameters, tuple(sorted(outputs)), found["StackId"])
+
+
+def require_stack(client: Any, name: str) -> Stack:
+    """Return the stack with a name.
+
+    Args:
+        client: boto3's client of CloudFormation.
+        name: The stack's name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = find_stack(client, name)
+    if found.is_new:
+        raise UsageError(
+            f"There is no stack `{name}` in `{client.meta.region_name}`.",
+            hint="Deploy it first, or name another by `--stack` and `--region`.",
+        )
+    return found
+
+
+def delete_stack(client: Any, name: str, stack: Stack, report: Callable[[str], None]) -> None:
+    """Delete a stack and wait until CloudFormation has finished.
+
+    Args:
+        client: boto3's client of CloudFormation.
+        name: The stack's name.
+        stack: The stack.
+        report: Called with each event of a resource.
+
+    Raises:
+        NitroError: A resource cannot be deleted.
+    """
+    seen = {event["EventId"] for event in _list_events(client, stack.id)}
+    client.delete_stack(StackName=name)
+    found, happened = _wait(client, stack.id, seen, report)
+    if found.status not in (None, "DELETE_COMPLETE"):
+        raise _explain_failure(f"The stack `{name}` could not be deleted", found, happened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +191,13 @@ class ChangeSet:
         """
         seen = {event["EventId"] for event in _list_events(self.client, self.stack)}
         self.client.execute_change_set(StackName=self.stack, ChangeSetName=self.name)
-        happened: list[dict[str, Any]] = []
-        while True:
-            # Read before the events, so that the last events are included.
-            found = find_stack(self.client, self.stack)
-            for event in _list_events(self.client, self.stack):
-                if event["EventId"] not in seen:
-                    seen.add(event["EventId"])
-                    happened.append(event)
-                    report(f"{event['ResourceStatus']} {event['LogicalResourceId']} ({event['ResourceType']})")
-            if found.status is None or not found.status.endswith("_IN_PROGRESS"):
-                break
-            time.sleep(POLL)
+        found, happened = _wait(self.client, self.stack, seen, report)
         if found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return found
-        raise _explain_failure(self.stack, found, happened)
+        hint = None
+        if found.status == "ROLLBACK_COMPLETE":
+            hint = f"Delete it before the next try: `aws cloudformation delete-stack --stack-name {self.stack}`."
+        raise _explain_failure(f"The stack `{self.stack}` could not be deployed", found, happened, hint)
 
 
 @contextmanager
@@ -226,6 +258,24 @@ def _read_changes(client: Any, stack: str, name: str) -> tuple[Change, ...]:
     return tuple(_read_change(row["ResourceChange"]) for page in pages for row in page["Changes"])
 
 
+def _wait(
+    client: Any, stack: str, seen: set[str], report: Callable[[str], None]
+) -> tuple[Stack, list[dict[str, Any]]]:
+    """Wait until a stack does not change any more, and return it with its events that were not seen before."""
+    happened: list[dict[str, Any]] = []
+    while True:
+        # Read before the events, so that the last events are included.
+        found = find_stack(client, stack)
+        for event in _list_events(client, stack):
+            if event["EventId"] not in seen:
+                seen.add(event["EventId"])
+                happened.append(event)
+                report(f"{event['ResourceStatus']} {event['LogicalResourceId']} ({event['ResourceType']})")
+        if found.status is None or not found.status.endswith("_IN_PROGRESS"):
+            return found, happened
+        time.sleep(POLL)
+
+
 def _list_events(client: Any, stack: str) -> list[dict[str, Any]]:
     pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
     events = [event for page in pages for event in page["StackEvents"]]
@@ -237,7 +287,9 @@ def _find_time(event: dict[str, Any]) -> datetime:
     return when
 
 
-def _explain_failure(stack: str, found: Stack, happened: Sequence[dict[str, Any]]) -> NitroError:
+def _explain_failure(
+    what: str, found: Stack, happened: Sequence[dict[str, Any]], hint: str | None = None
+) -> NitroError:
     failures = [
         f"`{event['LogicalResourceId']}` ({event['ResourceType']}): {event['ResourceStatusReason']}"
         for event in happened
@@ -245,10 +297,7 @@ def _explain_failure(stack: str, found: Stack, happened: Sequence[dict[str, Any]
         and event.get("ResourceStatusReason")
         and _CONSEQUENCE not in event["ResourceStatusReason"]
     ]
-    lines = [f"The stack `{stack}` could not be deployed; it is now {found.status}.", *failures[:_SHOWN_FAILURES]]
-    hint = None
-    if found.status == "ROLLBACK_COMPLETE":
-        hint = f"Delete it before the next try: `aws cloudformation delete-stack --stack-name {stack}`."
+    lines = [f"{what}; it is now {found.status}.", *failures[:_SHOWN_FAILURES]]
     return NitroError("\n  ".join(lines), hint=hint)
 
 
