@@ -71,11 +71,12 @@ from nitro_py.build.write import format_size
 from nitro_py.capabilities import CAPABILITIES, Capability
 from nitro_py.errors import BuildError, ConfigError, NitroError, UsageError
 from nitro_py.runtime.manifest import MANIFEST_NAME, SERVER, VENDOR, Manifest, Route
-from nitro_py.runtime.settings import MEMORY
+from nitro_py.runtime.settings import LOCAL, MEMORY
 
 __all__ = [
     "CAPABILITIES",
     "HOST_PATTERN",
+    "LOCAL",
     "MANIFEST_NAME",
     "MEMORY",
     "REQUIREMENTS",

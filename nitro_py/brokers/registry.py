@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from nitro_py.backplane import Backplane, BackplaneFactory
 from nitro_py.errors import UsageError
-from nitro_py.runtime.settings import MEMORY, BackplaneSettings
+from nitro_py.runtime.settings import LOCAL, MEMORY, BackplaneSettings
 
 GROUP = "nitro_py.backplanes"
 
@@ -17,15 +17,16 @@ class BuiltInBackplane(NamedTuple):
 
     Args:
         factory: Where its factory is, as an entry point would name it.
-        client: The top-level module of the client library that it imports, which a bundle needs.
+        client: The top-level module of the client library that it imports, which a bundle needs, if there is one.
     """
 
     factory: str
-    client: str
+    client: str | None = None
 
 
 # Not entry points of ours: a bundle carries nitropy-kit without its metadata.
 BUILT_IN: dict[str, BuiltInBackplane] = {
+    LOCAL: BuiltInBackplane("nitro_py.brokers.local:LocalBackplane"),
     "nats": BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", client="nats"),
     "redis": BuiltInBackplane("nitro_py.brokers.redis:RedisBackplane", client="redis"),
 }
@@ -71,6 +72,11 @@ def load_backplane(settings: BackplaneSettings) -> Backplane | None:
     if settings.name == MEMORY:
         return None
     entry = find_backplane(settings.name)
+    if settings.name == LOCAL and not settings.url:
+        raise UsageError(
+            "The backplane `local` has no broker here: expected workers of `--workers`, whose parent starts it.",
+            hint="Start the bundle by itself, `python .output/server --workers 4`, or use another backplane.",
+        )
     if not settings.url:
         raise UsageError(
             f"The backplane `{settings.name}` has no URL.",

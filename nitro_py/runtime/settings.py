@@ -133,6 +133,8 @@ class HttpSettings(NamedTuple):
 
 # The backplane of one process: its topics stay there.
 MEMORY: Final = "memory"
+# That of several workers of one parent, which starts their broker.
+LOCAL: Final = "local"
 
 
 class BackplaneSettings(NamedTuple):

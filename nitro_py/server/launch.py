@@ -6,17 +6,28 @@ import argparse
 import importlib
 import logging.config
 import os
+import signal
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from nitro_py.brokers.registry import load_backplane
 from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.manifest import VENDOR, Manifest, read_manifest
-from nitro_py.runtime.settings import MEMORY, Settings
+from nitro_py.runtime.settings import LOCAL, MEMORY, Settings
 from nitro_py.server.ports import bind_port, format_url
 from nitro_py.server.workers.shared_memory import make_snapshots
-from nitro_py.server.workers.supervisor import Supervisor, repeat_command, serve_worker
+from nitro_py.server.workers.supervisor import (
+    ALIVE,
+    BROKER,
+    READY,
+    STOP_SIGNALS,
+    WORKER,
+    Supervisor,
+    repeat_command,
+    serve_worker,
+)
 
 
 def launch(folder: Path, *, host: str, port: int) -> None:
@@ -30,11 +41,14 @@ def launch(folder: Path, *, host: str, port: int) -> None:
     # The server's modules are imported last: a wrong flag is answered at once, and a parent never loads them.
     try:
         arguments = read_arguments(host=host, port=port)
+        if arguments.broker is not None:
+            run_broker(folder, *arguments.broker)
+            return
         if arguments.workers > 1 and arguments.worker is None:
             raise SystemExit(run_workers(folder, arguments))
         from nitro_py.runtime.asgi.application import load_application
 
-        application = load_application(folder)
+        application = load_application(folder, only_process=arguments.worker is None)
         listener = bind_port(arguments.host, arguments.port) if arguments.worker is None else None
         check_packages(folder)
     except NitroError as error:
@@ -85,10 +99,11 @@ def read_arguments(*, host: str, port: int) -> argparse.Namespace:
         "--workers",
         type=read_int,
         default=os.environ.get("NITRO_WORKERS") or 1,
-        help="processes that share the port; more than one needs a backplane for its topics",
+        help="processes that share the port, and hear each other's topics",
     )
-    # A parent starts its workers with this: the arguments of `serve_worker`.
-    parser.add_argument("--worker", type=int, nargs="+", help=argparse.SUPPRESS)
+    # A parent starts its children with these: the arguments of `serve_worker` and `serve_broker`.
+    parser.add_argument(WORKER, type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument(BROKER, type=int, nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -113,29 +128,60 @@ def run_workers(folder: Path, arguments: argparse.Namespace) -> int:
     Raises:
         NitroError: Topics would not reach all of them, or they cannot start.
     """
+    if os.name != "posix":
+        raise UsageError(
+            f"Several workers need sockets that processes inherit, which this system (`{sys.platform}`) has not: "
+            f"expected `--workers 1`, got {arguments.workers}.",
+            hint="Start the bundle several times, on a port each, with a broker between them.",
+        )
     manifest = read_manifest(folder)
     settings = Settings.from_json(manifest.settings)
-    if load_backplane(settings.backplane) is None and uses_topics(manifest):
-        raise UsageError(
-            f"{arguments.workers} workers would not hear each other's topics: "
-            f"expected a backplane, got `{MEMORY}`, which keeps them in one process.",
-            hint='Build with `backplane = "redis"` or `"nats"`, and set `NITRO_BACKPLANE_URL=redis://HOST`.',
-        )
-    from nitro_py.server.logging import announce, make_log_config
+    backplane = settings.backplane
+    needs_broker = backplane.name == LOCAL or (backplane.name == MEMORY and uses_topics(manifest))
+    if backplane.name != LOCAL or backplane.url:
+        # What cannot be used is told once, and not by each worker.
+        load_backplane(backplane._replace(name=LOCAL) if needs_broker and backplane.url else backplane)
+    with ExitStack() as stack:
+        broker = None
+        if needs_broker:
+            from nitro_py.server.workers.local_broker import format_broker_url, listen_privately
 
-    listener = bind_port(arguments.host, arguments.port)
-    command = [*repeat_command(), "--worker"]
+            broker = stack.enter_context(listen_privately())
+            os.environ.update(NITRO_BACKPLANE=LOCAL, NITRO_BACKPLANE_URL=format_broker_url(broker))
+        from nitro_py.server.logging import announce, make_log_config
+
+        listener = bind_port(arguments.host, arguments.port)
+        logging.config.dictConfig(make_log_config(settings.log))
+        supervisor = Supervisor(
+            repeat_command(),
+            listener,
+            count=arguments.workers,
+            grace=settings.server.grace,
+            snapshots=make_snapshots(arguments.workers) if settings.metrics else None,
+            stuck_timeout=settings.server.stuck_timeout,
+            on_ready=partial(announce, f"Listening on {format_url(listener)}", settings.log.format),
+            broker=broker,
+        )
+        return supervisor.run()
+
+
+def run_broker(folder: Path, listener: int, channel: int) -> None:
+    """Carry the topics of the workers of a parent until all of them are gone.
+
+    Args:
+        folder: The bundle's `server/`.
+        listener: The descriptor of the socket that workers connect to.
+        channel: The descriptor of the socket to the parent.
+    """
+    from nitro_py.server.logging import make_log_config
+    from nitro_py.server.workers.local_broker import serve_broker
+
+    # It ends after the workers, whichever processes a signal reaches.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    settings = Settings.from_json(read_manifest(folder).settings)
     logging.config.dictConfig(make_log_config(settings.log))
-    supervisor = Supervisor(
-        command,
-        listener,
-        count=arguments.workers,
-        grace=settings.server.grace,
-        snapshots=make_snapshots(arguments.workers) if settings.metrics else None,
-        stuck_timeout=settings.server.stuck_timeout,
-        on_ready=partial(announce, f"Listening on {format_url(listener)}", settings.log.format),
-    )
-    return supervisor.run()
+    serve_broker(listener, channel, READY, ALIVE)
 
 
 def uses_topics(manifest: Manifest) -> bool:

@@ -31,6 +31,7 @@ def test_environment_overrides_the_manifest() -> None:
 def test_memory_is_no_backplane() -> None:
     assert load_backplane(BackplaneSettings()) is None
     assert find_client("memory") is None
+    assert find_client("local") is None
 
 
 @pytest.mark.parametrize("name", FACTORIES)
@@ -43,7 +44,7 @@ def test_built_in_ones_are_found(name: str) -> None:
 
 def test_built_in_one_may_have_another_name_than_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BUILT_IN, "postgres", BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", "asyncpg"))
-    assert list(list_backplanes()) == ["nats", "postgres", "redis"]
+    assert list(list_backplanes()) == ["local", "nats", "postgres", "redis"]
     assert find_client("postgres") == "asyncpg"
     assert type(load_backplane(BackplaneSettings("postgres", "nats://a"))) is NatsBackplane
 
@@ -59,8 +60,13 @@ async def test_tests_of_handlers_need_no_broker(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (BackplaneSettings("kafka"), "Unknown backplane `kafka`: expected one of `memory`, `nats`, `redis`."),
+        (
+            BackplaneSettings("kafka"),
+            "Unknown backplane `kafka`: expected one of `local`, `memory`, `nats`, `redis`.",
+        ),
         (BackplaneSettings("redis"), "The backplane `redis` has no URL.\n  hint: Set `NITRO_BACKPLANE_URL`"),
+        (BackplaneSettings("local"), "The backplane `local` has no broker here"),
+        (BackplaneSettings("local", "redis://:pw@a"), "does not fit the backplane `local`"),
         (BackplaneSettings("redis", "redis://"), "leads to no such broker"),
         (BackplaneSettings("redis", "localhost:6379"), "expected `redis://…`, `rediss://…`, `unix://…`"),
         (BackplaneSettings("nats", "nats://a,redis://:pw@b"), "got `redis://…`"),

@@ -127,8 +127,8 @@ def add_process_header(project: Path) -> None:
 
 
 @contextmanager
-def run_workers(output: Path, broker: RealBroker, journal: Path) -> Iterator[Spread]:
-    """Run a bundle with `--workers`: one port."""
+def run_workers(output: Path, broker: RealBroker | None, journal: Path) -> Iterator[Spread]:
+    """Run a bundle with `--workers`: one port, and a broker of their own where none is given."""
     arguments = ("--port", "0", "--workers", str(COUNT))
     with run_bundle(output, *arguments, environ=make_environ(broker, journal)) as server:
         yield Spread(server.url)
@@ -136,7 +136,7 @@ def run_workers(output: Path, broker: RealBroker, journal: Path) -> Iterator[Spr
 
 
 @contextmanager
-def run_replicas(output: Path, broker: RealBroker, journal: Path) -> Iterator[Replicas]:
+def run_replicas(output: Path, broker: RealBroker | None, journal: Path) -> Iterator[Replicas]:
     """Run a bundle several times: a port each, as replicas of a container have."""
     with ExitStack() as stack:
         running = [
@@ -148,6 +148,7 @@ def run_replicas(output: Path, broker: RealBroker, journal: Path) -> Iterator[Re
             server.stop()
 
 
-def make_environ(broker: RealBroker, journal: Path) -> dict[str, str]:
-    """Return the variables of a bundle that uses a broker."""
-    return {"NITRO_BACKPLANE": broker.name, "NITRO_BACKPLANE_URL": broker.url, JOURNAL: str(journal)}
+def make_environ(broker: RealBroker | None, journal: Path) -> dict[str, str]:
+    """Return the variables of a bundle that uses a broker, or none."""
+    used = {} if broker is None else {"NITRO_BACKPLANE": broker.name, "NITRO_BACKPLANE_URL": broker.url}
+    return {**used, JOURNAL: str(journal)}

@@ -26,11 +26,15 @@ from tests.conformance.processes import (
     run_workers,
 )
 from tests.process_states import read_state
-from tests.reliability.load import LOAD_PATH, Listener, Load, Publication, run_load
+from tests.reliability.load import LOAD_PATH, PATIENCE, Listener, Load, Publication, run_load
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("broker", BROKERS, indirect=True), pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Report = Callable[[str], None]
+
+LOCAL = "local"
+with_brokers = pytest.mark.parametrize("broker", BROKERS, indirect=True)
+with_workers = pytest.mark.parametrize("broker", [*BROKERS, LOCAL], indirect=True)
 
 # How long the load runs before a fault and after it, in seconds.
 CALM = 1.0
@@ -47,10 +51,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker]:
-    """Run a broker for one test."""
+def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker | None]:
+    """Run a broker for one test; workers start theirs themselves."""
+    if request.param == LOCAL:
+        yield None
+        return
     with run_broker(request.param) as broker:
         yield broker
+
+
+def name_broker(broker: RealBroker | None) -> str:
+    """Return the name of the backplane."""
+    return LOCAL if broker is None else broker.name
 
 
 async def reach_status(target: Replicas, status: str) -> float:
@@ -81,6 +93,7 @@ async def hear_one(target: Spread, topic: str) -> None:
             pass
 
 
+@with_brokers
 async def test_broker_is_killed_and_comes_back(
     broker: RealBroker, bundle: Path, tmp_path: Path, report: Report
 ) -> None:
@@ -119,7 +132,9 @@ async def test_broker_is_killed_and_comes_back(
 
 
 @asynccontextmanager
-async def run_calm_workers(bundle: Path, broker: RealBroker, folder: Path) -> AsyncIterator[tuple[Spread, Load]]:
+async def run_calm_workers(
+    bundle: Path, broker: RealBroker | None, folder: Path
+) -> AsyncIterator[tuple[Spread, Load]]:
     """Run workers under load, which runs undisturbed before the block and after it."""
     with run_workers(bundle, broker, folder) as target:
         async with run_load(target) as load:
@@ -128,7 +143,59 @@ async def run_calm_workers(bundle: Path, broker: RealBroker, folder: Path) -> As
             await asyncio.sleep(CALM)
 
 
-async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
+def find_local_broker(worker: str) -> int:
+    """Return the process of the broker of a worker, a child of the same parent."""
+    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (found,) = (int(pid) for pid in children if "--broker" in Path(f"/proc/{pid}/cmdline").read_text())
+    return found
+
+
+async def test_local_broker_is_killed(bundle: Path, tmp_path: Path, report: Report) -> None:
+    async with run_calm_workers(bundle, None, tmp_path) as (target, load):
+        broker = find_local_broker(target.processes[0])
+        handed_on = await load.reach_everybody()
+        os.kill(broker, signal.SIGKILL)
+        # Its parent takes its status, and with that its number is gone.
+        await asyncio.to_thread(wait_until_gone, broker)
+        killed = time.monotonic()
+
+        async def reached() -> set[str]:
+            """Return the processes from which everybody has heard what was published after the fault."""
+            heard = set.intersection(*(set(listener.heard) for listener in load.listeners))
+            late = (load.publications[key] for key in heard & load.publications.keys())
+            return {publication.process for publication in late if publication.begun > killed}
+
+        await poll(reached, lambda processes: processes == set(target.processes))
+        back = time.monotonic()
+
+    def is_local(publication: Publication, listener: Listener) -> bool:
+        return publication.process == listener.process
+
+    def is_outside(publication: Publication, listener: Listener) -> bool:
+        return publication.done < handed_on or publication.begun > back
+
+    load.check_once_and_in_order()
+    assert load.lost(is_local) == 0
+    assert load.lost(is_outside) == 0
+    apart = load.lost(lambda publication, listener: not is_local(publication, listener))
+    report(
+        f"local: broker killed: another in its place and all {COUNT} workers connected after "
+        f"{back - killed:.2f} s; {len(load.publications)} messages: repeated 0, out of order 0, "
+        f"lost 0 within a process, 0 outside the outage, {apart} deliveries to other processes during it."
+    )
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait until a process is gone."""
+    deadline = time.monotonic() + PATIENCE
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@with_workers
+async def test_worker_is_killed(broker: RealBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
     async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
         victim = target.processes[0]
         killed = time.monotonic()
@@ -148,13 +215,14 @@ async def test_worker_is_killed(broker: RealBroker, bundle: Path, tmp_path: Path
     own = load.count(lambda publication: publication.process == victim)
     assert own > 0
     report(
-        f"{broker.name}: 1 of {COUNT} workers killed: another in its place after {replaced:.2f} s; "
+        f"{name_broker(broker)}: 1 of {COUNT} workers killed: another in its place after {replaced:.2f} s; "
         f"{len(load.publications)} messages, {own} of them by the one that died: repeated 0, out of order 0, "
         f"lost 0 among the others; {load.describe_delays(is_healthy)}."
     )
 
 
-async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, report: Report) -> None:
+@with_workers
+async def test_worker_hangs(broker: RealBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
     async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
         victim = target.processes[0]
         stopped = time.monotonic()
@@ -190,7 +258,8 @@ async def test_worker_hangs(broker: RealBroker, bundle: Path, tmp_path: Path, re
     meanwhile = load.count(lambda publication: stopped < publication.begun < resumed)
     missed = load.lost(lambda publication, listener: listener.process == victim)
     report(
-        f"{broker.name}: 1 of {COUNT} workers hung for {resumed - stopped:.1f} s: {meanwhile} messages meanwhile: "
-        f"repeated 0, out of order 0, lost 0 among the others, {load.describe_delays(is_healthy)}; the one that "
+        f"{name_broker(broker)}: 1 of {COUNT} workers hung for {resumed - stopped:.1f} s: "
+        f"{meanwhile} messages meanwhile: repeated 0, out of order 0, lost 0 among the others, "
+        f"{load.describe_delays(is_healthy)}; the one that "
         f"hung caught up {caught_up - resumed:.2f} s after, and its {len(own)} listeners missed {missed}."
     )

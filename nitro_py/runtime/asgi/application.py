@@ -27,7 +27,7 @@ from nitro_py.runtime.http.dispatch import make_event, serve_http, strip_root
 from nitro_py.runtime.http.responses import describe_error, encode_body, send_answer
 from nitro_py.runtime.manifest import read_manifest
 from nitro_py.runtime.routing.router import NoMatch
-from nitro_py.runtime.settings import Settings
+from nitro_py.runtime.settings import LOCAL, Settings
 from nitro_py.runtime.tasks import start_task
 
 if TYPE_CHECKING:
@@ -178,8 +178,12 @@ async def refuse_request(error: HTTPError, scope: Scope, receive: Receive, send:
     await send({"type": f"{prefix}http.response.body", "body": body})
 
 
-def load_application(folder: Path) -> Application:
+def load_application(folder: Path, *, only_process: bool = False) -> Application:
     """Make the ASGI application of a bundle's folder.
+
+    Args:
+        folder: The bundle's `server/`.
+        only_process: Whether this is the only process of the app on this machine: `local` has nothing to carry.
 
     Raises:
         NitroError: The bundle cannot be read, or the backplane or the metrics cannot be used with its settings.
@@ -188,7 +192,8 @@ def load_application(folder: Path) -> Application:
     from nitro_py.brokers.registry import load_backplane
 
     manifest = read_manifest(folder)
-    backplane = load_backplane(Settings.from_json(manifest.settings).backplane)
+    settings = Settings.from_json(manifest.settings).backplane
+    backplane = None if only_process and settings.name == LOCAL else load_backplane(settings)
     app = App(folder, manifest, backplane=backplane)
     turn_on_metrics(app)
     return Application(app)

@@ -1,4 +1,7 @@
-"""Several worker processes on one port: the parent, which starts and watches them, and each worker's end."""
+"""Several worker processes on one port: the parent, which starts and watches them, and each worker's end.
+
+The broker that carries their topics is a child of the same parent, and is watched as they are.
+"""
 
 from __future__ import annotations
 
@@ -39,30 +42,35 @@ MAX_PAUSE: Final = 30.0
 # How much longer than their grace period workers may take to end, in seconds.
 LAST_STEPS: Final = 2.0
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-# What a worker writes to its parent once it serves.
+# The options of the command line by which the parent starts its children.
+WORKER: Final = "--worker"
+BROKER: Final = "--broker"
+# What a child writes to its parent once it serves.
 READY: Final = b"ready\n"
-# What a worker says as long as its event loop answers.
+# What a child says as long as its event loop answers.
 ALIVE: Final = b"."
-# How often the workers are looked at where they may be stuck, in seconds.
+# How often the children are looked at where they may be stuck, in seconds.
 LOOK: Final = 5.0
 
 
 @dataclass
-class WorkerProcess:
-    """A worker process, or the place of one that has ended.
+class WatchedProcess:
+    """A worker process or the broker, or the place of one that has ended.
 
     Args:
         process: The process.
-        channel: Our end of the socket by which the worker reports that it serves, and sees that we are gone.
+        channel: Our end of the socket by which it reports that it serves, and sees that we are gone.
         started: When it was started, on the monotonic clock.
+        name: What the log calls it.
         ready: Whether it serves.
-        deaths: How often in a row a worker in this place has died at once.
+        deaths: How often in a row one in this place has died at once.
         due: When the next one is started in its place, on the monotonic clock; `None` while it runs.
     """
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     started: float
+    name: str = "Worker"
     ready: bool = False
     deaths: int = 0
     due: float | None = None
@@ -74,7 +82,8 @@ class Supervisor:
     """The parent of some workers on one listening socket; it never serves itself.
 
     Args:
-        command: The command line of a worker, to which the arguments of `serve_worker` are added.
+        command: The command line of this process, to which `WORKER` and the arguments of `serve_worker`, or
+            `BROKER` and those of `serve_broker`, are added.
         listener: The socket, bound and listening; every worker accepts from it.
         count: The number of workers.
         grace: How long a worker may take to stop, in seconds.
@@ -82,6 +91,7 @@ class Supervisor:
         snapshots: The descriptor of the memory for snapshots of their metrics, if they are measured.
         stuck_timeout: How long a worker's event loop may not answer before another takes its place, in seconds; 0
             for any time.
+        broker: The socket of the broker that it starts beside them, if they need one.
     """
 
     def __init__(
@@ -94,12 +104,13 @@ class Supervisor:
         on_ready: Callable[[], None],
         snapshots: int | None = None,
         stuck_timeout: float = 0.0,
+        broker: socket.socket | None = None,
     ) -> None:
         self._command = command
         self._listener = listener
         self._count = count
         self._grace = grace
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[WatchedProcess] = []
         self._selector = selectors.DefaultSelector()
         self._on_ready = on_ready
         self._counts = make_connection_counts(count)
@@ -110,6 +121,8 @@ class Supervisor:
         self._stuck_timeout = stuck_timeout
         self._look = min(stuck_timeout / 4, LOOK)
         self._looked = time.monotonic()
+        self._broker_socket = broker
+        self._broker: WatchedProcess | None = None
 
     def run(self) -> int:
         """Run the workers until a signal stops them.
@@ -121,33 +134,56 @@ class Supervisor:
             signals = stack.enter_context(self._signals())
             self._selector.register(signals, selectors.EVENT_READ)
             stack.callback(self._selector.close)
+            self._broker = self._start_broker()
             for place in range(self._count):
                 self._workers.append(self._start(place))
             while any(worker.due is None for worker in self._workers) or not self._stopping:
                 self._wait(signals)
-                self._check_workers()
+                self._check_children()
+            self._end_broker()
         return self._status
 
     @property
     def _stopping(self) -> bool:
         return self._kill_at is not None
 
-    def _start(self, place: int, deaths: int = 0) -> WorkerProcess:
+    @property
+    def _children(self) -> list[WatchedProcess]:
+        return self._workers if self._broker is None else [*self._workers, self._broker]
+
+    def _start(self, place: int, deaths: int = 0) -> WatchedProcess:
+        inherited = (self._listener.fileno(), *self._memory)
+
+        def arguments(channel: int) -> list[int]:
+            return [self._listener.fileno(), channel, place, *self._memory]
+
+        return self._start_child(WORKER, arguments, inherited, deaths)
+
+    def _start_broker(self, deaths: int = 0) -> WatchedProcess | None:
+        if self._broker_socket is None:
+            return None
+        descriptor = self._broker_socket.fileno()
+        child = self._start_child(BROKER, lambda channel: [descriptor, channel], (descriptor,), deaths)
+        child.name = "Local broker"
+        return child
+
+    def _start_child(
+        self, option: str, arguments: Callable[[int], list[int]], inherited: Sequence[int], deaths: int
+    ) -> WatchedProcess:
         ours, theirs = socket.socketpair()
-        descriptors = (self._listener.fileno(), theirs.fileno())
         with theirs:
             process = subprocess.Popen(
-                [*self._command, *map(str, (*descriptors, place, *self._memory))],
-                pass_fds=(*descriptors, *self._memory),
+                [*self._command, option, *map(str, arguments(theirs.fileno()))],
+                pass_fds=(theirs.fileno(), *inherited),
                 # In a group of its own: Ctrl+C reaches it only through us.
                 process_group=0,
             )
         self._selector.register(ours, selectors.EVENT_READ)
-        return WorkerProcess(process, ours, time.monotonic(), deaths=deaths)
+        return WatchedProcess(process, ours, time.monotonic(), deaths=deaths)
 
     def _wait(self, signals: socket.socket) -> None:
         """Wait for a signal, a worker's message, or the next thing to do."""
-        moments = [worker.due for worker in self._workers if worker.due is not None and not self._stopping]
+        moments = [child.due for child in self._children if child.due is not None and not self._stopping]
         if self._kill_at is not None:
             moments.append(self._kill_at)
         if self._stuck_timeout and not self._stopping:
@@ -162,25 +198,25 @@ class Supervisor:
                 self._read_channel(key.fd)
 
     def _read_channel(self, descriptor: int) -> None:
-        worker = next(worker for worker in self._workers if worker.channel.fileno() == descriptor)
-        said = worker.channel.recv(64)
+        child = next(child for child in self._children if child.channel.fileno() == descriptor)
+        said = child.channel.recv(64)
         if ALIVE in said:
-            worker.heard = time.monotonic()
+            child.heard = time.monotonic()
         if said and READY not in said:
             return
         if not said:
             # It has closed its end; `poll` finds out that it has ended.
-            self._selector.unregister(worker.channel)
+            self._selector.unregister(child.channel)
             return
-        worker.ready = True
+        child.ready = True
         if not self._announced and all(worker.ready for worker in self._workers):
             self._announced = True
             self._on_ready()
 
-    def _check_workers(self) -> None:
+    def _check_children(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
-            for worker in self._alive():
+            for worker in self._alive(self._workers):
                 logger.error("Worker %d has not stopped within its grace period.", worker.process.pid)
                 worker.process.kill()
                 worker.process.wait()
@@ -191,35 +227,58 @@ class Supervisor:
                 self._note_end(worker)
             elif worker.due is not None and now >= worker.due and not self._stopping:
                 self._workers[place] = self._start(place, worker.deaths)
-        reap_orphans({worker.process.pid for worker in self._workers if worker.due is None})
+        self._check_broker(now)
+        reap_orphans({child.process.pid for child in self._children if child.due is None})
+
+    def _check_broker(self, now: float) -> None:
+        broker = self._broker
+        if broker is None:
+            return
+        if broker.due is None and broker.process.poll() is not None:
+            self._close_channel(broker)
+            self._plan_next(broker)
+        elif broker.due is not None and now >= broker.due:
+            # While workers stop, too: what they publish meanwhile is to arrive.
+            self._broker = self._start_broker(broker.deaths)
+
+    def _end_broker(self) -> None:
+        """End the broker after the workers, which publish to the last."""
+        broker = self._broker
+        if broker is None or broker.due is not None:
+            return
+        self._close_channel(broker)
+        try:
+            broker.process.wait(LAST_STEPS)
+        except subprocess.TimeoutExpired:
+            broker.process.kill()
+            broker.process.wait()
 
     def _end_stuck(self, now: float) -> None:
-        """Kill the workers whose event loop does not answer."""
+        """Kill the children whose event loop does not answer."""
         slept = now - self._looked > 2 * self._look + 1
         self._looked = now
         if not self._stuck_timeout or self._stopping:
             return
-        for worker in self._alive():
-            if worker.heard is None:
+        for child in self._alive(self._children):
+            if child.heard is None:
                 continue
-            if slept or is_traced(worker.process.pid):
+            if slept or is_traced(child.process.pid):
                 # This process stood still, too, and has not read what they said; or somebody looks into one.
-                worker.heard = now
-            elif now - worker.heard > self._stuck_timeout:
+                child.heard = now
+            elif now - child.heard > self._stuck_timeout:
                 logger.error(
-                    "Worker %d has not answered for %g s (`server.stuck_timeout`), and is killed.",
-                    worker.process.pid,
+                    "%s %d has not answered for %g s (`server.stuck_timeout`), and is killed.",
+                    child.name,
+                    child.process.pid,
                     self._stuck_timeout,
                 )
-                worker.process.kill()
-                worker.process.wait()
+                child.process.kill()
+                child.process.wait()
 
-    def _note_end(self, worker: WorkerProcess) -> None:
+    def _note_end(self, worker: WatchedProcess) -> None:
         """Close what belongs to a worker that has ended, and decide when the next one takes its place."""
-        if worker.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(worker.channel)
-        worker.channel.close()
-        worker.due = now = time.monotonic()
+        self._close_channel(worker)
+        worker.due = time.monotonic()
         status = worker.process.returncode
         if self._stopping:
             if not worker.ready and status == -signal.SIGTERM:
@@ -233,13 +292,24 @@ class Supervisor:
             self._status = status if status > 0 else 1
             self._stop(signal.SIGTERM)
             return
-        worker.deaths = worker.deaths + 1 if now - worker.started < STEADY else 0
-        pause = min(MAX_PAUSE, MIN_RETRY_PAUSE * 2 ** (worker.deaths - 1)) if worker.deaths else 0.0
-        worker.due = now + pause
+        self._plan_next(worker)
+
+    def _close_channel(self, child: WatchedProcess) -> None:
+        if child.channel.fileno() in self._selector.get_map():
+            self._selector.unregister(child.channel)
+        child.channel.close()
+
+    def _plan_next(self, child: WatchedProcess) -> None:
+        """Decide when another takes the place of a child that has ended."""
+        now = time.monotonic()
+        child.deaths = child.deaths + 1 if now - child.started < STEADY else 0
+        pause = min(MAX_PAUSE, MIN_RETRY_PAUSE * 2 ** (child.deaths - 1)) if child.deaths else 0.0
+        child.due = now + pause
         logger.error(
-            "Worker %d ended with status %d; another takes its place%s.",
-            worker.process.pid,
-            status,
+            "%s %d ended with status %d; another takes its place%s.",
+            child.name,
+            child.process.pid,
+            child.process.returncode,
             f" in {pause:g} s" if pause else "",
         )
 
@@ -249,12 +319,13 @@ class Supervisor:
             self._kill_at = time.monotonic() + self._grace + LAST_STEPS
             # Clients that come now must be refused once the workers take no more.
             self._listener.close()
-        for worker in self._alive():
+        for worker in self._alive(self._workers):
             # One that is still being started would end by Ctrl+C with a traceback.
             worker.process.send_signal(number if worker.ready else signal.SIGTERM)
 
-    def _alive(self) -> list[WorkerProcess]:
-        return [worker for worker in self._workers if worker.due is None and worker.process.poll() is None]
+    @staticmethod
+    def _alive(children: list[WatchedProcess]) -> list[WatchedProcess]:
+        return [child for child in children if child.due is None and child.process.poll() is None]
 
     @contextmanager
     def _signals(self) -> Iterator[socket.socket]:

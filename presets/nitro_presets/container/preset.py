@@ -11,6 +11,7 @@ from nitro_presets.container.platforms import find_build_platform
 from nitro_presets.container.settings import ContainerSettings
 from nitro_py.errors import UsageError
 from nitro_py.preset import (
+    LOCAL,
     Artifact,
     BuildInput,
     Bundle,
@@ -42,6 +43,12 @@ class ContainerPreset(ServerPreset):
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
+        if build.config.backplane == LOCAL:
+            raise UsageError(
+                "`backplane` does not fit the preset `container`, whose replicas may run on several machines: "
+                "expected `memory`, which stands for `redis` there, or a broker, got `local`.",
+                hint="Leave `backplane` out: `--workers` in one container needs no setting.",
+            )
         # The image is Linux, also where another system builds it.
         platform = find_build_platform()
         bundle = emit_server(

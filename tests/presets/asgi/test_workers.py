@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,7 @@ from tests.bundles import (
     PATIENCE,
     Server,
     build_project,
+    clean_environment,
     copy_demo,
     plan_project,
     run_bundle,
@@ -89,12 +92,124 @@ def until(good: Callable[[], bool], act: Callable[[], object] = lambda: None) ->
         time.sleep(0.02)
 
 
-def test_topics_need_a_backplane(tmp_path: Path) -> None:
-    assert run_refused(build_project(copy_demo(tmp_path)), "--workers", "2") == (
-        "error: 2 workers would not hear each other's topics: expected a backplane, got `memory`, which keeps "
-        "them in one process.\n"
-        '  hint: Build with `backplane = "redis"` or `"nats"`, and set `NITRO_BACKPLANE_URL=redis://HOST`.\n'
+def find_broker(server: Server) -> int:
+    """Return the process of the broker of some workers."""
+    (pid,) = (pid for pid in list_children(server) if "--broker" in read_command(pid))
+    return pid
+
+
+def list_children(server: Server) -> list[int]:
+    """Return the processes that a server has started."""
+    pid = server.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def read_command(pid: int) -> list[str]:
+    """Return the command line of a process, none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def find_folders(tmp_path: Path) -> list[Path]:
+    """Return the folders of brokers' sockets."""
+    return sorted(tmp_path.glob("nitro-*"))
+
+
+@contextmanager
+def run_topics(tmp_path: Path, **environ: str) -> Iterator[Server]:
+    """Run the demo, which has topics, in two processes that make their temporary files in a folder."""
+    output = build_project(copy_demo(tmp_path / "demo"))
+    (folder := tmp_path / "t").mkdir()
+    with run_workers(output, 2, TMPDIR=str(folder), **environ) as server:
+        yield server
+
+
+def test_workers_have_a_broker_of_their_own_which_is_replaced(tmp_path: Path) -> None:
+    with run_topics(tmp_path, NITRO_METRICS="true") as server:
+        health = {"status": "ok", "backplane": {"name": "local", "connected": True}}
+        assert httpx.get(f"{server.url}/_nitro/health", verify=False, trust_env=False).json() == health
+        (folder,) = find_folders(tmp_path / "t")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        broker = find_broker(server)
+        os.kill(broker, signal.SIGKILL)
+        until(lambda: server.read_log().count("The backplane `local` is back after ") == 2)
+        log = server.read_log()
+        assert f"Local broker {broker} ended with status -9; another takes its place" in log
+        assert log.count("The backplane `local` is lost: ") == 2
+        assert find_broker(server) != broker
+        server.process.terminate()
+        assert server.process.wait(PATIENCE) == 0
+        assert find_folders(tmp_path / "t") == []
+        assert "Traceback" not in server.read_log()
+
+
+def test_broker_that_hangs_is_replaced(tmp_path: Path) -> None:
+    with run_topics(tmp_path, NITRO_SERVER__STUCK_TIMEOUT="5") as server:
+        broker = find_broker(server)
+        os.kill(broker, signal.SIGSTOP)
+        until(lambda: f"Local broker {broker} has not answered for 5 s" in server.read_log())
+        until(lambda: server.read_log().count("The backplane `local` is back after ") == 2)
+        server.stop()
+
+
+def test_broker_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    with run_topics(tmp_path) as server:
+        children = list_children(server)
+        assert len(children) == 3
+        server.process.kill()
+        server.process.wait()
+        until(lambda: not any(is_alive(pid) for pid in children))
+        assert find_folders(tmp_path / "t") == []
+
+
+def test_broker_that_is_not_needed_is_not_started(bundle: Path, tmp_path: Path) -> None:
+    # One process with topics, and two without.
+    output = build_project(copy_demo(tmp_path))
+    for environ in ({}, {"NITRO_BACKPLANE": "local"}):
+        with run_bundle(output, "--port", "0", environ={"TMPDIR": str(tmp_path), **environ}) as server:
+            assert list_children(server) == []
+            health = httpx.get(f"{server.url}/_nitro/health", verify=False, trust_env=False)
+            assert health.json() == {"status": "ok"}
+            server.stop()
+    with run_workers(bundle, 2, TMPDIR=str(tmp_path)) as server:
+        assert not any("--broker" in read_command(pid) for pid in list_children(server))
+        assert find_folders(tmp_path) == []
+        server.stop()
+
+
+def test_broker_without_a_place_for_its_socket_is_told(tmp_path: Path) -> None:
+    output = build_project(copy_demo(tmp_path))
+    (long := tmp_path / ("x" * 100)).mkdir()
+    told = run_refused(output, "--workers", "2", environ={"TMPDIR": str(long)})
+    assert told.startswith("error: Several workers cannot share topics: the socket `")
+    assert "AF_UNIX path too long" in told
+    assert told.endswith('  hint: Set `TMPDIR` to a folder with a short path, or use `backplane = "redis"`.\n')
+    assert find_folders(long) == []
+
+
+def test_broker_of_others_is_not_reached_by_the_local_one(tmp_path: Path) -> None:
+    output = build_project(copy_demo(tmp_path))
+    for name in ("", "local"):
+        environ = {"NITRO_BACKPLANE": name, "NITRO_BACKPLANE_URL": "redis://:pw@host"}
+        told = run_refused(output, "--workers", "2", environ=environ)
+        assert told.startswith("error: `backplane_url` does not fit the backplane `local`")
+        assert "pw" not in told
+
+
+def test_local_broker_is_for_workers_of_our_own_parent(tmp_path: Path) -> None:
+    output = build_project(copy_demo(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", "import nitro_server"],
+        cwd=output / "server",
+        env=clean_environment() | {"NITRO_BACKPLANE": "local"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
+    assert "The backplane `local` has no broker here: expected workers of `--workers`" in done.stderr
 
 
 def test_backplane_that_cannot_be_used_is_told_once(bundle: Path) -> None:

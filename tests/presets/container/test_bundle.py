@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from nitro_py.build.pipeline import write_plan
+from nitro_py.errors import UsageError
 from tests.bundles import build_project, clean_environment, copy_demo, plan_project, run_bundle
 
 
@@ -139,3 +140,8 @@ def test_the_other_servers_bundle_is_the_same_but_for_its_preset(demo: Path, tmp
     other = list_bytes(build_project(copy_demo(tmp_path)) / "server")
     own = list_bytes(demo / "server")
     assert {name for name in other.keys() ^ own.keys() if "nitro_presets/" not in name} == set()
+
+
+def test_broker_of_one_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`backplane` does not fit the preset `container`"):
+        plan_project(copy_demo(tmp_path), preset="container", backplane="local")
