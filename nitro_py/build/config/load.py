@@ -67,12 +67,13 @@ class LoadedConfig:
         """Find where a setting stands.
 
         Args:
-            key: The setting, such as `dev.port`.
+            key: The setting, such as `dev.port`, or an item of a list, such as `ignore.0`.
 
         Returns:
             The place; an empty one for a default.
         """
-        return find_place(self.places, tuple(key.split(".")))
+        path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+        return find_place(self.places, path)
 
 
 def load_config(

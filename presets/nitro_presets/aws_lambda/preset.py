@@ -17,6 +17,7 @@ from nitro_presets.aws_lambda.deploy.functions import (
     make_options,
     serves_sockets,
 )
+from nitro_presets.aws_lambda.deploy.statements import describe_reach
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target, list_others
 from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template
 from nitro_presets.aws_lambda.http.payload import write_body
@@ -110,7 +111,7 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
-STACK_SETTINGS = ("domain", "environment", "extend", "overrides", "tags")
+STACK_SETTINGS = ("domain", "environment", "extend", "overrides", "statements", "tags")
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 DEPLOYED_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -285,6 +286,7 @@ class AwsLambdaPreset:
                 *describe_backplane(build.config),
                 *describe_hosts(build),
                 *describe_possible_secrets(build.config.table(AwsSettings).environment),
+                *describe_reach(build.config.table(AwsSettings).statements),
                 *notes,
             ),
             limits=LIMITS,

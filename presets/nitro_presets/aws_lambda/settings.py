@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import DomainTable
 from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
+from nitro_presets.aws_lambda.deploy.statements import Statements
 from nitro_py.preset import Count, File, SettingsTable
 
 # What CloudFormation takes.
@@ -95,4 +96,7 @@ class AwsSettings(SettingsTable):
     environment: FunctionVariables = Field(
         default={},
         description="Variables of both functions: text, or what CloudFormation computes, such as `!Ref Table`.",
+    )
+    statements: Statements = Field(
+        default=(), description="What the roles of both functions allow besides, as statements of IAM."
     )

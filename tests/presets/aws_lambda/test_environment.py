@@ -163,8 +163,8 @@ def test_more_than_lambda_takes_is_refused_with_both_figures(tmp_path: Path) -> 
     most = LIMIT - OWN_BYTES - len("LONG")
     problem = read_problem(tmp_path, f'LONG = "{"x" * (most + 1)}"')
     assert (problem.file, problem.line) == ("nitro.toml", 2)
-    assert "expected at most 3,328 bytes of names and values" in problem.message
-    assert "(these have 3,329)" in problem.message
+    assert "expected at most 3,072 bytes of names and values" in problem.message
+    assert "(these have 3,073)" in problem.message
     write_files(tmp_path, {"nitro.toml": f'preset = "aws-lambda"\n[aws.environment]\nLONG = "{"x" * most}"\n'})
     load_config(tmp_path, mode="production", overrides={}, environ={})
 
@@ -176,6 +176,7 @@ def test_variables_of_the_stack_fit_into_what_is_kept_for_them() -> None:
         # A stack's name of the usual length, with what CloudFormation adds.
         "NITRO_ORIGIN_SECRET": "x" * 48,
         "NITRO_QUEUE_URL": f"https://sqs.ap-southeast-1.amazonaws.com.cn/000000000000/{'x' * 80}",
+        "NITRO_SOCKET_URL": f"wss://{'x' * 128}",
         "NITRO_TABLE": "x" * 96,
         "NITRO_WEBSOCKET_FUNCTION": "x" * 64,
     }

@@ -60,6 +60,7 @@ def extend_template(build: BuildInput, template: str) -> ExtendedTemplate:
     text = merge_extension(overrides.apply(template), extension)
     references = (*list_setting_references(build), *overrides.list_references(), *extension.list_references())
     _check_references(text, references)
+    _check_circle(text, references)
     notes = (*extension.describe_unprotected_data(), *_lint(text, [extension.find, overrides.find], what))
     return ExtendedTemplate(text, notes)
 
@@ -80,6 +81,7 @@ def _check_settings(build: BuildInput, template: str) -> None:
     references = list(list_setting_references(build))
     if references:
         _check_references(template, references)
+        _check_circle(template, references)
 
 
 def _check_references(template: str, references: Iterable[tuple[Reference, Place]]) -> None:
@@ -91,6 +93,23 @@ def _check_references(template: str, references: Iterable[tuple[Reference, Place
         explained = explain_undefined(reference, root)
         if explained is not None:
             raise BuildError(explained[0], file=place.file, line=place.line, hint=explained[1])
+
+
+def _check_circle(template: str, references: Iterable[tuple[Reference, Place]]) -> None:
+    from nitro_presets.aws_lambda.deploy.setting_references import find_circle
+    from nitro_presets.aws_lambda.deploy.template_nodes import read_nodes
+
+    circle = find_circle(read_nodes(template, TEMPLATE))
+    if circle is None:
+        return
+    place = next((place for reference, place in references if reference.name in circle), Place(TEMPLATE))
+    way = ", which needs ".join(f"`{name}`" for name in circle)
+    raise BuildError(
+        f"CloudFormation can make none of these resources first: {way}.",
+        file=place.file,
+        line=place.line,
+        hint="Name the resource by other means, such as its ARN with `*` for what CloudFormation adds.",
+    )
 
 
 def _lint(template: str, finders: Sequence[Finder], what: str) -> Iterator[str]:

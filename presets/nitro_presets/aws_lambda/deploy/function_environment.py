@@ -15,7 +15,7 @@ from nitro_py.preset import mask
 # What Lambda takes: the names and values of all variables together, in bytes.
 LIMIT = 4096
 # What the variables of ours take of it, with names of the usual length.
-OWN_BYTES = 768
+OWN_BYTES = 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _RESERVED = frozenset(
     {

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import read_domain
+from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
 from nitro_presets.aws_lambda.settings import AwsSettings
@@ -91,6 +92,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,
+        statements=[to_policy(statement) for statement in settings.statements],
     )
 
 

@@ -55,7 +55,7 @@ def read_value(value: object) -> object:
     ((function, argument),) = value.items()
     if function in ("Fn::GetAtt", "Ref") and isinstance(argument, str):
         return _read_short(function.removeprefix("Fn::"), argument)
-    return {function: _read_argument(argument)}
+    return {function: read_nested(argument)}
 
 
 def write_value(value: object) -> str:
@@ -104,14 +104,16 @@ def _read_short(name: str, argument: str) -> dict[str, Any]:
     return {f"Fn::{name}": argument}
 
 
-def _read_argument(argument: Any) -> Any:
-    """Read the values within a function, which may be functions again."""
+def read_nested(argument: Any) -> Any:
+    """Read a value with computed values at any depth."""
+    if isinstance(argument, str):
+        return read_value(argument)
     if isinstance(argument, list):
-        return [_read_argument(one) for one in argument]
+        return [read_nested(one) for one in argument]
     if isinstance(argument, Mapping):
         if len(argument) == 1 and next(iter(argument)) in FUNCTIONS:
             return read_value(argument)
-        return {name: _read_argument(one) for name, one in argument.items()}
+        return {name: read_nested(one) for name, one in argument.items()}
     return argument
 
 

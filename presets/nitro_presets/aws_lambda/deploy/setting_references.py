@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 from nitro_presets.aws_lambda.deploy.intrinsics import write_value
-from nitro_presets.aws_lambda.deploy.template_nodes import Reference, list_references, read_nodes
+from nitro_presets.aws_lambda.deploy.statements import to_policy
+from nitro_presets.aws_lambda.deploy.template_nodes import (
+    Reference,
+    get_items,
+    list_attribute_references,
+    list_references,
+    read_nodes,
+)
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_py.preset import BuildInput, Place
 
@@ -22,3 +31,25 @@ def list_computed(settings: AwsSettings) -> Iterator[tuple[str, object]]:
     for name, value in settings.environment.items():
         if not isinstance(value, str):
             yield f"aws.environment.{name}", value
+    for number, statement in enumerate(settings.statements):
+        yield f"aws.statements.{number}", to_policy(statement)
+
+
+def find_circle(root: Any) -> list[str] | None:
+    """Return resources of a template that need each other, from one back to itself; `None` if there are none."""
+    resources = get_items(get_items(root)["Resources"][1])
+    needs = {
+        name: {
+            reference.name
+            for reference in (*list_references(body), *list_attribute_references(body))
+            if reference.name in resources
+        }
+        for name, (_, body) in resources.items()
+    }
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        # Each is needed by the next.
+        circle: list[str] = error.args[1][::-1]
+        return circle
+    return None

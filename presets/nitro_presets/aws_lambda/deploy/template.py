@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from nitro_presets.aws_lambda.deploy.intrinsics import write_value
+from nitro_presets.aws_lambda.deploy.statements import write_policy
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_py.errors import BuildError
 from nitro_py.preset import fill_part, join_parts, quote, read_part
@@ -64,6 +65,7 @@ class TemplateOptions:
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
+        statements: Statements of IAM that the roles of the functions have besides.
 
     Raises:
         BuildError: The options contradict each other.
@@ -93,6 +95,7 @@ class TemplateOptions:
     domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
+    statements: Sequence[Mapping[str, object]] = ()
 
     def __post_init__(self) -> None:
         if not self.websocket and self.http == "none":
@@ -140,6 +143,7 @@ def render_template(options: TemplateOptions) -> str:
         **_list_domain_values(options.domain),
     }
     blocks = {
+        "app_policy": write_policy("app", options.statements),
         "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
         "http_environment": _write_environment(options.http_environment),
         "websocket_environment": _write_environment(options.websocket_environment),
