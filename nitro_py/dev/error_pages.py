@@ -157,7 +157,7 @@ class ErrorReporter:
         self._view = ErrorView(root)
         self._loop: asyncio.AbstractEventLoop | None = None
         # Reports that a page may still show; each exception is kept, so that its id stays its own.
-        self._pending: dict[int, tuple[BaseException, FailureReport]] = {}
+        self._pending: dict[int, tuple[BaseException, FailureReport, float]] = {}
         self._announced: dict[str, float] = {}
         self._lock = threading.Lock()
         # For the whole process: every task and callback begins with a copy of this context.
@@ -175,7 +175,7 @@ class ErrorReporter:
             return
         report = self.report(error, title)
         with self._lock:
-            self._pending[id(error)] = (error, report)
+            self._pending[id(error)] = (error, report, time.time())
         # Only what is answered at once can have a page.
         self._loop.call_soon_threadsafe(self._flush, id(error))
 
@@ -217,15 +217,16 @@ class ErrorReporter:
 
     def _flush(self, key: int) -> None:
         with self._lock:
-            _, report = self._pending.pop(key, (None, None))
-        if report is None:
-            return
+            if key not in self._pending:
+                return
+            _, report, moment = self._pending.pop(key)
         text = f"{report.title}\n{report.exception.type}: {report.exception.message}"
         now = time.monotonic()
         if now - self._announced.get(text, -PAUSE) >= PAUSE:
             self._announced = {**{old: at for old, at in self._announced.items() if now - at < PAUSE}, text: now}
-            moment = str(time.time() * 1000)
-            self._announce({"type": "failure", "message": text, "html": self.show(report), "at": moment})
+            # When it failed, not now: a client may have had its answer, and asked for a page.
+            at = str(moment * 1000)
+            self._announce({"type": "failure", "message": text, "html": self.show(report), "at": at})
 
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
@@ -239,7 +240,7 @@ class ErrorReporter:
 
     def _show_exception(self, event: Event, error: Exception, answer: Response) -> Response:
         with self._lock:
-            _, report = self._pending.pop(id(error), (None, None))
+            _, report, _ = self._pending.pop(id(error), (None, None, None))
         if report is None:
             report = self.report(error, f"{event.method} {event.path} failed.")
         report = replace(report, label=str(answer.status))

@@ -25,6 +25,9 @@ logger = logging.getLogger("nitro_py.dev")
 FAILURE_SECONDS = 3.0
 MAX_FAILURES = 10
 
+# Marks a failure from before a page's script connected: from before the page was asked for, it is not its failure.
+LATE = {"late": "yes"}
+
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
@@ -96,7 +99,8 @@ class LiveReload:
     def __init__(self, guard: ReloadGuard, number: int = 0) -> None:
         self.guard = guard
         self.number = number
-        self._pages: set[Send] = set()
+        # When each connected, in seconds since the epoch.
+        self._pages: dict[Send, float] = {}
         self._problem: dict[str, str] | None = None
         # Failures of the app that pages which are only just open shall see, too, with the time of each.
         self._failures: deque[tuple[float, dict[str, str]]] = deque(maxlen=MAX_FAILURES)
@@ -114,22 +118,22 @@ class LiveReload:
             await send({"type": "websocket.close", "code": 1008})
             return
         await send({"type": "websocket.accept"})
-        # First, so that what is announced meanwhile is not missed.
-        self._pages.add(send)
+        # At once, so that what is announced meanwhile comes, and comes once.
+        self._pages[send] = time.time()
+        problem, failures = self._problem, list(self._failures)
         if _read_number(scope) < self.number:
             # Another app has taken the place of the page's before its script connected.
             await _send_message(send, {"type": "reload"})
-        if self._problem is not None:
-            await _send_message(send, self._problem)
-        for moment, failure in list(self._failures):
+        if problem is not None:
+            await _send_message(send, problem)
+        for moment, failure in failures:
             if time.monotonic() - moment < FAILURE_SECONDS:
-                # What failed before the page was asked for is not its failure.
-                await _send_message(send, {**failure, "late": "yes"})
+                await _send_message(send, {**failure, **LATE})
         try:
             while (await receive())["type"] != "websocket.disconnect":
                 pass
         finally:
-            self._pages.discard(send)
+            del self._pages[send]
 
     async def announce(self, message: dict[str, str]) -> None:
         """Send a message to every page.
@@ -143,8 +147,10 @@ class LiveReload:
         else:
             self._failures.clear()
             self._problem = message if message["type"] == "error" else None
-        for send in list(self._pages):
-            await _send_message(send, message)
+        for send, connected in list(self._pages.items()):
+            # A failure may be told of after a page that was asked for since has connected.
+            late = float(message.get("at", "inf")) < connected * 1000
+            await _send_message(send, {**message, **LATE} if late else message)
 
 
 async def _send_message(send: Send, message: dict[str, str]) -> None:

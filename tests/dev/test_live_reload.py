@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from nitro_py.dev.live_reload import ReloadGuard
+from nitro_py.dev.live_reload import LiveReload, ReloadGuard
+from nitro_py.event import ASGIMessage
 from tests.bundles import Server, write_files
 from tests.cli.commands import HELLO, make_project, serve_project
 from tests.dev.pages import PATIENCE, find_live_reload, hear, open_live_reload, wait_for
@@ -118,6 +122,24 @@ def test_page_whose_script_connects_after_a_reload_is_reloaded(
             write_files(root, {"handlers/api/hello.get.py": "def"})
             # Nothing came before it.
             assert hear(socket)["type"] == "error"
+
+
+@pytest.mark.anyio
+async def test_failure_from_before_a_page_connected_is_late_whenever_it_is_told() -> None:
+    live_reload = LiveReload(ReloadGuard("127.0.0.1", 3000, "/", "secret"))
+    headers = [(b"host", b"127.0.0.1:3001"), (b"origin", b"http://127.0.0.1:3000")]
+    sent: asyncio.Queue[ASGIMessage] = asyncio.Queue()
+    coming: asyncio.Queue[ASGIMessage] = asyncio.Queue()
+    coming.put_nowait({"type": "websocket.connect"})
+    scope = {"type": "websocket", "path": "/", "query_string": b"token=secret&app=0", "headers": headers}
+    before = time.time() * 1000
+    page = asyncio.create_task(live_reload(scope, coming.get, sent.put))
+    assert (await sent.get())["type"] == "websocket.accept"
+    for at, late in ((before - 1, "yes"), (time.time() * 1000 + 1, None)):
+        await live_reload.announce({"type": "failure", "message": "no", "html": "", "at": str(at)})
+        assert json.loads((await sent.get())["text"]).get("late") == late
+    coming.put_nowait({"type": "websocket.disconnect"})
+    await page
 
 
 @pytest.mark.parametrize(
