@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
-from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, Quotas
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.build.config.load import load_config
 from nitro_py.build.pipeline import choose_preset, plan_build, write_plan
 from nitro_py.encoding import Frame
@@ -28,6 +28,8 @@ from nitro_py.testing.conformance.server import ServerSocket
 
 # How long the gateway may take to start or to stop, in seconds.
 PATIENCE = 60.0
+# A busy machine may start a process late.
+PATIENT_QUOTAS = Quotas(init=PATIENCE)
 
 
 def build_suite(folder: Path, **settings: object) -> Path:
@@ -75,7 +77,7 @@ def run_gateway(
     environment: Mapping[str, str],
     concurrency: int = 4,
     faults: Faults | None = None,
-    limits: Quotas = AWS_QUOTAS,
+    limits: Quotas = PATIENT_QUOTAS,
     listener: socket.socket | None = None,
 ) -> Iterator[str]:
     """Run a bundle behind the gateway, in a thread with a loop of its own, and return its URL."""

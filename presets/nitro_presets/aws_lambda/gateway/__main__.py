@@ -94,6 +94,8 @@ async def run(options: argparse.Namespace) -> None:
                 await asyncio.wait_for(stopping.wait(), SWEEP_INTERVAL)
             if not stopping.is_set():
                 await gateway.sweep()
+        for line in gateway.describe_work():
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from nitro_presets.aws_lambda.stack_variables import TABLE
 from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.manifest import INFO_NAME, SERVER
+
+logger = logging.getLogger("nitro_py.aws.gateway")
+
+# The earliest time that an archive can hold: 1980-01-01.
+PACKAGE_TIME = datetime(1980, 1, 1, tzinfo=UTC).timestamp()
 
 HttpKind = Literal["http-api", "function-url"]
 _HTTP_KINDS: tuple[HttpKind, ...] = ("function-url", "http-api")
@@ -81,6 +89,15 @@ class LocalBundle:
     def bootstrap(self) -> Path:
         """The program of a function's process."""
         return self.server / "nitro_bootstrap.py"
+
+
+def set_package_times(server: Path) -> None:
+    """Give the files of a function package the time that they have in its archive, and so on Lambda."""
+    try:
+        for path in (server, *server.rglob("*")):
+            os.utime(path, (PACKAGE_TIME, PACKAGE_TIME))
+    except OSError as error:
+        logger.warning("Functions see other file times than on Lambda: %s", error)
 
 
 def read_bundle(output: Path) -> LocalBundle:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nitro_presets.aws_lambda.aws_client.errors import TransportError
 from nitro_presets.aws_lambda.aws_client.http import ConnectionPool
+from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.signed_calls import ApiError, CallGuard, answer_error, read_signed
@@ -19,6 +20,11 @@ CONNECTIONS = 64
 TIMEOUT = 60.0
 # What moto must not get: the fields of this connection.
 _OWN = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+_THROTTLED = ApiError(
+    "ProvisionedThroughputExceededException", "The level of configured provisioned throughput was exceeded."
+)
+# Where the answer of a batch has what was not done.
+_UNPROCESSED = {"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "UnprocessedItems"}
 
 
 class DynamoDbApi:
@@ -28,10 +34,12 @@ class DynamoDbApi:
         database: The URL of the database.
         prefix: The start of the ARNs of tables.
         guard: The guard of calls.
+        faults: The faults to inject.
     """
 
-    def __init__(self, database: str, prefix: str, guard: CallGuard) -> None:
+    def __init__(self, database: str, prefix: str, guard: CallGuard, faults: Faults) -> None:
         self._prefix = prefix
+        self._faults = faults
         self._guard = guard
         self._pool = ConnectionPool(database, connections=CONNECTIONS, timeout=TIMEOUT)
 
@@ -44,19 +52,70 @@ class DynamoDbApi:
         if body is None:
             return
         headers = {name: value for name, value in request.headers if name.lower() not in _OWN}
+        left: dict[str, Any] = {}
+        if self._faults.hits("dynamodb_throttle"):
+            body, left = halve_batch(operation, body)
+            if not left:
+                await self._throttle(http, operation, body)
+                return
         try:
             answer = await self._pool.request("POST", "/", headers, body)
         except TransportError as error:
             await answer_error(http, 500, ApiError("InternalServerError", str(error)))
             return
+        if self._faults.hits("lost_answer"):
+            http.abort()
+            return
         kept = [
             (name, value) for name, value in answer.headers.items() if name.startswith(("content-type", "x-amz"))
         ]
+        if left and answer.status == 200:
+            # The checksum is that of the whole answer.
+            kept = [(name, value) for name, value in kept if name != "x-amz-crc32"]
+            content = {**json.loads(answer.body), _UNPROCESSED[operation]: left}
+            await http.respond(200, kept, json.dumps(content).encode())
+            return
         await http.respond(answer.status, kept, answer.body)
+
+    async def _throttle(self, http: HttpConnection, operation: str, body: bytes) -> None:
+        if not operation.startswith("Transact"):
+            await answer_error(http, 400, _THROTTLED)
+            return
+        reasons = [{"Code": "None"} for _ in json.loads(body)["TransactItems"]]
+        reasons[0] = {"Code": "ThrottlingError", "Message": _THROTTLED.message}
+        code = "TransactionCanceledException"
+        content = {"__type": code, "message": "Transaction cancelled.", "CancellationReasons": reasons}
+        await http.respond_json(400, content, [("x-amzn-ErrorType", code)])
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+
+
+def halve_batch(operation: str, body: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return the first half of a batch as a call, and the other half; all of another call and nothing.
+
+    Args:
+        operation: The operation, such as `BatchWriteItem`.
+        body: The body of the call.
+
+    Example:
+        >>> halve_batch("BatchGetItem", b'{"RequestItems": {"t": {"Keys": [1, 2]}}}')
+        (b'{"RequestItems": {"t": {"Keys": [1]}}}', {'t': {'Keys': [2]}})
+    """
+    if operation not in _UNPROCESSED:
+        return body, {}
+    call = json.loads(body)
+    kept: dict[str, Any] = {}
+    left: dict[str, Any] = {}
+    for table, requests in call["RequestItems"].items():
+        items = requests["Keys"] if isinstance(requests, dict) else requests
+        half = len(items) // 2
+        for found, part in ((kept, items[:half]), (left, items[half:])):
+            if part:
+                found[table] = {**requests, "Keys": part} if isinstance(requests, dict) else part
+    # A batch of which nothing can be done is an error.
+    return (json.dumps({**call, "RequestItems": kept}).encode(), left) if kept else (body, {})
 
 
 def list_needs(operation: str, body: bytes, prefix: str) -> list[Need]:

@@ -8,7 +8,18 @@ from typing import Self
 
 from nitro_py.errors import UsageError
 
-_SHARES = frozenset({"double_disconnect", "early_disconnect", "kill", "lost_disconnect", "throttle"})
+_SHARES = frozenset(
+    {
+        "double_disconnect",
+        "dynamodb_throttle",
+        "early_disconnect",
+        "kill",
+        "lambda_throttle",
+        "lost_answer",
+        "lost_disconnect",
+        "throttle",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -17,6 +28,9 @@ class Faults:
 
     Args:
         throttle: Share of `@connections` calls that are answered with 429.
+        lambda_throttle: Share of invocations that are refused, as if the account's concurrency were used up.
+        dynamodb_throttle: Share of DynamoDB calls that are throttled, and of batches that are done by half.
+        lost_answer: Share of DynamoDB calls that are done, and whose answer never comes.
         shuffle: The longest that a message is delayed, in seconds, so that messages overtake each other.
         lost_disconnect: Share of connections whose `$disconnect` never comes.
         double_disconnect: Share of connections whose `$disconnect` comes twice.
@@ -33,6 +47,9 @@ class Faults:
     """
 
     throttle: float = 0.0
+    lambda_throttle: float = 0.0
+    dynamodb_throttle: float = 0.0
+    lost_answer: float = 0.0
     shuffle: float = 0.0
     lost_disconnect: float = 0.0
     double_disconnect: float = 0.0

@@ -9,7 +9,9 @@ import json
 import logging
 import time
 from collections import deque
+from dataclasses import dataclass
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 
 from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
@@ -17,7 +19,7 @@ from nitro_presets.aws_lambda.gateway.connections import now
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
-from nitro_presets.aws_lambda.gateway.permissions import Need
+from nitro_presets.aws_lambda.gateway.permissions import Need, read_resources
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import MIB, Quotas
 from nitro_presets.aws_lambda.gateway.signed_calls import (
@@ -28,6 +30,7 @@ from nitro_presets.aws_lambda.gateway.signed_calls import (
     read_signed,
 )
 from nitro_presets.aws_lambda.gateway.websocket_events import LambdaEvent
+from nitro_py.errors import NitroError
 
 logger = logging.getLogger("nitro_py.aws.gateway")
 
@@ -52,11 +55,51 @@ _KEPT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """What the template says of the queue and of the function's event source.
+
+    Args:
+        visibility: How long a message is hidden once it was received, in seconds.
+        receives: How often a message is received before it is a dead letter.
+        batch: The most messages of an invocation.
+    """
+
+    visibility: float
+    receives: int
+    batch: int
+
+
+def read_queue(template: Path, limits: Quotas) -> QueueSettings:
+    """Read the queue's settings from a template.
+
+    Args:
+        template: The template beside the bundle.
+        limits: The quotas, which may replace them.
+
+    Raises:
+        NitroError: The template is broken.
+    """
+    resources = read_resources(template)
+    try:
+        queue = resources["MessageQueue"]["Properties"]
+        visibility, receives = queue["VisibilityTimeout"], queue["RedrivePolicy"]["maxReceiveCount"]
+        batch = resources["MessageSource"]["Properties"]["BatchSize"]
+        return QueueSettings(
+            visibility=float(visibility) if limits.visibility is None else limits.visibility,
+            receives=int(receives) if limits.receives is None else limits.receives,
+            batch=int(batch),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        message = f"The template's queue is broken: {type(error).__name__}: {error}"
+        raise NitroError(message, file=str(template)) from None
+
+
 class FifoQueue:
     """A FIFO queue that invokes a function.
 
-    A message whose invocation fails is received again once its visibility time-out has passed, and holds up its
-    group until then. One that was received too often is a dead letter.
+    Messages whose invocation fails are received again once their visibility time-out has passed, and hold up
+    their group until then. One that was received too often is a dead letter.
 
     Args:
         url: The queue's URL.
@@ -64,11 +107,11 @@ class FifoQueue:
         region: The queue's region.
         pool: The function.
         guard: The guard of calls.
-        limits: The quotas.
+        settings: What the template says.
     """
 
     def __init__(
-        self, url: str, arn: str, region: str, pool: FunctionPool, guard: CallGuard, limits: Quotas
+        self, url: str, arn: str, region: str, pool: FunctionPool, guard: CallGuard, settings: QueueSettings
     ) -> None:
         self.url = url
         self.dead_letters: list[str] = []
@@ -76,7 +119,7 @@ class FifoQueue:
         self._region = region
         self._pool = pool
         self._guard = guard
-        self._limits = limits
+        self._settings = settings
         self._groups: dict[str, deque[dict[str, Any]]] = {}
         self._seen: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._numbers = itertools.count(18_850_000_000_000_000_000, 256)
@@ -167,21 +210,22 @@ class FifoQueue:
     async def _deliver(self, group: str) -> None:
         waiting = self._groups[group]
         while waiting:
-            await self._receive(waiting.popleft())
+            await self._receive([waiting.popleft() for _ in range(min(len(waiting), self._settings.batch))])
         del self._groups[group]
 
-    async def _receive(self, record: dict[str, Any]) -> None:
-        for count in range(1, self._limits.receives + 1):
-            record["attributes"]["ApproximateReceiveCount"] = str(count)
-            visible = time.monotonic() + self._limits.visibility
-            payload = json.dumps({"Records": [record]}).encode()
+    async def _receive(self, records: list[dict[str, Any]]) -> None:
+        for count in range(1, self._settings.receives + 1):
+            for record in records:
+                record["attributes"]["ApproximateReceiveCount"] = str(count)
+            visible = time.monotonic() + self._settings.visibility
+            payload = json.dumps({"Records": records}).encode()
             outcome = await collect(await self._pool.invoke(payload, None))
             if not isinstance(outcome, InvocationError):
                 return
             logger.error("A queued message comes again, because its invocation failed: %s", outcome.message)
             await asyncio.sleep(max(0.0, visible - time.monotonic()))
         logger.error("A queued message became a dead letter.")
-        self.dead_letters.append(record["body"])
+        self.dead_letters.extend(record["body"] for record in records)
 
     def _forget(self) -> None:
         oldest = time.monotonic() - DEDUPLICATION_INTERVAL

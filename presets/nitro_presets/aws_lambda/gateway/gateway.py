@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -14,7 +15,7 @@ from typing import Self
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.deploy.template import TEMPLATE
 from nitro_presets.aws_lambda.gateway.access_log import GatewayAccessLog
-from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle
+from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle, read_bundle, set_package_times
 from nitro_presets.aws_lambda.gateway.connections import GatewayConnections
 from nitro_presets.aws_lambda.gateway.dynamodb_api import DynamoDbApi
 from nitro_presets.aws_lambda.gateway.environment import (
@@ -34,7 +35,7 @@ from nitro_presets.aws_lambda.gateway.environment import (
     make_queue_arn,
 )
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
-from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue
+from nitro_presets.aws_lambda.gateway.fifo_queue import FifoQueue, read_queue
 from nitro_presets.aws_lambda.gateway.http_api import HttpApi
 from nitro_presets.aws_lambda.gateway.http_server import Listener
 from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
@@ -127,6 +128,9 @@ class Gateway:
         self._pools: dict[str, FunctionPool] = {}
         self._table = f"nitro-{secrets.token_hex(4)}"
         self._guard = self._make_guard(output)
+        websocket = self._bundle.functions.get("websocket")
+        ordered = websocket is not None and websocket.ordered
+        self._queue_settings = read_queue(output / TEMPLATE, limits) if ordered else None
         self._lambda_api = LambdaApi(FUNCTIONS, self._pools, self._guard, limits)
         self._queue: FifoQueue | None = None
         self._websocket_api: WebSocketApi | None = None
@@ -174,6 +178,22 @@ class Gateway:
         """List the ids of a function's running processes."""
         return self._pools[function].pids
 
+    def describe_work(self) -> list[str]:
+        """Return lines that tell what ran: invocations and cold starts, and the calls that functions made."""
+        lines = [
+            f"{name}: {count('invocation', pool.invocations)}, {count('cold start', pool.cold_starts)}"
+            + (f", {count('throttle', pool.throttles)}" if pool.throttles else "")
+            for name, pool in sorted(self._pools.items())
+        ]
+        for service, operations in sorted(self._guard.calls.items()):
+            each = ", ".join(f"{name} {number}" for name, number in sorted(operations.items()))
+            lines.append(f"{service}: {count('call', operations.total())} ({each})")
+        return lines
+
+    def throttles(self, function: str) -> int:
+        """Return how many invocations of a function were throttled."""
+        return self._pools[function].throttles
+
     async def kill(self, function: str) -> None:
         """Kill all processes of a function at once."""
         await self._pools[function].kill()
@@ -214,6 +234,7 @@ class Gateway:
         functions = self._bundle.functions
         for problem in describe_unresolved(self._bundle, self._added):
             logger.warning("[environment] %s", problem)
+        await asyncio.to_thread(set_package_times, self._bundle.server)
         self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24))
         dynamodb = await self._start_dynamodb() if self._bundle.has_table else None
         for name, function in functions.items():
@@ -254,7 +275,7 @@ class Gateway:
     async def _start_dynamodb(self) -> DynamoDbApi:
         database = self._database or (await self._stack.enter_async_context(LocalDynamoDb())).url
         await make_table(database, self._table, REGION, FixedCredentials())
-        api = DynamoDbApi(database, TABLES, self._guard)
+        api = DynamoDbApi(database, TABLES, self._guard, self.faults)
         self._stack.push_async_callback(api.close)
         return api
 
@@ -272,7 +293,8 @@ class Gateway:
     def _make_pool(self, function: Function) -> FunctionPool:
         def make_process(number: int) -> FunctionProcess:
             return FunctionProcess(
-                f"{function.name} {number}",
+                function.name,
+                number,
                 make_command(self._bundle),
                 make_environment(function, self._bundle, self._services, self._added, number),
                 make_arn(function),
@@ -283,14 +305,24 @@ class Gateway:
 
     def _make_websocket_api(self) -> WebSocketApi:
         pool = self._pools["websocket"]
-        if pool.function.ordered:
+        if self._queue_settings is not None:
             url = self._services.queue_url
-            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._guard, self._limits)
+            self._queue = FifoQueue(url, make_queue_arn(), REGION, pool, self._guard, self._queue_settings)
             self._stack.push_async_callback(self._queue.close)
         websocket_api = WebSocketApi(API, self.connections, pool, self._queue, self.faults, self._limits)
         self._stack.push_async_callback(websocket_api.close)
         self._websocket_api = websocket_api
         return websocket_api
+
+
+def count(noun: str, number: int) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> count("call", 1), count("call", 2)
+        ('1 call', '2 calls')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _http_domain(function: Function) -> str:

@@ -16,6 +16,7 @@ from nitro_presets.aws_lambda.gateway.http_events import (
 )
 from nitro_presets.aws_lambda.gateway.http_server import BodyTooLargeError, GatewayRequest, HttpConnection
 from nitro_presets.aws_lambda.gateway.invocation import (
+    THROTTLED,
     BufferedResult,
     InvocationError,
     InvocationResult,
@@ -94,7 +95,7 @@ class HttpApi:
         self, http: HttpConnection, request: GatewayRequest, outcome: BufferedResult | InvocationError
     ) -> None:
         if isinstance(outcome, InvocationError):
-            await self._fail(http)
+            await self._fail(http, throttled=outcome.kind == THROTTLED)
             return
         # With response streaming, a buffered response is passed on as it is.
         raw = HttpAnswer(200, [("content-type", "application/json")], outcome.body)
@@ -107,8 +108,11 @@ class HttpApi:
         else:
             await http.respond(answer.status, answer.headers, answer.body)
 
-    async def _fail(self, http: HttpConnection) -> None:
-        if self._function.event == "http-api":
+    async def _fail(self, http: HttpConnection, *, throttled: bool = False) -> None:
+        if throttled and self._function.event == "function-url":
+            content = {"Reason": "ConcurrentInvocationLimitExceeded", "Message": "Rate Exceeded."}
+            await http.respond_json(429, content)
+        elif self._function.event == "http-api":
             await http.respond_json(500, {"message": "Internal Server Error"})
         else:
             await http.respond(502, [("content-type", "text/plain")], b"Internal Server Error")

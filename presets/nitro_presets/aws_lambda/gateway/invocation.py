@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from nitro_presets.aws_lambda.gateway.formats import make_request_id
 
+# The error type of an invocation that is refused because the account's concurrency is used up.
+THROTTLED = "TooManyRequestsException"
 # The most chunks of a stream that wait for a slow client; then the function waits too.
 MAX_WAITING = 64
 

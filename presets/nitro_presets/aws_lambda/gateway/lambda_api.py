@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import Mapping
 from urllib.parse import unquote
 
 from nitro_presets.aws_lambda.gateway.background_tasks import BackgroundTasks
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpConnection
-from nitro_presets.aws_lambda.gateway.invocation import InvocationError, collect
+from nitro_presets.aws_lambda.gateway.invocation import THROTTLED, InvocationError, collect
 from nitro_presets.aws_lambda.gateway.permissions import Need
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.quotas import Quotas
@@ -25,6 +27,10 @@ from nitro_presets.aws_lambda.gateway.signed_calls import (
 logger = logging.getLogger("nitro_py.aws.gateway")
 
 SERVICE = "lambda"
+# The first pause after an asynchronous invocation was throttled, in seconds; it doubles each time.
+FIRST_PAUSE = 1.0
+# The statuses of synchronous calls whose function did not run, by error type.
+_REFUSALS = {"RecursiveInvocationException": 400, THROTTLED: 429}
 
 
 class LambdaApi:
@@ -81,12 +87,20 @@ class LambdaApi:
             await answer_error(http, 400, error)
 
     def start(self, name: str, payload: bytes, trace: str | None) -> None:
-        """Invoke a function asynchronously; it is never tried again."""
+        """Invoke a function asynchronously; only an invocation that is throttled is tried again."""
         self._tasks.start(self.call(name, payload, trace))
 
     async def call(self, name: str, payload: bytes, trace: str | None) -> None:
         """Invoke a function asynchronously, and wait until it has ended."""
-        outcome = await collect(await self._pools[name].invoke(payload, trace))
+        until = time.monotonic() + self._limits.event_age
+        pause = FIRST_PAUSE
+        while True:
+            outcome = await collect(await self._pools[name].invoke(payload, trace))
+            throttled = isinstance(outcome, InvocationError) and outcome.kind == THROTTLED
+            if not throttled or time.monotonic() + pause > until:
+                break
+            await asyncio.sleep(pause)
+            pause *= 2
         if isinstance(outcome, InvocationError):
             logger.error("[%s] An asynchronous invocation failed: %s", name, outcome.message)
             self.dead_letters.append(payload)
@@ -108,8 +122,8 @@ class LambdaApi:
         outcome = await collect(await pool.invoke(payload, trace))
         headers = [("content-type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
         if isinstance(outcome, InvocationError):
-            if outcome.kind == "RecursiveInvocationException":
-                await answer_error(http, 400, ApiError(outcome.kind, outcome.message))
+            if (status := _REFUSALS.get(outcome.kind)) is not None:
+                await answer_error(http, status, ApiError(outcome.kind, outcome.message))
                 return
             headers.append(("X-Amz-Function-Error", "Unhandled"))
         await answer_bytes(http, 200, outcome.body, *headers)

@@ -106,15 +106,32 @@ def read_roles(template: Path, names: Mapping[str, str]) -> dict[str, Role]:
         NitroError: It is broken.
     """
     try:
-        resources = yaml.load(template.read_text(encoding="utf-8"), _Loader)["Resources"]
-        return dict(_list_roles(resources, names))
+        return dict(_list_roles(read_resources(template), names))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise _broken(template, error) from None
+
+
+def read_resources(template: Path) -> dict[str, Any]:
+    """Read the resources of a template, with the short forms of intrinsic functions written out.
+
+    Raises:
+        UsageError: There is no template.
+        NitroError: It is broken.
+    """
+    try:
+        resources: dict[str, Any] = yaml.load(template.read_text(encoding="utf-8"), _Loader)["Resources"]
+        return resources
     except FileNotFoundError:
         raise UsageError(
             f"There is no `{template.name}` beside the bundle.", file=str(template), hint=_BUILD
         ) from None
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        message = f"The template is broken: {type(error).__name__}: {error}"
-        raise NitroError(message, file=str(template), hint=_BUILD) from None
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        raise _broken(template, error) from None
+
+
+def _broken(template: Path, error: Exception) -> NitroError:
+    message = f"The template is broken: {type(error).__name__}: {error}"
+    return NitroError(message, file=str(template), hint=_BUILD)
 
 
 def _list_roles(resources: dict[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, Role]]:

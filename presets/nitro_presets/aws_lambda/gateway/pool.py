@@ -12,6 +12,7 @@ from nitro_presets.aws_lambda.gateway.bundle import Function
 from nitro_presets.aws_lambda.gateway.fault_injection import Faults
 from nitro_presets.aws_lambda.gateway.formats import extend_trace
 from nitro_presets.aws_lambda.gateway.invocation import (
+    THROTTLED,
     InvocationError,
     InvocationResult,
     PendingInvocation,
@@ -43,6 +44,9 @@ class FunctionPool:
         limits: Quotas,
     ) -> None:
         self.function = function
+        self.invocations = 0
+        self.cold_starts = 0
+        self.throttles = 0
         self._concurrency = concurrency
         self._make_process = make_process
         self._faults = faults
@@ -72,6 +76,9 @@ class FunctionPool:
             )
             logger.error("%s", message)
             return InvocationError.make("RecursiveInvocationException", message)
+        if self._faults.hits("lambda_throttle"):
+            self.throttles += 1
+            return InvocationError.make(THROTTLED, "Rate Exceeded.")
         invocation = PendingInvocation(payload, extended)
         self._queue.append(invocation)
         self._assign()
@@ -123,11 +130,21 @@ class FunctionPool:
                 return
 
     async def _run_cold(self, process: FunctionProcess, invocation: PendingInvocation) -> None:
-        failure = await process.start(self._limits.init + self.function.timeout)
+        self.cold_starts += 1
+        failure = await process.start(self._limits.init)
+        if failure is not None:
+            # As on Lambda: once more, in the invocation and its time.
+            logger.warning("[%s] INIT failed, and is tried again: %s", process.name, failure.message)
+            self._processes.discard(process)
+            process = self._make_process(process.number)
+            self._processes.add(process)
+            invocation.begin(self.function.timeout)
+            failure = await process.start(invocation.seconds_left)
         if failure is None:
             await self._run(process, invocation)
             return
         logger.error("[%s] cannot start: %s", process.name, failure.message)
+        self.invocations += 1
         self._processes.discard(process)
         invocation.resolve(failure)
         self._assign()
@@ -135,7 +152,9 @@ class FunctionPool:
     async def _run(self, process: FunctionProcess, invocation: PendingInvocation) -> None:
         if self._faults.slow:
             await asyncio.sleep(self._faults.draw("slow"))
-        invocation.begin(self.function.timeout)
+        self.invocations += 1
+        if not invocation.deadline:
+            invocation.begin(self.function.timeout)
         await process.run(invocation, self._faults)
         if process.alive:
             self._idle.append(process)

@@ -24,7 +24,8 @@ class FunctionProcess:
     """A process that runs one invocation at a time.
 
     Args:
-        name: The prefix of its output in the log.
+        function: The function's name.
+        number: The process's number, which its output in the log begins with.
         command: The command of the process.
         environment: Its environment variables, without the Runtime API's address.
         arn: The function's ARN.
@@ -32,9 +33,16 @@ class FunctionProcess:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], arn: str, limits: Quotas
+        self,
+        function: str,
+        number: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        arn: str,
+        limits: Quotas,
     ) -> None:
-        self.name = name
+        self.name = f"{function} {number}"
+        self.number = number
         self._command = command
         self._environment = environment
         self._limits = limits

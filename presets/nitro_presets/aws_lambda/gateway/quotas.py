@@ -22,11 +22,14 @@ class Quotas:
         life: How long a connection may last, in seconds.
         integration: The integration time-out of a WebSocket API, in seconds.
         http_integration: The integration time-out of an HTTP API, in seconds.
-        init: How long the init phase may take beside the function's time-out, in seconds.
+        init: How long the init phase may take, in seconds; one that fails is tried again in the invocation.
         payload: The largest event and response of a synchronous invocation, in bytes.
         async_payload: The largest event of an asynchronous invocation, in bytes.
-        visibility: How long a message of the queue is hidden once it was received, in seconds, as in the template.
-        receives: How often a message is received before it is a dead letter, as in the template.
+        event_age: How long an asynchronous invocation that is throttled is tried again, in seconds, as in the
+            template.
+        visibility: How long a message of the queue is hidden once it was received, in seconds; `None` for what the
+            template says.
+        receives: How often a message is received before it is a dead letter; `None` for what the template says.
         depth: The invocations in a recursive loop after which Lambda stops it.
     """
 
@@ -40,8 +43,9 @@ class Quotas:
     init: float = 10.0
     payload: int = 6 * MIB
     async_payload: int = MIB
-    visibility: float = 30.0
-    receives: int = 240
+    event_age: float = 300.0
+    visibility: float | None = None
+    receives: int | None = None
     depth: int = 16
 
 

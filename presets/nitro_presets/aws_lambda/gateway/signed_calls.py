@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import logging
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ class ApiError:
 
 # Services whose protocol has no other status than 400 for what a caller does wrong.
 _JSON_SERVICES = frozenset({"dynamodb", "sqs"})
+# The operations of services that name none in a call.
+_OPERATIONS = {"lambda": "Invoke"}
 _MISSING = ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
 _TOKEN = ApiError("UnrecognizedClientException", "The security token included in the request is invalid.")
 _MISMATCH = ApiError(
@@ -106,6 +109,8 @@ class CallGuard:
     """
 
     def __init__(self, verifier: SignatureVerifier, roles: Mapping[str, Role]) -> None:
+        # What functions have called, by service and operation.
+        self.calls: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._verifier = verifier
         self._roles = roles
 
@@ -125,6 +130,9 @@ class CallGuard:
             return 403, error
         found = _AUTHORIZATION.fullmatch(request.get("authorization") or "")
         role = self._roles.get(found["scope"].partition("/")[0]) if found is not None else None
+        if role is not None:
+            operation = (request.get("x-amz-target") or "").rpartition(".")[2]
+            self.calls[service][operation or _OPERATIONS.get(service, request.method)] += 1
         denial = role.explain_denial(needs(body)) if role is not None else None
         if denial is None:
             return None

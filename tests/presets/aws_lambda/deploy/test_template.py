@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import nitro_presets.aws_lambda
+from nitro_presets.aws_lambda.deploy.functions import ORDERED_TIMEOUT
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions, render_template
-from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_presets.aws_lambda.store.table import INDEX, TTL, table_definition
 from nitro_py.errors import BuildError
@@ -185,9 +185,8 @@ def test_messages_go_through_the_queue_only_when_ordered() -> None:
     assert queue["FifoQueue"] is True
     # Lambda takes no queue whose messages become visible while the function may still run.
     assert queue["VisibilityTimeout"] == FULL.websocket_timeout
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == AWS_QUOTAS.receives
     # While it is throttled, a message is received again until the queue drops it.
-    assert AWS_QUOTAS.receives * AWS_QUOTAS.visibility >= queue["MessageRetentionPeriod"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] * ORDERED_TIMEOUT >= queue["MessageRetentionPeriod"]
     plain = render_stack(PLAIN)["Resources"]
     assert plain["DefaultRoute"]["Properties"]["Target"]["Fn::Sub"] == function
     assert "MessageQueue" not in plain

@@ -18,10 +18,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from nitro_presets.aws_lambda.deploy.template import TEMPLATE, TemplateOptions, render_template
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
+from nitro_presets.aws_lambda.gateway.quotas import Quotas
 from nitro_py.runtime.manifest import MANIFEST_NAME, Manifest
 
 FUNCTION = Path(__file__).with_name("function.py")
 PATIENCE = 60.0
+# A busy machine may start a process late.
+PATIENT_QUOTAS = Quotas(init=PATIENCE)
 
 
 class Site:
@@ -121,6 +124,9 @@ async def open_site(
 ) -> AsyncIterator[Site]:
     """Run a gateway around a new bundle."""
     write_bundle(folder / "output", options.pop("settings", None), **functions)
+    template = folder / "output" / TEMPLATE
+    template.write_text(options.pop("edit_template", str)(template.read_text()))
+    options.setdefault("limits", PATIENT_QUOTAS)
     log = folder / "log"
     environment = {"LOG": str(log), **options.pop("environment", {})}
     async with Gateway(folder / "output", database=database, environment=environment, **options) as gateway:

@@ -112,6 +112,8 @@ def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
             post(f"/invocation/{id}/response", json.dumps({"statusCode": 200, "body": json.dumps(event)}).encode())
         case "large":
             note("status", status=post(f"/invocation/{id}/response", b'"' + b"a" * order["size"] + b'"'))
+        case "time":
+            post(f"/invocation/{id}/response", json.dumps(os.path.getmtime(__file__)).encode())
         case "ticks":
             post(f"/invocation/{id}/response", json.dumps(ticks).encode())
         case "environment":
@@ -124,7 +126,10 @@ def handle(id: str, event: dict[str, Any], order: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve invocations for ever."""
-    if "FAIL_START" in os.environ:
+    once = os.environ.get("FAIL_START_UNLESS")
+    if "FAIL_START" in os.environ or (once and not os.path.exists(once)):
+        if once:
+            open(once, "w").close()
         post("/init/error", b'{"errorMessage": "no start"}', {"Lambda-Runtime-Function-Error-Type": "Start"})
         sys.exit(1)
     time.sleep(float(os.environ.get("START_SECONDS", "0")))

@@ -15,12 +15,15 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_sync
 
 from nitro_presets.aws_lambda.gateway.access_log import GatewayRequestLog
 from nitro_presets.aws_lambda.gateway.bundle import read_bundle
 from nitro_presets.aws_lambda.gateway.gateway import Gateway
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_py.errors import NitroError
+from tests.bundles import build_project, write_files
+from tests.cli.commands import serve_project
 from tests.presets.aws_lambda.gateway.bundles import write_bundle
 
 COMMAND = [sys.executable, "-m", "nitro_presets.aws_lambda.gateway"]
@@ -95,6 +98,34 @@ async def test_command_logs_requests_and_sockets(tmp_path: Path) -> None:
     ]
     assert "/_aws/" not in "".join(line for line in lines if line.startswith("INFO:"))
     assert "\033" not in rest
+
+
+ECHO = """
+    from nitro_py import Message, Peer, define_websocket_handler
+
+    async def message(peer: Peer, message: Message) -> None:
+        await peer.send(message.text())
+
+    handler = define_websocket_handler(message=message)
+    """
+
+
+def test_preview_injects_faults_and_tells_what_ran(tmp_path: Path) -> None:
+    settings = 'experimental.websocket = true\npreset = "aws-lambda"\n'
+    build_project(write_files(tmp_path, {"nitro.toml": settings, "handlers/echo.py": ECHO}))
+    # The share of everything: the message is delivered all the same.
+    faults = ("--fault", "double_disconnect=1", "--fault", "slow=0.01", "--fault", "seed=1")
+    with serve_project(tmp_path, "preview", "--port", "0", *faults) as server:
+        with connect_sync(f"{server.socket_url}/echo") as socket:
+            socket.send("hello")
+            assert socket.recv(60) == "hello"
+        server.stop()
+        lines = server.read_log().splitlines()
+    work = [line for line in lines if re.match(r"(websocket|[a-z-]+): \d+ (invocation|call)s?", line)]
+    assert [line.partition(":")[0] for line in work] == ["websocket", "dynamodb", "execute-api"]
+    assert re.fullmatch(r"websocket: \d+ invocations, \d+ cold starts?", work[0])
+    assert re.fullmatch(r"dynamodb: \d+ calls \(.*GetItem \d+.*PutItem \d+.*\)", work[1])
+    assert work[2] == "execute-api: 1 call (POST 1)"
 
 
 def test_control_characters_are_escaped(caplog: pytest.LogCaptureFixture) -> None:

@@ -113,6 +113,25 @@ async def test_message_that_fails_comes_again_before_the_next_one(open_gateway: 
             await asyncio.wait_for(socket.recv(), 0.2)
 
 
+async def test_queue_is_as_the_template_says(open_gateway: OpenSite, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def edit(template: str) -> str:
+        assert "BatchSize: 1\n" in template
+        return template.replace("BatchSize: 1\n", "BatchSize: 2\n")
+
+    async with open_gateway(ORDERED, edit_template=edit) as site:
+        await send(site, json.dumps({"until": str(gate)}), "a", "1")
+        await site.wait_for(lambda: records(site))
+        for number in "234":
+            await send(site, "{}", "a", number)
+        gate.touch()
+        await site.gateway.idle()
+        batches = [event["Records"] for event in site.events() if "Records" in event]
+        ids = [[record["attributes"]["MessageDeduplicationId"] for record in batch] for batch in batches]
+        assert ids == [["1"], ["2", "3"], ["4"]]
+
+
 async def test_function_can_send_to_a_group(open_gateway: OpenSite) -> None:
     async with open_gateway(ORDERED) as site:
         first = await send(site, '{"sleep": 0.3}', "a=", "1")

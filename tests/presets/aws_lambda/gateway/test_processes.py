@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,31 @@ async def test_function_may_take_only_so_long_to_start(open_gateway: OpenSite) -
         told = await ask(site)
         assert told["errorType"] == "Sandbox.Timedout"
         assert "did not start within 1.00 seconds" in told["errorMessage"]
+
+
+async def test_start_that_fails_is_tried_again_in_the_invocation(
+    open_gateway: OpenSite, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_gateway(environment={"FAIL_START_UNLESS": str(tmp_path / "tried")}) as site:
+        assert "statusCode" in await ask(site)
+        assert "[websocket 1] INIT failed, and is tried again: no start" in caplog.text
+        assert site.gateway.describe_work() == ["websocket: 1 invocation, 1 cold start"]
+
+
+async def test_start_that_takes_too_long_is_tried_again_in_the_time_of_the_invocation(
+    open_gateway: OpenSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    functions = {"websocket": {"timeout": 60}}
+    async with open_gateway(functions, limits=Quotas(init=0.0), environment={"START_SECONDS": "2"}) as site:
+        assert "statusCode" in await ask(site)
+        assert "did not start within 0.00 seconds" in caplog.text
+        # The start is part of the invocation, and takes of its time.
+        assert site.notes()[0]["seconds"] <= 58
+
+
+async def test_files_of_a_package_are_as_old_as_in_its_archive(open_gateway: OpenSite) -> None:
+    async with open_gateway() as site:
+        assert await ask(site, do="time") == datetime(1980, 1, 1, tzinfo=UTC).timestamp()
 
 
 async def test_second_answer_is_refused(open_gateway: OpenSite) -> None:
