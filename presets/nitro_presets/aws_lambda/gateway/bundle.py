@@ -83,7 +83,7 @@ class LocalBundle:
     @property
     def has_table(self) -> bool:
         """Whether the stack has a table."""
-        return any(TABLE in function.needs for function in self.functions.values())
+        return "websocket" in self.functions or any(TABLE in one.needs for one in self.functions.values())
 
     @property
     def bootstrap(self) -> Path:
