@@ -13,6 +13,7 @@ import pytest
 
 INSTALL = {
     "buildah": "apt-get install --no-install-recommends buildah",
+    "cdk-python": "python3 -m venv cdk && cdk/bin/pip install aws-cdk-lib, and a program that calls its Python",
     "checkov": "uv tool install checkov",
     "chromium": "apt-get install --no-install-recommends chromium",
     "debootstrap": "apt-get install --no-install-recommends debootstrap",
