@@ -27,6 +27,8 @@ _BYTES = b"\0"
 KEYS_PER_PAGE = 1000
 # How long to wait before a call is made again whose answer was lost, in seconds.
 PAUSES = (0.05, 0.25, 1.0)
+# How long a call may have taken in all before it is no longer made again, in seconds.
+PATIENCE = 4.0
 
 
 class StorageEntry(NamedTuple):
@@ -253,10 +255,14 @@ class Storage:
 
     async def _repeat(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Make a call, and make it again where its answer was lost: its ids let the driver apply it once."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
         for pause in PAUSES:
             try:
                 return await call()
             except StorageAnswerLostError:
+                if clock() - start > PATIENCE:
+                    raise
                 await asyncio.sleep(pause)
         return await call()
 

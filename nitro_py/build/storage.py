@@ -10,7 +10,7 @@ from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.preset import BuildInput, Preset, PresetWithStorage
 from nitro_py.errors import ConfigError, NitroError
 from nitro_py.runtime.manifest import Manifest
-from nitro_py.stores.registry import BUILT_IN, find_driver, find_driver_client
+from nitro_py.stores.registry import BUILT_IN, find_driver, list_driver_clients
 
 # The driver of storages in development that the configuration does not name.
 DEVELOPMENT_STORAGE = "sqlite"
@@ -79,4 +79,4 @@ def find_storage_imports(config: NitroConfig, offered: Mapping[str, str] | None 
         offered: The drivers of the preset itself, which need none beside it.
     """
     drivers = {table.driver for table in config.storage.values()} - {"", *(offered or {})}
-    return frozenset(client for driver in drivers if (client := find_driver_client(driver)) is not None)
+    return frozenset(client for driver in drivers for client in list_driver_clients(driver))

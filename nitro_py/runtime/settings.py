@@ -214,7 +214,7 @@ class StorageSettings(NamedTuple):
 
 
 # The backplanes whose brokers keep values, too: there is a storage driver of the same name.
-BROKER_STORAGES: Final = frozenset({"redis"})
+BROKER_STORAGES: Final = frozenset({"postgres", "redis"})
 
 
 def check_storage_name(name: str) -> str:

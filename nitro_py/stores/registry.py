@@ -17,19 +17,22 @@ class BuiltInDriver(NamedTuple):
 
     Args:
         factory: Where its factory is, as an entry point would name it.
-        client: The top-level module of the client library that it imports, which a bundle needs.
+        clients: The top-level modules of the client library that it imports, which a bundle needs.
         needs_url: Whether it works only with a URL.
     """
 
     factory: str
-    client: str | None = None
+    clients: tuple[str, ...] = ()
     needs_url: bool = False
 
 
 # Not entry points of ours: a bundle carries nitropy-kit without its metadata.
 BUILT_IN: dict[str, BuiltInDriver] = {
     "memory": BuiltInDriver("nitro_py.stores.memory:MemoryDriver"),
-    "redis": BuiltInDriver("nitro_py.stores.redis:RedisDriver", client="redis", needs_url=True),
+    "postgres": BuiltInDriver(
+        "nitro_py.stores.postgres:PostgresDriver", clients=("psycopg", "psycopg_binary"), needs_url=True
+    ),
+    "redis": BuiltInDriver("nitro_py.stores.redis:RedisDriver", clients=("redis",), needs_url=True),
     "sqlite": BuiltInDriver("nitro_py.stores.sqlite:SqliteDriver"),
 }
 
@@ -56,11 +59,11 @@ def find_driver(name: str) -> EntryPoint:
     return found[name]
 
 
-def find_driver_client(name: str) -> str | None:
-    """Return the module that a bundle needs for a driver, or `None` if it needs none."""
+def list_driver_clients(name: str) -> tuple[str, ...]:
+    """Return the top-level modules that a bundle needs for a driver."""
     if name in BUILT_IN:
-        return BUILT_IN[name].client
-    return find_driver(name).module.partition(".")[0]
+        return BUILT_IN[name].clients
+    return (find_driver(name).module.partition(".")[0],)
 
 
 def load_driver(name: str, url: str, namespace: str, *, setting: str) -> StorageDriver:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from nitro_py.stores.memory import MemoryDriver
+from nitro_py.stores.postgres import PostgresDriver
 from nitro_py.stores.redis import RedisDriver
 from nitro_py.stores.sqlite import SqliteDriver
 from nitro_py.testing.stores import MakeDriver, SharedStorageConformance, StorageConformance, StoreFaults
+from tests.brokers.postgres import PostgresServer, run_postgres
 from tests.brokers.processes import RealBroker, run_broker
 
 
@@ -30,6 +32,7 @@ class TestSqlite(SharedStorageConformance):
         return lambda namespace: SqliteDriver(f"sqlite://{tmp_path}/sub folder/storage.sqlite3", namespace)
 
 
+@pytest.mark.slow
 class TestRedis(SharedStorageConformance, StoreFaults):
     """The suite on a server of Valkey."""
 
@@ -41,3 +44,17 @@ class TestRedis(SharedStorageConformance, StoreFaults):
     @pytest.fixture
     def make_driver(self, store: RealBroker) -> MakeDriver:
         return lambda namespace: RedisDriver(store.url, namespace)
+
+
+@pytest.mark.slow
+class TestPostgres(SharedStorageConformance, StoreFaults):
+    """The suite on a server of Postgres."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[PostgresServer]:
+        with run_postgres() as store:
+            yield store
+
+    @pytest.fixture
+    def make_driver(self, store: PostgresServer) -> MakeDriver:
+        return lambda namespace: PostgresDriver(store.url, namespace)

@@ -7,13 +7,17 @@ import math
 from collections.abc import Callable, Sequence
 
 import pytest
+from psycopg import AsyncConnection
 
 from nitro_py.errors import ConfigError, NitroError, StorageAnswerLostError, StorageError, UsageError
 from nitro_py.runtime.settings import BackplaneSettings, Settings, StoragePlace, StorageSettings
 from nitro_py.storage_driver import StorageLimits, StorageWrite
 from nitro_py.storages import Storage, open_storage, storage
 from nitro_py.stores.memory import MemoryDriver
+from nitro_py.stores.postgres import PostgresDriver
+from nitro_py.stores.redis import RedisDriver
 from nitro_py.stores.sqlite import SqliteDriver
+from tests.brokers.postgres import run_postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -217,6 +221,32 @@ def test_place_is_what_is_set_then_the_broker_then_the_targets_own() -> None:
 def test_url_that_is_none_of_sqlite_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="names no file of SQLite"):
         SqliteDriver(url, "test")
+
+
+@pytest.mark.parametrize("driver", [PostgresDriver, RedisDriver])
+def test_url_that_is_malformed_shows_no_password(driver: Callable[[str, str], object]) -> None:
+    for url in ("http://u:geheim@h", "postgres://u:geheim@h:port", "redis://u:geheim@h:port", "geheim"):
+        with pytest.raises(UsageError, match=r"`storage\.carts\.url`") as caught:
+            driver(url, "app:carts")
+        assert "geheim" not in str(caught.value)
+
+
+async def test_postgres_makes_its_tables_once_and_refuses_those_of_another_version() -> None:
+    with run_postgres() as server:
+        storages = [Storage("test", PostgresDriver(server.url, "test")) for _ in range(8)]
+        try:
+            # All make the tables at the same time.
+            assert sorted(await asyncio.gather(*(one.increment("n") for one in storages))) == list(range(1, 9))
+        finally:
+            for one in storages:
+                await one.close()
+        connection = await AsyncConnection.connect(server.url, autocommit=True)
+        async with connection:
+            await connection.execute("UPDATE nitro_storage_version SET version = 7")
+        driver = PostgresDriver(server.url, "test")
+        with pytest.raises(StorageError, match=r"expected 1, got \[7\]"):
+            await driver.read(["a"], 1.0)
+        await driver.close()
 
 
 def test_driver_that_is_not_there_is_named() -> None:

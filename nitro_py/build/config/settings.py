@@ -238,9 +238,9 @@ class StorageTable(SettingsTable):
 
     driver: str = Field(
         default="",
-        description="Where it is kept: `memory`, `sqlite`, `redis`, what the target offers, or the name of an "
-        "installed driver; by default where the target keeps storages. `NITRO_STORAGE__NAME__DRIVER` overrides it "
-        "when the bundle runs.",
+        description="Where it is kept: `memory`, `sqlite`, `redis`, `postgres`, what the target offers, or the "
+        "name of an installed driver; by default where the target keeps storages. "
+        "`NITRO_STORAGE__NAME__DRIVER` overrides it when the bundle runs.",
         examples=["sqlite"],
     )
     url: str = Field(

@@ -323,7 +323,7 @@ class StorageConformance:
 
     async def test_many_values_are_written_and_read(self, make_driver: MakeDriver) -> None:
         async with self.opened(make_driver) as storage:
-            values = {f"many:{number}": {"number": number} for number in range(250)}
+            values = {f"many:{number}": {"number": number} for number in range(120)}
             await storage.set_many(values)
             assert await storage.get_many(values) == values
             assert await storage.get_many([]) == {}

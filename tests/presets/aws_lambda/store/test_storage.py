@@ -40,6 +40,7 @@ class TestDynamo(SharedStorageConformance):
     test_repeated_delete_takes_nothing_newer = StoreFaults.test_repeated_delete_takes_nothing_newer
 
 
+@pytest.mark.slow
 class TestRepeatingDynamo(SharedStorageConformance):
     """The suite in a table, where the answer to each first call is lost."""
 
