@@ -74,7 +74,7 @@ class Deployment:
         config: The configuration.
         options: The preset's own options.
         dry_run: Whether to stop once the changes are shown.
-        confirm: Asks, after the changes were shown, whether to apply them.
+        confirm: Asks a question that is answered with yes or no.
         report: Shows a line about the progress.
         show_table: Shows a table: the names of its columns, then the cells of each row.
     """
@@ -83,7 +83,7 @@ class Deployment:
     config: NitroConfig
     options: OptionValues
     dry_run: bool
-    confirm: Callable[[], bool]
+    confirm: Callable[[str], bool]
     report: Callable[[str], None]
     show_table: Callable[[Sequence[str], Sequence[Sequence[str]]], None]
 

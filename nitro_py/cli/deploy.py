@@ -14,6 +14,7 @@ from nitro_py.cli.failed_build import warn_of_failure
 from nitro_py.cli.output import messages, print_json, print_line, print_table
 from nitro_py.cli.preset_options import check_options
 from nitro_py.cli.project import JsonOption, OutputOption, PresetOption, check_preset, load_project, read_bundle
+from nitro_py.cli.stale_bundle import warn_of_stale
 from nitro_py.errors import UsageError
 
 
@@ -48,13 +49,14 @@ def deploy(
             f"The preset `{built.preset}` has nothing to deploy to.",
             hint=f"Copy `{loaded.config.output_dir}` to the machine that runs it.",
         )
+    warn_of_stale(loaded, target)
     reached_by = target.deploy(
         Deployment(
             output=loaded.root / loaded.config.output_dir,
             config=loaded.config,
             options=options,
             dry_run=dry_run,
-            confirm=lambda: yes or typer.confirm("Apply these changes?"),
+            confirm=lambda question: yes or typer.confirm(question),
             report=lambda text: print_line(text, to=messages),
             show_table=print_table,
         )

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 from nitro_presets.aws_lambda.deploy.domain import check_region
-from nitro_presets.aws_lambda.deploy.packages import find_account, find_bucket, name_package
+from nitro_presets.aws_lambda.deploy.packages import PackageBucket, find_account, find_bucket, name_package
 from nitro_presets.aws_lambda.deploy.stack import (
     Change,
     Stack,
     change_set,
+    delete_stack,
     explain_errors,
     find_stack,
 )
@@ -25,6 +26,8 @@ from nitro_py.errors import NitroError, UsageError
 _CODE = re.compile(rf"^( +Code:) {re.escape(ARCHIVE)}$", re.MULTILINE)
 _SHARDS = re.compile(r'^  TopicShards:\n    Description: .*\n    Value: "(\d+)"$', re.MULTILINE)
 _LOGGING = "ApiGatewayLogging"
+# The packages of a stack that stay in the bucket: the one in use, and some to go back to.
+KEPT_PACKAGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def deploy(
     bucket: str | None = None,
     tags: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
-    confirm: Callable[[], bool],
+    confirm: Callable[[str], bool],
     report: Callable[[str], None],
     show: Callable[[Sequence[Change]], None],
 ) -> DeployResult:
@@ -65,7 +68,7 @@ def deploy(
         bucket: A bucket for the package, in the same region; by default one for the account and region.
         tags: Tags of the stack.
         dry_run: Whether to stop once the changes are shown; nothing is uploaded, and the change set is deleted.
-        confirm: Called after the changes were shown; returns whether to apply them.
+        confirm: Called with a question: after the changes were shown, and before a failed stack is deleted.
         report: Called with each step, and with each event of a resource.
         show: Shows the changes.
 
@@ -77,7 +80,7 @@ def deploy(
         NitroError: AWS refuses a call, or the stack cannot be deployed.
 
     Example:
-        deploy(Path(".output"), stack_name="chat", confirm=lambda: True, report=print, show=print)
+        deploy(Path(".output"), stack_name="chat", confirm=lambda question: True, report=print, show=print)
     """
     import boto3  # type: ignore[import-untyped]
 
@@ -92,6 +95,12 @@ def deploy(
         # A function, because backslashes in a name would be escapes in a replacement.
         text = _CODE.sub(lambda found: f"{found[1]} {place}", template)
         before = find_stack(formation, stack_name)
+        if before.status == "ROLLBACK_COMPLETE" and not dry_run:
+            # Its first deployment has failed: there is nothing in it, and CloudFormation updates it no more.
+            if not confirm(f"The stack `{stack_name}` failed when it was made. Delete what is left of it?"):
+                return DeployResult(stack_name, False, (), {})
+            delete_stack(formation, stack_name, before, report)
+            before = Stack(None)
         _check_status(stack_name, before)
         check_region(template, str(formation.meta.region_name))
         check_shards(before, template)
@@ -99,13 +108,29 @@ def deploy(
         parameters = _choose_parameters(session, formation, text, before)
         with change_set(formation, stack_name, text, parameters, new=before.is_new, tags=tags) as changes:
             show(changes.rows)
-            if dry_run or not changes.rows or not confirm():
+            if dry_run or not changes.rows or not confirm("Apply these changes?"):
                 return DeployResult(stack_name, False, changes.rows, dict(before.outputs))
             report(f"Uploading the package to `{store.bucket}`")
             store.upload(key, package, create=bucket is None)
             report("Applying the changes")
             after = changes.apply(report)
+        _prune(store, stack_name, key, report)
     return DeployResult(stack_name, True, changes.rows, dict(after.outputs))
+
+
+def _prune(store: PackageBucket, stack: str, current: str, report: Callable[[str], None]) -> None:
+    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+    try:
+        # Times of S3 are whole seconds, so the package in use is not always the first.
+        others = [key for key in store.list_packages(stack) if key != current]
+        old = others[KEPT_PACKAGES - 1 :]
+        if old:
+            report(f"Deleting old packages in `{store.bucket}`: {len(old)}; the last {KEPT_PACKAGES} stay")
+            store.delete(old)
+    except ClientError as error:
+        # The deployment itself is done.
+        report(f"Old packages in `{store.bucket}` stay: {error.response['Error']['Message']}")
 
 
 def _read_bundle(output: Path) -> tuple[bytes, str]:
@@ -132,7 +157,9 @@ def _check_status(name: str, stack: Stack) -> None:
             f"The stack `{name}` is being changed already: {status}.", hint="Wait until that is over."
         )
     if status in ("CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
-        hint = f"Delete it first: `aws cloudformation delete-stack --stack-name {name}`."
+        hint = f"Delete it first: `nitropy destroy --stack {name}`."
+        if status == "ROLLBACK_COMPLETE":
+            hint = "Deploy without `--dry-run`, which offers to delete it first."
         raise NitroError(f"The stack `{name}` cannot be updated: {status}.", hint=hint)
 
 

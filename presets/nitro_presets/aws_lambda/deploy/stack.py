@@ -196,7 +196,7 @@ class ChangeSet:
             return found
         hint = None
         if found.status == "ROLLBACK_COMPLETE":
-            hint = f"Delete it before the next try: `aws cloudformation delete-stack --stack-name {self.stack}`."
+            hint = "The next `nitropy deploy` offers to delete what is left of it."
         raise _explain_failure(f"The stack `{self.stack}` could not be deployed", found, happened, hint)
 
 

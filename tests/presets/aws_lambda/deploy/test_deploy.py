@@ -15,8 +15,9 @@ import boto3  # type: ignore[import-untyped]
 import botocore.client  # type: ignore[import-untyped]
 import pytest
 
-from nitro_presets.aws_lambda.deploy.deploy import DeployResult, check_shards, deploy
-from nitro_presets.aws_lambda.deploy.stack import Change, Stack
+from nitro_presets.aws_lambda.deploy.deploy import KEPT_PACKAGES, DeployResult, check_shards, deploy
+from nitro_presets.aws_lambda.deploy.packages import name_package
+from nitro_presets.aws_lambda.deploy.stack import Change, Stack, find_stack
 from nitro_presets.aws_lambda.deploy.template import render_template
 from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
@@ -31,9 +32,15 @@ ACCOUNT = "123456789012"
 STACK = OPTIONS["websocket+function-url+streaming+cloudfront"]
 KEPT = f"nitro-{ACCOUNT}-{REGION}"
 # Where the permission is not named as the call is.
-PERMISSIONS = {"s3:HeadBucket": "s3:ListBucket", "apigateway:GetAccount": "apigateway:GET"}
+PERMISSIONS = {
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "apigateway:GetAccount": "apigateway:GET",
+}
 # CloudFormation reads the package with the caller's permissions.
 IMPLIED = {"s3:GetObject"}
+# Called only once there are older packages.
+LATER = {"s3:DeleteObject"}
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +92,14 @@ class Console:
 
     def __init__(self, answer: bool = True) -> None:
         self.answer = answer
-        self.asked = 0
+        self.questions: list[str] = []
         self.lines: list[str] = []
         self.changes: list[Change] = []
 
-    def confirm(self) -> bool:
+    def confirm(self, question: str) -> bool:
         """Answers."""
-        assert self.changes, "nothing was shown before the question"
-        self.asked += 1
+        assert self.changes or "failed" in question, "nothing was shown before the question"
+        self.questions.append(question)
         return self.answer
 
     def show(self, changes: Sequence[Change]) -> None:
@@ -114,7 +121,7 @@ def test_dry_run_shows_the_changes_and_leaves_nothing_behind(output: Path) -> No
     assert result.changes == tuple(console.changes)
     assert Change("Add", "WebSocketFunction", "AWS::Lambda::Function") in result.changes
     assert Change("Add", "Table", "AWS::DynamoDB::Table") in result.changes
-    assert console.asked == 0
+    assert console.questions == []
     assert "dry" not in list_stacks()
     assert KEPT not in list_buckets()
 
@@ -122,7 +129,7 @@ def test_dry_run_shows_the_changes_and_leaves_nothing_behind(output: Path) -> No
 def test_refusal_leaves_nothing_behind(output: Path) -> None:
     console = Console(answer=False)
     assert not console.deploy(output, "refused").applied
-    assert console.asked == 1
+    assert console.questions == ["Apply these changes?"]
     assert "refused" not in list_stacks()
     assert KEPT not in list_buckets()
 
@@ -158,12 +165,53 @@ def test_stack_is_made_and_changed(output: Path) -> None:
     assert len(connect("s3").list_objects_v2(Bucket=bucket)["Contents"]) == 2
 
 
+def test_old_packages_leave_the_bucket(output: Path) -> None:
+    s3 = connect("s3")
+    s3.create_bucket(Bucket="kept-packages", CreateBucketConfiguration={"LocationConstraint": REGION})
+    old = [f"pruned/{number:064x}.zip" for number in range(7)]
+    others = [f"else/{0:064x}.zip", "pruned/notes.txt"]
+    for key in (*old, *others):
+        s3.put_object(Bucket="kept-packages", Key=key, Body=b"")
+    console = Console()
+    (output / "template.yaml").write_text(render_template(OPTIONS["http-api"]), encoding="utf-8")
+    assert console.deploy(output, "pruned", bucket="kept-packages").applied
+    kept = {row["Key"] for row in s3.list_objects_v2(Bucket="kept-packages")["Contents"]}
+    assert kept >= set(others)
+    assert len(kept - set(others)) == KEPT_PACKAGES
+    assert name_package("pruned", (output / "function.zip").read_bytes()) in kept
+    assert any("the last 5 stay" in line for line in console.lines)
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_failed_stack_is_deleted_after_asking(output: Path, monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    name = f"failed-{answer}"
+    (output / "template.yaml").write_text(render_template(OPTIONS["http-api"]), encoding="utf-8")
+    assert Console().deploy(output, name).applied
+    formation = connect("cloudformation")
+    before = find_stack(formation, name)
+
+    def find(client: Any, wanted: str) -> Stack:
+        # Moto rolls no stack back.
+        found = find_stack(client, wanted)
+        return replace(found, status="ROLLBACK_COMPLETE") if found.id == before.id else found
+
+    monkeypatch.setattr("nitro_presets.aws_lambda.deploy.deploy.find_stack", find)
+    with pytest.raises(NitroError, match="ROLLBACK_COMPLETE"):
+        Console().deploy(output, name, dry_run=True)
+    console = Console(answer=answer)
+    assert console.deploy(output, name).applied == answer
+    asked = f"The stack `{name}` failed when it was made. Delete what is left of it?"
+    assert console.questions == ([asked, "Apply these changes?"] if answer else [asked])
+    assert (find_stack(formation, name).id == before.id) != answer
+
+
 def test_bucket_is_made_once_for_the_account_and_region(output: Path) -> None:
     (output / "template.yaml").write_text(render_template(OPTIONS["http-api"]), encoding="utf-8")
     for name in ("first", "second"):
         assert Console().deploy(output, name).applied
     keys = [row["Key"] for row in connect("s3").list_objects_v2(Bucket=KEPT)["Contents"]]
-    assert sorted(key.partition("/")[0] for key in keys) == ["first", "second"]
+    # Other tests deploy, too.
+    assert {key.partition("/")[0] for key in keys} >= {"first", "second"}
 
 
 def test_role_for_logs_is_left_alone_where_the_region_has_one(output: Path) -> None:
@@ -282,7 +330,7 @@ def test_calls_of_a_deployment_are_named(output: Path, monkeypatch: pytest.Monke
     named = set(
         re.findall(r"`(\w+:\w+)`", " ".join(row[0] for row in find_table("permission", "docs/deployment.md")))
     )
-    assert named == called | IMPLIED
+    assert named == called | IMPLIED | LATER
 
 
 def test_services_of_the_stack_are_named() -> None:

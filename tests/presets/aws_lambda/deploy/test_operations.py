@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -239,6 +240,26 @@ def test_what_is_retained_is_no_loss(project: Path, environ: dict[str, str], con
     told = succeed(project, "destroy", "--stack", "kept", "--yes", *FLAGS, environ=environ)
     # Moto deletes it all the same.
     assert "`Orders` (AWS::DynamoDB::Table) stays: `orders-kept`." in told
+
+
+def test_stale_bundle_is_noticed(tmp_path: Path, environ: dict[str, str]) -> None:
+    root = make_project(tmp_path / "stale")
+    succeed(root, "build", "--preset", "aws-lambda")
+
+    def deploy(**more: str) -> str:
+        command = ("deploy", "--dry-run", "--region", REGION, "--stack", "stale")
+        return run_nitropy(root, *command, environ=environ | more).stderr
+
+    assert "warning" not in deploy()
+    # Its length and its time stay.
+    handler = root / "handlers/api/hello.get.py"
+    times = handler.stat()
+    handler.write_text(handler.read_text().replace("hello", "hullo"))
+    os.utime(handler, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "The bundle is stale: a build would change `server/handlers/api/hello.get.py`" in deploy()
+    assert "`template.yaml`" in deploy(NITRO_AWS__MEMORY="1024")
+    handler.write_text("import nothing_like_this\n")
+    assert "Nothing tells whether the bundle is stale" in deploy()
 
 
 def test_generated_template_holds_no_data_but_what_is_listed() -> None:
