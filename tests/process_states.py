@@ -27,6 +27,14 @@ def list_children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def read_command(pid: int) -> list[str]:
+    """Return the command line of a process; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def _read_fields(pid: int) -> list[str]:
     """Return what stands behind the name of a process, which may hold anything; nothing if it is gone."""
     try:

@@ -14,7 +14,7 @@ from tests.build.config_files import fail_to_load
 TABLES = (
     "`aws`, `backplane`, `backplane_prefix`, `backplane_url`, `build`, `container`, `dev`, `development`, "
     "`experimental`, `features`, `handlers_dir`, `http`, `ignore`, `include`, `log`, `metrics`, `output_dir`, "
-    "`preset`, `production`, `public_dir`, `runtime_config`, `server`, `sse`, `websocket`"
+    "`preset`, `production`, `public_dir`, `runtime_config`, `server`, `sse`, `storage`, `websocket`"
 )
 WEBSOCKET = "`allowed_origins`, `buffer_limit`, `compression`, `idle_timeout`, `max_message`, `max_queue`"
 TOML_HINT = "Text needs quotes, each key its own line, and a table a line such as `[dev]`."

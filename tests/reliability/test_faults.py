@@ -25,7 +25,7 @@ from tests.conformance.processes import (
     run_replicas,
     run_workers,
 )
-from tests.process_states import read_state
+from tests.process_states import find_parent, list_children, read_command, read_state
 from tests.reliability.load import LOAD_PATH, PATIENCE, Listener, Load, Publication, run_load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -145,9 +145,9 @@ async def run_calm_workers(
 
 def find_local_broker(worker: str) -> int:
     """Return the process of the broker of a worker, a child of the same parent."""
-    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    (found,) = (int(pid) for pid in children if "--broker" in Path(f"/proc/{pid}/cmdline").read_text())
+    parent = find_parent(int(worker))
+    assert parent is not None
+    (found,) = (pid for pid in list_children(parent) if "--broker" in read_command(pid))
     return found
 
 

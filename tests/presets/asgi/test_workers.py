@@ -26,7 +26,7 @@ from tests.bundles import (
     run_refused,
     write_files,
 )
-from tests.process_states import is_alive
+from tests.process_states import is_alive, list_children, read_command
 
 PID = """
     import os
@@ -94,22 +94,8 @@ def until(good: Callable[[], bool], act: Callable[[], object] = lambda: None) ->
 
 def find_broker(server: Server) -> int:
     """Return the process of the broker of some workers."""
-    (pid,) = (pid for pid in list_children(server) if "--broker" in read_command(pid))
+    (pid,) = (pid for pid in list_children(server.process.pid) if "--broker" in read_command(pid))
     return pid
-
-
-def list_children(server: Server) -> list[int]:
-    """Return the processes that a server has started."""
-    pid = server.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def read_command(pid: int) -> list[str]:
-    """Return the command line of a process, none if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except OSError:
-        return []
 
 
 def find_folders(tmp_path: Path) -> list[Path]:
@@ -150,13 +136,13 @@ def test_broker_that_hangs_is_replaced(tmp_path: Path) -> None:
         broker = find_broker(server)
         os.kill(broker, signal.SIGSTOP)
         until(lambda: f"Local broker {broker} has not answered for 5 s" in server.read_log())
-        until(lambda: server.read_log().count("The backplane `local` is back after ") == 2)
+        until(lambda: server.read_log().count("The backplane `local` is back after ") >= 2)
         server.stop()
 
 
 def test_broker_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     with run_topics(tmp_path) as server:
-        children = list_children(server)
+        children = list_children(server.process.pid)
         assert len(children) == 3
         server.process.kill()
         server.process.wait()
@@ -169,12 +155,12 @@ def test_broker_that_is_not_needed_is_not_started(bundle: Path, tmp_path: Path) 
     output = build_project(copy_demo(tmp_path))
     for environ in ({}, {"NITRO_BACKPLANE": "local"}):
         with run_bundle(output, "--port", "0", environ={"TMPDIR": str(tmp_path), **environ}) as server:
-            assert list_children(server) == []
+            assert list_children(server.process.pid) == []
             health = httpx.get(f"{server.url}/_nitro/health", verify=False, trust_env=False)
             assert health.json() == {"status": "ok"}
             server.stop()
     with run_workers(bundle, 2, TMPDIR=str(tmp_path)) as server:
-        assert not any("--broker" in read_command(pid) for pid in list_children(server))
+        assert not any("--broker" in read_command(pid) for pid in list_children(server.process.pid))
         assert find_folders(tmp_path) == []
         server.stop()
 
