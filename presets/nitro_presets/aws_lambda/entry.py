@@ -78,6 +78,15 @@ class WebSocketEntry(FunctionEntry):
         return make_websocket_function(self.folder)
 
 
+def add_secrets(entry: FunctionEntry) -> Any:
+    """Return what handles a function's events: the entry itself, unless the app has secrets."""
+    if stack_variables.SECRETS not in os.environ:
+        return entry
+    from nitro_presets.aws_lambda.app_secrets import EntryWithSecrets
+
+    return EntryWithSecrets(entry)
+
+
 def end_start() -> None:
     """Turn garbage collection on, without the objects of the start, which stay as long as the process."""
     if not gc.isenabled():

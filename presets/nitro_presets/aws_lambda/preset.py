@@ -12,6 +12,7 @@ from nitro_presets.aws_lambda.deploy.function_environment import describe_possib
 from nitro_presets.aws_lambda.deploy.functions import (
     HOME,
     WRAPPER,
+    check_variables,
     describe_functions,
     http_event,
     make_options,
@@ -88,6 +89,8 @@ UNUSED = (
 STORAGE_DRIVER = "nitro_presets/aws_lambda/store/storage.py"
 STORE_FOLDERS = ("brokers", "stores")
 STORE_MODULES = ("nitro_py/runtime/responsive_timeout.py",)
+# What reads `aws.secrets`, which ships where there are any.
+SECRETS_READER = "app_secrets.py"
 FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
@@ -111,7 +114,16 @@ LIMITS = (
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
-STACK_SETTINGS = ("domain", "environment", "extend", "overrides", "statements", "tags")
+STACK_SETTINGS = (
+    "domain",
+    "environment",
+    "extend",
+    "overrides",
+    "secrets",
+    "secrets_refresh",
+    "statements",
+    "tags",
+)
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 DEPLOYED_REGION = replace(REGION, help="Region that it is deployed to.")
@@ -239,6 +251,7 @@ class AwsLambdaPreset:
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
         check_public(build)
+        check_variables(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
         template, notes = extend_template(build, render_template(make_options(build, target)))
@@ -247,9 +260,14 @@ class AwsLambdaPreset:
         elsewhere = {table.driver for table in build.config.storage.values()} - {"", *self.storage_drivers}
         unused = tuple(file for file in UNUSED if not (elsewhere and file in STORE_MODULES))
         unused += () if uses_storage(build) else (STORAGE_DRIVER,)
+        secrets = (SECRETS_READER,) if build.config.table(AwsSettings).secrets else ()
         own = {
             **collect_runtime(
-                "nitro_presets.aws_lambda", *SHIPPED, folders=STORE_FOLDERS if elsewhere else (), without=unused
+                "nitro_presets.aws_lambda",
+                *SHIPPED,
+                *secrets,
+                folders=STORE_FOLDERS if elsewhere else (),
+                without=unused,
             ),
             **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
             MANIFEST_NAME: add_settings(build).to_json().encode(),

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import DomainTable
 from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
+from nitro_presets.aws_lambda.deploy.secret_references import SecretReferences
 from nitro_presets.aws_lambda.deploy.statements import Statements
-from nitro_py.preset import Count, File, SettingsTable
+from nitro_py.preset import Count, File, Seconds, SettingsTable
 
 # What CloudFormation takes.
 _MAX_TAGS = 50
@@ -96,6 +97,14 @@ class AwsSettings(SettingsTable):
     environment: FunctionVariables = Field(
         default={},
         description="Variables of both functions: text, or what CloudFormation computes, such as `!Ref Table`.",
+    )
+    secrets: SecretReferences = Field(
+        default={},
+        description="Variables of both functions whose values Parameter Store or Secrets Manager keeps, such as "
+        "`ssm:/app/api-key`.",
+    )
+    secrets_refresh: Seconds = Field(
+        default=300.0, description="Seconds after which secrets are read again; 0 = never."
     )
     statements: Statements = Field(
         default=(), description="What the roles of both functions allow besides, as statements of IAM."

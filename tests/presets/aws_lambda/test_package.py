@@ -115,6 +115,8 @@ def test_package_holds_only_our_own_source_that_a_function_uses(demo: Path) -> N
 
 # Modules that are imported where a process holds sockets, has a backplane or is measured: never in a function.
 ABSENT = {
+    # Ships where there are secrets to read.
+    "nitro_presets.aws_lambda.app_secrets",
     "nitro_py.brokers.registry",
     "nitro_py.runtime.asgi.websocket",
     "nitro_py.runtime.metrics.exposition",
@@ -226,6 +228,7 @@ UNUSED = {
         "nitro_py.runtime.contracts",
         "nitro_py.runtime.http.streaming",
         "nitro_presets.aws_lambda.http.stream",
+        "nitro_presets.aws_lambda.app_secrets",
         "nitro_presets.aws_lambda.websocket",
         "nitro_presets.aws_lambda.aws_client",
     ),
@@ -236,6 +239,7 @@ UNUSED = {
         "nitro_py.sse",
         "nitro_py.validation",
         "nitro_py.runtime.hooks.upgrade",
+        "nitro_presets.aws_lambda.app_secrets",
         "nitro_presets.aws_lambda.aws_client.invoke",
         "nitro_presets.aws_lambda.http",
         "nitro_presets.aws_lambda.websocket.connect",

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from nitro_presets.aws_lambda.deploy.intrinsics import read_value
-from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
+from nitro_presets.aws_lambda.stack_variables import SECRETS, STACK_VARIABLES
 from nitro_py.preset import mask
 
 # What Lambda takes: the names and values of all variables together, in bytes.
@@ -43,7 +43,7 @@ ComputedText = Annotated[
 
 # What a validator raises is the phrase that follows "expected" in the error.
 def _check_name(name: str) -> str:
-    if name in STACK_VARIABLES:
+    if name == SECRETS or name in STACK_VARIABLES:
         raise ValueError("another name, as the stack itself sets this one")
     if name in _RESERVED or name.startswith(_RESERVED_PREFIX):
         raise ValueError("another name, as Lambda reserves this one")
@@ -68,13 +68,14 @@ FunctionVariables = Annotated[dict[VariableName, ComputedText], AfterValidator(_
 
 
 def count_bytes(variables: Mapping[str, object]) -> int:
-    """Count the bytes of names and values; of values that CloudFormation computes, only the names'.
+    """Count the bytes of names and values; what CloudFormation computes counts as far as it is text.
 
     Example:
         >>> count_bytes({"LEVEL": "é", "TABLE": {"Ref": "Table"}})
         12
     """
-    texts = [value for value in variables.values() if isinstance(value, str)]
+    values = [value.get("Fn::Sub") if isinstance(value, Mapping) else value for value in variables.values()]
+    texts = [value for value in values if isinstance(value, str)]
     return sum(len(text.encode()) for text in (*variables, *texts))
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import read_domain
+from nitro_presets.aws_lambda.deploy.function_environment import LIMIT, OWN_BYTES, count_bytes
+from nitro_presets.aws_lambda.deploy.secret_references import list_statements, write_variable
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
 from nitro_presets.aws_lambda.settings import AwsSettings
-from nitro_presets.aws_lambda.stack_variables import CALLBACK_URL, QUEUE_URL, TABLE, WEBSOCKET_FUNCTION
-from nitro_py.preset import BuildInput, NitroConfig, uses_storage
+from nitro_presets.aws_lambda.stack_variables import CALLBACK_URL, QUEUE_URL, SECRETS, TABLE, WEBSOCKET_FUNCTION
+from nitro_py.preset import BuildError, BuildInput, NitroConfig, uses_storage
 from nitro_py.runtime.manifest import Manifest
 
 # Where Lambda unpacks the package.
 HOME = "/var/task"
 # The program that starts the functions.
 WRAPPER = "nitro_wrapper.sh"
+WRAPPER_VARIABLE = "AWS_LAMBDA_EXEC_WRAPPER"
 # What the stack tells the functions.
 STACK_NEEDS = (CALLBACK_URL, TABLE, WEBSOCKET_FUNCTION)
 # Seconds that a function may take: API Gateway waits for 29; nothing waits for a sweep or a fan-out.
@@ -42,6 +45,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
             "timeout": socket_timeout(settings),
             "memory": settings.memory,
+            "secrets": settings.secrets,
             "cloudfront": settings.cloudfront,
             "ordered": settings.ordered,
         }
@@ -52,6 +56,7 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "needs": list_needs(build),
             "timeout": http_timeout(build.config),
             "memory": settings.memory,
+            "secrets": settings.secrets,
             "cloudfront": settings.cloudfront,
             "event": http_event(build),
             "streaming": settings.streaming != "none",
@@ -92,13 +97,45 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,
-        statements=[to_policy(statement) for statement in settings.statements],
+        policies={
+            "app": [to_policy(statement) for statement in settings.statements],
+            "secrets": list(list_statements(settings.secrets)),
+        },
     )
 
 
 def list_variables(settings: AwsSettings) -> Mapping[str, JsonValue]:
     """Return the environment variables of both functions that the build knows."""
-    return {**settings.environment, "AWS_LAMBDA_EXEC_WRAPPER": f"{HOME}/{WRAPPER}"}
+    own: dict[str, JsonValue] = {WRAPPER_VARIABLE: f"{HOME}/{WRAPPER}"}
+    if settings.secrets:
+        own[SECRETS] = cast("JsonValue", write_variable(settings.secrets, settings.secrets_refresh))
+    return {**settings.environment, **own}
+
+
+def check_variables(build: BuildInput) -> None:
+    """Refuse a variable that is set twice, and more variables than Lambda takes.
+
+    Raises:
+        BuildError: That is so.
+    """
+    settings = build.config.table(AwsSettings)
+    for name in settings.secrets:
+        if name in settings.environment:
+            place = build.place(f"aws.secrets.{name}")
+            message = f"`{name}` stands in `aws.environment` and in `aws.secrets`: expected one of them."
+            raise BuildError(message, file=place.file, line=place.line)
+    variables = {name: value for name, value in list_variables(settings).items() if name != WRAPPER_VARIABLE}
+    size = count_bytes(variables)
+    most = LIMIT - OWN_BYTES
+    place = build.place(next((f"aws.secrets.{name}" for name in settings.secrets), "aws.environment"))
+    if size > most:
+        raise BuildError(
+            f"`aws.environment` and `aws.secrets` take {size:,} bytes of variables: expected at most {most:,}, as "
+            f"Lambda takes {LIMIT:,} with those of the stack.",
+            file=place.file,
+            line=place.line,
+            hint="Keep several values in one secret, or shorten names.",
+        )
 
 
 def serves_sockets(manifest: Manifest) -> bool:

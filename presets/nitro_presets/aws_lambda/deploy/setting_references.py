@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from nitro_presets.aws_lambda.deploy.intrinsics import write_value
+from nitro_presets.aws_lambda.deploy.secret_references import find_resource
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.template_nodes import (
     Reference,
@@ -31,6 +32,10 @@ def list_computed(settings: AwsSettings) -> Iterator[tuple[str, object]]:
     for name, value in settings.environment.items():
         if not isinstance(value, str):
             yield f"aws.environment.{name}", value
+    for name, reference in settings.secrets.items():
+        resource = find_resource(reference)
+        if resource is not None:
+            yield f"aws.secrets.{name}", {"Ref": resource}
     for number, statement in enumerate(settings.statements):
         yield f"aws.statements.{number}", to_policy(statement)
 

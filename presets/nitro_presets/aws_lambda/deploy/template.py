@@ -65,7 +65,7 @@ class TemplateOptions:
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
-        statements: Statements of IAM that the roles of the functions have besides.
+        policies: Statements of IAM that the roles of the functions have besides, by the name of a policy.
 
     Raises:
         BuildError: The options contradict each other.
@@ -95,7 +95,7 @@ class TemplateOptions:
     domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
-    statements: Sequence[Mapping[str, object]] = ()
+    policies: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.websocket and self.http == "none":
@@ -143,7 +143,7 @@ def render_template(options: TemplateOptions) -> str:
         **_list_domain_values(options.domain),
     }
     blocks = {
-        "app_policy": write_policy("app", options.statements),
+        "policies": "".join(write_policy(name, one) for name, one in options.policies.items()),
         "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
         "http_environment": _write_environment(options.http_environment),
         "websocket_environment": _write_environment(options.websocket_environment),

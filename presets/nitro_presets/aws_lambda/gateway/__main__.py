@@ -70,7 +70,8 @@ async def run(options: argparse.Namespace) -> None:
 
     faults = Faults.parse(options.fault)
     listener = bind_port(options.host, options.port)
-    passed = {*os.environ.get(ENV_FILE_NAMES, "").split(), *read_bundle(options.output).computed}
+    bundle = read_bundle(options.output)
+    passed = {*os.environ.get(ENV_FILE_NAMES, "").split(), *bundle.computed, *bundle.secrets}
     environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED) or name in passed}
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

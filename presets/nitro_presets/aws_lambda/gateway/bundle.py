@@ -38,6 +38,7 @@ class Function:
         streaming: Whether responses stream.
         cloudfront: Whether there is a distribution in front.
         ordered: Whether a connection's messages come through a queue.
+        secrets: What `aws.secrets` says, by name.
         needs: The variables that it needs of the stack.
     """
 
@@ -50,6 +51,7 @@ class Function:
     streaming: bool = False
     cloudfront: bool = True
     ordered: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
 
 
@@ -79,6 +81,11 @@ class LocalBundle:
             for name, value in function.environment.items()
             if not isinstance(value, str)
         }
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What `aws.secrets` says, by name."""
+        return {name: said for function in self.functions.values() for name, said in function.secrets.items()}
 
     @property
     def has_table(self) -> bool:
@@ -145,6 +152,7 @@ def _read_functions(described: dict[str, Any]) -> dict[str, Function]:
             streaming=bool(values.get("streaming", False)),
             cloudfront=bool(values.get("cloudfront", True)),
             ordered=bool(values.get("ordered", False)),
+            secrets=dict(values.get("secrets", {})),
             needs=frozenset(values.get("needs", ())),
         )
     return functions

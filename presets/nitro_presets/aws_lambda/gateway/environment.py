@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from nitro_presets.aws_lambda import stack_variables
 from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.deploy.intrinsics import show_value
+from nitro_presets.aws_lambda.deploy.secret_references import find_resource
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
 from nitro_presets.aws_lambda.gateway.permissions import resolve_value
 from nitro_presets.aws_lambda.gateway.router import ROOT
+from nitro_presets.aws_lambda.gateway.secrets_api import make_secret_arn
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 
 ACCOUNT = "000000000000"
@@ -25,6 +27,8 @@ QUEUE = "nitro-messages.fifo"
 # The starts of ARNs.
 FUNCTIONS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
 TABLES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
+# The region and account of the ARNs of secrets.
+SECRET_ARNS = f"{REGION}:{ACCOUNT}"
 CALLBACKS = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API.id}/{API.stage}"
 # The variables that a process gets from our own environment.
 _INHERITED = ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
@@ -121,9 +125,14 @@ def make_environment(
         if bundle.functions["websocket"].ordered:
             environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
             environment[stack_variables.QUEUE_URL] = services.queue_url
+    if bundle.secrets:
+        environment["AWS_ENDPOINT_URL_SSM"] = f"{services.url}{ROOT}/ssm"
+        environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = f"{services.url}{ROOT}/secretsmanager"
     names = list_names(bundle, services.table)
     own = {name: resolve_value(value, names) for name, value in function.environment.items()}
-    return {**added, **{name: value for name, value in own.items() if value is not None}, **environment}
+    # Secrets come through the function's own calls, as on AWS.
+    given = {name: value for name, value in added.items() if name not in bundle.secrets}
+    return {**given, **{name: value for name, value in own.items() if value is not None}, **environment}
 
 
 def describe_unresolved(bundle: LocalBundle, added: Mapping[str, str]) -> Iterator[str]:
@@ -164,6 +173,10 @@ def list_names(bundle: LocalBundle, table: str) -> dict[str, str]:
         "Table.Arn": f"{TABLES}{table}",
         "WebSocketApi": API.id,
     }
+    for reference in bundle.secrets.values():
+        resource = find_resource(reference)
+        if resource is not None:
+            names[resource] = make_secret_arn(reference, SECRET_ARNS)
     for name, id in (("http", "HttpFunction"), ("websocket", "WebSocketFunction")):
         if name in bundle.functions:
             names |= {id: name, f"{id}.Arn": make_arn(bundle.functions[name])}

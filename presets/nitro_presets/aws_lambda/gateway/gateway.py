@@ -24,6 +24,7 @@ from nitro_presets.aws_lambda.gateway.environment import (
     CREDENTIALS,
     FUNCTIONS,
     REGION,
+    SECRET_ARNS,
     TABLES,
     ServiceUrls,
     describe_unresolved,
@@ -47,9 +48,10 @@ from nitro_presets.aws_lambda.gateway.process import FunctionProcess
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
 from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, CONCURRENCY, Quotas
 from nitro_presets.aws_lambda.gateway.router import GatewayRouter
+from nitro_presets.aws_lambda.gateway.secrets_api import SecretsApi
 from nitro_presets.aws_lambda.gateway.signed_calls import CallGuard, SignatureVerifier
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
-from nitro_py.errors import NitroError
+from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.app import LOCAL_HOST
 from nitro_py.runtime.hosts import HostCheck, make_host_check
 from nitro_py.runtime.manifest import read_manifest
@@ -255,6 +257,7 @@ class Gateway:
             websocket_api=self._make_websocket_api() if "websocket" in functions else None,
             http=http,
             queue=self._queue,
+            secrets=self._make_secrets_api() if self._bundle.secrets else None,
             publish_endpoint=self._make_publish_endpoint(),
             host_check=self._make_host_check(),
         )
@@ -278,6 +281,17 @@ class Gateway:
         api = DynamoDbApi(database, TABLES, self._guard, self.faults)
         self._stack.push_async_callback(api.close)
         return api
+
+    def _make_secrets_api(self) -> SecretsApi:
+        values = {}
+        for name, reference in self._bundle.secrets.items():
+            if name not in self._added:
+                raise UsageError(
+                    f"The secret `{name}` (`{reference}`) has no value on this machine.",
+                    hint=f"Set `{name}` in `.env` or the environment: the preview asks no AWS.",
+                )
+            values[reference] = self._added[name]
+        return SecretsApi(SECRET_ARNS, values, self._guard)
 
     def _make_host_check(self) -> HostCheck | None:
         if self._local_host is None:

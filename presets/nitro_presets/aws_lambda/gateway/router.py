@@ -13,6 +13,7 @@ from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpCon
 from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
 from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
+from nitro_presets.aws_lambda.gateway.secrets_api import SecretsApi
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
 from nitro_py.errors import HTTPError
@@ -23,6 +24,7 @@ from nitro_py.runtime.hosts import HostCheck
 ROOT = "/_aws"
 DYNAMODB_PATHS = (f"{ROOT}/dynamodb", f"{ROOT}/dynamodb/")
 SQS_PATHS = (f"{ROOT}/sqs", f"{ROOT}/sqs/")
+SECRETS_PATHS = {f"{ROOT}/{service}{end}": service for service in ("secretsmanager", "ssm") for end in ("", "/")}
 _INVOCATIONS = re.compile(rf"{ROOT}/2015-03-31/functions/([^/]+)/invocations")
 
 
@@ -39,6 +41,7 @@ class GatewayRouter:
         websocket_api: The WebSocket API, if there is one.
         http: The Function URL or HTTP API, if there is one.
         queue: The queue, if messages are ordered.
+        secrets: The services that keep secrets, if the app has any.
         publish_endpoint: The publish endpoint, if there is a token.
         host_check: The check of the host that each request names; `None` if every host is allowed.
     """
@@ -51,6 +54,7 @@ class GatewayRouter:
     websocket_api: WebSocketApi | None
     http: HttpApi | None
     queue: FifoQueue | None
+    secrets: SecretsApi | None
     publish_endpoint: PublishEndpoint | None
     host_check: HostCheck | None = None
 
@@ -96,6 +100,8 @@ class GatewayRouter:
             await self.dynamodb.handle(http, request)
         elif self.queue is not None and request.path in SQS_PATHS:
             await self.queue.handle(http, request)
+        elif self.secrets is not None and request.path in SECRETS_PATHS:
+            await self.secrets.handle(http, request, SECRETS_PATHS[request.path])
         elif self.websocket_api is not None and request.path == stage:
             # The API's own URL, without CloudFront.
             headers = replace_host(request, self.api.domain)

@@ -46,7 +46,7 @@ class ApiError:
 
 
 # Services whose protocol has no other status than 400 for what a caller does wrong.
-_JSON_SERVICES = frozenset({"dynamodb", "sqs"})
+_JSON_SERVICES = frozenset({"dynamodb", "secretsmanager", "sqs", "ssm"})
 # The operations of services that name none in a call.
 _OPERATIONS = {"lambda": "Invoke"}
 _MISSING = ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
