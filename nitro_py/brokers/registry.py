@@ -28,6 +28,7 @@ class BuiltInBackplane(NamedTuple):
 BUILT_IN: dict[str, BuiltInBackplane] = {
     LOCAL: BuiltInBackplane("nitro_py.brokers.local:LocalBackplane"),
     "nats": BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", client="nats"),
+    "postgres": BuiltInBackplane("nitro_py.brokers.postgres:PostgresBackplane", client="psycopg"),
     "redis": BuiltInBackplane("nitro_py.brokers.redis:RedisBackplane", client="redis"),
 }
 

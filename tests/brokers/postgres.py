@@ -45,12 +45,18 @@ class PostgresServer:
     folder: Path
     port: int
     options: tuple[str, ...] = ()
+    name: str = field(default="postgres", init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
         """The URL of its database, without a password."""
         return f"postgres://{DATABASE_USER}@{HOST}:{self.port}/postgres"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

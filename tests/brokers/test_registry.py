@@ -43,10 +43,11 @@ def test_built_in_ones_are_found(name: str) -> None:
 
 
 def test_built_in_one_may_have_another_name_than_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BUILT_IN, "postgres", BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", "asyncpg"))
-    assert list(list_backplanes()) == ["local", "nats", "postgres", "redis"]
-    assert find_client("postgres") == "asyncpg"
-    assert type(load_backplane(BackplaneSettings("postgres", "nats://a"))) is NatsBackplane
+    monkeypatch.setitem(BUILT_IN, "rabbit", BuiltInBackplane("nitro_py.brokers.nats:NatsBackplane", "aio_pika"))
+    assert list(list_backplanes()) == ["local", "nats", "postgres", "rabbit", "redis"]
+    assert find_client("rabbit") == "aio_pika"
+    assert find_client("postgres") == "psycopg"
+    assert type(load_backplane(BackplaneSettings("rabbit", "nats://a"))) is NatsBackplane
 
 
 @pytest.mark.anyio
@@ -62,7 +63,7 @@ async def test_tests_of_handlers_need_no_broker(tmp_path: Path) -> None:
     [
         (
             BackplaneSettings("kafka"),
-            "Unknown backplane `kafka`: expected one of `local`, `memory`, `nats`, `redis`.",
+            "Unknown backplane `kafka`: expected one of `local`, `memory`, `nats`, `postgres`, `redis`.",
         ),
         (BackplaneSettings("redis"), "The backplane `redis` has no URL.\n  hint: Set `NITRO_BACKPLANE_URL`"),
         (BackplaneSettings("local"), "The backplane `local` has no broker here"),

@@ -7,6 +7,7 @@ import traceback
 import pytest
 
 from nitro_py.brokers.nats import NatsBackplane
+from nitro_py.brokers.postgres import PostgresBackplane
 from nitro_py.brokers.redis import RedisBackplane
 from nitro_py.errors import UsageError
 
@@ -29,9 +30,11 @@ SECRET = "hunter2"
         f"[{SECRET}",
     ],
 )
-@pytest.mark.parametrize(("kind", "scheme"), [(RedisBackplane, "redis"), (NatsBackplane, "nats")])
+@pytest.mark.parametrize(
+    ("kind", "scheme"), [(RedisBackplane, "redis"), (NatsBackplane, "nats"), (PostgresBackplane, "postgres")]
+)
 def test_malformed_url_is_refused(
-    kind: type[RedisBackplane] | type[NatsBackplane], scheme: str, rest: str
+    kind: type[RedisBackplane | NatsBackplane | PostgresBackplane], scheme: str, rest: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         kind(f"{scheme}://{rest}", "app")
@@ -48,6 +51,12 @@ def test_url_without_a_known_scheme_is_not_shown(url: str) -> None:
     with pytest.raises(UsageError, match="leads to no such broker") as caught:
         RedisBackplane(url, "app")
     assert SECRET not in str(caught.value)
+
+
+def test_option_that_postgres_does_not_know_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        PostgresBackplane(f"postgres://broker.test/db?{SECRET}=1", "app")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_option_that_the_client_cannot_read_is_refused() -> None:

@@ -26,7 +26,7 @@ def fail(root: Path, config: str) -> str:
 
 def test_unknown_backplane_is_refused(tmp_path: Path) -> None:
     assert fail(tmp_path, 'backplane = "kafka"') == (
-        "Unknown backplane `kafka`: expected one of `local`, `memory`, `nats`, `redis`.\n"
+        "Unknown backplane `kafka`: expected one of `local`, `memory`, `nats`, `postgres`, `redis`.\n"
         "  at nitro.toml:1\n"
         "  hint: Install the package that provides it, or correct the name."
     )

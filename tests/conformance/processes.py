@@ -13,8 +13,11 @@ from typing import Any
 from nitro_py.testing.answers import TestResponse
 from nitro_py.testing.conformance import JOURNAL, ServerTarget
 from nitro_py.testing.conformance.server import ServerSocket, ServerStream
+from tests.brokers.postgres import PostgresServer
 from tests.brokers.processes import RealBroker
 from tests.bundles import PATIENCE, run_bundle
+
+AnyBroker = RealBroker | PostgresServer
 
 COUNT = 4
 # The header by which each process names itself, and the middleware that sets it.
@@ -127,7 +130,7 @@ def add_process_header(project: Path) -> None:
 
 
 @contextmanager
-def run_workers(output: Path, broker: RealBroker | None, journal: Path) -> Iterator[Spread]:
+def run_workers(output: Path, broker: AnyBroker | None, journal: Path) -> Iterator[Spread]:
     """Run a bundle with `--workers`: one port, and a broker of their own where none is given."""
     arguments = ("--port", "0", "--workers", str(COUNT))
     with run_bundle(output, *arguments, environ=make_environ(broker, journal)) as server:
@@ -136,7 +139,7 @@ def run_workers(output: Path, broker: RealBroker | None, journal: Path) -> Itera
 
 
 @contextmanager
-def run_replicas(output: Path, broker: RealBroker | None, journal: Path) -> Iterator[Replicas]:
+def run_replicas(output: Path, broker: AnyBroker | None, journal: Path) -> Iterator[Replicas]:
     """Run a bundle several times: a port each, as replicas of a container have."""
     with ExitStack() as stack:
         running = [
@@ -148,7 +151,7 @@ def run_replicas(output: Path, broker: RealBroker | None, journal: Path) -> Iter
             server.stop()
 
 
-def make_environ(broker: RealBroker | None, journal: Path) -> dict[str, str]:
+def make_environ(broker: AnyBroker | None, journal: Path) -> dict[str, str]:
     """Return the variables of a bundle that uses a broker, or none."""
     used = {} if broker is None else {"NITRO_BACKPLANE": broker.name, "NITRO_BACKPLANE_URL": broker.url}
     return {**used, JOURNAL: str(journal)}

@@ -17,7 +17,7 @@ NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)`")
 # Files of the reader's own projects.
 EXAMPLES = {"infra/aws.yaml", "tests/test_chat.py", "tests/test_harbor.py"}
 # Words of ASGI and of users, which nothing in a line's files needs to define.
-WORDS = {"QUERY", "asgi", "local", "nats", "nitro_py", "open", "receive", "redis", "send", "upgrade"}
+WORDS = {"QUERY", "asgi", "local", "nats", "nitro_py", "open", "postgres", "receive", "redis", "send", "upgrade"}
 
 
 def list_places(text: str) -> list[str]:

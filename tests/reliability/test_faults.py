@@ -14,11 +14,13 @@ import httpx
 import pytest
 
 from nitro_py.testing.conformance.suite.steps import do, poll
-from tests.brokers.processes import BROKERS, RealBroker, run_broker
+from tests.brokers.postgres import run_postgres
+from tests.brokers.processes import BROKERS, run_broker
 from tests.conformance.conftest import build_suite
 from tests.conformance.processes import (
     COUNT,
     PROCESS,
+    AnyBroker,
     Replicas,
     Spread,
     add_process_header,
@@ -32,8 +34,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Report = Callable[[str], None]
 
-LOCAL = "local"
-with_brokers = pytest.mark.parametrize("broker", BROKERS, indirect=True)
+LOCAL, POSTGRES = "local", "postgres"
+with_brokers = pytest.mark.parametrize("broker", [*BROKERS, POSTGRES], indirect=True)
 with_workers = pytest.mark.parametrize("broker", [*BROKERS, LOCAL], indirect=True)
 
 # How long the load runs before a fault and after it, in seconds.
@@ -51,16 +53,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def broker(request: pytest.FixtureRequest) -> Iterator[RealBroker | None]:
+def broker(request: pytest.FixtureRequest) -> Iterator[AnyBroker | None]:
     """Run a broker for one test; workers start theirs themselves."""
     if request.param == LOCAL:
         yield None
         return
-    with run_broker(request.param) as broker:
+    with run_postgres() if request.param == POSTGRES else run_broker(request.param) as broker:
         yield broker
 
 
-def name_broker(broker: RealBroker | None) -> str:
+def name_broker(broker: AnyBroker | None) -> str:
     """Return the name of the backplane."""
     return LOCAL if broker is None else broker.name
 
@@ -95,7 +97,7 @@ async def hear_one(target: Spread, topic: str) -> None:
 
 @with_brokers
 async def test_broker_is_killed_and_comes_back(
-    broker: RealBroker, bundle: Path, tmp_path: Path, report: Report
+    broker: AnyBroker, bundle: Path, tmp_path: Path, report: Report
 ) -> None:
     with run_replicas(bundle, broker, tmp_path) as target:
         async with run_load(target) as load:
@@ -133,7 +135,7 @@ async def test_broker_is_killed_and_comes_back(
 
 @asynccontextmanager
 async def run_calm_workers(
-    bundle: Path, broker: RealBroker | None, folder: Path
+    bundle: Path, broker: AnyBroker | None, folder: Path
 ) -> AsyncIterator[tuple[Spread, Load]]:
     """Run workers under load, which runs undisturbed before the block and after it."""
     with run_workers(bundle, broker, folder) as target:
@@ -195,7 +197,7 @@ def wait_until_gone(pid: int) -> None:
 
 
 @with_workers
-async def test_worker_is_killed(broker: RealBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
+async def test_worker_is_killed(broker: AnyBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
     async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
         victim = target.processes[0]
         killed = time.monotonic()
@@ -222,7 +224,7 @@ async def test_worker_is_killed(broker: RealBroker | None, bundle: Path, tmp_pat
 
 
 @with_workers
-async def test_worker_hangs(broker: RealBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
+async def test_worker_hangs(broker: AnyBroker | None, bundle: Path, tmp_path: Path, report: Report) -> None:
     async with run_calm_workers(bundle, broker, tmp_path) as (target, load):
         victim = target.processes[0]
         stopped = time.monotonic()

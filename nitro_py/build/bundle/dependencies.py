@@ -19,7 +19,9 @@ from nitro_py.build.bundle.names import name_missing
 from nitro_py.errors import DISTRIBUTION, BuildError, suggest_extra
 
 # The extras of this distribution, by what they let a bundle import.
-_EXTRAS = {"nats": "nats", "prometheus_client": "metrics", "redis": "redis"}
+_EXTRAS = {"nats": "nats", "prometheus_client": "metrics", "psycopg": "postgres", "redis": "redis"}
+# Module → a part of it that another distribution provides, and that it uses where it finds it.
+_PARTS = {"psycopg": "psycopg_binary"}
 _MODULES = (".py", ".pyd", ".so")
 
 
@@ -126,7 +128,8 @@ def pin_requirements(
             if module in _EXTRAS:
                 hint = f"Run {suggest_extra(_EXTRAS[module])} in the environment that builds."
             raise BuildError(f"`{module}` is not installed.", hint=hint)
-        queue += [(Requirement(provider), "") for provider in found]
+        parts = find_distributions(_PARTS[module]) if module in _PARTS else ()
+        queue += [(Requirement(provider), "") for provider in (*found, *parts)]
     pins: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     while queue:

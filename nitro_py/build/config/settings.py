@@ -285,8 +285,8 @@ class NitroConfig(SettingsTable):
     backplane: Name = Field(
         default=_SHIPPED_DEFAULTS.backplane.name,
         description="What carries topics between processes: `memory` for one process, `local` for the workers "
-        "of one machine, which also have it in the place of `memory`, `redis`, `nats`, or the name of an "
-        "installed backplane; `NITRO_BACKPLANE` overrides it when the bundle runs.",
+        "of one machine, which also have it in the place of `memory`, `redis`, `nats`, `postgres`, or the name of "
+        "an installed backplane; `NITRO_BACKPLANE` overrides it when the bundle runs.",
         examples=["redis"],
     )
     backplane_url: str = Field(

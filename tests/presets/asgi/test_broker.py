@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import venv
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -12,19 +13,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nitro_py.build.pipeline import write_plan
 from nitro_py.runtime.asgi.internal_routes import PUBLISH_TOKEN
+from tests.brokers.postgres import run_postgres
 from tests.brokers.processes import BROKERS, BrokerName, RealBroker, run_broker
 from tests.bundles import PATIENCE, copy_demo, plan_project, run_bundle
 
 
-@pytest.mark.parametrize("name", BROKERS)
-def test_vendored_bundle_brings_the_client(name: BrokerName, tmp_path: Path) -> None:
-    with run_broker(name) as broker:
-        plan = plan_project(copy_demo(tmp_path), vendored=True, backplane=name, backplane_url=broker.url)
+@pytest.mark.parametrize("name", [*BROKERS, "postgres"])
+def test_vendored_bundle_brings_the_client(name: Literal[BrokerName, "postgres"], tmp_path: Path) -> None:
+    with run_postgres() if name == "postgres" else run_broker(name) as broker:
+        plan = plan_project(copy_demo(tmp_path), vendored=True, backplane=name)
         write_plan(plan)
         # An environment of its own, where nothing is installed.
         venv.create(tmp_path / "venv")
         python = tmp_path / "venv/bin/python"
-        with run_bundle(plan.output, python=[python, "-I", "-S"]) as server:
+        environ = {"NITRO_BACKPLANE_URL": broker.url}
+        with run_bundle(plan.output, python=[python, "-I", "-S"], environ=environ) as server:
             backplane = {"name": name, "connected": True}
             assert httpx.get(f"{server.url}/_nitro/health").json() == {"status": "ok", "backplane": backplane}
             server.stop()
