@@ -8,6 +8,7 @@ Capability = Literal[
     "http",
     "http.length",
     "peers.reach",
+    "storage",
     "streaming",
     "streaming.disconnect",
     "topics",

@@ -94,7 +94,7 @@ SECRETS_READER = "app_secrets.py"
 FUNCTION_FILES = ("nitro_bootstrap.py", "nitro_http.py", "nitro_websocket.py", WRAPPER)
 # What the HTTP function's runtime imports, beside what the handlers import.
 HTTP_IMPORTS = frozenset({"mangum", "starlette"})
-ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "topics", "websocket"})
+ALWAYS: frozenset[Capability] = frozenset({"http", "peers.reach", "storage", "topics", "websocket"})
 # The setting that gives the target a capability, or what there is in place of it.
 ADVICE: Mapping[Capability, str] = {
     "streaming": 'Set `aws.streaming = "function-url"`: without it Lambda holds a stream back until it ends.',

@@ -14,6 +14,8 @@ from nitro_py.testing.conformance.suite.limits import Limits
 from tests.cli.commands import succeed
 from tests.presets.container.engine import Engine, run
 
+# One process, which may write no file.
+MEMORY = {"NITRO_STORAGE__DEFAULT__DRIVER": "memory", "NITRO_STORAGE__OTHER__DRIVER": "memory"}
 IMAGE = "localhost/suite:latest"
 
 # Making the base is a part of whichever test comes first.
@@ -32,7 +34,7 @@ def target(engine: Engine, bare_base: Path, tmp_path_factory: pytest.TempPathFac
     succeed(folder / "app", "build", "--preset", "container", "--oci", "image.tar", "--base", str(bare_base))
     run("skopeo", "copy", "--quiet", f"oci-archive:{folder / 'app/image.tar'}", engine.name_in_storage(IMAGE))
     mount = (f"--volume={journal}:/journal",)
-    with engine.start(IMAGE, options=mount, environ={JOURNAL: "/journal"}) as container:
+    with engine.start(IMAGE, options=mount, environ={JOURNAL: "/journal", **MEMORY}) as container:
         yield ServerTarget(container.url)
         assert container.stop() == 0
 

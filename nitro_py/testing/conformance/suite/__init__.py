@@ -12,10 +12,11 @@ from nitro_py.testing.conformance.suite.files import Files
 from nitro_py.testing.conformance.suite.order import Order
 from nitro_py.testing.conformance.suite.peers import Peers
 from nitro_py.testing.conformance.suite.routes import Routes
+from nitro_py.testing.conformance.suite.storages import Storages
 from nitro_py.testing.conformance.suite.streams import Streams
 from nitro_py.testing.conformance.suite.topics import Topics
 from nitro_py.testing.conformance.suite.upgrades import Upgrades
 
 
-class Conformance(Routes, Answers, Files, Upgrades, Order, Failures, Peers, Coercion, Topics, Streams):
+class Conformance(Routes, Answers, Files, Upgrades, Order, Failures, Peers, Coercion, Topics, Streams, Storages):
     """The whole suite; its user adds a fixture named `target`."""
