@@ -112,6 +112,7 @@ STREAMED_ANSWER = 200 * 1024 * 1024
 LIMITS = (
     SizeLimit(SERVER, 250 * 1024 * 1024, "what Lambda unpacks", refused=True),
     SizeLimit(ARCHIVE, 50 * 1024 * 1024, "what Lambda takes without a bucket"),
+    SizeLimit(TEMPLATE, 51_200, "what CloudFormation takes without a bucket, as `nitropy deploy` sends it"),
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
 STACK_SETTINGS = (

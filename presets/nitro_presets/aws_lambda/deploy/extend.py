@@ -61,7 +61,11 @@ def extend_template(build: BuildInput, template: str) -> ExtendedTemplate:
     references = (*list_setting_references(build), *overrides.list_references(), *extension.list_references())
     _check_references(text, references)
     _check_circle(text, references)
-    notes = (*extension.describe_unprotected_data(), *_lint(text, [extension.find, overrides.find], what))
+    notes = (
+        *extension.describe_open_parameters(),
+        *extension.describe_unprotected_data(),
+        *_lint(text, [extension.find, overrides.find], what),
+    )
     return ExtendedTemplate(text, notes)
 
 

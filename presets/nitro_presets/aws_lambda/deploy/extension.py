@@ -103,6 +103,15 @@ class Extension:
                 for reference in (*list_references(body), *attributes):
                     yield reference, Place(self.file, reference.line)
 
+    def describe_open_parameters(self) -> Iterator[str]:
+        """Tell which parameters have no value unless the one who deploys gives it."""
+        for name, (key, parameter) in _get_section(self.root, "Parameters").items():
+            if "Default" not in get_items(parameter):
+                yield (
+                    f"`{name}` ({self.file}:{find_line(key)}) has no `Default`, and `nitropy deploy` gives a "
+                    "parameter no value"
+                )
+
     def describe_unprotected_data(self) -> Iterator[str]:
         """Tell which resources lose their data with the stack."""
         for name, (key, resource) in _get_section(self.root, "Resources").items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -21,6 +23,7 @@ from nitro_presets.aws_lambda.gateway.permissions import read_roles
 from nitro_py.errors import BuildError
 from nitro_py.preset import BuildInput, Manifest, NitroConfig
 from tests.bundles import plan_project, write_files
+from tests.capabilities import require_program
 from tests.docs.pages import find_blocks
 from tests.presets.aws_lambda.deploy.stacks import FULL, read_template
 
@@ -245,6 +248,49 @@ def test_resource_that_the_page_shows_has_six_lines_and_builds(tmp_path: Path, k
     assert not [note for note in plan.bundle.notes if FILE in note]
     template = read_template(plan.bundle.files["template.yaml"].decode())
     assert [body for body in template["Resources"].values() if body["Type"] == f"AWS::{kind}"]
+
+
+def test_parameter_without_a_value_is_told() -> None:
+    text = "Parameters:\n  Given: {Type: String, Default: a}\n  Open: {Type: String}\n"
+    (note,) = read_extension(FILE, text.encode()).describe_open_parameters()
+    assert note.startswith("`Open` (infra/aws.yaml:3) has no `Default`")
+
+
+def test_app_with_all_of_its_own_passes_cfn_lint_and_sam(tmp_path: Path) -> None:
+    config = """
+        aws.tags.team = "chat"
+        aws.domain = {name = "chat.example.com", websocket_name = "live.example.com", hosted_zone = "Z0123456789"}
+        aws.environment = {NOTES = "!Ref Notes", PHOTOS = "!Ref Photos", JOBS = "!Ref Jobs"}
+        [[aws.statements]]
+        Effect = "Allow"
+        Action = ["dynamodb:GetItem", "dynamodb:PutItem"]
+        Resource = "!GetAtt Notes.Arn"
+        [[aws.statements]]
+        Effect = "Allow"
+        Action = "s3:GetObject"
+        Resource = "!Sub ${Photos.Arn}/*"
+        [aws.overrides.HttpFunction.Properties]
+        TracingConfig.Mode = "Active"
+        [aws.overrides.HttpRole.Properties]
+        ManagedPolicyArns = ["arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"]
+        """
+    shown = [
+        block.text for block in find_blocks("yaml", PAGE) if block.text.startswith("  ") and "AWS::" in block.text
+    ]
+    assert len(shown) == 3
+    root = lay_out(tmp_path, "Resources:\n" + "\n".join(shown), dedent(config))
+    plan = plan_project(root)
+    assert not [note for note in plan.bundle.notes if "cfn-lint" in note or FILE in note]
+    text = plan.bundle.files["template.yaml"]
+    function = read_template(text.decode())["Resources"]["HttpFunction"]["Properties"]
+    assert function["Environment"]["Variables"]["NOTES"] == {"Ref": "Notes"}
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    (tmp_path / "template.yaml").write_bytes(text)
+    (tmp_path / "function.zip").touch()
+    command = [str(require_program("sam")), "validate", "--lint", "--template", "template.yaml"]
+    environ = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-central-1"}
+    checked = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_empty_file_extends_nothing() -> None:
