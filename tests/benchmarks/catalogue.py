@@ -6,7 +6,16 @@ import importlib
 
 from tests.benchmarks.rows import Row
 
-MODULES: tuple[str, ...] = ("sockets", "web", "lambda_warm", "lambda_cold", "aws_posts", "builds", "first_day")
+MODULES: tuple[str, ...] = (
+    "sockets",
+    "backplanes",
+    "web",
+    "lambda_warm",
+    "lambda_cold",
+    "aws_posts",
+    "builds",
+    "first_day",
+)
 
 
 def load_rows() -> tuple[Row, ...]:

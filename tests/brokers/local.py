@@ -49,6 +49,11 @@ class LocalBrokerProcess:
         assert self._process is not None
         return self._process
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
     def start(self) -> None:
         """Start it, and wait until it takes workers."""
         ours, theirs = socket.socketpair()

@@ -58,6 +58,12 @@ class PostgresServer:
         """Whether it runs."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """Its main process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = (

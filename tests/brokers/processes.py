@@ -45,6 +45,12 @@ class RealBroker:
         """What `backplane_url` says."""
         return f"{self.name}://{HOST}:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it listens."""
         self._process = subprocess.Popen(
