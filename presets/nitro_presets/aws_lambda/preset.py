@@ -9,9 +9,11 @@ from importlib.resources import files
 
 from nitro_presets.aws_lambda.deploy.extend import extend_template
 from nitro_presets.aws_lambda.deploy.function_environment import describe_possible_secrets
+from nitro_presets.aws_lambda.deploy.function_settings import describe_network
 from nitro_presets.aws_lambda.deploy.functions import (
     HOME,
     WRAPPER,
+    check_functions,
     check_variables,
     describe_functions,
     http_event,
@@ -119,11 +121,14 @@ STACK_SETTINGS = (
     "domain",
     "environment",
     "extend",
+    "functions",
+    "log_level",
     "overrides",
     "secrets",
     "secrets_refresh",
     "statements",
     "tags",
+    "vpc",
 )
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
@@ -253,6 +258,7 @@ class AwsLambdaPreset:
         """Compute the bundle."""
         check_public(build)
         check_variables(build)
+        check_functions(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
         template, notes = extend_template(build, render_template(make_options(build, target)))
@@ -306,6 +312,7 @@ class AwsLambdaPreset:
                 *describe_hosts(build),
                 *describe_possible_secrets(build.config.table(AwsSettings).environment),
                 *describe_reach(build.config.table(AwsSettings).statements),
+                *describe_vpc(build),
                 *notes,
             ),
             limits=LIMITS,
@@ -387,6 +394,20 @@ def describe_hosts(build: BuildInput) -> tuple[str, ...]:
     return (
         f"{note}. Browsers send them no cookies of the pages, whose origin must be in `websocket.allowed_origins`",
     )
+
+
+def describe_vpc(build: BuildInput) -> tuple[str, ...]:
+    """Return a note of what the functions must reach from a VPC, if they are in one."""
+    settings = build.config.table(AwsSettings)
+    sockets = serves_sockets(build.manifest)
+    note = describe_network(
+        settings.vpc,
+        table=sockets or uses_storage(build),
+        sockets=sockets,
+        ordered=settings.ordered,
+        secrets={reference.partition(":")[0] for reference in settings.secrets.values()},
+    )
+    return () if note is None else (note,)
 
 
 def _template(name: str) -> bytes:

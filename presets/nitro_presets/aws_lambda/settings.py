@@ -8,9 +8,11 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import DomainTable
 from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
+from nitro_presets.aws_lambda.deploy.function_settings import FunctionsTable, VpcTable
 from nitro_presets.aws_lambda.deploy.secret_references import SecretReferences
 from nitro_presets.aws_lambda.deploy.statements import Statements
 from nitro_py.preset import Count, File, Seconds, SettingsTable
+from nitro_py.runtime.settings import LogLevel
 
 # What CloudFormation takes.
 _MAX_TAGS = 50
@@ -98,6 +100,13 @@ class AwsSettings(SettingsTable):
         default={},
         description="Variables of both functions: text, or what CloudFormation computes, such as `!Ref Table`.",
     )
+    functions: FunctionsTable = Field(default=FunctionsTable(), description="Each function by itself.")
+    log_level: LogLevel | None = Field(
+        default=None,
+        description="Lowest level that Lambda keeps, in logs of JSON, which `log.format` asks for, too.",
+        examples=["info"],
+    )
+    vpc: VpcTable = Field(default=VpcTable(), description="A network of yours that both functions reach.")
     secrets: SecretReferences = Field(
         default={},
         description="Variables of both functions whose values Parameter Store or Secrets Manager keeps, such as "

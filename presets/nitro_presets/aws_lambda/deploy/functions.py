@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from nitro_presets.aws_lambda.deploy.domain import read_domain
 from nitro_presets.aws_lambda.deploy.function_environment import LIMIT, OWN_BYTES, count_bytes
+from nitro_presets.aws_lambda.deploy.function_settings import find_log_level, list_network_statements
 from nitro_presets.aws_lambda.deploy.secret_references import list_statements, write_variable
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
@@ -44,7 +45,8 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "environment": environment,
             "needs": [*STACK_NEEDS, *([QUEUE_URL] if settings.ordered else [])],
             "timeout": socket_timeout(settings),
-            "memory": settings.memory,
+            "memory": settings.functions.websocket.memory or settings.memory,
+            "log_level": find_log_level(build.config, settings.log_level),
             "secrets": settings.secrets,
             "cloudfront": settings.cloudfront,
             "ordered": settings.ordered,
@@ -55,7 +57,8 @@ def describe_functions(build: BuildInput) -> dict[str, dict[str, object]]:
             "environment": environment,
             "needs": list_needs(build),
             "timeout": http_timeout(build.config),
-            "memory": settings.memory,
+            "memory": settings.functions.http.memory or settings.memory,
+            "log_level": find_log_level(build.config, settings.log_level),
             "secrets": settings.secrets,
             "cloudfront": settings.cloudfront,
             "event": http_event(build),
@@ -86,8 +89,8 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         streaming=event == "function-url",
         cloudfront=settings.cloudfront,
         ordered=settings.ordered and serves_sockets(build.manifest),
-        websocket_memory=settings.memory,
-        http_memory=settings.memory,
+        websocket_memory=settings.functions.websocket.memory or settings.memory,
+        http_memory=settings.functions.http.memory or settings.memory,
         websocket_timeout=socket_timeout(settings),
         http_timeout=http_timeout(build.config),
         shards=settings.shards,
@@ -97,7 +100,11 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,
+        log_level=find_log_level(build.config, settings.log_level),
+        subnets=settings.vpc.subnets,
+        security_groups=settings.vpc.security_groups,
         policies={
+            "network": list_network_statements(settings.vpc),
             "app": [to_policy(statement) for statement in settings.statements],
             "secrets": list(list_statements(settings.secrets)),
         },
@@ -154,12 +161,45 @@ def http_event(build: BuildInput) -> Literal["none", "http-api", "function-url"]
 
 def socket_timeout(settings: AwsSettings) -> int:
     """Return the WebSocket function's seconds."""
-    return ORDERED_TIMEOUT if settings.ordered else SOCKET_TIMEOUT
+    return settings.functions.websocket.timeout or (ORDERED_TIMEOUT if settings.ordered else SOCKET_TIMEOUT)
 
 
 def http_timeout(config: NitroConfig) -> int:
     """Return the HTTP function's seconds: enough for a whole stream where answers stream."""
     settings = config.table(AwsSettings)
-    if settings.streaming == "none":
-        return HTTP_TIMEOUT
-    return max(HTTP_TIMEOUT, int(settings.stream_seconds) + STREAM_MARGIN)
+    if settings.functions.http.timeout is not None:
+        return settings.functions.http.timeout
+    return HTTP_TIMEOUT if settings.streaming == "none" else max(HTTP_TIMEOUT, stream_timeout(settings))
+
+
+def stream_timeout(settings: AwsSettings) -> int:
+    """Return the seconds that a whole stream may take."""
+    return int(settings.stream_seconds) + STREAM_MARGIN
+
+
+def check_functions(build: BuildInput) -> None:
+    """Refuse a time-out that the function cannot have, and half of a network.
+
+    Raises:
+        BuildError: That is so.
+    """
+    settings = build.config.table(AwsSettings)
+    http, websocket = settings.functions.http.timeout, settings.functions.websocket.timeout
+    if http is not None and settings.streaming == "none" and http > HTTP_TIMEOUT:
+        reason = f"at most {HTTP_TIMEOUT}, as an HTTP API waits no longer"
+        raise _refuse(build, "aws.functions.http.timeout", reason, http)
+    if http is not None and settings.streaming != "none" and http < stream_timeout(settings):
+        reason = f"at least {stream_timeout(settings)}, for `aws.stream_seconds` and the answer's end"
+        raise _refuse(build, "aws.functions.http.timeout", reason, http)
+    if websocket is not None and settings.ordered and websocket > ORDERED_TIMEOUT:
+        reason = f"at most {ORDERED_TIMEOUT} with `aws.ordered`, as a message that dies holds its peer up as long"
+        raise _refuse(build, "aws.functions.websocket.timeout", reason, websocket)
+    if bool(settings.vpc.subnets) != bool(settings.vpc.security_groups):
+        name = "subnets" if settings.vpc.subnets else "security_groups"
+        other = "security_groups" if settings.vpc.subnets else "subnets"
+        raise _refuse(build, f"aws.vpc.{name}", f"`aws.vpc.{other}`, too", len(getattr(settings.vpc, name)))
+
+
+def _refuse(build: BuildInput, key: str, expected: str, got: int) -> BuildError:
+    place = build.place(key)
+    return BuildError(f"`{key}`: expected {expected}, got `{got}`.", file=place.file, line=place.line)

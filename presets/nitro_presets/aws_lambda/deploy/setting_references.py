@@ -36,6 +36,10 @@ def list_computed(settings: AwsSettings) -> Iterator[tuple[str, object]]:
         resource = find_resource(reference)
         if resource is not None:
             yield f"aws.secrets.{name}", {"Ref": resource}
+    for name in ("subnets", "security_groups"):
+        for number, value in enumerate(getattr(settings.vpc, name)):
+            if not isinstance(value, str):
+                yield f"aws.vpc.{name}.{number}", value
     for number, statement in enumerate(settings.statements):
         yield f"aws.statements.{number}", to_policy(statement)
 

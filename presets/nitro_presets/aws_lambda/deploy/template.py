@@ -65,6 +65,9 @@ class TemplateOptions:
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
+        log_level: The lowest level of logs in JSON, in Lambda's words; without one logs are text.
+        subnets: The subnets of the functions, if they are in a VPC.
+        security_groups: Their security groups.
         policies: Statements of IAM that the roles of the functions have besides, by the name of a policy.
 
     Raises:
@@ -95,6 +98,9 @@ class TemplateOptions:
     domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
+    log_level: str | None = None
+    subnets: Sequence[object] = ()
+    security_groups: Sequence[object] = ()
     policies: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,6 +137,7 @@ def render_template(options: TemplateOptions) -> str:
         "description": quote(f"{options.name}, built by nitropy-kit"),
         "http_memory": str(options.http_memory),
         "http_timeout": str(options.http_timeout),
+        "log_level": options.log_level or "",
         "log_retention_days": str(options.log_retention_days),
         "runtime": f"python{options.python_version}",
         "shards": str(options.shards),
@@ -143,6 +150,8 @@ def render_template(options: TemplateOptions) -> str:
         **_list_domain_values(options.domain),
     }
     blocks = {
+        "vpc": f"SubnetIds: {write_value(options.subnets)}\n"
+        f"SecurityGroupIds: {write_value(options.security_groups)}\n",
         "policies": "".join(write_policy(name, one) for name, one in options.policies.items()),
         "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
         "http_environment": _write_environment(options.http_environment),
@@ -162,6 +171,10 @@ def _list_conditions(options: TemplateOptions) -> Iterator[str]:
             yield name
     if options.domain is not None:
         yield from _list_domain_conditions(options, options.domain)
+    if options.log_level is not None:
+        yield "json_logs"
+    if options.subnets:
+        yield "vpc"
     # CloudFormation refuses an empty `Variables`.
     if options.websocket or options.storage or options.cloudfront or _write_environment(options.http_environment):
         yield "http_variables"

@@ -38,6 +38,7 @@ class Function:
         streaming: Whether responses stream.
         cloudfront: Whether there is a distribution in front.
         ordered: Whether a connection's messages come through a queue.
+        log_level: The lowest level of logs in JSON; without one logs are text.
         secrets: What `aws.secrets` says, by name.
         needs: The variables that it needs of the stack.
     """
@@ -51,6 +52,7 @@ class Function:
     streaming: bool = False
     cloudfront: bool = True
     ordered: bool = False
+    log_level: str | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
 
@@ -152,6 +154,7 @@ def _read_functions(described: dict[str, Any]) -> dict[str, Function]:
             streaming=bool(values.get("streaming", False)),
             cloudfront=bool(values.get("cloudfront", True)),
             ordered=bool(values.get("ordered", False)),
+            log_level=values.get("log_level"),
             secrets=dict(values.get("secrets", {})),
             needs=frozenset(values.get("needs", ())),
         )

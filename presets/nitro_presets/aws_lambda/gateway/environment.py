@@ -125,6 +125,8 @@ def make_environment(
         if bundle.functions["websocket"].ordered:
             environment["AWS_ENDPOINT_URL_SQS"] = f"{services.url}{ROOT}/sqs"
             environment[stack_variables.QUEUE_URL] = services.queue_url
+    if function.log_level is not None:
+        environment |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": function.log_level}
     if bundle.secrets:
         environment["AWS_ENDPOINT_URL_SSM"] = f"{services.url}{ROOT}/ssm"
         environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = f"{services.url}{ROOT}/secretsmanager"

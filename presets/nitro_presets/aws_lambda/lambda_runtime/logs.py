@@ -11,8 +11,10 @@ from typing import Any
 
 from nitro_py.runtime.settings import LogSettings
 
-# Begins a frame on the log descriptor of the managed runtimes: `0xa55a0003`, without a level.
-FRAME = bytes.fromhex("a55a0003")
+# Begins a frame on the log descriptor of the managed runtimes: text without a level, or JSON, to which a level is
+# added in steps of four.
+FRAME = 0xA55A0003
+JSON_FRAME = 0xA55A0002
 
 
 class RequestId(logging.Filter):
@@ -60,7 +62,12 @@ class TelemetryLogHandler(logging.Handler):
         """Write a record as one frame: type, length, time and text."""
         text = self.format(record).encode("utf-8", "replace")
         stamp = (time.time_ns() // 1000).to_bytes(8, "big")
-        self._file.write(FRAME + len(text).to_bytes(4, "big") + stamp + text)
+        frame = FRAME
+        if isinstance(self.formatter, LambdaJsonFormatter):
+            # By the level Lambda drops what is below that of the function.
+            level = min(record.levelno, logging.CRITICAL) // 10
+            frame = JSON_FRAME + 4 * (level + 1) if level else JSON_FRAME
+        self._file.write(frame.to_bytes(4, "big") + len(text).to_bytes(4, "big") + stamp + text)
 
 
 def configure_logging() -> RequestId:
