@@ -10,7 +10,8 @@ from nitro_py.headers import Headers
 HOST_HEADER = "x-nitro-host"
 ADDRESS_HEADER = "x-nitro-address"
 SECRET_HEADER = "x-nitro-origin-secret"
-CLOUDFRONT_HEADERS = frozenset({ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER})
+REQUEST_HEADER = "x-nitro-request"
+CLOUDFRONT_HEADERS = frozenset({ADDRESS_HEADER, HOST_HEADER, REQUEST_HEADER, SECRET_HEADER})
 
 
 class ViewerFields(NamedTuple):

@@ -20,9 +20,15 @@ from nitro_presets.aws_lambda.deploy.functions import (
     make_options,
     serves_sockets,
 )
+from nitro_presets.aws_lambda.deploy.public_bucket import (
+    UPLOADS,
+    check_function,
+    plan_bucket,
+    stays_in_package,
+)
 from nitro_presets.aws_lambda.deploy.statements import describe_reach
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target, list_others
-from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template
+from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template, write_edge_function
 from nitro_presets.aws_lambda.http.payload import write_body
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
@@ -124,6 +130,7 @@ STACK_SETTINGS = (
     "functions",
     "log_level",
     "overrides",
+    "public",
     "secrets",
     "secrets_refresh",
     "statements",
@@ -256,12 +263,18 @@ class AwsLambdaPreset:
 
     def emit(self, build: BuildInput) -> Bundle:
         """Compute the bundle."""
-        check_public(build)
+        settings = build.config.table(AwsSettings)
+        bucket = plan_bucket(build, cloudfront=settings.cloudfront) if settings.public == "s3" else None
+        packaged = build if bucket is None else leave_uploads_out(build)
+        check_public(packaged)
         check_variables(build)
         check_functions(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)
-        template, notes = extend_template(build, render_template(make_options(build, target)))
+        options = make_options(build, target, bucket)
+        if bucket is not None:
+            check_function(write_edge_function(options), build, bucket)
+        template, notes = extend_template(build, render_template(options))
         imports = build.imports | (HTTP_IMPORTS if "http" in functions else frozenset())
         imports |= find_storage_imports(build.config, self.storage_drivers)
         elsewhere = {table.driver for table in build.config.storage.values()} - {"", *self.storage_drivers}
@@ -276,13 +289,14 @@ class AwsLambdaPreset:
                 folders=STORE_FOLDERS if elsewhere else (),
                 without=unused,
             ),
-            **{f"{PUBLIC_DIR}/{path}": data for path, data in build.public.items()},
-            MANIFEST_NAME: add_settings(build).to_json().encode(),
+            **{f"{PUBLIC_DIR}/{path}": data for path, data in packaged.public.items()},
+            MANIFEST_NAME: add_settings(packaged).to_json().encode(),
             **{name: _template(name) for name in FUNCTION_FILES},
         }
         return Bundle(
             files={
                 **{f"{SERVER}/{path}": data for path, data in merge_files(build.sources, own).items()},
+                **{f"{UPLOADS}/{key}": build.public[key] for key in (bucket.objects if bucket else ())},
                 TEMPLATE: template.encode(),
             },
             entry=f"{SERVER}/nitro_bootstrap.py",
@@ -316,7 +330,7 @@ class AwsLambdaPreset:
                 *notes,
             ),
             limits=LIMITS,
-            extra={"functions": functions},
+            extra={"functions": functions, **({"public": bucket.to_json()} if bucket else {})},
         )
 
 
@@ -345,8 +359,19 @@ def check_public(build: BuildInput) -> None:
                 f"`{file}` has {format_size(len(data))}, and Lambda answers with at most "
                 f"{format_size(most)}{encoded}.",
                 file=file,
-                hint=f"Serve it from a bucket or a CDN{advice}.",
+                hint=f'Set `aws.public = "s3"`{advice}.',
             )
+
+
+def leave_uploads_out(build: BuildInput) -> BuildInput:
+    """Return a build without the public files that the functions don't need."""
+    return replace(
+        build,
+        public={path: data for path, data in build.public.items() if stays_in_package(f"/{path}")},
+        manifest=build.manifest._replace(
+            public={path: digest for path, digest in build.manifest.public.items() if stays_in_package(path)}
+        ),
+    )
 
 
 def add_settings(build: BuildInput) -> Manifest:

@@ -65,6 +65,10 @@ class AwsSettings(SettingsTable):
     cloudfront: bool = Field(
         default=True, description="Puts HTTP and WebSocket on one host, with the local paths."
     )
+    public: Literal["function", "s3"] = Field(
+        default="function",
+        description="What serves `public/`: the HTTP function, or a private bucket behind CloudFront.",
+    )
     shards: Annotated[int, Field(ge=1, le=256)] = Field(
         default=1,
         description="Parts that a topic's subscribers are spread over; a deployed stack keeps at least as many.",

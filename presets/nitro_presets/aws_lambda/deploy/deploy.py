@@ -18,9 +18,11 @@ from nitro_presets.aws_lambda.deploy.stack import (
     change_set,
     delete_stack,
     explain_errors,
+    find_resource,
     find_stack,
 )
-from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE
+from nitro_presets.aws_lambda.deploy.template import ARCHIVE, PUBLIC_BUCKET, TEMPLATE
+from nitro_presets.aws_lambda.deploy.upload import UploadPlan, delete_bucket, read_uploads
 from nitro_py.errors import NitroError, UsageError
 
 _CODE = re.compile(rf"^( +Code:) {re.escape(ARCHIVE)}$", re.MULTILINE)
@@ -106,16 +108,43 @@ def deploy(
         check_shards(before, template)
         report("Working out the changes")
         parameters = _choose_parameters(session, formation, text, before)
+        public = read_uploads(output, store.client, account)
+        held = None if before.is_new else find_resource(formation, stack_name, PUBLIC_BUCKET)
+        files = UploadPlan() if public is None else public.plan(held)
+        uploaded = False
+
+        def upload(name: str, identifier: str | None) -> None:
+            nonlocal uploaded
+            if public is None or name != PUBLIC_BUCKET or identifier is None or uploaded:
+                return
+            if files.uploads:
+                report(f"Uploading {len(files.uploads)} public files to `{identifier}`")
+            public.upload(identifier, files)
+            uploaded = True
+
         with change_set(formation, stack_name, text, parameters, new=before.is_new, tags=tags) as changes:
-            show(changes.rows)
-            if dry_run or not changes.rows or not confirm("Apply these changes?"):
-                return DeployResult(stack_name, False, changes.rows, dict(before.outputs))
-            report(f"Uploading the package to `{store.bucket}`")
-            store.upload(key, package, create=bucket is None)
-            report("Applying the changes")
-            after = changes.apply(report)
-        _prune(store, stack_name, key, report)
-    return DeployResult(stack_name, True, changes.rows, dict(after.outputs))
+            rows = (*changes.rows, *files.rows)
+            show(rows)
+            if dry_run or not rows or not confirm("Apply these changes?"):
+                return DeployResult(stack_name, False, rows, dict(before.outputs))
+            upload(PUBLIC_BUCKET, held)
+            after = before
+            if changes.rows:
+                report(f"Uploading the package to `{store.bucket}`")
+                store.upload(key, package, create=bucket is None)
+                report("Applying the changes")
+                # A new bucket gets its files as soon as it is there.
+                after = changes.apply(report, upload)
+            if public is not None and not uploaded:
+                upload(PUBLIC_BUCKET, find_resource(formation, stack_name, PUBLIC_BUCKET))
+            if held is not None and public is not None:
+                public.tidy(held, files)
+            elif held is not None:
+                report(f"Deleting the bucket `{held}`")
+                delete_bucket(store.client, held, account)
+        if changes.rows:
+            _prune(store, stack_name, key, report)
+    return DeployResult(stack_name, True, rows, dict(after.outputs))
 
 
 def _prune(store: PackageBucket, stack: str, current: str, report: Callable[[str], None]) -> None:

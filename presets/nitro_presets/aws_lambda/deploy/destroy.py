@@ -9,13 +9,15 @@ from typing import Any
 from nitro_presets.aws_lambda.deploy.extension import DATA_TYPES
 from nitro_presets.aws_lambda.deploy.packages import find_account, find_bucket
 from nitro_presets.aws_lambda.deploy.stack import delete_stack, explain_errors, require_stack
-from nitro_presets.aws_lambda.deploy.template import TEMPLATE
+from nitro_presets.aws_lambda.deploy.template import PUBLIC_BUCKET, TEMPLATE
 from nitro_presets.aws_lambda.deploy.template_nodes import get_items, read_nodes
 from nitro_py.errors import NitroError, UsageError
 
 # Resources of the generated template that could hold data. They hold connections, messages on their way and a
-# secret that is made anew: nothing that would be missed without the stack.
-EPHEMERAL = frozenset({"DeadLetterQueue", "MessageDeadLetterQueue", "MessageQueue", "OriginSecret", "Table"})
+# secret that is made anew, and copies of public files: nothing that would be missed without the stack.
+EPHEMERAL = frozenset(
+    {"DeadLetterQueue", "MessageDeadLetterQueue", "MessageQueue", "OriginSecret", PUBLIC_BUCKET, "Table"}
+)
 # The most objects that S3 deletes in one call.
 _BATCH = 1000
 _RETAINED = frozenset({"Retain", "RetainExceptOnCreate"})
@@ -94,8 +96,8 @@ def destroy(
         if not confirm(f"Delete the stack `{stack_name}` and its packages?"):
             return None
         # CloudFormation deletes no bucket that has objects.
-        for resource in losing:
-            if resource.kind == "AWS::S3::Bucket":
+        for resource in resources:
+            if resource.kind == "AWS::S3::Bucket" and not resource.retained:
                 report(f"Emptying the bucket `{resource.physical_id}`")
                 _empty(session.client("s3"), resource.physical_id)
         report(f"Deleting the stack `{stack_name}`")

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from nitro_presets.aws_lambda.deploy.domain import read_domain
 from nitro_presets.aws_lambda.deploy.function_environment import LIMIT, OWN_BYTES, count_bytes
 from nitro_presets.aws_lambda.deploy.function_settings import find_log_level, list_network_statements
+from nitro_presets.aws_lambda.deploy.public_bucket import PublicBucket
 from nitro_presets.aws_lambda.deploy.secret_references import list_statements, write_variable
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
@@ -74,7 +75,7 @@ def list_needs(build: BuildInput) -> list[str]:
     return [TABLE] if uses_storage(build) else []
 
 
-def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
+def make_options(build: BuildInput, target: LambdaTarget, bucket: PublicBucket | None = None) -> TemplateOptions:
     """Return what the stack consists of."""
     settings = build.config.table(AwsSettings)
     environment = list_variables(settings)
@@ -89,6 +90,7 @@ def make_options(build: BuildInput, target: LambdaTarget) -> TemplateOptions:
         streaming=event == "function-url",
         cloudfront=settings.cloudfront,
         ordered=settings.ordered and serves_sockets(build.manifest),
+        public=bucket,
         websocket_memory=settings.functions.websocket.memory or settings.memory,
         http_memory=settings.functions.http.memory or settings.memory,
         websocket_timeout=socket_timeout(settings),

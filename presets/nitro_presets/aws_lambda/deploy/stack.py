@@ -161,6 +161,15 @@ def delete_stack(client: Any, name: str, stack: Stack, report: Callable[[str], N
         raise _explain_failure(f"The stack `{name}` could not be deleted", found, happened)
 
 
+def find_resource(client: Any, stack: str, name: str) -> str | None:
+    """Return the physical id of a stack's resource; `None` if the stack has none of this name."""
+    for page in client.get_paginator("list_stack_resources").paginate(StackName=stack):
+        for row in page["StackResourceSummaries"]:
+            if row["LogicalResourceId"] == name:
+                return row.get("PhysicalResourceId") or None
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
     """A change set that is not applied.
@@ -177,11 +186,14 @@ class ChangeSet:
     name: str
     rows: tuple[Change, ...]
 
-    def apply(self, report: Callable[[str], None]) -> Stack:
+    def apply(
+        self, report: Callable[[str], None], made: Callable[[str, str], None] = lambda name, identifier: None
+    ) -> Stack:
         """Apply the changes and wait until CloudFormation has finished.
 
         Args:
             report: Called with each event of a resource.
+            made: Called with the logical and the physical id of each resource that was created, at once.
 
         Returns:
             The stack as it is now.
@@ -191,7 +203,7 @@ class ChangeSet:
         """
         seen = {event["EventId"] for event in _list_events(self.client, self.stack)}
         self.client.execute_change_set(StackName=self.stack, ChangeSetName=self.name)
-        found, happened = _wait(self.client, self.stack, seen, report)
+        found, happened = _wait(self.client, self.stack, seen, report, made)
         if found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return found
         hint = None
@@ -226,16 +238,22 @@ def change_set(
     from botocore.exceptions import BotoCoreError, ClientError
 
     name = f"nitro-{uuid4().hex}"
-    client.create_change_set(
-        StackName=stack,
-        ChangeSetName=name,
-        ChangeSetType="CREATE" if new else "UPDATE",
-        TemplateBody=template,
-        Parameters=list(parameters),
-        # Roles of the project may have names.
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-        **({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else {}),
-    )
+    try:
+        client.create_change_set(
+            StackName=stack,
+            ChangeSetName=name,
+            ChangeSetType="CREATE" if new else "UPDATE",
+            TemplateBody=template,
+            Parameters=list(parameters),
+            # Roles of the project may have names.
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            **({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else {}),
+        )
+    except ClientError as error:
+        if not any(text in error.response["Error"]["Message"] for text in _UNCHANGED):
+            raise
+        yield ChangeSet(client, stack, name, ())
+        return
     try:
         yield ChangeSet(client, stack, name, _read_changes(client, stack, name))
     finally:
@@ -259,7 +277,11 @@ def _read_changes(client: Any, stack: str, name: str) -> tuple[Change, ...]:
 
 
 def _wait(
-    client: Any, stack: str, seen: set[str], report: Callable[[str], None]
+    client: Any,
+    stack: str,
+    seen: set[str],
+    report: Callable[[str], None],
+    made: Callable[[str, str], None] = lambda name, identifier: None,
 ) -> tuple[Stack, list[dict[str, Any]]]:
     """Wait until a stack does not change any more, and return it with its events that were not seen before."""
     happened: list[dict[str, Any]] = []
@@ -271,6 +293,8 @@ def _wait(
                 seen.add(event["EventId"])
                 happened.append(event)
                 report(f"{event['ResourceStatus']} {event['LogicalResourceId']} ({event['ResourceType']})")
+                if event["ResourceStatus"] == "CREATE_COMPLETE":
+                    made(event["LogicalResourceId"], event.get("PhysicalResourceId", ""))
         if found.status is None or not found.status.endswith("_IN_PROGRESS"):
             return found, happened
         time.sleep(POLL)

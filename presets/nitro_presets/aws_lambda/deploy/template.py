@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nitro_presets.aws_lambda.deploy.intrinsics import write_value
+from nitro_presets.aws_lambda.deploy.public_bucket import PublicBucket, write_edge_files
 from nitro_presets.aws_lambda.deploy.statements import write_policy
 from nitro_presets.aws_lambda.stack_variables import STACK_VARIABLES
 from nitro_py.errors import BuildError
@@ -18,6 +19,8 @@ HttpEvents = Literal["none", "http-api", "function-url"]
 TEMPLATE = "template.yaml"
 ARCHIVE = "function.zip"
 STAGE = "prod"
+# The bucket of the public files in the stack.
+PUBLIC_BUCKET = "PublicBucket"
 # The retention periods that CloudWatch Logs accepts.
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
 
@@ -53,6 +56,7 @@ class TemplateOptions:
         streaming: Whether responses stream, which only a Function URL can.
         cloudfront: Whether there is a CloudFront distribution.
         ordered: Whether messages go through an SQS FIFO queue.
+        public: The bucket of the public files; `None` if the function serves them.
         websocket_memory: The memory of the WebSocket function, in MB.
         http_memory: The memory of the HTTP function, in MB.
         websocket_timeout: The time-out in seconds, up to 900; API Gateway waits for at most 29.
@@ -87,6 +91,7 @@ class TemplateOptions:
     streaming: bool = False
     cloudfront: bool = True
     ordered: bool = False
+    public: PublicBucket | None = None
     websocket_memory: int = 512
     http_memory: int = 512
     websocket_timeout: int = 60
@@ -110,6 +115,8 @@ class TemplateOptions:
             raise BuildError("Answers stream through a function URL only.", hint='Set `http` to "function-url".')
         if self.ordered and not self.websocket:
             raise BuildError("There are no messages to keep in order, as there is no WebSocket route.")
+        if self.public is not None and (not self.cloudfront or self.http == "none"):
+            raise BuildError("A bucket of public files needs CloudFront, and a function for what it lacks.")
         if self.log_retention_days not in LOG_RETENTION_DAYS:
             raise BuildError(
                 f"CloudWatch does not keep logs for {self.log_retention_days} days.",
@@ -153,11 +160,24 @@ def render_template(options: TemplateOptions) -> str:
         "vpc": f"SubnetIds: {write_value(options.subnets)}\n"
         f"SecurityGroupIds: {write_value(options.security_groups)}\n",
         "policies": "".join(write_policy(name, one) for name, one in options.policies.items()),
-        "cloudfront_function": fill_part(_read_part("cloudfront-function.js"), holds, values, {}),
+        "cloudfront_function": write_edge_function(options),
         "http_environment": _write_environment(options.http_environment),
+        "public_behaviors": _write_behaviors(options.public or PublicBucket()),
+        "public_function": _read_part("cloudfront-public-function.js"),
         "websocket_environment": _write_environment(options.websocket_environment),
     }
     return join_parts(fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options))
+
+
+def write_edge_function(options: TemplateOptions) -> str:
+    """Write the CloudFront function, which picks the origin of a request."""
+    values = {"stage": STAGE, **write_edge_files(options.public or PublicBucket())}
+    return fill_part(_read_part("cloudfront-function.js"), frozenset(_list_conditions(options)), values, {})
+
+
+def _write_behaviors(bucket: PublicBucket) -> str:
+    part = _read_part("cloudfront-behavior.yaml")
+    return "".join(fill_part(part, frozenset(), {"pattern": quote(f"{one}*")}, {}) for one in bucket.folders)
 
 
 def _list_conditions(options: TemplateOptions) -> Iterator[str]:
@@ -175,6 +195,12 @@ def _list_conditions(options: TemplateOptions) -> Iterator[str]:
         yield "json_logs"
     if options.subnets:
         yield "vpc"
+    if options.public is not None:
+        yield "public_s3"
+        if options.public.folders:
+            yield "public_folders"
+    if options.websocket or options.public is not None:
+        yield "edge_origins"
     # CloudFormation refuses an empty `Variables`.
     if options.websocket or options.storage or options.cloudfront or _write_environment(options.http_environment):
         yield "http_variables"
@@ -196,6 +222,8 @@ def _list_parts(options: TemplateOptions) -> Iterator[str]:
         yield "cloudfront.yaml"
     if options.domain is not None:
         yield from _list_domain_parts(options, options.domain)
+    if options.public is not None:
+        yield "public.yaml"
 
 
 def _list_domain_values(domain: Domain | None) -> dict[str, str]:

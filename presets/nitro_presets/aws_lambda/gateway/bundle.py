@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from nitro_presets.aws_lambda.deploy.public_bucket import UPLOADS, PublicBucket
 from nitro_presets.aws_lambda.stack_variables import TABLE
 from nitro_py.errors import NitroError, UsageError
 from nitro_py.runtime.manifest import INFO_NAME, SERVER
@@ -64,10 +65,12 @@ class LocalBundle:
     Args:
         server: The folder of the function package.
         functions: The functions by name.
+        public: The bucket of the public files, if there is one.
     """
 
     server: Path
     functions: Mapping[str, Function]
+    public: PublicBucket | None = None
 
     @property
     def cloudfront(self) -> bool:
@@ -93,6 +96,11 @@ class LocalBundle:
     def has_table(self) -> bool:
         """Whether the stack has a table."""
         return "websocket" in self.functions or any(TABLE in one.needs for one in self.functions.values())
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of what goes into the bucket."""
+        return self.server.parent / UPLOADS
 
     @property
     def bootstrap(self) -> Path:
@@ -128,7 +136,12 @@ def read_bundle(output: Path) -> LocalBundle:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"`functions` in `nitro.json` is broken: {type(error).__name__}: {error}."
         raise NitroError(message, file=str(file), hint=_BUILD) from None
-    bundle = LocalBundle((output / SERVER).resolve(), functions)
+    try:
+        public = PublicBucket.from_json(info["public"]) if described and "public" in info else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"`public` in `nitro.json` is broken: {type(error).__name__}: {error}."
+        raise NitroError(message, file=str(file), hint=_BUILD) from None
+    bundle = LocalBundle((output / SERVER).resolve(), functions, public)
     if not bundle.functions or not bundle.bootstrap.is_file():
         raise UsageError(f"The bundle in `{output}` is not one of the preset `aws-lambda`.", hint=_BUILD)
     return bundle

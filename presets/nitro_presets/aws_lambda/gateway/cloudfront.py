@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import quote, unquote
 
-from nitro_presets.aws_lambda.cloudfront_secret import ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER
+from nitro_presets.aws_lambda.cloudfront_secret import (
+    ADDRESS_HEADER,
+    CLOUDFRONT_HEADERS,
+    HOST_HEADER,
+    SECRET_HEADER,
+)
 from nitro_presets.aws_lambda.gateway.formats import TRACE_HEADER
 from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
@@ -32,7 +37,7 @@ def forward_headers(request: GatewayRequest, domain: str, secret: str) -> list[t
         domain: The host of the origin.
         secret: The value of `x-nitro-origin-secret`.
     """
-    replaced = {"host", "x-forwarded-for", ADDRESS_HEADER, HOST_HEADER, SECRET_HEADER}
+    replaced = {"host", "x-forwarded-for", *CLOUDFRONT_HEADERS}
     kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
     forwarded = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
     return [

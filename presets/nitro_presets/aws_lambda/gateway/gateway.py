@@ -48,6 +48,7 @@ from nitro_presets.aws_lambda.gateway.process import FunctionProcess
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
 from nitro_presets.aws_lambda.gateway.quotas import AWS_QUOTAS, CONCURRENCY, Quotas
 from nitro_presets.aws_lambda.gateway.router import GatewayRouter
+from nitro_presets.aws_lambda.gateway.s3_origin import S3Origin
 from nitro_presets.aws_lambda.gateway.secrets_api import SecretsApi
 from nitro_presets.aws_lambda.gateway.signed_calls import CallGuard, SignatureVerifier
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
@@ -259,6 +260,7 @@ class Gateway:
             queue=self._queue,
             secrets=self._make_secrets_api() if self._bundle.secrets else None,
             publish_endpoint=self._make_publish_endpoint(),
+            public=S3Origin(self._bundle.uploads, self._bundle.public) if self._bundle.public else None,
             host_check=self._make_host_check(),
         )
         serving = Listener(GatewayAccessLog(router.handle).handle if self._log_access else router.handle)

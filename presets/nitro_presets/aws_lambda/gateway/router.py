@@ -13,6 +13,7 @@ from nitro_presets.aws_lambda.gateway.http_server import GatewayRequest, HttpCon
 from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
 from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
 from nitro_presets.aws_lambda.gateway.publish_endpoint import PublishEndpoint
+from nitro_presets.aws_lambda.gateway.s3_origin import S3Origin
 from nitro_presets.aws_lambda.gateway.secrets_api import SecretsApi
 from nitro_presets.aws_lambda.gateway.websocket_api import WebSocketApi
 from nitro_presets.aws_lambda.gateway.websocket_events import WebSocketEvents
@@ -43,6 +44,7 @@ class GatewayRouter:
         queue: The queue, if messages are ordered.
         secrets: The services that keep secrets, if the app has any.
         publish_endpoint: The publish endpoint, if there is a token.
+        public: The bucket of the public files, if there is one.
         host_check: The check of the host that each request names; `None` if every host is allowed.
     """
 
@@ -56,6 +58,7 @@ class GatewayRouter:
     queue: FifoQueue | None
     secrets: SecretsApi | None
     publish_endpoint: PublishEndpoint | None
+    public: S3Origin | None = None
     host_check: HostCheck | None = None
 
     async def handle(self, http: HttpConnection, request: GatewayRequest) -> None:
@@ -74,6 +77,11 @@ class GatewayRouter:
             headers = forward_headers(request, self.api.domain, self.secret)
             await self.websocket_api.serve(http, forward(request), headers, move_path_to_query(request))
         elif self.http is not None:
+            rewritten = self.public.rewrite(request) if self.public is not None else None
+            if self.public is not None and rewritten is not None:
+                if await self.public.serve(http, rewritten):
+                    return
+                request = rewritten
             headers = forward_headers(request, self.http.domain, self.secret)
             await self.http.serve(http, forward(request), headers)
         else:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from cfnlint.decode.cfn_yaml import loads  # type: ignore[import-untyped]
 
+from nitro_presets.aws_lambda.deploy.public_bucket import PublicBucket, PublicObject
 from nitro_presets.aws_lambda.deploy.template import Domain, HttpEvents, TemplateOptions, render_template
 
 
@@ -49,8 +50,21 @@ GIVEN = Domain(
     "ws.chat.example.com",
     certificate="arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
 )
+
+
+def add_public(options: TemplateOptions) -> TemplateOptions:
+    """Return options with a bucket of public files, in a folder without routes and elsewhere."""
+    page = PublicObject("text/html; charset=utf-8", "no-cache", "0" * 32)
+    bucket = PublicBucket(("/assets/",), ("/index.html",), ("",), {"assets/a.html": page, "index.html": page})
+    return replace(options, public=bucket)
+
+
 OPTIONS = list_options()
 FULL = OPTIONS["websocket+function-url+streaming+cloudfront+ordered"]
+OPTIONS |= {
+    f"{name}+public": add_public(OPTIONS[name])
+    for name in ("websocket+function-url+streaming+cloudfront+ordered+made", "http-api+cloudfront")
+}
 
 
 def read_template(text: str) -> dict[str, Any]:

@@ -172,6 +172,9 @@ def test_stack_has_the_origins_that_its_function_picks(tmp_path: Path, name: str
     assert kept == dict.fromkeys(CACHED_ERRORS, 0)
     assert config["DefaultCacheBehavior"]["TargetOriginId"] in origins
     assert ("selectRequestOriginById('websocket')" in code) == ("websocket" in origins)
+    assert ("{ originId: 'public' }, { originId: 'http' }" in code) == ("public" in origins)
+    # The bucket is not told the secret: it knows CloudFront by its signature.
+    assert "OriginCustomHeaders" not in origins.pop("public", {})
     for origin in origins.values():
         names = [header["HeaderName"] for header in origin["OriginCustomHeaders"]]
         assert names == ["x-nitro-origin-secret"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from nitro_py.errors import NitroError, UsageError
 from tests.capabilities import require_program
 from tests.checkout import ROOT
 from tests.docs.pages import find_table
-from tests.presets.aws_lambda.deploy.stacks import OPTIONS, read_template, render_stack
+from tests.presets.aws_lambda.deploy.stacks import OPTIONS, add_public, read_template, render_stack
 from tests.presets.aws_lambda.store.database import run_database
 
 REGION = "eu-central-1"
@@ -35,6 +36,7 @@ KEPT = f"nitro-{ACCOUNT}-{REGION}"
 PERMISSIONS = {
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:DeleteObjects": "s3:DeleteObject",
     "apigateway:GetAccount": "apigateway:GET",
 }
 # CloudFormation reads the package with the caller's permissions.
@@ -70,6 +72,18 @@ def output(tmp_path: Path) -> Path:
         package.writestr("nitro_http.py", "def handler(event, context): ...")
     (tmp_path / "template.yaml").write_text(render_template(STACK), encoding="utf-8")
     return tmp_path
+
+
+def write_public(output: Path, *names: str) -> None:
+    """Give a bundle a bucket of public files."""
+    options = add_public(STACK)
+    assert options.public is not None
+    bucket = replace(options.public, objects={name: options.public.objects[name] for name in names})
+    for name in names:
+        (output / "public" / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / "public" / name).touch()
+    (output / "nitro.json").write_text(json.dumps({"public": bucket.to_json()}), encoding="utf-8")
+    (output / "template.yaml").write_text(render_template(options), encoding="utf-8")
 
 
 def connect(service: str) -> Any:
@@ -327,6 +341,14 @@ def test_calls_of_a_deployment_are_named(output: Path, monkeypatch: pytest.Monke
     for dry_run in (True, False):
         # In a region where no bucket is kept yet.
         Console().deploy(output, "permitted", region="eu-west-1", dry_run=dry_run)
+    # A bucket of public files that comes, loses a file and goes.
+    write_public(output, "index.html", "assets/a.html")
+    Console().deploy(output, "permitted", region="eu-west-1")
+    write_public(output, "index.html")
+    Console().deploy(output, "permitted", region="eu-west-1")
+    (output / "nitro.json").unlink()
+    (output / "template.yaml").write_text(render_template(STACK), encoding="utf-8")
+    Console().deploy(output, "permitted", region="eu-west-1")
     named = set(
         re.findall(r"`(\w+:\w+)`", " ".join(row[0] for row in find_table("permission", "docs/deployment.md")))
     )

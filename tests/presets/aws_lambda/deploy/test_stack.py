@@ -38,7 +38,8 @@ def stub() -> Iterator[Stubber]:
 
 def describe(status: str, **more: Any) -> dict[str, Any]:
     """Write what `DescribeStacks` answers."""
-    return {"Stacks": [{"StackName": "chat", "CreationTime": START, "StackStatus": status, **more}]}
+    row = {"StackId": "id", "StackName": "chat", "CreationTime": START, "StackStatus": status}
+    return {"Stacks": [row | more]}
 
 
 def event(number: int, name: str, status: str, reason: str = "") -> dict[str, Any]:
@@ -80,6 +81,23 @@ def test_changes_that_cannot_be_worked_out_are_an_error(stub: Stubber) -> None:
         pass
 
 
+def test_resource_is_told_as_soon_as_it_is_there(stub: Stubber) -> None:
+    made = [
+        event(1, "PublicBucket", "CREATE_IN_PROGRESS"),
+        event(2, "PublicBucket", "CREATE_COMPLETE") | {"PhysicalResourceId": "bucket-1"},
+    ]
+    stub.add_response("describe_stack_events", {"StackEvents": []})
+    stub.add_response("execute_change_set", {})
+    stub.add_response("describe_stacks", describe("CREATE_IN_PROGRESS"))
+    stub.add_response("describe_stack_events", {"StackEvents": made})
+    stub.add_response("describe_stacks", describe("CREATE_COMPLETE"))
+    stub.add_response("describe_stack_events", {"StackEvents": [*made, event(3, "Table", "DELETE_COMPLETE")]})
+    told: list[tuple[str, str]] = []
+    changes = ChangeSet(stub.client, "chat", "name", ())
+    changes.apply(lambda line: None, lambda name, identifier: told.append((name, identifier)))
+    assert told == [("PublicBucket", "bucket-1")]
+
+
 def test_failed_stack_names_what_failed_first(stub: Stubber) -> None:
     old = event(0, "chat", "UPDATE_COMPLETE")
     first = event(2, "HttpFunction", "CREATE_FAILED", "The runtime is unknown")
@@ -102,7 +120,7 @@ def test_failed_stack_names_what_failed_first(stub: Stubber) -> None:
         "The stack `chat` could not be deployed; it is now ROLLBACK_COMPLETE.\n"
         "  `HttpFunction` (AWS::Lambda::Function): The runtime is unknown"
     )
-    assert "delete-stack" in str(raised.value.hint)
+    assert "offers to delete" in str(raised.value.hint)
     assert said == [
         "CREATE_IN_PROGRESS HttpFunction (AWS::Lambda::Function)",
         "CREATE_FAILED HttpFunction (AWS::Lambda::Function)",

@@ -19,7 +19,7 @@ from tests.presets.aws_lambda.deploy.stacks import OPTIONS
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 # Between them, every resource in every form.
 LARGEST = (
-    "websocket+function-url+streaming+cloudfront+ordered+made",
+    "websocket+function-url+streaming+cloudfront+ordered+made+public",
     "websocket+http-api+given",
     "websocket+cloudfront",
 )

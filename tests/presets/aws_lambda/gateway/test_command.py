@@ -171,6 +171,10 @@ def test_broken_bundle_is_named(tmp_path: Path) -> None:
         (tmp_path / "nitro.json").write_text(json.dumps({"functions": functions}))
         with pytest.raises(NitroError, match=r"`functions` in `nitro\.json` is broken"):
             read_bundle(tmp_path)
+    functions = {"http": {"handler": "a.b"}}
+    (tmp_path / "nitro.json").write_text(json.dumps({"functions": functions, "public": {"folders": []}}))
+    with pytest.raises(NitroError, match=r"`public` in `nitro\.json` is broken: KeyError"):
+        read_bundle(tmp_path)
 
 
 @pytest.mark.anyio
