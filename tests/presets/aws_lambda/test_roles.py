@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
+import nitro_presets.aws_lambda
+from nitro_presets.aws_lambda.deploy.secret_references import list_statements
+from nitro_presets.aws_lambda.preset import SECRETS_READER, SHIPPED
 from tests.bundles import build_project, plan_project, write_files
+from tests.presets.aws_lambda.deploy.stacks import FULL, render_stack
 from tests.presets.aws_lambda.gateways import run_gateway
 
 pytestmark = pytest.mark.timeout(300)
@@ -133,3 +139,56 @@ def test_gateway_denies_what_the_role_does_not_allow(output: Path, caplog: pytes
     denials = [record.message for record in caplog.records if record.message.startswith("[iam] ")]
     assert denials[0].startswith("[iam] HttpRole is not authorized to perform: dynamodb:Query on resource: arn:")
     assert "/index/due because no identity-based policy allows" in denials[0]
+
+
+# What the service itself does with a function's role, beside the calls of the function's code.
+BY_LAMBDA = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+}
+# How requests name an operation, or for services without one the path that they go to.
+TARGETS = {"AmazonSQS": "sqs", "AmazonSSM": "ssm", "secretsmanager": "secretsmanager"}
+PATHS = {"/invocations": "lambda:InvokeFunction", "/@connections/": "execute-api:ManageConnections"}
+
+
+def read_shipped() -> str:
+    """Return the source of the preset that ships."""
+    package = Path(nitro_presets.aws_lambda.__path__[0])
+    files = [file for part in (*SHIPPED, SECRETS_READER) for file in _list_files(package / part)]
+    return "".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def _list_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def list_called(code: str) -> set[str]:
+    """List the actions that calls in the code need."""
+    operations = re.findall(r'"((?:Batch)?(?:Get|Put|Update|Delete|Write)Item|Query)"', code)
+    targets = re.findall(rf'"({"|".join(TARGETS)})\.(\w+)"', code)
+    return {
+        *(f"dynamodb:{operation}" for operation in operations),
+        *(f"{TARGETS[name]}:{operation}" for name, operation in targets),
+        *(action for path, action in PATHS.items() if path in code),
+    }
+
+
+def test_roles_allow_every_call_of_the_code_and_nothing_else() -> None:
+    code = read_shipped()
+    called = list_called(code)
+    # No service is called that the patterns above do not know.
+    services = set(re.findall(r'(?:make_service\(\s*|ServiceClient\([^"()]*)"([\w-]+)"', code))
+    assert services == {action.partition(":")[0] for action in called}
+    references = {"KEY": "ssm:/key", "PASSWORD": "secretsmanager:password"}
+    options = replace(FULL, policies={"secrets": list(list_statements(references))})
+    resources = render_stack(options)["Resources"]
+    roles = [resources[name]["Properties"]["Policies"] for name in ("HttpRole", "WebSocketRole")]
+    policies = [*roles[0], *roles[1], resources["WebSocketSelfInvocation"]["Properties"]]
+    statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    actions = [statement["Action"] for statement in statements]
+    allowed = {name for action in actions for name in ([action] if isinstance(action, str) else action)}
+    assert allowed - BY_LAMBDA == called
+    assert allowed >= BY_LAMBDA
