@@ -13,6 +13,9 @@ from nitro_py.testing.conformance.suite import Conformance
 from tests.bundles import run_bundle
 from tests.cli.commands import succeed
 
+# The preset names no place for storages: the one process keeps them.
+MEMORY = {"NITRO_STORAGE__DEFAULT__DRIVER": "memory", "NITRO_STORAGE__OTHER__DRIVER": "memory"}
+
 
 @pytest.fixture(scope="module")
 def target(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerTarget]:
@@ -22,7 +25,7 @@ def target(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     succeed(root, "build", "--preset", "cloud-run", environ={"PYTHONPATH": str(site)})
     journal = tmp_path_factory.mktemp("journal")
     arguments = ("--host", "127.0.0.1", "--port", "0")
-    with run_bundle(root / ".output", *arguments, environ={JOURNAL: str(journal)}) as server:
+    with run_bundle(root / ".output", *arguments, environ={JOURNAL: str(journal), **MEMORY}) as server:
         yield ServerTarget(server.url)
         server.stop()
 
