@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,9 @@ SELECTED = [
     "12.5.2",
     *(f"13.{kind}.{size}" for kind in range(1, 8) for size in (2, 7)),
 ]
-TIMEOUT = 1800 if FULL else 240
+TIMEOUT = 1800 if FULL else 600
+# The least time that kosoku gives to a case which may take long, in milliseconds.
+SHORTEST_LIMIT = 10_000
 
 
 @pytest.fixture
@@ -64,21 +67,37 @@ def echo(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+def run_cases(server: Server, folder: Path, selected: list[str], parallelism: int) -> dict[str, dict[str, Any]]:
+    """Run some cases, all if none is selected, and return their reports by name."""
+    # In a process of its own, because it puts a `pkg_resources` that is none into its process.
+    program = str(Path(sys.executable).with_name("kosoku"))
+    wanted = [word for case in selected for word in ("--include", case)]
+    address = server.url.removeprefix("http://")
+    command = [program, "--parallelism", str(parallelism), *wanted, "--outdir", str(folder), address]
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=False)
+    report = json.loads((folder / "index.json").read_text())
+    cases: dict[str, dict[str, Any]]
+    (cases,) = report.values()
+    assert done.returncode == 0 or find_failed(cases), done.stderr
+    return cases
+
+
+def find_failed(cases: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the cases that did not pass."""
+    passed = {"OK", "NON-STRICT", "INFORMATIONAL"}
+    return {name: case for name, case in cases.items() if {case["behavior"], case["behaviorClose"]} - passed}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT)
 def test_every_case_of_the_protocol_passes(echo: Server, tmp_path: Path) -> None:
-    # In a process of its own, because it puts a `pkg_resources` that is none into its process.
-    program = str(Path(sys.executable).with_name("kosoku"))
     selected = [] if FULL else [*(f"{group}.*" for group in GROUPS), *SELECTED]
-    wanted = [word for case in selected for word in ("--include", case)]
-    address = echo.url.removeprefix("http://")
-    command = [program, "--parallelism", "4", *wanted, "--outdir", "reports", address]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    report = json.loads((tmp_path / "reports/index.json").read_text())
-    (cases,) = report.values()
-    passed = {"OK", "NON-STRICT", "INFORMATIONAL"}
-    assert {name: case for name, case in cases.items() if {case["behavior"], case["behaviorClose"]} - passed} == {}
+    cases = run_cases(echo, tmp_path / "reports", selected, parallelism=4)
+    # A busy machine may need all the time that a case has: such a case is run again, alone.
+    late = [name for name, case in find_failed(cases).items() if case["duration"] >= SHORTEST_LIMIT]
+    if late:
+        cases |= run_cases(echo, tmp_path / "again", late, parallelism=1)
+    assert find_failed(cases) == {}
     assert len(cases) == CASES["full" if FULL else "quick"]
     assert {name.partition(".")[0] for name in cases} == {*GROUPS, "12", "13"}
-    assert done.returncode == 0, done.stderr
     assert "Traceback" not in echo.read_log()
