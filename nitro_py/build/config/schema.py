@@ -62,7 +62,9 @@ class ConfigModels:
         schema = self.json_schema
         for part in path:
             below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-            schema = self._resolve(below or schema.get("additionalProperties") or {})
+            # The names of a table's keys may have a pattern.
+            named = next(iter(schema.get("patternProperties", {}).values()), None)
+            schema = self._resolve(below or named or schema.get("additionalProperties") or {})
         return schema
 
     def _walk(

@@ -26,6 +26,7 @@ from nitro_presets.aws_lambda.deploy.public_bucket import (
     plan_bucket,
     stays_in_package,
 )
+from nitro_presets.aws_lambda.deploy.stages import StageTable, find_stage, list_parameters
 from nitro_presets.aws_lambda.deploy.statements import describe_reach
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget, find_target, list_others
 from nitro_presets.aws_lambda.deploy.template import ARCHIVE, TEMPLATE, render_template, write_edge_function
@@ -33,7 +34,7 @@ from nitro_presets.aws_lambda.http.payload import write_body
 from nitro_presets.aws_lambda.settings import AwsSettings
 from nitro_presets.aws_lambda.websocket.events import PATH_PARAMETER
 from nitro_py.capabilities import Capability
-from nitro_py.errors import BuildError
+from nitro_py.errors import BuildError, UsageError
 from nitro_py.preset import (
     MEMORY,
     SERVER,
@@ -124,6 +125,7 @@ LIMITS = (
 )
 # Settings of the stack that no function reads: what they change is no reason for another package.
 STACK_SETTINGS = (
+    "alarms",
     "domain",
     "environment",
     "extend",
@@ -133,11 +135,13 @@ STACK_SETTINGS = (
     "public",
     "secrets",
     "secrets_refresh",
+    "stages",
     "statements",
     "tags",
     "vpc",
 )
 STACK = Option[str | None]("--stack", str, None, "Name of what is deployed.")
+STAGE = Option[str | None]("--stage", str, None, "Stage of `aws.stages` that it is for.")
 REGION = Option[str | None]("--region", str, None, "Region to deploy to.")
 DEPLOYED_REGION = replace(REGION, help="Region that it is deployed to.")
 BUCKET = Option[str | None]("--bucket", str, None, "Bucket that takes the package.")
@@ -164,10 +168,10 @@ class AwsLambdaPreset:
     def options(self) -> Mapping[Command, tuple[Option[str | None], ...]]:
         """The options of the commands that work with a stack."""
         return {
-            "deploy": (STACK, REGION, BUCKET),
-            "destroy": (STACK, DEPLOYED_REGION, DEPLOYED_BUCKET),
-            "logs": (STACK, DEPLOYED_REGION, FUNCTION),
-            "publish": (STACK, DEPLOYED_REGION),
+            "deploy": (STACK, STAGE, REGION, BUCKET),
+            "destroy": (STACK, STAGE, DEPLOYED_REGION, DEPLOYED_BUCKET),
+            "logs": (STACK, STAGE, DEPLOYED_REGION, FUNCTION),
+            "publish": (STACK, STAGE, DEPLOYED_REGION),
         }
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
@@ -209,6 +213,7 @@ class AwsLambdaPreset:
             region=deployment.options.get(REGION),
             bucket=deployment.options.get(BUCKET),
             tags=deployment.config.table(AwsSettings).tags,
+            parameters=choose_parameters(deployment.config, deployment.options),
             dry_run=deployment.dry_run,
             confirm=deployment.confirm,
             report=deployment.report,
@@ -336,7 +341,22 @@ class AwsLambdaPreset:
 
 def name_stack(config: NitroConfig, options: OptionValues) -> str:
     """Return the name of the stack that a command is for."""
-    return options.get(STACK) or config.table(AwsSettings).name
+    settings = config.table(AwsSettings)
+    name, stage = options.get(STACK), options.get(STAGE)
+    if stage is None:
+        return name or settings.name
+    if name is not None:
+        raise UsageError("`--stack` and `--stage` both name the stack.", hint="Leave one of them out.")
+    find_stage(settings.stages, stage)
+    return f"{settings.name}-{stage}"
+
+
+def choose_parameters(config: NitroConfig, options: OptionValues) -> dict[str, str]:
+    """Return the parameters of the stack that a deployment sets."""
+    settings = config.table(AwsSettings)
+    stage = options.get(STAGE)
+    table = StageTable() if stage is None else find_stage(settings.stages, stage)
+    return list_parameters(table, settings.alarms)
 
 
 def check_public(build: BuildInput) -> None:

@@ -10,6 +10,7 @@ from nitro_presets.aws_lambda.deploy.domain import DomainTable
 from nitro_presets.aws_lambda.deploy.function_environment import FunctionVariables
 from nitro_presets.aws_lambda.deploy.function_settings import FunctionsTable, VpcTable
 from nitro_presets.aws_lambda.deploy.secret_references import SecretReferences
+from nitro_presets.aws_lambda.deploy.stages import AlarmTopic, StageName, StageTable
 from nitro_presets.aws_lambda.deploy.statements import Statements
 from nitro_py.preset import Count, File, Seconds, SettingsTable
 from nitro_py.runtime.settings import LogLevel
@@ -121,4 +122,12 @@ class AwsSettings(SettingsTable):
     )
     statements: Statements = Field(
         default=(), description="What the roles of both functions allow besides, as statements of IAM."
+    )
+
+    alarms: AlarmTopic | None = Field(
+        default=None,
+        description="ARN of the SNS topic that alarms go to; empty = none, unset = as deployed.",
+    )
+    stages: dict[StageName, StageTable] = Field(
+        default={}, description="Settings of stages, by name: each is a stack of its own, `NAME-STAGE`."
     )

@@ -21,7 +21,7 @@ from nitro_presets.aws_lambda.deploy.stack import (
     find_resource,
     find_stack,
 )
-from nitro_presets.aws_lambda.deploy.template import ARCHIVE, PUBLIC_BUCKET, TEMPLATE
+from nitro_presets.aws_lambda.deploy.template import ARCHIVE, PUBLIC_BUCKET, STAGE_PARAMETERS, TEMPLATE
 from nitro_presets.aws_lambda.deploy.upload import UploadPlan, delete_bucket, read_uploads
 from nitro_py.errors import NitroError, UsageError
 
@@ -56,6 +56,7 @@ def deploy(
     region: str | None = None,
     bucket: str | None = None,
     tags: Mapping[str, str] = MappingProxyType({}),
+    parameters: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     confirm: Callable[[str], bool],
     report: Callable[[str], None],
@@ -69,6 +70,7 @@ def deploy(
         region: The region; by default boto3's own.
         bucket: A bucket for the package, in the same region; by default one for the account and region.
         tags: Tags of the stack.
+        parameters: Values of the template's parameters: those that the stage sets.
         dry_run: Whether to stop once the changes are shown; nothing is uploaded, and the change set is deleted.
         confirm: Called with a question: after the changes were shown, and before a failed stack is deleted.
         report: Called with each step, and with each event of a resource.
@@ -107,7 +109,7 @@ def deploy(
         check_region(template, str(formation.meta.region_name))
         check_shards(before, template)
         report("Working out the changes")
-        parameters = _choose_parameters(session, formation, text, before)
+        chosen = _choose_parameters(session, formation, text, before, parameters)
         public = read_uploads(output, store.client, account)
         held = None if before.is_new else find_resource(formation, stack_name, PUBLIC_BUCKET)
         files = UploadPlan() if public is None else public.plan(held)
@@ -122,7 +124,7 @@ def deploy(
             public.upload(identifier, files)
             uploaded = True
 
-        with change_set(formation, stack_name, text, parameters, new=before.is_new, tags=tags) as changes:
+        with change_set(formation, stack_name, text, chosen, new=before.is_new, tags=tags) as changes:
             rows = (*changes.rows, *files.rows)
             show(rows)
             if dry_run or not rows or not confirm("Apply these changes?"):
@@ -204,11 +206,26 @@ def check_shards(stack: Stack, template: str) -> None:
     )
 
 
-def _choose_parameters(session: Any, formation: Any, template: str, stack: Stack) -> list[dict[str, Any]]:
+def _choose_parameters(
+    session: Any, formation: Any, template: str, stack: Stack, given: Mapping[str, str]
+) -> list[dict[str, Any]]:
     declared = formation.get_template_summary(TemplateBody=template).get("Parameters", ())
     names = [str(row["ParameterKey"]) for row in declared]
-    kept = [name for name in names if not stack.is_new and name in stack.parameters]
+    # An app without HTTP, for example, has no memory of an HTTP function.
+    known = {setting for name, setting in STAGE_PARAMETERS.values() if name in names}
+    for name, setting in STAGE_PARAMETERS.values():
+        if name in given and setting not in known:
+            raise UsageError(
+                f"The stage sets `{setting}`, for which the bundle's template has no parameter.",
+                hint="Build again, or leave it out if the app has nothing that it could be for.",
+            )
+    # What the stage does not set any more has the template's default again, not its previous value.
+    own = {name for name, _ in STAGE_PARAMETERS.values()}
+    defaults = {row["ParameterKey"]: row["DefaultValue"] for row in declared if row["ParameterKey"] in own}
+    given = defaults | {name: value for name, value in given.items() if name in names}
+    kept = [name for name in names if not stack.is_new and name in stack.parameters and name not in given]
     chosen: list[dict[str, Any]] = [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
+    chosen += [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())]
     if _LOGGING in names and _LOGGING not in kept:
         # The region's setting is shared: one that is there already stays as it is.
         role = session.client("apigateway").get_account().get("cloudwatchRoleArn")

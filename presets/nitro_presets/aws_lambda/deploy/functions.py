@@ -12,6 +12,7 @@ from nitro_presets.aws_lambda.deploy.function_environment import LIMIT, OWN_BYTE
 from nitro_presets.aws_lambda.deploy.function_settings import find_log_level, list_network_statements
 from nitro_presets.aws_lambda.deploy.public_bucket import PublicBucket
 from nitro_presets.aws_lambda.deploy.secret_references import list_statements, write_variable
+from nitro_presets.aws_lambda.deploy.stages import list_stage_settings
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
@@ -99,6 +100,8 @@ def make_options(build: BuildInput, target: LambdaTarget, bucket: PublicBucket |
         throttle_rate=settings.throttle_rate,
         throttle_burst=settings.throttle_burst,
         log_retention_days=settings.log_days,
+        alarm_topic=settings.alarms or "",
+        stage_settings=list_stage_settings(settings.stages),
         domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,

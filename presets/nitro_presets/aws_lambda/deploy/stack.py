@@ -80,7 +80,7 @@ def explain_errors() -> Iterator[None]:
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise UsageError("There are no AWS credentials.", hint=_SIGN_IN) from error
     except exceptions.NoRegionError as error:
-        raise UsageError("There is no AWS region.", hint="Pass `--region`, or set AWS_REGION.") from error
+        raise UsageError("There is no AWS region.", hint="Pass `--region`, or set AWS_DEFAULT_REGION.") from error
     except (
         exceptions.InvalidRegionError,
         exceptions.ParamValidationError,

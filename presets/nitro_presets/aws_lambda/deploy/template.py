@@ -42,6 +42,19 @@ class Domain:
     certificate: str | None = None
 
 
+# The parameter of the topic that alarms are sent to, which every template has.
+ALARM_TOPIC = "AlarmTopic"
+# What stages may differ in, by the mark in the template: the parameter, which is there if a stage sets it, and the
+# setting.
+STAGE_PARAMETERS = {
+    "http_memory": ("HttpMemory", "memory"),
+    "log_retention_days": ("LogDays", "log_days"),
+    "throttle_burst": ("ThrottleBurst", "throttle_burst"),
+    "throttle_rate": ("ThrottleRate", "throttle_rate"),
+    "websocket_memory": ("WebSocketMemory", "memory"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
     """The parts of the stack.
@@ -66,6 +79,8 @@ class TemplateOptions:
         throttle_burst: The requests that it takes at once.
         log_retention_days: One of `LOG_RETENTION_DAYS`.
         domain: The domain of the stack.
+        alarm_topic: The ARN of the topic that alarms are sent to, where the stack sets no other.
+        stage_settings: The settings, of `STAGE_PARAMETERS`, that stages differ in.
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
@@ -100,6 +115,8 @@ class TemplateOptions:
     throttle_rate: int = 2000
     throttle_burst: int = 2000
     log_retention_days: int = 14
+    alarm_topic: str = ""
+    stage_settings: frozenset[str] = frozenset()
     domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
@@ -154,8 +171,13 @@ def render_template(options: TemplateOptions) -> str:
         "visibility": str(options.websocket_timeout),
         "websocket_memory": str(options.websocket_memory),
         "websocket_timeout": str(options.websocket_timeout),
+        "alarm_topic": quote(options.alarm_topic),
         **_list_domain_values(options.domain),
     }
+    defaults = {
+        mark: values[mark] for mark, (_, setting) in STAGE_PARAMETERS.items() if setting in options.stage_settings
+    }
+    values.update({mark: f"!Ref {STAGE_PARAMETERS[mark][0]}" for mark in defaults})
     blocks = {
         "vpc": f"SubnetIds: {write_value(options.subnets)}\n"
         f"SecurityGroupIds: {write_value(options.security_groups)}\n",
@@ -166,7 +188,19 @@ def render_template(options: TemplateOptions) -> str:
         "public_function": _read_part("cloudfront-public-function.js"),
         "websocket_environment": _write_environment(options.websocket_environment),
     }
-    return join_parts(fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options))
+    parts = [fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options)]
+    return join_parts([*parts, *_declare_parameters(parts, defaults)])
+
+
+def _declare_parameters(parts: Sequence[str], defaults: Mapping[str, str]) -> Iterator[str]:
+    """Declare the parameters that stages differ in, where the parts use them."""
+    for mark, default in sorted(defaults.items()):
+        name, setting = STAGE_PARAMETERS[mark]
+        if any(f"!Ref {name}\n" in part for part in parts):
+            yield (
+                f"Parameters:\n  {name}:\n    Type: Number\n    Default: {default}\n"
+                f"    Description: The setting `aws.{setting}` of the stage.\n"
+            )
 
 
 def write_edge_function(options: TemplateOptions) -> str:
