@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from tests.capabilities import require_program
 from tests.checkout import ROOT
 from tests.docs.pages import find_table
 from tests.presets.aws_lambda.deploy.stacks import OPTIONS, add_public, read_template, render_stack
-from tests.presets.aws_lambda.store.database import run_database
+
+pytestmark = pytest.mark.usefixtures("account")
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -43,26 +44,6 @@ PERMISSIONS = {
 IMPLIED = {"s3:GetObject"}
 # Called only once there are older packages.
 LATER = {"s3:DeleteObject"}
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[str]:
-    """Run moto's server."""
-    with run_database() as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def environment(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point boto3 at the server, and away from whatever this machine knows of AWS."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
 @pytest.fixture

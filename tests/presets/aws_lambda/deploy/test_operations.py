@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from nitro_presets.aws_lambda.deploy.logs import LOG_GROUPS
 from tests.bundles import clean_environment
 from tests.cli.commands import NITROPY, fail, make_project, run_nitropy, succeed
 from tests.presets.aws_lambda.deploy.stacks import OPTIONS, render_stack
-from tests.presets.aws_lambda.store.database import run_database
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -55,26 +53,6 @@ KEYS = (
 )
 ORDERS = "Orders: {Type: AWS::DynamoDB::Table, POLICY Properties: {TableName: orders-@, KEYS}}"
 UPLOADS = "Uploads: {Type: AWS::S3::Bucket, Properties: {BucketName: uploads-@}}"
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[str]:
-    """Run moto's server."""
-    with run_database() as url:
-        yield url
-
-
-@pytest.fixture
-def environ(cloud: str, tmp_path: Path) -> dict[str, str]:
-    """Point the commands at the server."""
-    return {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_CONFIG_FILE": str(tmp_path / "config"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": cloud,
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
-    }
 
 
 @pytest.fixture(scope="module")

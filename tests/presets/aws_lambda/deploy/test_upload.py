@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,32 +15,13 @@ from nitro_presets.aws_lambda.deploy.stack import Change, find_resource
 from nitro_presets.aws_lambda.deploy.upload import KEPT_DAYS, REPLACED
 from nitro_py.errors import UsageError
 from tests.bundles import build_project, write_files
-from tests.presets.aws_lambda.store.database import run_database
+
+pytestmark = pytest.mark.usefixtures("account")
 
 REGION = "eu-central-1"
 HELLO = "from nitro_py import define_handler\n@define_handler\ndef handler(event): ...\n"
 OLD = "assets/app.3f9a0c1b.js"
 NEW = "assets/app.8e5b12c4.js"
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[str]:
-    """Run moto's server."""
-    with run_database() as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def environment(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point boto3 at the server, and away from whatever this machine knows of AWS."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
 @pytest.fixture
