@@ -26,7 +26,7 @@ STEADY, PAUSE = 5.0, 0.1
 WORKER = """
 import os, signal, sys, time
 
-folder, lives, listener, channel, place = sys.argv[1], sys.argv[2].split(","), *map(int, sys.argv[3:6])
+folder, lives, listener, channel, place = sys.argv[1], sys.argv[2].split(","), *map(int, sys.argv[4:7])
 
 def stop(_, frame):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
