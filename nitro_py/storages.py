@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
@@ -25,6 +26,10 @@ SEPARATOR = ":"
 _BYTES = b"\0"
 # How many keys are asked for at once.
 KEYS_PER_PAGE = 1000
+# The longest time of a value, in seconds, about 300 years: stores count in milliseconds and with few digits.
+MAX_TTL = 10**10
+# What `_make_version` returns; no value has another version.
+_VERSION = re.compile("[0-9a-f]{24}")
 # How long to wait before a call is made again whose answer was lost, in seconds.
 PAUSES = (0.05, 0.25, 1.0)
 # How long a call may have taken in all before it is no longer made again, in seconds.
@@ -84,7 +89,13 @@ class Storage:
         return (await self._read([key])).get(key)
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Return the values of several keys; those without one are left out."""
+        """Return the values of several keys; those without one are left out.
+
+        Raises:
+            TypeError: `keys` is one text, whose characters would be taken for keys, or one of them is no text.
+        """
+        if isinstance(keys, str):
+            raise TypeError("`get_many` takes several keys: expected such as a `list`, got `str`.")
         wanted = list(dict.fromkeys(keys))
         found = await self._read(wanted)
         return {key: found[key].value for key in wanted if key in found}
@@ -115,14 +126,19 @@ class Storage:
             The new version; `None` if the condition is not met, and nothing was written.
 
         Raises:
-            TypeError: The key is no text, or the value has no JSON form.
-            ValueError: The key is empty, or holds what no key may, or `ttl` is not above 0.
+            TypeError: The key is no text, or the value has no JSON form, or `ttl` is no number, or `if_version` is
+                no text.
+            ValueError: The key is empty, or holds what no key may, or `ttl` is outside of 0 to `MAX_TTL`.
             StorageError: The key or the value is too large, or the store cannot be reached or refuses.
         """
         if if_absent and if_version is not None:
             raise ValueError("`if_absent` and `if_version` exclude each other: expected one of them.")
+        if if_version is not None and not isinstance(if_version, str):
+            raise TypeError(f"`if_version` is a version: expected `str`, got `{type(if_version).__name__}`.")
         now = self._clock()
         write = self._make_write(key, value, _compute_expiry(ttl, now))
+        if if_version is not None and not _VERSION.fullmatch(if_version):
+            return None
         write = write._replace(if_absent=if_absent, if_version=if_version)
         (done,) = await self._repeat(lambda: self._driver.write([write], now))
         return write.id if done else None
@@ -182,9 +198,20 @@ class Storage:
             after: A key to go on after, such as the last one of the page before.
             limit: The most keys.
 
+        Raises:
+            TypeError: `prefix` or `after` is no text, or `limit` is no whole number.
+            ValueError: They hold what no key may, or `limit` is below 0.
+
         Example:
             page = [key async for key in storage().keys("user", after=last, limit=50)]
         """
+        for text in (prefix, after):
+            if not isinstance(text, str):
+                raise TypeError(f"`prefix` and `after` are text: expected `str`, got `{type(text).__name__}`.")
+        if limit is not None and type(limit) is not int:
+            raise TypeError(f"`limit` is a whole number: expected an `int`, got `{type(limit).__name__}`.")
+        if limit is not None and limit < 0:
+            raise ValueError(f"`limit` is {limit}: expected 0 or more, or `None`.")
         start = prefix if not prefix or prefix.endswith(SEPARATOR) else prefix + SEPARATOR
         # A prefix is shorter than the keys, and may hold what they may.
         if start:
@@ -275,6 +302,7 @@ def storage(name: str = "default") -> Storage:
             without that it is where the target keeps storages.
 
     Raises:
+        TypeError: The name is no text.
         ValueError: The name has other characters.
         NitroError: No app runs in this process, or it is not known where the values shall be kept.
 
@@ -284,6 +312,8 @@ def storage(name: str = "default") -> Storage:
     app = current_app()
     found = app.storages.get(name)
     if not isinstance(found, Storage):
+        if not isinstance(name, str):
+            raise TypeError(f"The name of a storage is text: expected `str`, got `{type(name).__name__}`.")
         check_storage_name(name)
         found = app.storages[name] = open_storage(name, app.settings)
     return found
@@ -330,8 +360,10 @@ def _decode(name: str, key: str, stored: StoredValue) -> StorageEntry:
 def _compute_expiry(ttl: float | None, now: float) -> float | None:
     if ttl is None:
         return None
-    if not 0 < ttl < float("inf"):
-        raise ValueError(f"`ttl` is {ttl!r}: expected seconds above 0, or `None`.")
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"`ttl` is in seconds: expected a number, got `{type(ttl).__name__}`.")
+    if not 0 < ttl <= MAX_TTL:
+        raise ValueError(f"`ttl` is {ttl!r:.20}: expected seconds above 0 and at most {MAX_TTL}, or `None`.")
     return now + ttl
 
 

@@ -52,9 +52,10 @@ for i = 2, #ARGV, 6 do
     local found = find(key)
     done = '0'
     if not (absent == '1' and found) and (version == '' or found == version) then
+      -- First, for a server without memory refuses it, but nothing that follows a DEL.
+      redis.call('ZADD', base .. ':k', 0, key)
       redis.call('DEL', base .. ':v:' .. key)
       redis.call('HSET', base .. ':v:' .. key, 'd', data, 'v', id)
-      redis.call('ZADD', base .. ':k', 0, key)
       expire(key, expires)
       done = '1'
     end
@@ -68,6 +69,7 @@ INCREMENT = """
 local key, by, id, expires = unpack(ARGV, 2, 5)
 local name, done = base .. ':v:' .. key, answered(id)
 if done then return done end
+redis.call('ZADD', base .. ':k', 0, key)
 if find(key) then
   local sum = redis.pcall('HINCRBY', name, 'd', by)
   if type(sum) == 'table' then return false end
@@ -75,7 +77,6 @@ if find(key) then
 else
   redis.call('DEL', name)
   redis.call('HSET', name, 'd', by, 'v', id)
-  redis.call('ZADD', base .. ':k', 0, key)
   expire(key, expires)
 end
 -- Not the sum itself: a script's numbers have 53 bits.

@@ -219,9 +219,12 @@ def read_file(url: str) -> Path:
     if not url:
         return Path(DEFAULT_FILE)
     path = unquote(rest.removeprefix("//"))
-    if scheme != "sqlite" or not found or path.strip("/") in ("", ".", ":memory:") or "?" in path:
+    has_host = rest.startswith("//") and not path.startswith("/")
+    if scheme != "sqlite" or has_host or path.strip("/") in ("", ".", ":memory:") or "?" in path or "\0" in path:
+        # That of another store may hold a password.
+        got = f"`{scheme}:…`" if found else "no URL"
         raise UsageError(
-            f"`{url}` names no file of SQLite: expected `sqlite:FILE` or `sqlite:///FILE`.",
+            f"The URL names no file of SQLite: expected `sqlite:FILE` or `sqlite:///FILE`, got {got}.",
             hint='Write it such as `url = "sqlite:app.sqlite3"`.',
         )
     return Path(path)

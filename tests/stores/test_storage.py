@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from psycopg import AsyncConnection
+from redis.asyncio import Redis
 
 from nitro_py.errors import ConfigError, NitroError, StorageAnswerLostError, StorageError, UsageError
 from nitro_py.runtime.settings import BackplaneSettings, Settings, StoragePlace, StorageSettings
@@ -18,6 +21,7 @@ from nitro_py.stores.postgres import PostgresDriver
 from nitro_py.stores.redis import RedisDriver
 from nitro_py.stores.sqlite import SqliteDriver
 from tests.brokers.postgres import run_postgres
+from tests.brokers.processes import run_broker
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +78,16 @@ def small() -> Storage:
         (lambda small: small.set("a", 1, ttl=0), ValueError, "`ttl` is 0"),
         (lambda small: small.set("a", 1, ttl=math.nan), ValueError, "`ttl` is nan"),
         (lambda small: small.set("a", 1, ttl=math.inf), ValueError, "`ttl` is inf"),
+        (lambda small: small.set("a", 1, ttl=10**400), ValueError, "at most 10000000000"),
+        (lambda small: small.set_many({"a": 1}, ttl=1e11), ValueError, r"`ttl` is 100000000000\.0"),
+        (lambda small: small.increment("a", ttl="5"), TypeError, "expected a number, got `str`"),
+        (lambda small: small.set("a", 1, ttl=timedelta(1)), TypeError, "expected a number, got `timedelta`"),
+        (lambda small: small.set("a", 1, if_version=("v", 1)), TypeError, "expected `str`, got `tuple`"),
+        (lambda small: small.get_many("a"), TypeError, "several keys"),
+        (lambda small: small.clear(None), TypeError, "expected `str`, got `NoneType`"),
+        (lambda small: anext(small.keys(after=1)), TypeError, "`prefix` and `after` are text"),
+        (lambda small: anext(small.keys(limit=-1)), ValueError, "`limit` is -1"),
+        (lambda small: anext(small.keys(limit=1.5)), TypeError, "`limit` is a whole number"),
         (lambda small: small.set("a", math.nan), ValueError, "JSON"),
         (lambda small: small.set("a", object()), TypeError, "`object` cannot be written as JSON"),
         (lambda small: small.set("a", 1, if_absent=True, if_version="x"), ValueError, "exclude each other"),
@@ -100,6 +114,36 @@ async def test_what_no_driver_takes_is_refused_before_the_call(
     assert [key async for key in small.keys()] == ["kept"]  # noqa: SIM118
     # The largest of both.
     await small.set("é" * 8, b"1234567")
+
+
+async def test_version_that_no_value_can_have_is_a_condition_that_is_not_met(small: Storage) -> None:
+    await small.set("a", 1)
+    for version in ("", "\0", "\ud800", "0" * 23, "0" * 25):
+        assert await small.set("a", 2, if_version=version) is None
+        assert await small.set("b", 2, if_version=version) is None
+    assert await small.get_many(["a", "b"]) == {"a": 1}
+
+
+@pytest.mark.slow
+async def test_redis_without_memory_refuses_writes_and_keeps_what_it_has() -> None:
+    with run_broker("redis", "--maxmemory-policy", "noeviction") as server:
+        full = Storage("full", RedisDriver(server.url, "test"), kind="redis")
+        client = Redis.from_url(server.url)
+        try:
+            await full.set_many({"old": "kept", "n": 5, "much": "x" * 100_000})
+            await client.config_set("maxmemory", 1)
+            for call in (full.set("old", "new"), full.set("a", 1), full.increment("n"), full.increment("m")):
+                with pytest.raises(StorageError, match="maxmemory"):
+                    await call
+            assert await full.get_many(["old", "n", "a", "m"]) == {"old": "kept", "n": 5}
+            # What is deleted makes room.
+            await full.delete("much")
+            await client.config_set("maxmemory", 0)
+            assert [key async for key in full.keys()] == ["n", "old"]  # noqa: SIM118
+            assert await full.increment("n") == 6
+        finally:
+            await client.aclose()
+            await full.close()
 
 
 async def test_call_whose_answer_was_lost_is_made_again_with_its_id() -> None:
@@ -217,16 +261,30 @@ def test_place_is_what_is_set_then_the_broker_then_the_targets_own() -> None:
     assert settings.find("c", BackplaneSettings()) == StoragePlace("memory")
 
 
-@pytest.mark.parametrize("url", ["/srv/a", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a?mode=ro", "a.db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/srv/a", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a?mode=ro", "a.db"),
+        *("sqlite://host/a", "sqlite:a%00b"),
+    ],
+)
 def test_url_that_is_none_of_sqlite_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="names no file of SQLite"):
         SqliteDriver(url, "test")
 
 
-@pytest.mark.parametrize("driver", [PostgresDriver, RedisDriver])
-def test_url_that_is_malformed_shows_no_password(driver: Callable[[str, str], object]) -> None:
+@pytest.mark.parametrize(
+    ("driver", "message"),
+    [
+        (MemoryDriver, "takes no URL"),
+        (PostgresDriver, "`storage.carts.url`"),
+        (RedisDriver, "`storage.carts.url`"),
+        (SqliteDriver, "names no file of SQLite"),
+    ],
+)
+def test_url_that_is_malformed_shows_no_password(driver: Callable[[str, str], object], message: str) -> None:
     for url in ("http://u:geheim@h", "postgres://u:geheim@h:port", "redis://u:geheim@h:port", "geheim"):
-        with pytest.raises(UsageError, match=r"`storage\.carts\.url`") as caught:
+        with pytest.raises(UsageError, match=re.escape(message)) as caught:
             driver(url, "app:carts")
         assert "geheim" not in str(caught.value)
 
