@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from nitro_presets.aws_lambda import stack_variables
@@ -13,6 +13,7 @@ from nitro_presets.aws_lambda.aws_client.credentials import Credentials
 from nitro_presets.aws_lambda.deploy.intrinsics import show_value
 from nitro_presets.aws_lambda.deploy.secret_references import find_resource
 from nitro_presets.aws_lambda.gateway.bundle import Function, LocalBundle
+from nitro_presets.aws_lambda.gateway.own_tables import STACK_TABLE
 from nitro_presets.aws_lambda.gateway.permissions import resolve_value
 from nitro_presets.aws_lambda.gateway.router import ROOT
 from nitro_presets.aws_lambda.gateway.secrets_api import make_secret_arn
@@ -42,11 +43,13 @@ class ServiceUrls:
         url: The gateway's URL.
         table: The name of the table.
         secret: The value of `NITRO_ORIGIN_SECRET`.
+        own_tables: The names of the project's own tables, by their logical ids.
     """
 
     url: str
     table: str
     secret: str
+    own_tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def callback_url(self) -> str:
@@ -113,10 +116,9 @@ def make_environment(
     if bundle.cloudfront:
         environment[stack_variables.ORIGIN_SECRET] = services.secret
     if bundle.has_table:
-        environment |= {
-            "AWS_ENDPOINT_URL_DYNAMODB": services.database_url,
-            stack_variables.TABLE: services.table,
-        }
+        environment[stack_variables.TABLE] = services.table
+    if bundle.has_table or services.own_tables:
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = services.database_url
     if "websocket" in bundle.functions:
         environment |= {
             stack_variables.CALLBACK_URL: services.callback_url,
@@ -130,21 +132,24 @@ def make_environment(
     if bundle.secrets:
         environment["AWS_ENDPOINT_URL_SSM"] = f"{services.url}{ROOT}/ssm"
         environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = f"{services.url}{ROOT}/secretsmanager"
-    names = list_names(bundle, services.table)
+    names = list_names(bundle, services.table, services.own_tables)
     own = {name: resolve_value(value, names) for name, value in function.environment.items()}
     # Secrets come through the function's own calls, as on AWS.
     given = {name: value for name, value in added.items() if name not in bundle.secrets}
     return {**given, **{name: value for name, value in own.items() if value is not None}, **environment}
 
 
-def describe_unresolved(bundle: LocalBundle, added: Mapping[str, str]) -> Iterator[str]:
+def describe_unresolved(
+    bundle: LocalBundle, own_tables: Mapping[str, str], added: Mapping[str, str]
+) -> Iterator[str]:
     """Describe the variables that have no value on this machine.
 
     Args:
         bundle: The bundle.
+        own_tables: The names of the project's own tables, by their logical ids.
         added: The variables that are given, which such variables take their value from.
     """
-    names = list_names(bundle, "table")
+    names = list_names(bundle, "table", own_tables)
     for name, value in bundle.computed.items():
         if name not in added and resolve_value(value, names) is None:
             yield f"`{name}` is `{show_value(value)}`, which this machine does not know: set `{name}` in `.env`"
@@ -155,12 +160,13 @@ def make_credentials(function: Function) -> Credentials:
     return Credentials(f"ASIALOCAL0{function.name.upper():0<10}", "local-secret", "local-token")
 
 
-def list_names(bundle: LocalBundle, table: str) -> dict[str, str]:
+def list_names(bundle: LocalBundle, table: str, own_tables: Mapping[str, str]) -> dict[str, str]:
     """List what the template's resources and pseudo parameters are called on this machine.
 
     Args:
         bundle: The bundle.
         table: The name of the table.
+        own_tables: The names of the project's own tables, by their logical ids.
 
     Returns:
         The values of `!Ref NAME` and `!GetAtt NAME.ATTRIBUTE`.
@@ -171,10 +177,10 @@ def list_names(bundle: LocalBundle, table: str) -> dict[str, str]:
         "AWS::Region": REGION,
         "AWS::URLSuffix": "amazonaws.com",
         "MessageQueue.Arn": make_queue_arn(),
-        "Table": table,
-        "Table.Arn": f"{TABLES}{table}",
         "WebSocketApi": API.id,
     }
+    for id, name in ((STACK_TABLE, table), *own_tables.items()):
+        names |= {id: name, f"{id}.Arn": f"{TABLES}{name}"}
     for reference in bundle.secrets.values():
         resource = find_resource(reference)
         if resource is not None:

@@ -42,6 +42,7 @@ from nitro_presets.aws_lambda.gateway.http_server import Listener
 from nitro_presets.aws_lambda.gateway.lambda_api import LambdaApi
 from nitro_presets.aws_lambda.gateway.local_dynamodb import LocalDynamoDb, make_table
 from nitro_presets.aws_lambda.gateway.management_api import ManagementApi
+from nitro_presets.aws_lambda.gateway.own_tables import make_tables, read_tables
 from nitro_presets.aws_lambda.gateway.permissions import read_roles
 from nitro_presets.aws_lambda.gateway.pool import FunctionPool
 from nitro_presets.aws_lambda.gateway.process import FunctionProcess
@@ -130,6 +131,8 @@ class Gateway:
         self._stack = AsyncExitStack()
         self._pools: dict[str, FunctionPool] = {}
         self._table = f"nitro-{secrets.token_hex(4)}"
+        self._own_tables = read_tables(output / TEMPLATE)
+        self._table_names = {table.id: table.name for table in self._own_tables}
         self._guard = self._make_guard(output)
         websocket = self._bundle.functions.get("websocket")
         ordered = websocket is not None and websocket.ordered
@@ -235,11 +238,11 @@ class Gateway:
 
     async def _start(self) -> None:
         functions = self._bundle.functions
-        for problem in describe_unresolved(self._bundle, self._added):
+        for problem in describe_unresolved(self._bundle, self._table_names, self._added):
             logger.warning("[environment] %s", problem)
         await asyncio.to_thread(set_package_times, self._bundle.server)
-        self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24))
-        dynamodb = await self._start_dynamodb() if self._bundle.has_table else None
+        self._services = ServiceUrls(self.url, self._table, secrets.token_urlsafe(24), self._table_names)
+        dynamodb = await self._start_dynamodb() if self._bundle.has_table or self._own_tables else None
         for name, function in functions.items():
             self._pools[name] = self._make_pool(function)
             self._stack.push_async_callback(self._pools[name].close)
@@ -269,7 +272,7 @@ class Gateway:
 
     def _make_guard(self, output: Path) -> CallGuard:
         functions = self._bundle.functions
-        roles = read_roles(output / TEMPLATE, list_names(self._bundle, self._table))
+        roles = read_roles(output / TEMPLATE, list_names(self._bundle, self._table, self._table_names))
         missing = sorted({function.handler for function in functions.values()} - roles.keys())
         if missing:
             raise NitroError(f"The template has no function `{missing[0]}`.", file=str(output / TEMPLATE))
@@ -279,7 +282,9 @@ class Gateway:
 
     async def _start_dynamodb(self) -> DynamoDbApi:
         database = self._database or (await self._stack.enter_async_context(LocalDynamoDb())).url
-        await make_table(database, self._table, REGION, FixedCredentials())
+        if self._bundle.has_table:
+            await make_table(database, self._table, REGION, FixedCredentials())
+        await make_tables(self._own_tables, database, REGION, FixedCredentials())
         api = DynamoDbApi(database, TABLES, self._guard, self.faults)
         self._stack.push_async_callback(api.close)
         return api
