@@ -159,6 +159,13 @@ def test_what_cannot_be_a_variable_is_refused(tmp_path: Path, line: str, expecte
     assert expected in problem.message
 
 
+@pytest.mark.parametrize("value", [r"a\u0000b", r"!Sub ${Table}\u0000"])
+def test_value_with_the_character_nul_is_refused(tmp_path: Path, value: str) -> None:
+    problem = read_problem(tmp_path, f'WHO = "{value}"')
+    assert (problem.file, problem.line) == ("nitro.toml", 2)
+    assert "expected values without the character NUL" in problem.message
+
+
 def test_more_than_lambda_takes_is_refused_with_both_figures(tmp_path: Path) -> None:
     most = LIMIT - OWN_BYTES - len("LONG")
     problem = read_problem(tmp_path, f'LONG = "{"x" * (most + 1)}"')

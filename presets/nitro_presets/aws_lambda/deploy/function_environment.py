@@ -52,7 +52,9 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_size(variables: dict[str, str | dict[str, JsonValue]]) -> dict[str, str | dict[str, JsonValue]]:
+def _check_values(variables: dict[str, str | dict[str, JsonValue]]) -> dict[str, str | dict[str, JsonValue]]:
+    if any("\0" in text for text in _list_texts(variables)):
+        raise ValueError("values without the character NUL, which no variable can have")
     size = count_bytes(variables)
     most = LIMIT - OWN_BYTES
     if size > most:
@@ -64,7 +66,7 @@ def _check_size(variables: dict[str, str | dict[str, JsonValue]]) -> dict[str, s
 
 
 VariableName = Annotated[str, AfterValidator(_check_name)]
-FunctionVariables = Annotated[dict[VariableName, ComputedText], AfterValidator(_check_size)]
+FunctionVariables = Annotated[dict[VariableName, ComputedText], AfterValidator(_check_values)]
 
 
 def count_bytes(variables: Mapping[str, object]) -> int:
@@ -74,9 +76,12 @@ def count_bytes(variables: Mapping[str, object]) -> int:
         >>> count_bytes({"LEVEL": "é", "TABLE": {"Ref": "Table"}})
         12
     """
+    return sum(len(text.encode()) for text in (*variables, *_list_texts(variables)))
+
+
+def _list_texts(variables: Mapping[str, object]) -> list[str]:
     values = [value.get("Fn::Sub") if isinstance(value, Mapping) else value for value in variables.values()]
-    texts = [value for value in values if isinstance(value, str)]
-    return sum(len(text.encode()) for text in (*variables, *texts))
+    return [value for value in values if isinstance(value, str)]
 
 
 def describe_possible_secrets(variables: Mapping[str, JsonValue]) -> Iterator[str]:
