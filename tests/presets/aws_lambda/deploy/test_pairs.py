@@ -61,6 +61,7 @@ def test_chosen_rows_have_all_pairs() -> None:
     assert rows < 40
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_tools_find_nothing_in_the_first_stacks(tmp_path: Path) -> None:
     stacks, _, problems = check_pairs(tmp_path, quick=True)
