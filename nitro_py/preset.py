@@ -64,6 +64,8 @@ from nitro_py.build.preset_commands import (
     PresetWithOptions,
     PublishingPreset,
     PublishRequest,
+    StoragePreset,
+    StorageRequest,
     WrittenBundle,
 )
 from nitro_py.build.storage import find_storage_imports, uses_storage
@@ -125,6 +127,8 @@ __all__ = [
     "ServerPreset",
     "SettingsTable",
     "SizeLimit",
+    "StoragePreset",
+    "StorageRequest",
     "UrlPath",
     "UsageError",
     "VendoredDependencies",

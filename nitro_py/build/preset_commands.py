@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from nitro_py.build.config.settings import NitroConfig
-from nitro_py.build.preset import BuildInput, Preset
+from nitro_py.build.preset import BuildInput, Preset, PresetWithStorage
 
-Command = Literal["build", "deploy", "destroy", "logs", "publish"]
+Command = Literal["build", "deploy", "destroy", "logs", "publish", "storage"]
 Value = TypeVar("Value")
 
 
@@ -245,3 +245,30 @@ class PublishingPreset(Preset, Protocol):
 
     def publish(self, request: PublishRequest) -> None:
         """Publish, and return once that is done or sure to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRequest:
+    """What `nitropy storage` wants to reach.
+
+    Args:
+        config: The configuration.
+        options: The preset's own options.
+        preview: The URL of the running preview; `None` for what is deployed.
+    """
+
+    config: NitroConfig
+    options: OptionValues
+    preview: str | None
+
+
+@runtime_checkable
+class StoragePreset(PresetWithStorage, Protocol):
+    """A preset whose own storage drivers find their store from outside, too."""
+
+    def find_storage(self, request: StorageRequest) -> Mapping[str, str]:
+        """Return the variables of the environment by which its drivers find the store.
+
+        Raises:
+            NitroError: There is no such store, or it cannot be reached.
+        """

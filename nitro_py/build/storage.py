@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nitro_py.build.bundle.imports import find_imports
 from nitro_py.build.config.load import LoadedConfig
@@ -27,6 +28,19 @@ def add_storages(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> Ma
     Raises:
         ConfigError: A storage has a driver that there is not.
     """
+    return manifest._replace(settings={**manifest.settings, **find_storage_settings(loaded, preset)})
+
+
+def find_storage_settings(loaded: LoadedConfig, preset: Preset) -> dict[str, Any]:
+    """Return what the target has for storages, as settings that ship.
+
+    Args:
+        loaded: The configuration.
+        preset: The target.
+
+    Raises:
+        ConfigError: A storage has a driver that there is not.
+    """
     offered: Mapping[str, str] = {}
     default = ""
     if loaded.mode == "development":
@@ -43,14 +57,12 @@ def add_storages(manifest: Manifest, loaded: LoadedConfig, preset: Preset) -> Ma
             except NitroError as error:
                 place = loaded.place(f"storage.{name}.driver")
                 raise ConfigError(error.message, file=place.file, line=place.line, hint=error.hint) from None
-    settings = {
-        **manifest.settings,
+    return {
         "default_storage": default,
         "storage_drivers": factories,
         # Development needs no broker, also where the bundle has one.
         "storage_at_broker": loaded.mode == "production" and default not in offered,
     }
-    return manifest._replace(settings=settings)
 
 
 def uses_storage(build: BuildInput) -> bool:

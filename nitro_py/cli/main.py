@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +17,19 @@ from typer.core import TyperGroup
 from nitro_py import __version__
 from nitro_py.cli.output import print_error, print_line
 from nitro_py.errors import NitroError
+
+
+class CommandSet(NamedTuple):
+    """Commands below one name.
+
+    Args:
+        help: What they are for.
+        commands: Their names, and the functions that run them, in the module of the set's name.
+    """
+
+    help: str
+    commands: dict[str, str]
+
 
 # The commands in the order in which help lists them, and the modules that have them.
 COMMANDS = {
@@ -30,6 +43,15 @@ COMMANDS = {
     "routes": "routes",
     "check": "build",
     "publish": "publish",
+}
+
+# The commands in groups, and the functions that run them.
+GROUPS = {
+    "storage": CommandSet(
+        "Read and change the storages of the app.",
+        {"get": "get_value", "set": "set_value", "list": "list_keys", "clear": "clear_keys"},
+    ),
+    "config": CommandSet("Show what is configured, and what can be.", {"show": "show", "schema": "schema"}),
 }
 
 
@@ -93,18 +115,20 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         if name == wanted:
             # What only the bundle's own program knows, such as the faults of a gateway, is handed on to it.
             further = {"allow_extra_args": True, "ignore_unknown_options": True} if name == "preview" else {}
-            app.command(context_settings=further)(_load_with_options(name, arguments[1:]))
+            app.command(context_settings=further)(_load_with_options(name, arguments[1:], name))
         elif wanted not in COMMANDS:
             listed = _make_listed(name)
             # Otherwise the list would be cut off at its right.
             app.command(short_help=inspect.getdoc(listed))(listed)
     if wanted not in COMMANDS:
-        config = typer.Typer(help="Show what is configured, and what can be.", no_args_is_help=True)
-        if wanted == "config":
-            for name in ("show", "schema"):
-                shown = _load("config", name)
-                config.command(short_help=inspect.getdoc(shown))(shown)
-        app.add_typer(config, name="config")
+        for name, group in GROUPS.items():
+            commands = typer.Typer(help=group.help, no_args_is_help=True)
+            if name == wanted:
+                for command, function in group.commands.items():
+                    chosen = arguments[1:2] == [command]
+                    shown = _load_with_options(name, arguments[2:] if chosen else (), function)
+                    commands.command(command, short_help=inspect.getdoc(shown))(shown)
+            app.add_typer(commands, name=name)
     return app
 
 
@@ -120,9 +144,9 @@ def start(
         print_line(context.get_help())
 
 
-def _load_with_options(name: str, arguments: Sequence[str]) -> Callable[..., None]:
-    command = _load(COMMANDS[name], name)
-    if name not in ("build", "deploy", "destroy", "logs", "publish"):
+def _load_with_options(name: str, arguments: Sequence[str], function: str) -> Callable[..., None]:
+    command = _load(COMMANDS.get(name, name), function)
+    if name not in ("build", "deploy", "destroy", "logs", "publish", "storage"):
         return command
     # Imported here: no other command has options of presets.
     from nitro_py.cli.preset_options import add_options

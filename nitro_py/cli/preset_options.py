@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -74,6 +74,23 @@ def check_options(options: OptionValues, preset: Preset, name: str) -> None:
             f"`{text}` is an option of {_name_presets(presets)}, not of the preset `{preset.name}`.",
             hint=f"Leave it out, or use `--preset {presets[0]}`.",
         )
+
+
+def refuse_options(case: str, options: Mapping[str, object], name: str) -> None:
+    """Refuse options that mean nothing beside another one, or without it.
+
+    Args:
+        case: When they mean nothing, such as "without `--preset`".
+        options: The options and their values; `None` where one is not given.
+        name: The command's name.
+
+    Raises:
+        UsageError: One of them is given.
+    """
+    for option, value in options.items():
+        if value is not None:
+            hint = f"Leave it out, or see `nitropy {name} --help`."
+            raise UsageError(f"`{option}` means nothing {case}.", hint=hint)
 
 
 def _list_presets(arguments: Sequence[str]) -> list[Preset]:

@@ -58,7 +58,7 @@ def preview(
     host = host or env_files.variables.get("HOST") or DEFAULT_HOST
     place = ["--host", host, "--port", str(_read_port(env_files) if port is None else port)]
     command = [*resolve_command(built.preview), *place, *context.args]
-    raise typer.Exit(run_preview(command, loaded.root, env_files, host))
+    raise typer.Exit(run_preview(command, loaded.root, env_files, host, loaded.config.output_dir))
 
 
 def _read_port(env_files: EnvFiles) -> int:
@@ -78,14 +78,15 @@ def resolve_command(text: str) -> list[str]:
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
-def run_preview(command: list[str], root: Path, env_files: EnvFiles, host: str) -> int:
-    """Run a bundle until it ends, and write its address into a file that `nitropy publish` reads.
+def run_preview(command: list[str], root: Path, env_files: EnvFiles, host: str, bundle: str) -> int:
+    """Run a bundle until it ends, and write its address into a file that other commands read.
 
     Args:
         command: The command.
         root: The project's folder.
         env_files: What the project's `.env` files set.
         host: The address that it listens on.
+        bundle: The folder of the bundle, relative to the project.
 
     Returns:
         The exit status: the bundle's own, 0 after a signal that was handed on, 128 plus the signal's number
@@ -112,7 +113,7 @@ def run_preview(command: list[str], root: Path, env_files: EnvFiles, host: str) 
             for line in process.stdout:
                 # Before it is told: what reads the address may publish at once.
                 if announced := ANNOUNCEMENT.match(line):
-                    write_run_file(root, RunningServer(announced[1], token, os.getpid()))
+                    write_run_file(root, RunningServer(announced[1], token, os.getpid(), bundle))
                 print(line, end="", flush=True)
             status = process.wait()
         finally:

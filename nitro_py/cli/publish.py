@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ import typer
 from nitro_py.build.preset_commands import OptionValues, PublishingPreset, PublishRequest
 from nitro_py.build.registry import find_preset
 from nitro_py.cli.output import print_line
-from nitro_py.cli.preset_options import check_options
+from nitro_py.cli.preset_options import check_options, refuse_options
 from nitro_py.cli.project import find_root, load_project
 from nitro_py.dev.run_file import read_run_file
 from nitro_py.errors import UsageError
@@ -54,9 +53,9 @@ def publish(
     except ValueError as error:
         raise UsageError(str(error), hint="Name the topic and the namespace in UTF-8.") from None
     if preset is None:
-        _refuse_with("without `--preset`", options.given)
+        refuse_options("without `--preset`", options.given, "publish")
     else:
-        _refuse_with("with `--preset`", {"--url": url})
+        refuse_options("with `--preset`", {"--url": url}, "publish")
         loaded = load_project()
         target = find_preset(preset, loaded.root)
         check_options(options, target, "publish")
@@ -153,13 +152,6 @@ def _is_server(url: str) -> bool:
     except ValueError:
         return False
     return named and parts.scheme in ("http", "https")
-
-
-def _refuse_with(case: str, options: Mapping[str, object]) -> None:
-    for name, value in options.items():
-        if value is not None:
-            hint = "Leave it out, or see `nitropy publish --help`."
-            raise UsageError(f"`{name}` means nothing {case}.", hint=hint)
 
 
 def _read_reason(error: HTTPError) -> str:

@@ -1,4 +1,4 @@
-"""The file by which `nitropy publish` finds a running `dev` or `preview`: its URL and its token."""
+"""The file by which other commands find a running `dev` or `preview`: its URL, its token and its bundle."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class RunningServer:
         url: The URL that it listens on.
         token: The token of `/_nitro/publish`.
         pid: The process that wrote the file.
+        bundle: The folder of the bundle that a preview runs, relative to the project; `None` for `dev`.
     """
 
     url: str
     token: str
     pid: int
+    bundle: str | None = None
 
 
 def make_state_dir(root: Path) -> Path:
@@ -75,7 +77,7 @@ def _explain() -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(
-            f"`{STATE_DIR}` cannot be written, by which `nitropy publish` finds the server: "
+            f"`{STATE_DIR}` cannot be written, by which other commands find the server: "
             f"{error.strerror or error}.",
             file=STATE_DIR,
             hint="Make the project a folder that you may write.",
@@ -90,8 +92,14 @@ def read_run_file(root: Path) -> RunningServer | None:
     """
     try:
         data: Any = json.loads((root / STATE_DIR / RUN_FILE).read_text(encoding="utf-8"))
-        return RunningServer(url=str(data["url"]), token=str(data["token"]), pid=int(data["pid"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        bundle = data.get("bundle")
+        return RunningServer(
+            url=str(data["url"]),
+            token=str(data["token"]),
+            pid=int(data["pid"]),
+            bundle=None if bundle is None else str(bundle),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -28,6 +28,7 @@ COMMANDS = [
     "routes",
     "check",
     "publish",
+    "storage",
     "config",
 ]
 

@@ -54,6 +54,7 @@ from nitro_py.preset import (
     PackagingStep,
     PublishRequest,
     SizeLimit,
+    StorageRequest,
     VendoredDependencies,
     build_python,
     collect_runtime,
@@ -172,6 +173,7 @@ class AwsLambdaPreset:
             "destroy": (STACK, STAGE, DEPLOYED_REGION, DEPLOYED_BUCKET),
             "logs": (STACK, STAGE, DEPLOYED_REGION, FUNCTION),
             "publish": (STACK, STAGE, DEPLOYED_REGION),
+            "storage": (STACK, STAGE, DEPLOYED_REGION),
         }
 
     def capabilities(self, config: NitroConfig) -> frozenset[Capability]:
@@ -264,6 +266,16 @@ class AwsLambdaPreset:
             name_stack(request.config, request.options),
             {"topic": request.topic, "data": request.data, "namespace": request.namespace},
             region=request.options.get(DEPLOYED_REGION),
+        )
+
+    def find_storage(self, request: StorageRequest) -> Mapping[str, str]:
+        """Find the table of the deployed stack with boto3, or that of a preview."""
+        from nitro_presets.aws_lambda.deploy.storage import find_deployed_table, find_local_table
+
+        if request.preview is not None:
+            return find_local_table(request.preview)
+        return find_deployed_table(
+            name_stack(request.config, request.options), region=request.options.get(DEPLOYED_REGION)
         )
 
     def emit(self, build: BuildInput) -> Bundle:
