@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]
@@ -12,7 +11,6 @@ import pytest
 from nitro_presets.aws_lambda.deploy.storage import OUTPUT
 from tests.cli.commands import fail, serve_project, succeed
 from tests.presets.aws_lambda.deploy.stacks import OPTIONS, render_stack
-from tests.presets.aws_lambda.store.database import run_database
 from tests.stores.app import write_project
 
 pytestmark = pytest.mark.timeout(600)
@@ -34,14 +32,7 @@ Outputs:
 PLAIN = "Resources: {Queue: {Type: AWS::SQS::Queue}}\n"
 
 
-@pytest.fixture
-def cloud() -> Iterator[str]:
-    """Run moto's server."""
-    with run_database() as url:
-        yield url
-
-
-def test_table_of_a_stack_is_reached(cloud: str, tmp_path: Path) -> None:
+def test_table_of_a_stack_is_reached(cloud: str, environ: dict[str, str], tmp_path: Path) -> None:
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
     formation, dynamodb = (
         boto3.client(service, endpoint_url=cloud, region_name=REGION, **keys)
@@ -50,14 +41,6 @@ def test_table_of_a_stack_is_reached(cloud: str, tmp_path: Path) -> None:
     formation.create_stack(StackName="shop", TemplateBody=TABLE)
     formation.create_stack(StackName="plain", TemplateBody=PLAIN)
     root = write_project(tmp_path)
-    environ = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_CONFIG_FILE": str(tmp_path / "config"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": cloud,
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
-    }
 
     def storage(command: str, *arguments: str) -> str:
         return succeed(root, "storage", command, *arguments, *FLAGS, "--stack", "shop", environ=environ)
