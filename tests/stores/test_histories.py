@@ -17,10 +17,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from nitro_presets.aws_lambda.gateway.environment import REGION
+from nitro_presets.aws_lambda.gateway.gateway import FixedCredentials
+from nitro_presets.aws_lambda.gateway.local_dynamodb import make_table
+from nitro_presets.aws_lambda.stack_variables import TABLE
 from tests.brokers.postgres import run_postgres
 from tests.brokers.processes import run_broker
 from tests.bundles import clean_environment
 from tests.checkout import ROOT
+from tests.presets.aws_lambda.store.database import run_database
 
 PROCESSES, KILLED, CALLS = 8, 3, 60
 PATIENCE = 200.0
@@ -91,8 +96,14 @@ def test_checker_finds_what_no_order_explains() -> None:
 
 
 @contextmanager
-def lose_answers(url: str, losses: list[float]) -> Iterator[str]:
-    """Run a proxy that ends one connection in some answers, after the server has done its work."""
+def lose_answers(url: str, losses: list[float], *, first: int = 12) -> Iterator[str]:
+    """Run a proxy that ends one connection in some answers, after the server has done its work.
+
+    Args:
+        url: The URL of the server.
+        losses: Gets the time of each loss.
+        first: The answers of a connection that are never lost, such as those while it connects.
+    """
     parts = urlsplit(url)
     chance = random.Random(1)
     loop = asyncio.new_event_loop()
@@ -102,8 +113,7 @@ def lose_answers(url: str, losses: list[float]) -> Iterator[str]:
         with suppress(OSError):
             while data := await reader.read(65536):
                 answers += 1
-                # Not while it connects.
-                if loses and answers > 12 and chance.random() < 0.1:
+                if loses and answers > first and chance.random() < 0.1:
                     losses.append(time.monotonic())
                     break
                 writer.write(data)
@@ -113,9 +123,13 @@ def lose_answers(url: str, losses: list[float]) -> Iterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_connection(parts.hostname, parts.port)
         asking = asyncio.ensure_future(pump(reader, to_writer, loses=False))
-        await pump(to_reader, writer, loses=True)
-        to_writer.close()
-        await asking
+        try:
+            await pump(to_reader, writer, loses=True)
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            for one in (writer, to_writer):
+                one.close()
 
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -161,12 +175,24 @@ def read_history(lines: list[dict[str, Any]]) -> tuple[list[Count], list[Write]]
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("driver", ["sqlite", "redis", "postgres"])
+@pytest.mark.parametrize("driver", ["sqlite", "redis", "postgres", "dynamodb"])
 def test_history_of_eight_processes_is_linearisable(driver: str, tmp_path: Path) -> None:
     losses: list[float] = []
+    environ = clean_environment()
     with ExitStack() as stack:
         if driver == "sqlite":
             url = f"sqlite://{tmp_path}/storage.sqlite3"
+        elif driver == "dynamodb":
+            database = stack.enter_context(run_database())
+            asyncio.run(make_table(database, "test", REGION, FixedCredentials()))
+            url = ""
+            environ |= {
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_ENDPOINT_URL_DYNAMODB": stack.enter_context(lose_answers(database, losses, first=0)),
+                "AWS_REGION": REGION,
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                TABLE: "test",
+            }
         else:
             store: Any = stack.enter_context(run_broker("redis") if driver == "redis" else run_postgres())
             url = stack.enter_context(lose_answers(store.url, losses))
@@ -175,7 +201,7 @@ def test_history_of_eight_processes_is_linearisable(driver: str, tmp_path: Path)
         for file in files:
             command = [sys.executable, "-m", "tests.stores.writer", driver, url, str(CALLS)]
             with file.open("wb") as log:
-                process = subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stdout=log)
+                process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log)
             stack.callback(process.wait)
             stack.callback(process.kill)
             processes.append(process)

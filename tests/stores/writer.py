@@ -11,6 +11,9 @@ from nitro_py.errors import StorageError
 from nitro_py.runtime.settings import Settings, StoragePlace, StorageSettings
 from nitro_py.storages import open_storage
 
+# A preset hands it on with the settings that ship.
+FACTORIES = {"dynamodb": "nitro_presets.aws_lambda.store.storage:DynamoStorageDriver"}
+
 
 def note(**fields: object) -> None:
     """Write a line at once: this process may be killed."""
@@ -19,7 +22,7 @@ def note(**fields: object) -> None:
 
 async def main(driver: str, url: str, calls: int) -> None:
     """Make calls, one after the other."""
-    place = StorageSettings(named={"test": StoragePlace(driver, url)})
+    place = StorageSettings(named={"test": StoragePlace(driver, url)}, factories=FACTORIES)
     storage = open_storage("test", Settings(storage=place))
     for number in range(calls):
         note(call=number, kind="count", start=time.monotonic())
