@@ -9,6 +9,7 @@ from tests.benchmarks.rows import Row
 MODULES: tuple[str, ...] = (
     "sockets",
     "backplanes",
+    "storages",
     "web",
     "lambda_warm",
     "lambda_cold",
