@@ -14,6 +14,7 @@ from nitro_presets.aws_lambda.deploy.functions import (
     HOME,
     WRAPPER,
     check_functions,
+    check_stages,
     check_variables,
     describe_functions,
     http_event,
@@ -285,6 +286,7 @@ class AwsLambdaPreset:
         packaged = build if bucket is None else leave_uploads_out(build)
         check_public(packaged)
         check_variables(build)
+        check_stages(build)
         check_functions(build)
         target = find_target(build.config.table(AwsSettings))
         functions = describe_functions(build)

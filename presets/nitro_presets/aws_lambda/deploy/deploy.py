@@ -21,7 +21,13 @@ from nitro_presets.aws_lambda.deploy.stack import (
     find_resource,
     find_stack,
 )
-from nitro_presets.aws_lambda.deploy.template import ARCHIVE, PUBLIC_BUCKET, STAGE_PARAMETERS, TEMPLATE
+from nitro_presets.aws_lambda.deploy.template import (
+    ARCHIVE,
+    PUBLIC_BUCKET,
+    STAGE_PARAMETERS,
+    STAGE_VARIABLE,
+    TEMPLATE,
+)
 from nitro_presets.aws_lambda.deploy.upload import UploadPlan, delete_bucket, read_uploads
 from nitro_py.errors import NitroError, UsageError
 
@@ -219,8 +225,15 @@ def _choose_parameters(
                 f"The stage sets `{setting}`, for which the bundle's template has no parameter.",
                 hint="Build again, or leave it out if the app has nothing that it could be for.",
             )
+    for name in given:
+        if name.startswith(STAGE_VARIABLE) and name not in names:
+            raise UsageError(
+                f"The stage sets a variable for which the bundle's template has no parameter: `{name}`.",
+                hint="Build again.",
+            )
     # What the stage does not set any more has the template's default again, not its previous value.
     own = {name for name, _ in STAGE_PARAMETERS.values()}
+    own |= {name for name in names if name.startswith(STAGE_VARIABLE)}
     defaults = {row["ParameterKey"]: row["DefaultValue"] for row in declared if row["ParameterKey"] in own}
     given = defaults | {name: value for name, value in given.items() if name in names}
     kept = [name for name in names if not stack.is_new and name in stack.parameters and name not in given]

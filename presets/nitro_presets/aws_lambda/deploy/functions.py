@@ -12,7 +12,7 @@ from nitro_presets.aws_lambda.deploy.function_environment import LIMIT, OWN_BYTE
 from nitro_presets.aws_lambda.deploy.function_settings import find_log_level, list_network_statements
 from nitro_presets.aws_lambda.deploy.public_bucket import PublicBucket
 from nitro_presets.aws_lambda.deploy.secret_references import list_statements, write_variable
-from nitro_presets.aws_lambda.deploy.stages import list_stage_settings
+from nitro_presets.aws_lambda.deploy.stages import list_stage_settings, name_parameter, name_variables
 from nitro_presets.aws_lambda.deploy.statements import to_policy
 from nitro_presets.aws_lambda.deploy.target import LambdaTarget
 from nitro_presets.aws_lambda.deploy.template import TemplateOptions
@@ -79,7 +79,8 @@ def list_needs(build: BuildInput) -> list[str]:
 def make_options(build: BuildInput, target: LambdaTarget, bucket: PublicBucket | None = None) -> TemplateOptions:
     """Return what the stack consists of."""
     settings = build.config.table(AwsSettings)
-    environment = list_variables(settings)
+    parameters = name_variables(settings.stages)
+    environment = {**list_variables(settings), **{name: {"Ref": one} for name, one in parameters.items()}}
     event = http_event(build)
     return TemplateOptions(
         name=settings.name,
@@ -102,6 +103,7 @@ def make_options(build: BuildInput, target: LambdaTarget, bucket: PublicBucket |
         log_retention_days=settings.log_days,
         alarm_topic=settings.alarms or "",
         stage_settings=list_stage_settings(settings.stages),
+        stage_variables={one: str(settings.environment[name]) for name, one in parameters.items()},
         domain=read_domain(build, settings.domain, cloudfront=settings.cloudfront, http=event),
         websocket_environment=environment,
         http_environment=environment,
@@ -122,6 +124,43 @@ def list_variables(settings: AwsSettings) -> Mapping[str, JsonValue]:
     if settings.secrets:
         own[SECRETS] = cast("JsonValue", write_variable(settings.secrets, settings.secrets_refresh))
     return {**settings.environment, **own}
+
+
+def check_stages(build: BuildInput) -> None:
+    """Refuse a variable of a stage that other stacks have no text for, and more variables than Lambda takes.
+
+    Raises:
+        BuildError: That is so.
+    """
+    settings = build.config.table(AwsSettings)
+    owners: dict[str, str] = {}
+    for stage, table in settings.stages.items():
+        for name in table.environment:
+            place = build.place(f"aws.stages.{stage}.environment.{name}")
+            if not isinstance(settings.environment.get(name), str):
+                raise BuildError(
+                    f"The stage `{stage}` sets `{name}`: expected a text of that name in `aws.environment`, too.",
+                    file=place.file,
+                    line=place.line,
+                    hint="It is what the other stages have, and may be empty.",
+                )
+            other = owners.setdefault(name_parameter(name), name)
+            if other != name:
+                raise BuildError(
+                    f"Stages set `{other}` and `{name}`, which differ by `_` only: expected other names.",
+                    file=place.file,
+                    line=place.line,
+                    hint="Parameters of a template have letters and digits only.",
+                )
+        size = count_bytes({**settings.environment, **table.environment})
+        most = LIMIT - OWN_BYTES
+        if table.environment and size > most:
+            place = build.place(f"aws.stages.{stage}.environment.{next(iter(table.environment))}")
+            raise BuildError(
+                f"The variables of the stage `{stage}` take {size:,} bytes: expected at most {most:,}.",
+                file=place.file,
+                line=place.line,
+            )
 
 
 def check_variables(build: BuildInput) -> None:

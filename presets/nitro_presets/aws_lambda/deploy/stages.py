@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from nitro_presets.aws_lambda.deploy.template import ALARM_TOPIC, LOG_RETENTION_DAYS, STAGE_PARAMETERS
+from nitro_presets.aws_lambda.deploy.function_environment import VariableName
+from nitro_presets.aws_lambda.deploy.template import (
+    ALARM_TOPIC,
+    LOG_RETENTION_DAYS,
+    STAGE_PARAMETERS,
+    STAGE_VARIABLE,
+)
 from nitro_py.errors import UsageError
 from nitro_py.preset import Count, SettingsTable
 
@@ -32,6 +39,9 @@ class StageTable(SettingsTable):
     """What a stage has in place of the settings of the same names; all are parameters of the template."""
 
     alarms: AlarmTopic | None = Field(default=None, description="ARN of the SNS topic that alarms are sent to.")
+    environment: dict[VariableName, str] = Field(
+        default={}, description="Values of variables of `aws.environment`, as text."
+    )
     log_days: Annotated[Count, AfterValidator(_check_days)] | None = Field(
         default=None, description="Days that logs are kept."
     )
@@ -43,6 +53,22 @@ class StageTable(SettingsTable):
 def list_stage_settings(stages: dict[str, StageTable]) -> frozenset[str]:
     """List the settings that any stage has, which are parameters of the template."""
     return frozenset(name for stage in stages.values() for name in stage.model_dump(exclude_none=True))
+
+
+def name_variables(stages: Mapping[str, StageTable]) -> dict[str, str]:
+    """Name the parameters of the variables that any stage has a value of its own for: variable → parameter."""
+    names = {name for stage in stages.values() for name in stage.environment}
+    return {name: name_parameter(name) for name in sorted(names)}
+
+
+def name_parameter(variable: str) -> str:
+    """Return the name of a variable's parameter, which has letters and digits only.
+
+    Example:
+        >>> name_parameter("API_URL")
+        'StageVariableAPIURL'
+    """
+    return f"{STAGE_VARIABLE}{variable.replace('_', '')}"
 
 
 def find_stage(stages: dict[str, StageTable], name: str) -> StageTable:
@@ -71,4 +97,5 @@ def list_parameters(stage: StageTable, alarms: str | None) -> dict[str, str]:
     chosen = {
         parameter: str(given[setting]) for parameter, setting in STAGE_PARAMETERS.values() if setting in given
     }
+    chosen |= {name_parameter(name): value for name, value in stage.environment.items()}
     return chosen if topic is None else {**chosen, ALARM_TOPIC: topic}

@@ -53,6 +53,8 @@ STAGE_PARAMETERS = {
     "throttle_rate": ("ThrottleRate", "throttle_rate"),
     "websocket_memory": ("WebSocketMemory", "memory"),
 }
+# The start of the parameters of variables that stages differ in.
+STAGE_VARIABLE = "StageVariable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class TemplateOptions:
         domain: The domain of the stack.
         alarm_topic: The ARN of the topic that alarms are sent to, where the stack sets no other.
         stage_settings: The settings, of `STAGE_PARAMETERS`, that stages differ in.
+        stage_variables: The parameters of the variables that stages differ in, and what other stacks have.
         websocket_environment: Environment variables of the function besides `STACK_VARIABLES`, as text or as what
             CloudFormation computes.
         http_environment: Environment variables of the function besides `STACK_VARIABLES`, likewise.
@@ -117,6 +120,7 @@ class TemplateOptions:
     log_retention_days: int = 14
     alarm_topic: str = ""
     stage_settings: frozenset[str] = frozenset()
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
     domain: Domain | None = None
     websocket_environment: Mapping[str, object] = field(default_factory=dict)
     http_environment: Mapping[str, object] = field(default_factory=dict)
@@ -189,7 +193,9 @@ def render_template(options: TemplateOptions) -> str:
         "websocket_environment": _write_environment(options.websocket_environment),
     }
     parts = [fill_part(_read_part(name), holds, values, blocks) for name in _list_parts(options)]
-    return join_parts([*parts, *_declare_parameters(parts, defaults)])
+    return join_parts(
+        [*parts, *_declare_parameters(parts, defaults), *_declare_variables(options.stage_variables)]
+    )
 
 
 def _declare_parameters(parts: Sequence[str], defaults: Mapping[str, str]) -> Iterator[str]:
@@ -201,6 +207,15 @@ def _declare_parameters(parts: Sequence[str], defaults: Mapping[str, str]) -> It
                 f"Parameters:\n  {name}:\n    Type: Number\n    Default: {default}\n"
                 f"    Description: The setting `aws.{setting}` of the stage.\n"
             )
+
+
+def _declare_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    """Declare the parameters of the variables that stages differ in."""
+    for name, default in sorted(variables.items()):
+        yield (
+            f"Parameters:\n  {name}:\n    Type: String\n    Default: {quote(default)}\n"
+            f"    Description: A variable of the stage.\n"
+        )
 
 
 def write_edge_function(options: TemplateOptions) -> str:

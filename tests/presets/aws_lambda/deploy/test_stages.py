@@ -26,6 +26,13 @@ name = "shop"
 memory = 512
 alarms = "{TOPIC}"
 
+[aws.environment]
+API_URL = "https://api.example.com"
+GREETING = "hello"
+
+[aws.stages.staging.environment]
+API_URL = "https://staging.example.com/?a='1'"
+
 [aws.stages.staging]
 memory = 256
 log_days = 3
@@ -82,6 +89,15 @@ def test_stages_are_stacks_of_one_bundle(tmp_path: Path, cloud: str, environ: di
     assert memory == {"shop": {512}, "shop-prod": {1024}, "shop-staging": {256}}
     assert len({sha for found in functions.values() for _, sha in found.values()}) == 1
     assert read_parameters("shop-staging")["LogDays"] == "3"
+    for stack, url in (
+        ("shop", "https://api.example.com"),
+        ("shop-staging", "https://staging.example.com/?a='1'"),
+    ):
+        assert read_parameters(stack)["StageVariableAPIURL"] == url
+        names = [row["FunctionName"] for row in connect(cloud, "lambda").list_functions()["Functions"]]
+        (name,) = [one for one in names if one.startswith(f"{stack}-HttpFunction")]
+        found = connect(cloud, "lambda").get_function_configuration(FunctionName=name)
+        assert found["Environment"]["Variables"].items() >= {"API_URL": url, "GREETING": "hello"}.items()
     assert read_parameters("shop-prod")["AlarmTopic"] == f"{TOPIC}-prod"
     assert read_parameters("shop")["AlarmTopic"] == TOPIC
 
@@ -102,11 +118,41 @@ def test_stage_that_cannot_be_is_an_error(tmp_path: Path, environ: dict[str, str
     (root / "nitro.toml").write_text(SETTINGS.replace("log_days = 3", "streaming = 'none'"))
     error = fail(root, "build", *preset)
     assert "aws.stages.staging.streaming" in error
-    choices = [f"`{name}`" for name in sorted(ALL | {"alarms"})]
+    choices = [f"`{name}`" for name in sorted(ALL | {"alarms", "environment"})]
     positions = [error.index(choice) for choice in choices]
     assert positions == sorted(positions)
     (root / "nitro.toml").write_text(SETTINGS.replace("log_days = 3", "log_days = 4"))
     assert "one of 1, 3, 5" in fail(root, "build", *preset)
+
+
+@pytest.mark.parametrize(
+    ("variables", "line", "message"),
+    [
+        ('NEW = "1"', 10, "`NEW`: expected a text of that name in `aws.environment`"),
+        ('TABLE = "1"', 10, "`TABLE`: expected a text of that name in `aws.environment`"),
+        ('A_B = "1"\nAB = "2"', 11, "`A_B` and `AB`, which differ by `_` only"),
+        (f'AB = "{"x" * 4000}"', 10, "take 4,011 bytes: expected at most 3,072"),
+        ("AB = 1", 10, "expected a string"),
+        ('AWS_REGION = "x"', 10, "Lambda reserves this one"),
+    ],
+)
+def test_variable_that_a_stage_cannot_have_is_an_error(
+    tmp_path: Path, variables: str, line: int, message: str
+) -> None:
+    settings = f"""{FLAG}
+[aws.environment]
+AB = "1"
+A_B = "2"
+TABLE = "!Ref Table"
+
+
+[aws.stages.test.environment]
+{variables}
+"""
+    root = make_project(tmp_path / "project", {"nitro.toml": settings})
+    error = fail(root, "build", "--preset", "aws-lambda")
+    assert message in error
+    assert f"nitro.toml:{line}" in error
 
 
 def test_stage_that_the_bundle_does_not_know_is_an_error(tmp_path: Path, environ: dict[str, str]) -> None:
