@@ -20,7 +20,7 @@ from nitro_py.build.bundle.server import (
 from nitro_py.build.bundle.templates import fill_part, join_parts, quote, read_part
 from nitro_py.build.bundle.tree import walk_files
 from nitro_py.build.config.layers import Place
-from nitro_py.build.config.report import mask
+from nitro_py.build.config.masking import mask
 from nitro_py.build.config.settings import NitroConfig
 from nitro_py.build.config.types import (
     HOST_PATTERN,

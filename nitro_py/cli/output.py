@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nitro_py.build.config.secret_names import MASK
 from nitro_py.errors import NitroError
 
 console = Console(highlight=False, markup=False, emoji=False)
@@ -93,7 +94,8 @@ def print_error(error: NitroError, *, root: Path | None = None) -> None:
     text.append(place, style="not bold default")
     messages.print(text, soft_wrap=True)
     quoted: list[Text] = []
-    if error.file is not None and error.line is not None:
+    # The line of a secret that the message hides would show it.
+    if error.file is not None and error.line is not None and MASK not in error.message:
         source = _read_source((root or Path()) / error.file)
         quoted = quote_source(source, error.file, error.line)
         for line in quoted:

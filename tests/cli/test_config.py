@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nitro_py.build.config.load import find_models
-from nitro_py.build.config.report import mask
+from nitro_py.build.config.masking import mask
 from tests.bundles import write_files
 from tests.cli.commands import HELLO, fail, run_nitropy, succeed
 

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from nitro_py.build.bundle.names import CLOSE
 from nitro_py.build.config.layers import ConfigLayer, Place
+from nitro_py.build.config.masking import mask
 from nitro_py.build.config.schema import MODES, ConfigModels
+from nitro_py.build.config.secret_names import names_secret
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.errors import ConfigError
 
@@ -65,7 +67,10 @@ def value_problem(key: str, place: Place, *, expected: str, got: object, hint: s
         The error, for the caller to raise.
     """
     origin = f" from {place.source}" if place.variable or place.command_line else ""
-    message = f"`{key}`{origin}: expected {expected}, got `{show_value(got)}`."
+    # A table of secrets hides all that it has; elsewhere the value tells what is one.
+    table = next((name for name in key.split(".")[:-1] if names_secret(name)), "")
+    shown = mask(got, table)  # type: ignore[arg-type]
+    message = f"`{key}`{origin}: expected {expected}, got `{show_value(shown)}`."
     return ConfigError(message, file=place.file, line=place.line, hint=hint)
 
 

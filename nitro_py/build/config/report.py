@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from nitro_py.build.bundle.exclude import find_secret
 from nitro_py.build.config.environment import PREFIX
 from nitro_py.build.config.errors import dotted
 from nitro_py.build.config.layers import Place, find_place
 from nitro_py.build.config.load import LoadedConfig
+from nitro_py.build.config.masking import mask
 from nitro_py.build.config.schema import ConfigModels
-from nitro_py.build.config.secret_names import names_secret
+from nitro_py.build.config.secret_names import MASK
 from nitro_py.build.config.settings import add_mode_defaults
 from nitro_py.build.config.toml_lines import KeyPath
 from nitro_py.runtime.settings import BackplaneSettings, StorageSettings, override
 
-MASK = "***"
-_USER_INFO = re.compile(r"(?<=://)\S*@")
-_QUERY_SECRET = re.compile(r"([?&][^=&#]*(?:pass|token|secret|key)[^=&#]*=)[^&#]+", re.IGNORECASE)
 # The two names of one table of switches: the second is listed where it is used.
 _ALIAS = "features"
 
@@ -70,28 +65,6 @@ def list_settings(
         for path in _list_paths(models, values)
         if path[0] in used or path[0] not in {*hidden, _ALIAS}
     ]
-
-
-def mask(value: JsonValue, name: str = "") -> JsonValue:
-    """Replace the secrets in a value.
-
-    Args:
-        value: The value.
-        name: Its name, which may be that of a secret.
-
-    Example:
-        >>> mask("redis://me:pw@host/0"), mask("abc", "api_token")
-        ('redis://***@host/0', '***')
-    """
-    if isinstance(value, dict):
-        return {key: mask(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [mask(item, name) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
-    if names_secret(name) or find_secret(PurePosixPath("value"), value.encode(errors="replace")):
-        return MASK
-    return _QUERY_SECRET.sub(rf"\1{MASK}", _USER_INFO.sub(f"{MASK}@", value))
 
 
 def _add_run_time(

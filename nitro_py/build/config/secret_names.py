@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+# What stands in the place of a secret.
+MASK = "***"
 # A name, or a part of one between separators; for patterns that look for names in a text.
 SECRET_NAME = (
     r"pass(?:wd|word|phrase|code)?|pwd|secrets?|tokens?|(?:api|access|private|secret|signing|encryption)[-_]?keys?"

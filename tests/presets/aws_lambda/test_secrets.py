@@ -18,6 +18,7 @@ from nitro_py.build.config.load import load_config
 from nitro_py.errors import BuildError, ConfigError
 from tests.benchmarks.lambda_cold import CREDENTIALS
 from tests.bundles import build_project, plan_project, write_files
+from tests.cli.commands import fail
 from tests.presets.aws_lambda.deploy.stacks import read_template
 from tests.presets.aws_lambda.gateways import run_gateway
 from tests.presets.aws_lambda.http.project import make_event
@@ -251,3 +252,11 @@ def test_more_secrets_than_lambda_takes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"take 3,\d+ bytes of variables: expected at most 3,072") as caught:
         plan_project(write_files(tmp_path, {"nitro.toml": settings, "handlers/read.get.py": HANDLER}))
     assert (caught.value.file, caught.value.line) == ("nitro.toml", 3)
+
+
+def test_secret_that_stands_in_the_settings_is_not_shown(tmp_path: Path) -> None:
+    text = 'preset = "aws-lambda"\n[aws.secrets]\nDATABASE = "correct horse battery"\n'
+    error = fail(write_files(tmp_path, {"nitro.toml": text, "handlers/read.get.py": HANDLER}), "build")
+    assert "nitro.toml:3" in error
+    assert "`ssm:` with the name or ARN of a parameter" in error
+    assert "horse" not in error
