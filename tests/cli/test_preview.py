@@ -115,7 +115,7 @@ def test_project_that_cannot_be_written(project: Path, arguments: tuple[str, ...
     assert "Traceback" not in done.stderr
     # Before it, a preview's server says what it does.
     assert done.stderr.endswith(
-        "error: `.nitro` cannot be written, by which `nitropy publish` finds the server: File exists.\n"
+        "error: `.nitro` cannot be written, by which other commands find the server: File exists.\n"
         "  at .nitro\n"
         "  hint: Make the project a folder that you may write.\n"
     )

@@ -107,6 +107,7 @@ def lose_answers(url: str, losses: list[float], *, first: int = 12) -> Iterator[
     parts = urlsplit(url)
     chance = random.Random(1)
     loop = asyncio.new_event_loop()
+    serving: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, loses: bool) -> None:
         answers = 0
@@ -121,6 +122,11 @@ def lose_answers(url: str, losses: list[float], *, first: int = 12) -> Iterator[
         writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The loop itself would let a task that waits be collected.
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        task.add_done_callback(serving.discard)
         to_reader, to_writer = await asyncio.open_connection(parts.hostname, parts.port)
         asking = asyncio.ensure_future(pump(reader, to_writer, loses=False))
         try:
@@ -130,6 +136,8 @@ def lose_answers(url: str, losses: list[float], *, first: int = 12) -> Iterator[
             await asyncio.gather(asking, return_exceptions=True)
             for one in (writer, to_writer):
                 one.close()
+                with suppress(OSError):
+                    await one.wait_closed()
 
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever, daemon=True)

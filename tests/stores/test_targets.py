@@ -146,7 +146,7 @@ def test_unknown_driver_is_refused_by_the_build(tmp_path: Path) -> None:
     ("config", "message", "line"),
     [
         ('[storage.Carts]\ndriver = "memory"\n', "the name of a storage: lower-case letters, digits and `_`", 1),
-        ('[storage.a]\ndriver = "sqlite"\nurl = "/srv/a"\n', "`/srv/a` names no file of SQLite", 3),
+        ('[storage.a]\ndriver = "sqlite"\nurl = "/srv/a"\n', "The URL names no file of SQLite", 3),
         ('[storage.a]\ndriver = "memory"\nurl = "x"\n', "`memory` takes no URL", 3),
         ('[storage.a]\ndriver = "sqlite"\nurl = "x://u:geheim@h"\n', "`NITRO_STORAGE__A__URL=...`", 3),
     ],

@@ -48,7 +48,7 @@ ELSEWHERE = (
     "tests/",
 )
 # Largest source of nitropy-kit itself in a package, in bytes, without byte code. It was 703 kB once.
-MAX_OWN_SOURCE = 582_000
+MAX_OWN_SOURCE = 583_500
 
 SETTINGS = """
 preset = "aws-lambda"
