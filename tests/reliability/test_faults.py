@@ -36,7 +36,7 @@ Report = Callable[[str], None]
 
 LOCAL, POSTGRES = "local", "postgres"
 with_brokers = pytest.mark.parametrize("broker", [*BROKERS, POSTGRES], indirect=True)
-with_workers = pytest.mark.parametrize("broker", [*BROKERS, LOCAL], indirect=True)
+with_workers = pytest.mark.parametrize("broker", [*BROKERS, POSTGRES, LOCAL], indirect=True)
 
 # How long the load runs before a fault and after it, in seconds.
 CALM = 1.0
