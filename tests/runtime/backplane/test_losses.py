@@ -158,7 +158,8 @@ def check_pauses(pauses: Sequence[float]) -> None:
     """Check pauses against the doubled ones, from the first on: half of each is random."""
     for number, pause in enumerate(pauses):
         longest = min(MAX_RETRY_PAUSE, MIN_RETRY_PAUSE * 2**number)
-        assert longest / 2 <= pause <= longest + 0.001, (number, pauses)
+        # A timer of a busy machine is late; the next longest pause is twice as long.
+        assert longest / 2 <= pause <= longest + 0.05, (number, pauses)
 
 
 async def test_pauses_grow_while_the_broker_is_lost_and_begin_anew_after_a_steady_connection(
